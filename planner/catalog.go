@@ -1,0 +1,119 @@
+package planner
+
+import (
+	"context"
+	"time"
+
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// Catalog is what the planner needs to know of the world. The engine implements it over one immutable metadata image.
+type Catalog interface {
+	// Relation finds a relation by the name a user wrote; an empty schema means the search path. It returns an sqlerr 42P01 if there is none.
+	Relation(ctx context.Context, schema, name string) (*Relation, error)
+	// Type finds a type that a user created; ok is false if there is none.
+	Type(ctx context.Context, schema, name string) (t types.Type, ok bool)
+}
+
+// RelationKind tells what a name stands for.
+type RelationKind uint8
+
+// The kinds of relation.
+const (
+	Stream  RelationKind = iota // append-only facts
+	Table                       // latest row per key: ordinary table, table over a topic, or a persistent query's result
+	View                        // a name for text
+	Virtual                     // rows made by the engine: pg_catalog, information_schema, millrace
+)
+
+// Relation describes a stream, table, view or virtual table.
+type Relation struct {
+	OID    uint32
+	Schema string
+	Name   string
+	Kind   RelationKind
+	// Columns in declared order. Hidden columns (a hidden key) come last and are not part of *.
+	Columns []Column
+	// Key lists the ordinals of the key columns in key order. Empty for a stream without key and for the one row of a table without key.
+	Key []int
+	// Topic, Partitions and the formats say where and how the rows are.
+	Topic       string
+	Partitions  int32
+	KeyFormat   string // "kafka", "json", "none"
+	ValueFormat string
+	// WrapSingleValue: a lone value column is written inside an object (the default).
+	WrapSingleValue bool
+	// Placement says whether rows are known to be dealt by murmur2 over the key bytes: true where Millrace alone writes the topic, or the
+	// source declares partitioner = 'murmur2'.
+	Placement bool
+	// TimestampColumn is the ordinal of the column that gives rowtime, -1 for the record's timestamp.
+	TimestampColumn int
+	TimestampFormat string
+	// Watermark is the bound expression over Columns that a row proves as stream time; nil: rowtime itself.
+	Watermark Expr
+	// Window is set when the rows are results of a windowed aggregate: the key columns end with windowstart (hidden unless selected).
+	Window *WindowSpec
+	// Ordinary: a table of this database without WITH topic, changed by INSERT, UPDATE and DELETE through its owner tasks.
+	Ordinary bool
+	// Query is the OID of the persistent query that writes the relation, 0 for none. Such a relation refuses DML.
+	Query uint32
+	// ViewText and ViewColumns define a View.
+	ViewText    string
+	ViewColumns []string
+	// Definition is the statement that made the relation, for SHOW CREATE.
+	Definition string
+	Owner      string
+	Comment    string
+	// IdleTimeout is fixed at CREATE.
+	IdleTimeout time.Duration
+	// Retention of the rows of a windowed table after their window's end; 0 for ever. TTL deletes rows at rowtime + TTL; 0 never.
+	Retention, TTL time.Duration
+}
+
+// Column is one column of a relation.
+type Column struct {
+	Name    string
+	Type    types.Type
+	NotNull bool
+	// Default is the bound default, nil for NULL.
+	Default     Expr
+	DefaultText string
+	Hidden      bool
+	// Headers: the column shows the record's headers; HeaderKey restricts it to one.
+	Headers   bool
+	HeaderKey string
+}
+
+// Pseudo columns of a source, as ordinals in Scan.Cols beyond a relation's own columns.
+const (
+	PseudoRowtime = -1 - iota
+	PseudoRowPartition
+	PseudoRowOffset
+	PseudoHeaders
+	PseudoOp
+)
+
+// WindowKind names the windows.
+type WindowKind uint8
+
+// The kinds of window.
+const (
+	Tumbling WindowKind = iota
+	Hopping
+	Session
+)
+
+// WindowSpec is WINDOW TUMBLING, HOPPING or SESSION, in milliseconds of event time.
+type WindowSpec struct {
+	Kind        WindowKind
+	SizeMs      int64
+	AdvanceMs   int64
+	GraceMs     int64
+	RetentionMs int64 // 0: for ever
+}
+
+// Evaluator folds constants. exec implements it.
+type Evaluator interface {
+	// Eval evaluates an expression without columns, parameters or subqueries.
+	Eval(e Expr) (types.Datum, error)
+}
