@@ -14,6 +14,8 @@ const (
 	ScalarFunc FuncKind = iota
 	AggregateFunc
 	SetFunc
+	// WindowOnlyFunc is row_number and its like: only with OVER.
+	WindowOnlyFunc
 )
 
 // Volatility is PostgreSQL's: what a function's result may depend on.
