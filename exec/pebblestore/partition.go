@@ -1,0 +1,154 @@
+package pebblestore
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/millracedb/millrace/exec"
+)
+
+// reader reads one partition from the database or from a snapshot of it.
+type reader struct {
+	from   pebble.Reader
+	prefix []byte
+	key    []byte // scratch of the one goroutine that uses the reader
+}
+
+func newReader(from pebble.Reader, id exec.StateID) reader {
+	return reader{from: from, prefix: appendPartition(nil, id)}
+}
+
+// Get appends the value of key in op's space to dst.
+func (r *reader) Get(dst []byte, op uint32, key []byte) ([]byte, bool, error) {
+	r.key = append(appendSpace(r.key[:0], r.prefix, op), key...)
+	val, closer, err := r.from.Get(r.key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return dst, false, nil
+	}
+	if err != nil {
+		return dst, false, fmt.Errorf("read state: %w", err)
+	}
+	dst = append(dst, val...)
+	return dst, true, closer.Close()
+}
+
+// Iter iterates over [lower, upper) of op's space.
+func (r *reader) Iter(op uint32, lower, upper []byte) (exec.StateIter, error) {
+	space := appendSpace(nil, r.prefix, op)
+	from := append(append([]byte(nil), space...), lower...)
+	to := prefixEnd(space)
+	if upper != nil {
+		to = append(append([]byte(nil), space...), upper...)
+	}
+	it, err := r.from.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return nil, fmt.Errorf("read state: %w", err)
+	}
+	return &iter{it: it}, nil
+}
+
+func (r *reader) mark() (exec.Mark, bool, error) {
+	val, ok, err := r.Get(nil, markSpace, nil)
+	if err != nil || !ok {
+		return exec.Mark{}, false, err
+	}
+	m, err := decodeMark(val)
+	return m, err == nil, err
+}
+
+type iter struct {
+	it      *pebble.Iterator
+	started bool
+}
+
+func (i *iter) Next() bool {
+	if !i.started {
+		i.started = true
+		return i.it.First()
+	}
+	return i.it.Next()
+}
+
+func (i *iter) Key() []byte   { return i.it.Key()[spaceLen:] }
+func (i *iter) Value() []byte { return i.it.Value() }
+func (i *iter) Err() error    { return i.it.Error() }
+func (i *iter) Close() error  { return i.it.Close() }
+
+// partition is the one writer's view of a partition.
+type partition struct {
+	reader
+	store  *Store
+	id     exec.StateID
+	closed bool
+}
+
+// Mark returns the last committed mark. A mark that does not decode is an error; Clear and rebuild.
+func (p *partition) Mark() (exec.Mark, bool, error) { return p.mark() }
+
+// NewBatch starts a set of changes.
+func (p *partition) NewBatch() exec.StateBatch {
+	return &batch{b: p.store.db.NewBatch(), prefix: p.prefix}
+}
+
+// Clear forgets all rows and the mark.
+func (p *partition) Clear() error {
+	return p.store.db.DeleteRange(p.prefix, prefixEnd(p.prefix), pebble.NoSync)
+}
+
+// Close lets the next opener in.
+func (p *partition) Close() error {
+	if p.closed {
+		return errors.New("state partition is closed already")
+	}
+	p.closed = true
+	p.store.release(p.id)
+	return nil
+}
+
+// batch collects changes in a Pebble batch. The first error sticks and Commit returns it.
+type batch struct {
+	b      *pebble.Batch
+	prefix []byte
+	key    []byte
+	err    error
+}
+
+// Set sets key in op's space to val. Both are copied.
+func (b *batch) Set(op uint32, key, val []byte) {
+	d := b.b.SetDeferred(spaceLen+len(key), len(val))
+	appendSpace(d.Key[:0], b.prefix, op)
+	copy(d.Key[spaceLen:], key)
+	copy(d.Value, val)
+	b.note(d.Finish())
+}
+
+// Delete removes key from op's space.
+func (b *batch) Delete(op uint32, key []byte) {
+	b.key = append(appendSpace(b.key[:0], b.prefix, op), key...)
+	b.note(b.b.Delete(b.key, nil))
+}
+
+// SetMark sets the partition's mark.
+func (b *batch) SetMark(m exec.Mark) {
+	b.key = appendSpace(b.key[:0], b.prefix, markSpace)
+	b.note(b.b.Set(b.key, appendMark(nil, m), nil))
+}
+
+func (b *batch) note(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+}
+
+// Commit applies the changes as one. It does not wait for the disk.
+func (b *batch) Commit() error {
+	if b.err != nil {
+		return errors.Join(fmt.Errorf("write state: %w", b.err), b.b.Close())
+	}
+	if err := b.b.Commit(pebble.NoSync); err != nil {
+		return errors.Join(fmt.Errorf("write state: %w", err), b.b.Close())
+	}
+	return b.b.Close()
+}

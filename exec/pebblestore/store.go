@@ -1,0 +1,160 @@
+package pebblestore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millracedb/millrace/exec"
+)
+
+// Limits of a store's memory when Options leave them open.
+const (
+	DefaultCacheBytes    = 64 << 20
+	DefaultMemTableBytes = 16 << 20
+	memTablesBeforeStall = 4
+	maxOpenTables        = 500
+)
+
+// errFatal is what a failed store answers to everything.
+var errFatal = errors.New("the state store has failed")
+
+// Options say where and how large a store is.
+type Options struct {
+	FS  vfs.FS
+	Dir string
+	// CacheBytes and MemTableBytes are this store's share of the node's memory budget, in bytes.
+	CacheBytes    int64
+	MemTableBytes uint64
+	Logger        *slog.Logger
+	// OnFatal is called once, from any goroutine, when Pebble can not go on (a failed write, damage): the node must stop in
+	// order. The call that met the failure does not return to its caller; deferred functions run.
+	OnFatal func(error)
+}
+
+// Store is exec.StateStore. It is safe for concurrent use.
+type Store struct {
+	db *pebble.DB
+	mu struct {
+		sync.Mutex
+		open      map[exec.StateID]struct{}
+		snapshots int
+	}
+}
+
+var _ exec.StateStore = (*Store)(nil)
+
+// Open opens the store in o.Dir, which it makes if it is missing.
+func Open(o Options) (*Store, error) {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = DefaultCacheBytes
+	}
+	if o.MemTableBytes == 0 {
+		o.MemTableBytes = DefaultMemTableBytes
+	}
+	po := &pebble.Options{
+		FS: o.FS, CacheSize: o.CacheBytes, MemTableSize: o.MemTableBytes, MemTableStopWritesThreshold: memTablesBeforeStall,
+		MaxOpenFiles: maxOpenTables, L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
+		FormatMajorVersion: pebble.FormatNewest, Logger: newLogger(o),
+	}
+	for i := range po.Levels {
+		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	db, err := pebble.Open(o.Dir, po)
+	if err != nil {
+		return nil, fmt.Errorf("open state store %s: %w", o.Dir, err)
+	}
+	s := &Store{db: db}
+	s.mu.open = map[exec.StateID]struct{}{}
+	return s, nil
+}
+
+// Partition opens the state of id; only one opener at a time.
+func (s *Store) Partition(id exec.StateID) (exec.StatePartition, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, taken := s.mu.open[id]; taken {
+		return nil, fmt.Errorf("state %+v is open already", id)
+	}
+	s.mu.open[id] = struct{}{}
+	return &partition{reader: newReader(s.db, id), store: s, id: id}, nil
+}
+
+func (s *Store) release(id exec.StateID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.open, id)
+}
+
+// Snapshot returns a cut of what all tasks have committed.
+func (s *Store) Snapshot() exec.StateSnapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.snapshots++
+	return &snapshot{snap: s.db.NewSnapshot(), store: s}
+}
+
+// Drop deletes all state of object. Its partitions must be closed.
+func (s *Store) Drop(object uint64) error {
+	start := binary.BigEndian.AppendUint64(nil, object)
+	end := prefixEnd(start)
+	if end == nil {
+		return fmt.Errorf("drop state: %d is not an object", object)
+	}
+	return s.db.DeleteRange(start, end, pebble.NoSync)
+}
+
+// Metrics returns the bytes that the store uses on disk and in memory.
+func (s *Store) Metrics() (disk, memory uint64) {
+	m := s.db.Metrics()
+	return m.DiskSpaceUsage(), m.MemTable.Size + uint64(m.BlockCache.Size)
+}
+
+// Close closes the store. Partitions or snapshots still open are an error, and the store is closed all the same.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	partitions, snapshots := len(s.mu.open), s.mu.snapshots
+	s.mu.Unlock()
+	var leak error
+	if partitions+snapshots > 0 {
+		leak = fmt.Errorf("state store closed with %d partitions and %d snapshots open", partitions, snapshots)
+	}
+	return errors.Join(leak, s.db.Close())
+}
+
+// logger hands Pebble's words to slog and its Fatalf to the node.
+type logger struct {
+	log  *slog.Logger
+	once sync.Once
+	on   func(error)
+}
+
+func newLogger(o Options) *logger {
+	l := &logger{log: o.Logger, on: o.OnFatal}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	return l
+}
+
+func (l *logger) Infof(format string, args ...any)  { l.log.Debug(fmt.Sprintf(format, args...)) }
+func (l *logger) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+
+// Fatalf must not return, since Pebble's invariants may be broken: it ends the goroutine, not the process.
+func (l *logger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("%w: %s", errFatal, fmt.Sprintf(format, args...))
+	l.log.Error(err.Error())
+	l.once.Do(func() {
+		if l.on != nil {
+			l.on(err)
+		}
+	})
+	runtime.Goexit()
+}
