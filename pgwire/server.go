@@ -1,0 +1,262 @@
+package pgwire
+
+import (
+	"context"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/sqlerr"
+)
+
+// secretBytes is the length of the secret behind the salts of users who do not exist.
+const secretBytes = 32
+
+// ErrServerClosed is what Serve returns after Shutdown or Close.
+var ErrServerClosed = errors.New("pgwire: server closed")
+
+// Config is what a Server needs. Backend, Clock, Rand and Logger must be given.
+type Config struct {
+	Backend Backend
+	Clock   clock.Clock
+	Rand    io.Reader // of cryptographic quality, safe for concurrent use
+	Logger  *slog.Logger
+	// TLS, with at least a certificate, turns TLS on; nil answers SSLRequest with 'N'. Whether a connection without TLS is
+	// admitted is for Backend.Authentication to say. NextProtos is set by the server.
+	TLS *tls.Config
+	// MaxConnections is DefaultMaxConnections if 0.
+	MaxConnections int
+	// MaxMessageBytes bounds the body of a client's message; DefaultMaxMessageBytes if 0.
+	MaxMessageBytes int
+}
+
+// Server serves PostgreSQL connections. Its life: New, Serve once or more (each with a listener of its own), Shutdown or
+// Close.
+type Server struct {
+	config Config
+	tls    *tls.Config // nil without TLS
+	secret []byte
+	ctx    context.Context // of all connections
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup // a connection's goroutine each
+
+	mu struct {
+		sync.Mutex
+		closed    bool
+		listeners map[net.Listener]struct{}
+		starting  map[net.Conn]struct{} // before a session: start-up, authentication, cancel requests
+		sessions  map[int32]*conn       // by process id
+		lastPID   int32
+	}
+}
+
+// New returns a server that serves nothing yet.
+func New(config Config) (*Server, error) {
+	if config.MaxConnections == 0 {
+		config.MaxConnections = DefaultMaxConnections
+	}
+	if config.MaxMessageBytes == 0 {
+		config.MaxMessageBytes = DefaultMaxMessageBytes
+	}
+	s := &Server{config: config, secret: make([]byte, secretBytes)}
+	if _, err := io.ReadFull(config.Rand, s.secret); err != nil {
+		return nil, fmt.Errorf("pgwire: reading randomness: %w", err)
+	}
+	if config.TLS != nil {
+		s.tls = config.TLS.Clone()
+		s.tls.NextProtos = []string{alpnProtocol}
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	s.mu.listeners = make(map[net.Listener]struct{})
+	s.mu.starting = make(map[net.Conn]struct{})
+	s.mu.sessions = make(map[int32]*conn)
+	return s, nil
+}
+
+// Serve accepts connections until l fails or the server is closed, then ErrServerClosed. It closes l.
+func (s *Server) Serve(l net.Listener) error {
+	defer l.Close()
+	s.mu.Lock()
+	if s.mu.closed {
+		s.mu.Unlock()
+		return ErrServerClosed
+	}
+	s.mu.listeners[l] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.mu.listeners, l)
+		s.mu.Unlock()
+	}()
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.isClosed() {
+				return ErrServerClosed
+			}
+			return fmt.Errorf("pgwire: accept: %w", err)
+		}
+		s.start(nc)
+	}
+}
+
+// start serves nc in a goroutine of its own, unless too many connections have not got past their start-up.
+func (s *Server) start(nc net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed || len(s.mu.starting)+len(s.mu.sessions) >= s.config.MaxConnections+maxCancelsInFlight {
+		nc.Close()
+		return
+	}
+	s.mu.starting[nc] = struct{}{}
+	s.wg.Go(func() { s.serveConn(nc) })
+}
+
+func (s *Server) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.closed
+}
+
+// serveConn is the life of a connection: start-up, then either a cancel request or a session.
+func (s *Server) serveConn(nc net.Conn) {
+	defer nc.Close()
+	logger := s.config.Logger.With("client", nc.RemoteAddr().String())
+	started := func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.mu.starting, nc)
+	}
+	defer started()
+	setKeepAlive(nc)
+	if err := nc.SetDeadline(s.config.Clock.Now().Add(authTimeout)); err != nil {
+		return
+	}
+	packet, err := readStartup(s.ctx, nc, s.tls)
+	if packet.cancelKey != nil {
+		s.cancelRequest(packet.cancelPID, packet.cancelKey)
+		return
+	}
+	c := newConn(s, packet, logger)
+	if err != nil {
+		c.refuse(err)
+		return
+	}
+	if err := s.admit(c); err != nil {
+		c.refuse(err)
+		return
+	}
+	defer s.forget(c)
+	c.serve(started)
+}
+
+func setKeepAlive(nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		// What cannot be set here is the kernel's default, which is slower to notice.
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAliveIdle})
+	}
+}
+
+// admit gives c its process id and counts it.
+func (s *Server) admit(c *conn) error {
+	c.key = make([]byte, cancelKeyBytes30)
+	if c.packet.minor >= 2 {
+		c.key = make([]byte, cancelKeyBytes32)
+	}
+	if _, err := io.ReadFull(s.config.Rand, c.key); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.closed {
+		return fatal(sqlerr.New(sqlerr.CannotConnectNow, "the database system is shutting down"))
+	}
+	if len(s.mu.sessions) >= s.config.MaxConnections {
+		return fatal(sqlerr.New(sqlerr.TooManyConnections, "sorry, too many clients already").
+			WithDetail("The server takes %d connections.", s.config.MaxConnections))
+	}
+	for {
+		s.mu.lastPID = max(1, s.mu.lastPID+1) // wraps to a negative number, which max turns into 1
+		if _, taken := s.mu.sessions[s.mu.lastPID]; !taken {
+			break
+		}
+	}
+	c.pid = s.mu.lastPID
+	s.mu.sessions[c.pid] = c
+	return nil
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.sessions, c.pid)
+}
+
+// cancelRequest cancels what the connection with pid and key runs. It answers nothing, whatever it finds.
+func (s *Server) cancelRequest(pid int32, key []byte) {
+	s.mu.Lock()
+	c := s.mu.sessions[pid]
+	s.mu.Unlock()
+	if c != nil && subtle.ConstantTimeCompare(c.key, key) == 1 {
+		c.Cancel()
+	}
+}
+
+// Connections returns the number of connections that are past their start-up packet.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.mu.sessions)
+}
+
+// Shutdown stops accepting, ends each session as soon as it is idle outside a transaction or waits in a push query, and
+// returns when all are gone. When ctx ends first it ends the rest as Close does, and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopListening()
+	s.mu.Lock()
+	for _, c := range s.mu.sessions {
+		c.drain()
+	}
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { // ends with the connections, which Close below waits for
+		defer close(done)
+		s.wg.Wait()
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	s.Close()
+	<-done
+	return err
+}
+
+// Close ends all connections with 57P01, rolling back what they do, and waits for their goroutines.
+func (s *Server) Close() error {
+	s.stopListening()
+	s.cancel(adminShutdown())
+	s.wg.Wait()
+	return nil
+}
+
+// stopListening closes the listeners, and the connections that have no session yet.
+func (s *Server) stopListening() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.closed = true
+	for l := range s.mu.listeners {
+		l.Close()
+	}
+	for nc := range s.mu.starting {
+		nc.Close()
+	}
+}
