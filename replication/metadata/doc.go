@@ -1,0 +1,28 @@
+// Package metadata is the cluster's memory of itself: brokers, topics and where their partitions live, settings, users, access
+// rules, producer-id blocks and the objects of the SQL catalog, kept by a raft group (hashicorp/raft). One node is a group of one; there is no
+// other mode.
+//
+// # Layers
+//
+//   - identity.go: meta.properties, which says whose data a directory holds.
+//   - logstore.go, snapstore.go: raft's log, stable and snapshot stores over one small, always synced Pebble database.
+//   - wire.go, change_*.go: the entries. An entry is a batch of changes, applied wholly or not at all. A change carries a result
+//     (this partition's record is now this one), never an intention (move leaders off node 3), so two releases that disagree
+//     about policy still derive the same state; and it is compare-and-swap on the version or epoch it was made from.
+//   - image.go, imagetx.go: the state, immutable and shared by pointer; an entry copies what it touches.
+//   - fsm.go: applies entries to the image, remembers request ids, writes and reads snapshots (snapshot.go).
+//   - batch.go: how the rest of the program writes a change. place.go: which nodes get a new partition's replicas.
+//   - store.go: Open, Apply, Image, Watch, Barrier, Close.
+//
+// # Life of a change
+//
+// A caller makes a Batch against the image it sees, adds changes, and hands it to Store.Apply. The batch becomes one raft entry of at most
+// MaxEntryBytes. When the entry is committed the FSM applies it to a transaction over the image; the first change that fails
+// ends it and the image stays as it was. The outcome is remembered under the batch's request id, so the same batch proposed again (after an
+// outcome nobody heard) answers what it answered the first time. Then the image is published and everyone who waits in Watch wakes.
+//
+// # Where to start debugging
+//
+// docs/formats/metadata.md draws every byte. A node that stops at start with UnknownEntryError was started with a release older than the
+// one that wrote its log. A write that takes longer than StallLimit ends the process through Options.OnFatal: look at the disk.
+package metadata

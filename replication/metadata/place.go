@@ -1,0 +1,78 @@
+package metadata
+
+// place makes records for n partitions numbered from first, each on up to replicas of the active brokers. Leaders go round the brokers, and followers of one
+// leader are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
+func (b *Batch) place(first, n, replicas int32) ([]Partition, error) {
+	var active []*Broker
+	for k := range b.img.Brokers() {
+		if !k.Fenced && !k.Draining {
+			active = append(active, k)
+		}
+	}
+	if len(active) == 0 {
+		return nil, &Error{ErrInvalid, "topic", "", "no broker is active to hold its partitions"}
+	}
+	count := min(int(replicas), len(active))
+	out := make([]Partition, n)
+	for i := range out {
+		slot := b.start() + b.placed
+		b.placed++
+		p := Partition{ID: first + int32(i)}
+		for r := range count {
+			k := active[follower(slot, r, len(active))]
+			p.Replicas = append(p.Replicas, k.ID)
+			p.Directories = append(p.Directories, k.Directory)
+		}
+		p.ISR = p.Replicas
+		p.Leader = p.Replicas[0]
+		out[i] = p
+	}
+	return out, nil
+}
+
+// start is where this batch begins in the round of brokers: it differs from one batch to the next.
+func (b *Batch) start() int { return int(b.img.index & (1<<30 - 1)) }
+
+// follower is which of n brokers holds replica r of the partition in the given slot; replica 0 is the leader.
+func follower(slot, r, n int) int {
+	if r == 0 {
+		return slot % n
+	}
+	shift := 1 + (slot/n+r-1)%(n-1)
+	return (slot + shift) % n
+}
+
+// maxElections bounds the partitions of one batch of elections, so that it stays far below MaxEntryBytes.
+const maxElections = 4096
+
+// elections returns batches that give, to every partition that names broker id among its replicas and that id leads or nobody does, a leader and a
+// new leader epoch: the first replica in assignment order that is in sync and active. A partition that id led already is among them, for a
+// restarted leader may have lost what followers have read.
+func elections(img *Image, id int32, newBatch func() *Batch) []*Batch {
+	var out []*Batch
+	for t := range img.Topics() {
+		for _, was := range t.Partitions {
+			if !Has(was.Replicas, id) || was.Leader != NoLeader && was.Leader != id {
+				continue
+			}
+			next := was
+			if next.Leader = elect(img, was); next.Leader == NoLeader {
+				continue
+			}
+			if len(out) == 0 || out[len(out)-1].Len() == maxElections {
+				out = append(out, newBatch())
+			}
+			out[len(out)-1].ChangePartition(t.ID, was, next, true, nil)
+		}
+	}
+	return out
+}
+
+func elect(img *Image, p Partition) int32 {
+	for _, r := range p.Replicas {
+		if k, ok := img.Broker(r); ok && !k.Fenced && !k.Draining && Has(p.ISR, r) {
+			return r
+		}
+	}
+	return NoLeader
+}
