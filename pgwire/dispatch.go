@@ -156,7 +156,7 @@ func (c *conn) bindPortal(ctx context.Context, p []byte) error {
 
 // describe handles Describe of a statement or portal. Nothing runs.
 func (c *conn) describe(p []byte) error {
-	kind, name, err := decodeTarget(p)
+	kind, name, err := decodeTarget("DESCRIBE", p)
 	if err != nil {
 		return err
 	}
@@ -197,7 +197,7 @@ func (c *conn) describeStatement(name string) error {
 
 // closeObject handles Close.
 func (c *conn) closeObject(p []byte) error {
-	kind, name, err := decodeTarget(p)
+	kind, name, err := decodeTarget("CLOSE", p)
 	if err != nil {
 		return err
 	}
@@ -210,15 +210,15 @@ func (c *conn) closeObject(p []byte) error {
 	return nil
 }
 
-// decodeTarget reads the body of Describe and Close: 'S' or 'P', and a name.
-func decodeTarget(p []byte) (kind byte, name string, err error) {
+// decodeTarget reads the body of command, Describe or Close: 'S' or 'P', and a name.
+func decodeTarget(command string, p []byte) (kind byte, name string, err error) {
 	b := body{rest: p}
 	kind, name = b.byte(), b.string()
 	if err := b.end(); err != nil {
 		return 0, "", err
 	}
 	if kind != 'S' && kind != 'P' {
-		return 0, "", sqlerr.New(sqlerr.ProtocolViolation, "invalid message subtype %d", kind)
+		return 0, "", sqlerr.New(sqlerr.ProtocolViolation, "invalid %s message subtype %d", command, kind)
 	}
 	return kind, name, nil
 }
