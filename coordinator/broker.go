@@ -1,0 +1,128 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
+)
+
+// Config is what a Broker needs. All fields but InternalPartitions and Logger must be set.
+type Config struct {
+	Partitions Partitions
+	// AllocateIDs takes a block of producer ids from the metadata quorum.
+	AllocateIDs func(context.Context) (first, count int64, err error)
+	Clock       clock.Clock
+	Logger      *slog.Logger
+	// InternalPartitions is the number of partitions of each internal topic, fixed when the cluster forms.
+	InternalPartitions int32
+}
+
+// Broker answers Kafka's requests for this node's partitions and coordinators: the Kafka listener and the lanes of
+// this process share it.
+type Broker struct {
+	*Transactions
+	*Offsets
+	partitions Partitions
+	markers    *markers
+	count      int32
+}
+
+// New makes a Broker that leads nothing yet: see Lead.
+func New(cfg Config) *Broker {
+	if cfg.InternalPartitions == 0 {
+		cfg.InternalPartitions = DefaultInternalPartitions
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	offsets := newOffsets(cfg)
+	m := &markers{partitions: cfg.Partitions, offsets: offsets, clock: cfg.Clock, log: cfg.Logger}
+	txns := newTransactions(cfg, m)
+	offsets.txns = txns
+	return &Broker{Transactions: txns, Offsets: offsets, partitions: cfg.Partitions, markers: m, count: cfg.InternalPartitions}
+}
+
+// Close stops all work and waits for it. Transactions that are decided but not finished are finished by the next leader.
+func (b *Broker) Close() error {
+	b.Transactions.close()
+	b.Offsets.close()
+	return nil
+}
+
+// Lead loads the given partitions of __transaction_state and __consumer_offsets, which this node has come to lead, and then serves
+// them: what was decided is finished in the background. An error is about some of them; the others serve, and Lead can be called
+// again for those.
+//
+// When all of __transaction_state is led from here, transactions are aborted that a crash made the coordinator forget (see the
+// package comment): only then is it sure that no other coordinator knows them.
+func (b *Broker) Lead(ctx context.Context, transactions, offsets []int32) error {
+	open := b.partitions.OpenTransactions() // before anything serves, so none can begin unseen
+	errs := make([]error, len(transactions)+len(offsets))
+	leases := make([]*lease, len(transactions))
+	var wg sync.WaitGroup
+	for i, index := range offsets {
+		wg.Go(func() { errs[len(transactions)+i] = b.Offsets.load(ctx, index) })
+	}
+	for i, index := range transactions {
+		wg.Go(func() { leases[i], errs[i] = b.Transactions.load(ctx, index) })
+	}
+	wg.Wait()
+	err := errors.Join(errs...)
+	if err == nil && len(transactions) == int(b.count) {
+		b.abortOrphans(ctx, leases, open)
+	}
+	for _, l := range leases {
+		if l != nil {
+			b.serve(l)
+		}
+	}
+	return err
+}
+
+// Resign gives up partitions that this node no longer leads.
+func (b *Broker) Resign(transactions, offsets []int32) {
+	for _, index := range transactions {
+		b.Transactions.resign(index)
+	}
+	for _, index := range offsets {
+		b.Offsets.resign(index)
+	}
+}
+
+// WriteTxnMarkers answers key 27.
+func (b *Broker) WriteTxnMarkers(ctx context.Context, req *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse {
+	return b.markers.WriteTxnMarkers(ctx, req)
+}
+
+// Request answers a producer in this process, without encoding anything; inside a transaction it does not wait for the disk, as
+// the exported methods do for producers elsewhere. A request of a kind that producers do not send is an error. The version in
+// req counts: set it.
+func (b *Broker) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	switch r := req.(type) {
+	case *kmsg.ProduceRequest:
+		return b.produce(ctx, r, inProcess), nil
+	case *kmsg.InitProducerIDRequest:
+		return b.InitProducerID(ctx, r), nil
+	case *kmsg.AddPartitionsToTxnRequest:
+		return b.AddPartitionsToTxn(ctx, r), nil
+	case *kmsg.AddOffsetsToTxnRequest:
+		return b.AddOffsetsToTxn(ctx, r), nil
+	case *kmsg.EndTxnRequest:
+		return b.EndTxn(ctx, r), nil
+	case *kmsg.WriteTxnMarkersRequest:
+		return b.WriteTxnMarkers(ctx, r), nil
+	case *kmsg.TxnOffsetCommitRequest:
+		return b.txnOffsetCommit(ctx, r, inProcess), nil
+	case *kmsg.OffsetCommitRequest:
+		return b.OffsetCommit(ctx, r), nil
+	case *kmsg.OffsetFetchRequest:
+		return b.OffsetFetch(ctx, r), nil
+	}
+	return nil, fmt.Errorf("%s is not served in process", kmsg.NameForKey(req.Key()))
+}

@@ -1,0 +1,34 @@
+// Package coordinator holds the two coordinators of the log, transactions and group offsets, over the topics
+// __transaction_state and __consumer_offsets in Kafka's own record formats.
+//
+// # Layers
+//
+//	Broker         answers Kafka's requests (kmsg structs) for the partitions and coordinators of this node
+//	Transactions   the state machine of each transactional id, its log, markers, timeouts, recovery
+//	Offsets        committed and pending offsets of each group, group generations
+//	Partition      what both need of a partition; declared here, provided by package replication (see replicated.go)
+//
+// txn_state.go is the pure core: it maps (state, request) to (next state, error) and does no I/O. Everything around it
+// writes the next state to the log and only then installs it.
+//
+// # Life of a transaction (KIP-98 as changed by KIP-890)
+//
+//  1. InitProducerID aborts what an older producer with the same transactional id left open, raises the epoch, and answers
+//     when that is below the high watermark.
+//  2. The first append to each partition adds it to the transaction: implicitly (Produce v12, TxnOffsetCommit v5) or by
+//     AddPartitionsToTxn. While the append runs the transaction is held, so that no end can slip in between.
+//     Producers in this process wait for no disk here; remote ones do, for they may outlive a crash of this node.
+//  3. EndTxn syncs all partitions of the transaction in one round, writes PREPARE_COMMIT or PREPARE_ABORT with the next epoch
+//     and waits for it (this is the decision), writes the markers, waits until they lie below the high watermark everywhere,
+//     writes COMPLETE, and answers. Kafka answers after the decision; here an answered transaction is readable.
+//
+// If a crash loses the ONGOING record of a producer that died with the node, the log may hold transactional batches that no
+// coordinator knows of; Lead finds and aborts these before it serves.
+//
+// # Life cycle
+//
+// New, Lead (loads what the node leads and finishes what was decided), requests, Close. Requests that arrive earlier are answered
+// COORDINATOR_LOAD_IN_PROGRESS or NOT_COORDINATOR.
+//
+// Debugging starts at Transactions.run (txn_end.go), which drives a decided transaction to its end, and at txn_load.go.
+package coordinator

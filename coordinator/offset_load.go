@@ -1,0 +1,98 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// load reads one partition of __consumer_offsets and serves it.
+func (o *Offsets) load(ctx context.Context, index int32) error {
+	p, err := o.partitions.Partition(OffsetsTopic, index)
+	if err != nil {
+		return err
+	}
+	l := &offsetLease{part: p}
+	l.ctx, l.cancel = context.WithCancel(o.ctx)
+	l.mu.groups = map[string]*group{}
+	l.mu.pending = map[int64]map[offsetKey]committed{}
+	l.mu.changed = make(chan struct{})
+	o.resign(index)
+	o.leases[index].Store(l)
+	var it record.Iterator
+	err = replay(ctx, p, func(h record.Header, frame []byte) error {
+		return l.replayBatch(&it, h, frame)
+	})
+	if err != nil {
+		return fmt.Errorf("load %s-%d: %w", OffsetsTopic, index, err)
+	}
+	l.ready.Store(true)
+	return nil
+}
+
+func (l *offsetLease) replayBatch(it *record.Iterator, h record.Header, frame []byte) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if h.IsControl() {
+		m, ok, err := record.ParseControl(frame)
+		if err == nil && ok {
+			l.settleLocked(m.ProducerID, m.Commit)
+		}
+		return err
+	}
+	if err := it.Reset(frame); err != nil {
+		return err
+	}
+	for it.Next() {
+		if err := l.replayRecordLocked(h, &it.Record); err != nil {
+			return err
+		}
+	}
+	return it.Err()
+}
+
+func (l *offsetLease) replayRecordLocked(h record.Header, r *record.Record) error {
+	key, ok, err := decodeOffsetKey(r.Key)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return l.replayGroupLocked(r)
+	}
+	if r.Value == nil {
+		if g := l.mu.groups[key.group]; g != nil {
+			delete(g.offsets, key.TopicPartition)
+		}
+		return nil
+	}
+	c, err := decodeOffsetValue(r.Value, r.Offset)
+	if err != nil {
+		return err
+	}
+	if h.IsTransactional() {
+		l.pendLocked(h.ProducerID, key, c)
+	} else {
+		l.applyLocked(key, c)
+	}
+	return nil
+}
+
+func (l *offsetLease) replayGroupLocked(r *record.Record) error {
+	id, ok, err := decodeGroupKey(r.Key)
+	if err != nil || !ok {
+		return err
+	}
+	if r.Value == nil {
+		if g := l.mu.groups[id]; g != nil && len(g.offsets) == 0 && len(g.unstable) == 0 {
+			delete(l.mu.groups, id)
+		}
+		return nil
+	}
+	generation, members, err := decodeGroupValue(r.Value)
+	if err != nil {
+		return err
+	}
+	l.groupLocked(id).setMembers(generation, members)
+	return nil
+}

@@ -1,0 +1,390 @@
+package coordinator
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millracedb/millrace/internal/clock"
+)
+
+const (
+	// maxOffsetMetadata bounds the metadata of a committed offset, in bytes (Kafka's offset.metadata.max.bytes).
+	maxOffsetMetadata = 4096
+	// offsetsRetention is how long the offsets of a group without members are kept (Kafka's offsets.retention.minutes).
+	offsetsRetention = 7 * 24 * time.Hour
+	// offsetsExpireInterval is how often they are looked through.
+	offsetsExpireInterval = 10 * time.Minute
+	// queryGroupPrefix names the groups of persistent queries. A query may be paused for longer than the retention, so its offsets go
+	// only with the query.
+	queryGroupPrefix = "millrace-query-"
+)
+
+// Offsets keeps the committed offsets of the groups whose partition of __consumer_offsets this node leads, and what their members'
+// claims are checked against.
+type Offsets struct {
+	partitions Partitions
+	txns       *Transactions // set by New: a commit inside a transaction is part of it
+	clock      clock.Clock
+	log        *slog.Logger
+
+	leases []atomic.Pointer[offsetLease] // by partition; nil where this node does not lead
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// offsetLease is one term as leader of a partition of __consumer_offsets.
+type offsetLease struct {
+	part   Partition
+	ready  atomic.Bool // loaded
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu struct {
+		sync.Mutex
+		groups  map[string]*group
+		pending map[int64]map[offsetKey]committed // by producer id: offsets of open transactions
+		changed chan struct{}                     // closed and replaced when pending offsets are settled
+	}
+}
+
+// offsetKey names one offset.
+type offsetKey struct {
+	group string
+	TopicPartition
+}
+
+// committed is an offset as committed.
+type committed struct {
+	offset       int64
+	leaderEpoch  int32
+	metadata     string
+	commitMillis int64
+	position     int64 // of the record in the log; the highest counts, whenever its transaction ended
+}
+
+// group is what is known of a consumer group.
+type group struct {
+	known      bool // has metadata, not only offsets
+	generation int32
+	members    map[string]GroupMember
+	offsets    map[TopicPartition]committed
+	unstable   map[TopicPartition]int // number of open transactions with an offset for it
+}
+
+// GroupMember is a member of a group. Subscription and Assignment are opaque here; clients of the consumer protocol read them.
+type GroupMember struct {
+	ID                       string
+	ClientID, ClientHost     string
+	Subscription, Assignment []byte
+}
+
+func newOffsets(cfg Config) *Offsets {
+	o := &Offsets{
+		partitions: cfg.Partitions,
+		clock:      cfg.Clock,
+		log:        cfg.Logger,
+		leases:     make([]atomic.Pointer[offsetLease], cfg.InternalPartitions),
+	}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o.wg.Go(o.expireLoop)
+	return o
+}
+
+func (o *Offsets) close() {
+	o.cancel()
+	for i := range o.leases {
+		o.resign(int32(i))
+	}
+	o.wg.Wait()
+}
+
+func (o *Offsets) resign(index int32) {
+	if l := o.leases[index].Swap(nil); l != nil {
+		l.cancel()
+	}
+}
+
+// serves reports whether the partition is loaded here.
+func (o *Offsets) serves(index int32) bool {
+	if index < 0 || int(index) >= len(o.leases) {
+		return false
+	}
+	l := o.leases[index].Load()
+	return l != nil && l.ready.Load()
+}
+
+// lease returns the lease that owns the group.
+func (o *Offsets) lease(groupID string) (*offsetLease, *kerr.Error) {
+	if groupID == "" {
+		return nil, kerr.InvalidGroupID
+	}
+	l := o.leases[PartitionFor(groupID, int32(len(o.leases)))].Load()
+	switch {
+	case l == nil:
+		return nil, kerr.NotCoordinator
+	case !l.ready.Load():
+		return nil, kerr.CoordinatorLoadInProgress
+	}
+	return l, nil
+}
+
+func (l *offsetLease) groupLocked(id string) *group {
+	g := l.mu.groups[id]
+	if g == nil {
+		g = &group{offsets: map[TopicPartition]committed{}, unstable: map[TopicPartition]int{}}
+		l.mu.groups[id] = g
+	}
+	return g
+}
+
+// applyLocked makes an offset count unless a later record has.
+func (l *offsetLease) applyLocked(key offsetKey, c committed) {
+	g := l.groupLocked(key.group)
+	if old, ok := g.offsets[key.TopicPartition]; !ok || old.position < c.position {
+		g.offsets[key.TopicPartition] = c
+	}
+}
+
+// pendLocked keeps an offset until its producer's transaction ends.
+func (l *offsetLease) pendLocked(producerID int64, key offsetKey, c committed) {
+	offsets := l.mu.pending[producerID]
+	if offsets == nil {
+		offsets = map[offsetKey]committed{}
+		l.mu.pending[producerID] = offsets
+	}
+	if _, again := offsets[key]; !again {
+		l.groupLocked(key.group).unstable[key.TopicPartition]++
+	}
+	offsets[key] = c
+}
+
+// settleLocked ends a producer's transaction: its pending offsets count, or never were.
+func (l *offsetLease) settleLocked(producerID int64, commit bool) {
+	for key, c := range l.mu.pending[producerID] {
+		g := l.groupLocked(key.group)
+		if g.unstable[key.TopicPartition]--; g.unstable[key.TopicPartition] == 0 {
+			delete(g.unstable, key.TopicPartition)
+		}
+		if commit {
+			l.applyLocked(key, c)
+		}
+	}
+	delete(l.mu.pending, producerID)
+	close(l.mu.changed)
+	l.mu.changed = make(chan struct{})
+}
+
+// finish is called when the marker of a transaction is below the high watermark.
+func (o *Offsets) finish(index int32, producerID int64, commit bool) {
+	l := o.leases[index].Load()
+	if l == nil {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.settleLocked(producerID, commit)
+}
+
+// claim is what a member says of itself when it commits.
+type claim struct {
+	group      string
+	member     string
+	generation int32
+}
+
+// checkLocked refuses a claim that is out of date. An offset may be committed without a claim only while nobody else can have one:
+// the group has no members, or the commit is inside a transaction by a client that sends none.
+func (l *offsetLease) checkLocked(c claim, transactional bool) *kerr.Error {
+	g := l.mu.groups[c.group]
+	unclaimed := c.member == "" && c.generation < 0
+	switch {
+	case unclaimed && (transactional || g == nil || len(g.members) == 0):
+		return nil
+	case g == nil || !g.known:
+		return kerr.IllegalGeneration
+	}
+	if _, ok := g.members[c.member]; !ok {
+		return kerr.UnknownMemberID
+	}
+	if c.generation != g.generation {
+		return kerr.IllegalGeneration
+	}
+	return nil
+}
+
+// SetGroup makes members the whole of the group in generation, and returns when that is durable: from then on commits with an
+// older claim are refused. Generations must not go down.
+func (o *Offsets) SetGroup(ctx context.Context, groupID string, generation int32, members []GroupMember) error {
+	l, kerror := o.lease(groupID)
+	if kerror != nil {
+		return kerror
+	}
+	batch, err := encodeGroup(groupID, generation, members, o.clock.Now().UnixMilli())
+	if err != nil {
+		return err
+	}
+	next, err := func() (int64, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if g := l.mu.groups[groupID]; g != nil && g.known && g.generation > generation {
+			return 0, fmt.Errorf("group %q is in generation %d, beyond %d: %w", groupID, g.generation, generation, kerr.IllegalGeneration)
+		}
+		_, next, err := l.part.Append(ctx, batch, OriginCoordinator)
+		if err != nil {
+			return 0, coordinatorError(err)
+		}
+		l.groupLocked(groupID).setMembers(generation, members)
+		return next, nil
+	}()
+	if err != nil {
+		return err
+	}
+	return l.part.WaitHighWatermark(ctx, next)
+}
+
+func (g *group) setMembers(generation int32, members []GroupMember) {
+	g.known = true
+	g.generation = generation
+	g.members = make(map[string]GroupMember, len(members))
+	for _, m := range members {
+		g.members[m.ID] = m
+	}
+}
+
+// Group returns the generation and the members of a group; ok is false for one that never had members.
+func (o *Offsets) Group(groupID string) (generation int32, members []GroupMember, ok bool, err error) {
+	l, kerror := o.lease(groupID)
+	if kerror != nil {
+		return 0, nil, false, kerror
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.mu.groups[groupID]
+	if g == nil || !g.known {
+		return 0, nil, false, nil
+	}
+	for _, m := range g.members {
+		members = append(members, m)
+	}
+	return g.generation, members, true, nil
+}
+
+// DeleteGroup forgets a group with all its offsets, and returns when that is durable. A group with an open transaction is
+// refused with NON_EMPTY_GROUP; so is one with members, unless force is set. An unknown group is GROUP_ID_NOT_FOUND.
+func (o *Offsets) DeleteGroup(ctx context.Context, groupID string, force bool) error {
+	l, kerror := o.lease(groupID)
+	if kerror != nil {
+		return kerror
+	}
+	next, err := l.deleteGroup(ctx, groupID, force, o.clock.Now().UnixMilli())
+	if err != nil {
+		return err
+	}
+	return l.part.WaitHighWatermark(ctx, next)
+}
+
+func (l *offsetLease) deleteGroup(ctx context.Context, groupID string, force bool, now int64) (next int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.mu.groups[groupID]
+	switch {
+	case g == nil:
+		return 0, kerr.GroupIDNotFound
+	case len(g.unstable) > 0 || len(g.members) > 0 && !force:
+		return 0, kerr.NonEmptyGroup
+	}
+	keys := make([][]byte, 0, len(g.offsets)+1)
+	for tp := range g.offsets {
+		keys = append(keys, encodeOffsetKey(offsetKey{groupID, tp}))
+	}
+	keys = append(keys, encodeGroupKey(groupID))
+	batch, err := encodeTombstones(keys, now)
+	if err != nil {
+		return 0, err
+	}
+	if _, next, err = l.part.Append(ctx, batch, OriginCoordinator); err != nil {
+		return 0, coordinatorError(err)
+	}
+	delete(l.mu.groups, groupID)
+	return next, nil
+}
+
+// expireLoop forgets offsets of groups that nobody uses.
+func (o *Offsets) expireLoop() {
+	for pause(o.ctx, o.clock, offsetsExpireInterval) {
+		for i := range o.leases {
+			if l := o.leases[i].Load(); l != nil && l.ready.Load() {
+				o.expire(l)
+			}
+		}
+	}
+}
+
+func (o *Offsets) expire(l *offsetLease) {
+	now := o.clock.Now().UnixMilli()
+	for _, id := range l.expired(now) {
+		if _, err := l.deleteGroup(o.ctx, id, false, now); err != nil {
+			o.log.Warn("offsets cannot be expired yet", "group", id, "err", err)
+		}
+	}
+}
+
+// expired lists the groups without members all of whose offsets are older than the retention.
+func (l *offsetLease) expired(now int64) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var ids []string
+	for id, g := range l.mu.groups {
+		old := len(g.members) == 0 && len(g.unstable) == 0 && !strings.HasPrefix(id, queryGroupPrefix)
+		for _, c := range g.offsets {
+			old = old && now-c.commitMillis > offsetsRetention.Milliseconds()
+		}
+		if old {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// AwaitStable returns when no open transaction has an offset for any of tps in the group (KIP-447).
+func (o *Offsets) AwaitStable(ctx context.Context, groupID string, tps []TopicPartition) error {
+	l, kerror := o.lease(groupID)
+	if kerror != nil {
+		return kerror
+	}
+	for {
+		stable, changed := l.stable(groupID, tps)
+		if stable {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-l.ctx.Done():
+			return kerr.NotCoordinator
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *offsetLease) stable(groupID string, tps []TopicPartition) (bool, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if g := l.mu.groups[groupID]; g != nil {
+		for _, tp := range tps {
+			if g.unstable[tp] > 0 {
+				return false, l.mu.changed
+			}
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,93 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// TopicPartition names one partition of a topic.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// Origin says who makes a batch, which decides what the log checks.
+type Origin uint8
+
+const (
+	// OriginClient is a producer: sequences, epochs and transaction state are checked.
+	OriginClient Origin = iota
+	// OriginCoordinator is a coordinator writing its own records, offsets inside a transaction included: no sequences.
+	OriginCoordinator
+	// OriginMarker is a control batch that ends a transaction: its coordinator epoch is checked.
+	OriginMarker
+)
+
+// Partitions finds partitions. Errors are kerr's: UNKNOWN_TOPIC_OR_PARTITION when there is none,
+// NOT_LEADER_OR_FOLLOWER when this node does not lead it, KAFKA_STORAGE_ERROR when it is offline.
+type Partitions interface {
+	Partition(topic string, partition int32) (Partition, error)
+	// OpenTransactions lists the transactions that are open in the partitions that this node leads.
+	OpenTransactions() []OpenTransaction
+}
+
+// OpenTransaction is a transaction that has batches in a partition and no marker yet.
+type OpenTransaction struct {
+	TopicPartition
+	ProducerID    int64
+	ProducerEpoch int16
+}
+
+// Partition is a partition that this node leads.
+type Partition interface {
+	// LeaderEpoch is the generation of this leadership; of a coordinator's partition it is the coordinator epoch.
+	LeaderEpoch() int32
+	// LogStart and LogEnd bound what is written.
+	LogStart() int64
+	LogEnd() int64
+	// Append writes record batches, patched in place, and waits for neither disk nor replicas. It returns the first offset and the one
+	// after the last. Errors are kerr's.
+	Append(ctx context.Context, batches []byte, origin Origin) (base, next int64, err error)
+	// Flush starts making everything below offset durable here and returns at once.
+	Flush(offset int64)
+	// WaitHighWatermark waits until everything below offset is on every in-sync replica. It starts what Flush starts.
+	WaitHighWatermark(ctx context.Context, offset int64) error
+	// Read returns whole batches from offset on, up to the log's end, about maxBytes but at least one batch; empty at the end.
+	// The bytes are valid until release is called, which must be called unless there was an error.
+	Read(ctx context.Context, offset int64, maxBytes int) (batches []byte, release func(), err error)
+}
+
+// errorCode maps an error of a partition to the Kafka code that is answered for a partition.
+func errorCode(err error) int16 {
+	if err == nil {
+		return 0
+	}
+	return kerrOf(err).Code
+}
+
+// kerrOf finds the Kafka error in err; a context's end is a time-out and anything unknown is UNKNOWN_SERVER_ERROR.
+func kerrOf(err error) *kerr.Error {
+	var ke *kerr.Error
+	switch {
+	case errors.As(err, &ke):
+		return ke
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return kerr.RequestTimedOut
+	default:
+		return kerr.UnknownServerError
+	}
+}
+
+// coordinatorError maps an error met while writing a coordinator's own log to what a client must hear to try again.
+func coordinatorError(err error) *kerr.Error {
+	switch ke := kerrOf(err); ke {
+	case kerr.NotLeaderForPartition, kerr.FencedLeaderEpoch, kerr.UnknownLeaderEpoch:
+		return kerr.NotCoordinator
+	case kerr.InvalidProducerEpoch, kerr.InvalidTxnState, kerr.ProducerFenced:
+		return ke
+	default:
+		return kerr.CoordinatorNotAvailable
+	}
+}

@@ -1,0 +1,162 @@
+package coordinator
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// producePart is one partition of a Produce request on its way.
+type producePart struct {
+	tp      TopicPartition
+	records []byte
+	part    Partition
+	base    int64
+	next    int64
+	err     error
+}
+
+// caller says where a request comes from. A producer in this process dies with it, so inside a transaction nothing has to wait for
+// the disk before EndTxn syncs it all: a crash loses the producer, its transaction and what it wrote together. A remote one goes on
+// after a crash of this node, and would commit what is left of a transaction; what it was answered must be durable.
+type caller bool
+
+const (
+	remote    caller = false
+	inProcess caller = true
+)
+
+// Produce answers key 0 for partitions that this node leads. The batches are patched in place. Batches of a transaction are appended
+// while it is held (KIP-890). With acks = -1 the answer comes when all is below the high watermark.
+func (b *Broker) Produce(ctx context.Context, req *kmsg.ProduceRequest) *kmsg.ProduceResponse {
+	return b.produce(ctx, req, remote)
+}
+
+func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest, from caller) *kmsg.ProduceResponse {
+	var parts []producePart
+	for i := range req.Topics {
+		rt := &req.Topics[i]
+		for j := range rt.Partitions {
+			tp := TopicPartition{rt.Topic, rt.Partitions[j].Partition}
+			pp := producePart{tp: tp, records: rt.Partitions[j].Records, base: -1}
+			pp.part, pp.err = b.partitions.Partition(tp.Topic, tp.Partition)
+			parts = append(parts, pp)
+		}
+	}
+	h, transactional := b.appendAll(ctx, req, parts)
+	if !transactional || from == remote {
+		if req.Acks == -1 {
+			waitAll(ctx, parts)
+		}
+		if transactional {
+			b.waitHeld(ctx, h, parts)
+		}
+	}
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	i := 0
+	for _, rt := range req.Topics {
+		topic := kmsg.NewProduceResponseTopic()
+		topic.Topic, topic.TopicID = rt.Topic, rt.TopicID
+		for range rt.Partitions {
+			pp := &parts[i]
+			part := kmsg.NewProduceResponseTopicPartition()
+			part.Partition, part.BaseOffset, part.ErrorCode = pp.tp.Partition, pp.base, errorCode(pp.err)
+			if pp.err == nil {
+				part.LogStartOffset = pp.part.LogStart()
+			} else {
+				part.BaseOffset = -1
+			}
+			topic.Partitions = append(topic.Partitions, part)
+			i++
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp
+}
+
+// appendAll appends what can be appended. It returns the transaction that the batches belong to, if any, no longer held.
+func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts []producePart) (h held, transactional bool) {
+	ref, tps, kerror := transactionOf(req, parts)
+	if kerror == nil && len(tps) > 0 {
+		if h, kerror = b.hold(ctx, ref, tps); kerror == nil {
+			transactional = true
+			defer h.release()
+		}
+	}
+	for i := range parts {
+		pp := &parts[i]
+		if pp.err == nil && kerror != nil {
+			pp.err = produceError(kerror)
+		}
+		if pp.err == nil {
+			pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, OriginClient)
+		}
+	}
+	return h, transactional
+}
+
+// waitHeld waits until the coordinator cannot forget that the partitions are part of the transaction.
+func (b *Broker) waitHeld(ctx context.Context, h held, parts []producePart) {
+	err := h.durable(ctx)
+	if err == nil {
+		return
+	}
+	for i := range parts {
+		if parts[i].err == nil {
+			parts[i].err = err
+		}
+	}
+}
+
+// transactionOf finds the transaction that the batches belong to, if any, from their headers.
+func transactionOf(req *kmsg.ProduceRequest, parts []producePart) (ref producerRef, tps []TopicPartition, _ *kerr.Error) {
+	for i := range parts {
+		pp := &parts[i]
+		if pp.err != nil {
+			continue
+		}
+		h, err := record.ParseHeader(pp.records)
+		if err != nil {
+			pp.err = err
+			continue
+		}
+		if !h.IsTransactional() {
+			continue
+		}
+		if req.TransactionID == nil || len(tps) > 0 && (ref.producerID != h.ProducerID || ref.epoch != h.ProducerEpoch) {
+			return ref, tps, kerr.InvalidRequest
+		}
+		ref = producerRef{transactionalID: *req.TransactionID, producerID: h.ProducerID, epoch: h.ProducerEpoch, implicit: req.Version >= 12}
+		tps = append(tps, pp.tp)
+	}
+	return ref, tps, nil
+}
+
+// produceError translates what the coordinator says to what the produce path answers: a fenced producer hears
+// INVALID_PRODUCER_EPOCH there, which clients treat as the end of this transaction and not of the producer.
+func produceError(kerror *kerr.Error) *kerr.Error {
+	switch kerror {
+	case kerr.ProducerFenced:
+		return kerr.InvalidProducerEpoch
+	case kerr.InvalidProducerIDMapping:
+		return kerr.InvalidTxnState
+	}
+	return kerror
+}
+
+// waitAll waits until what was appended is below the high watermark: all partitions sync at once.
+func waitAll(ctx context.Context, parts []producePart) {
+	for i := range parts {
+		if parts[i].err == nil {
+			parts[i].part.Flush(parts[i].next)
+		}
+	}
+	for i := range parts {
+		if parts[i].err == nil {
+			parts[i].err = parts[i].part.WaitHighWatermark(ctx, parts[i].next)
+		}
+	}
+}

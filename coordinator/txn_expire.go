@@ -1,0 +1,74 @@
+package coordinator
+
+import (
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// expireLoop aborts transactions that take too long and forgets transactional ids that nobody uses.
+func (c *Transactions) expireLoop() {
+	for pause(c.ctx, c.clock, expireInterval) {
+		for i := range c.leases {
+			if l := c.leases[i].Load(); l != nil && l.ready.Load() {
+				c.expire(l)
+			}
+		}
+	}
+}
+
+func (c *Transactions) expire(l *lease) {
+	now := c.nowMillis()
+	for _, e := range l.snapshot() {
+		t := e.value.Load()
+		idle := t.state != stateOngoing && !t.deciding() && now-t.updateMillis > idleExpiration.Milliseconds()
+		if !idle && !t.expired(now) {
+			continue
+		}
+		select {
+		case e.turn <- struct{}{}:
+		default:
+			continue // it is in use: look again next time
+		}
+		c.expireEntry(l, e, t)
+	}
+}
+
+// expireEntry ends the entry's transaction, or the entry, if it is still in the state in which it was seen. It has the turn
+// and gives it up.
+func (c *Transactions) expireEntry(l *lease, e *txnEntry, seen *txn) {
+	if e.value.Load() != seen {
+		e.unlock()
+		return
+	}
+	if seen.state == stateOngoing {
+		c.log.Info("transaction timed out", "transactional_id", seen.id, "timeout_ms", seen.timeoutMillis)
+		if _, kerror := c.decide(l, e, seen.fence(c.nowMillis())); kerror != nil {
+			c.log.Warn("transaction cannot be aborted yet", "transactional_id", seen.id, "err", kerror)
+		}
+		return
+	}
+	defer e.unlock()
+	if err := c.forget(l, e, seen.id); err != nil {
+		c.log.Warn("transactional id cannot be expired yet", "transactional_id", seen.id, "err", err)
+	}
+}
+
+// forget writes a tombstone for an idle transactional id. The caller has the turn.
+func (c *Transactions) forget(l *lease, e *txnEntry, id string) error {
+	var b record.Builder
+	b.Reset(record.BatchOptions{})
+	if err := b.Append(c.nowMillis(), encodeTxnKey(id), nil); err != nil {
+		return err
+	}
+	batch, err := b.Finish(nil)
+	if err != nil {
+		return err
+	}
+	if _, _, err := l.part.Append(l.ctx, batch, OriginCoordinator); err != nil {
+		return err
+	}
+	e.gone = true
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.mu.entries, id)
+	return nil
+}
