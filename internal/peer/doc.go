@@ -1,0 +1,27 @@
+// Package peer is the node port: the one address at which the nodes of a cluster talk to each other. Every connection begins with a hello in both
+// directions, so that strangers, nodes of other clusters and releases that do not understand each other part before anything else is said. Then the
+// dialling side names the stream: raft, Kafka frames or query frames. What follows belongs to the handler of that stream.
+//
+// # Layers
+//
+//   - hello.go: the hello's bytes and who is let in.
+//   - port.go: listening, dialling, limits and the end of it all.
+//   - raft.go: the stream layer under hashicorp/raft's network transport.
+//
+// # Life of a connection
+//
+//  1. The dialler sends its hello: magic, frame version, length, body. A side that reads a wrong magic hangs up without an answer.
+//  2. The acceptor judges it and sends its own hello, with the reason in it if it refuses. It hangs up after a refusal.
+//  3. The dialler judges in turn and sends one byte, the stream type.
+//  4. The acceptor hands the connection to the handler of that type, or hangs up if it has none.
+//
+// Steps 1 to 3 together may take HelloTimeout. There are at most MaxConns accepted connections; those beyond are closed as they come.
+//
+// # TLS
+//
+// The port takes whatever listener and dial function it is given; with TLS, both are built from the cluster's certificate authority by the caller.
+//
+// # Debugging
+//
+// Refusals are logged at both ends with the reason and the address. Nothing else is logged per connection.
+package peer

@@ -1,0 +1,245 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/millracedb/millrace/internal/clock"
+)
+
+const (
+	// HelloTimeout bounds the greeting, from the first byte to the stream type.
+	HelloTimeout = 5 * time.Second
+	// MaxConns bounds accepted connections.
+	MaxConns = 1024
+	// acceptPause is the wait after an Accept that failed, for lack of file descriptors as a rule.
+	acceptPause = 100 * time.Millisecond
+)
+
+// StreamType says what a connection carries after the greeting.
+type StreamType byte
+
+// The stream types. Numbers are for ever.
+const (
+	StreamRaft  StreamType = 1
+	StreamKafka StreamType = 2
+	StreamQuery StreamType = 3
+)
+
+// Handler takes over a connection: it must close it, and return soon after ctx ends or the connection is closed under it.
+type Handler func(ctx context.Context, conn net.Conn, from Hello)
+
+// Options are what New needs. All but Advertise must be set.
+type Options struct {
+	Hello    Hello
+	Listener net.Listener // the port owns it
+	// Dial connects to another node's port.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Advertise is the address under which other nodes reach this one; empty is the listener's own.
+	Advertise string
+	Clock     clock.Clock
+	Logger    *slog.Logger
+}
+
+// Port is a node's port. Register handlers, then Start it.
+type Port struct {
+	opts     Options
+	handlers map[StreamType]Handler
+	raft     *raftLayer
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		conns  map[*portConn]struct{}
+		closed bool
+	}
+}
+
+// New makes a port that does not listen yet.
+func New(opts Options) *Port {
+	if opts.Advertise == "" {
+		opts.Advertise = opts.Listener.Addr().String()
+	}
+	p := &Port{opts: opts, handlers: map[StreamType]Handler{}}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.mu.conns = map[*portConn]struct{}{}
+	p.raft = newRaftLayer(p)
+	p.handlers[StreamRaft] = p.raft.take
+	return p
+}
+
+// Handle registers the handler of a stream type. Call it before Start.
+func (p *Port) Handle(t StreamType, h Handler) { p.handlers[t] = h }
+
+// Addr is the address that other nodes know.
+func (p *Port) Addr() string { return p.opts.Advertise }
+
+// Start begins to accept.
+func (p *Port) Start() { p.wg.Go(p.accept) }
+
+func (p *Port) accept() {
+	for {
+		conn, err := p.opts.Listener.Accept()
+		if err == nil {
+			p.admit(conn)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) || p.ctx.Err() != nil {
+			return
+		}
+		p.opts.Logger.Error("node port: accepting", "err", err)
+		pause := p.opts.Clock.NewTimer(acceptPause)
+		select {
+		case <-pause.C():
+		case <-p.ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+// portConn is a connection that the port knows until it is closed.
+type portConn struct {
+	net.Conn
+	p *Port
+}
+
+func (c *portConn) Close() error {
+	c.p.mu.Lock()
+	delete(c.p.mu.conns, c)
+	c.p.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// track makes conn one that Close closes; nil if the port is closed or, for an accepted one, full.
+func (p *Port) track(conn net.Conn, accepted bool) *portConn {
+	c := &portConn{Conn: conn, p: p}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.closed || accepted && len(p.mu.conns) >= MaxConns {
+		_ = conn.Close() // it has carried nothing
+		return nil
+	}
+	p.mu.conns[c] = struct{}{}
+	if accepted {
+		p.wg.Add(1) // under the lock, so that Close waits for it
+	}
+	return c
+}
+
+func (p *Port) admit(conn net.Conn) {
+	c := p.track(conn, true)
+	if c == nil {
+		p.opts.Logger.Warn("node port: too many connections", "from", conn.RemoteAddr(), "limit", MaxConns)
+		return
+	}
+	go func() {
+		defer p.wg.Done()
+		from, h, err := p.welcome(c)
+		if err != nil {
+			p.opts.Logger.Warn("node port: turned away", "from", conn.RemoteAddr(), "err", err)
+			_ = c.Close() // the greeting's error says more
+			return
+		}
+		h(p.ctx, c, from)
+	}()
+}
+
+// welcome is the accepting side of the greeting.
+func (p *Port) welcome(c net.Conn) (Hello, Handler, error) {
+	if err := c.SetDeadline(p.opts.Clock.Now().Add(HelloTimeout)); err != nil {
+		return Hello{}, nil, err
+	}
+	from, _, err := readHello(c)
+	if err != nil {
+		return Hello{}, nil, err
+	}
+	why := p.opts.Hello.objection(from)
+	if _, err := c.Write(p.opts.Hello.encode(why)); err != nil {
+		return Hello{}, nil, err
+	}
+	if why != "" {
+		return Hello{}, nil, fmt.Errorf("%w: %s", ErrRefused, why)
+	}
+	var t [1]byte
+	if _, err := c.Read(t[:]); err != nil {
+		return Hello{}, nil, fmt.Errorf("peer: reading the stream type: %w", err)
+	}
+	h, ok := p.handlers[StreamType(t[0])]
+	if !ok {
+		return Hello{}, nil, fmt.Errorf("%w: stream type %d", ErrRefused, t[0])
+	}
+	return from, h, c.SetDeadline(time.Time{})
+}
+
+// Dial connects to the port at addr, greets, and opens a stream. The connection is the caller's to close; the port closes it too when it is
+// closed itself.
+func (p *Port) Dial(ctx context.Context, addr string, t StreamType) (net.Conn, Hello, error) {
+	ctx, cancel := context.WithTimeout(ctx, HelloTimeout)
+	defer cancel()
+	conn, err := p.opts.Dial(ctx, addr)
+	if err != nil {
+		return nil, Hello{}, fmt.Errorf("peer: dialling %s: %w", addr, err)
+	}
+	c := p.track(conn, false)
+	if c == nil {
+		return nil, Hello{}, net.ErrClosed
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(p.opts.Clock.Now()) }) // its failure is the connection's, seen below
+	from, err := p.greet(c, t)
+	if !stop() && err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = c.SetDeadline(time.Time{})
+	}
+	if err != nil {
+		_ = c.Close() // the greeting's error says more
+		return nil, Hello{}, fmt.Errorf("peer: greeting %s: %w", addr, err)
+	}
+	return c, from, nil
+}
+
+// greet is the dialling side of the greeting.
+func (p *Port) greet(c net.Conn, t StreamType) (Hello, error) {
+	if _, err := c.Write(p.opts.Hello.encode("")); err != nil {
+		return Hello{}, err
+	}
+	from, refusal, err := readHello(c)
+	switch {
+	case err != nil:
+		return Hello{}, err
+	case refusal != "":
+		return Hello{}, fmt.Errorf("%w by node %d: %s", ErrRefused, from.NodeID, shown(refusal))
+	}
+	if why := p.opts.Hello.objection(from); why != "" {
+		return Hello{}, fmt.Errorf("%w: %s", ErrRefused, why)
+	}
+	_, err = c.Write([]byte{byte(t)})
+	return from, err
+}
+
+// Close stops listening, closes every connection that the port made or accepted, and waits for the handlers.
+func (p *Port) Close() error {
+	p.cancel()
+	err := p.opts.Listener.Close()
+	_ = p.raft.Close() // it only closes a channel
+	p.mu.Lock()
+	p.mu.closed = true
+	for c := range p.mu.conns {
+		_ = c.Conn.Close() // whoever uses it sees that
+	}
+	p.mu.Unlock()
+	p.wg.Wait()
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
