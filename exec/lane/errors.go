@@ -1,0 +1,80 @@
+package lane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millracedb/millrace/exec"
+)
+
+const (
+	// giveUpAfter bounds how long one request is tried again.
+	giveUpAfter = 30 * time.Second
+	// The pause between tries grows from minPause to maxPause.
+	minPause = 2 * time.Millisecond
+	maxPause = 250 * time.Millisecond
+)
+
+// retriable reports whether the same request may succeed a little later. CONCURRENT_TRANSACTIONS is so in practice though kerr does
+// not say it: the coordinator is about to finish something.
+func retriable(code int16) bool {
+	ke := kerr.TypedErrorForCode(code)
+	return ke != nil && (ke.Retriable || ke == kerr.ConcurrentTransactions)
+}
+
+// stale reports whether the code says that the member's claim on the group is over.
+func stale(code int16) bool {
+	switch kerr.TypedErrorForCode(code) {
+	case kerr.IllegalGeneration, kerr.UnknownMemberID, kerr.FencedInstanceID, kerr.StaleMemberEpoch, kerr.GroupIDNotFound:
+		return true
+	}
+	return false
+}
+
+// Explain maps a Kafka error, or one of a transport, to the errors of exec.Log; what says that the producer's time is over is
+// ErrFenced.
+func Explain(err error) error {
+	var ke *kerr.Error
+	if !errors.As(err, &ke) {
+		return fmt.Errorf("%w (%w)", exec.ErrUnavailable, err)
+	}
+	switch ke {
+	case kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping:
+		return fmt.Errorf("%w (%w)", exec.ErrFenced, err)
+	case kerr.UnknownTopicOrPartition, kerr.UnknownTopicID:
+		return fmt.Errorf("%w (%w)", exec.ErrUnknownTopic, err)
+	case kerr.OffsetOutOfRange:
+		return fmt.Errorf("%w (%w)", exec.ErrOffsetOutOfRange, err)
+	}
+	if ke.Retriable || ke == kerr.ConcurrentTransactions || ke == kerr.InvalidTxnState || ke == kerr.TransactionAbortable {
+		return fmt.Errorf("%w (%w)", exec.ErrUnavailable, err)
+	}
+	return err
+}
+
+func (p *producer) explain(what string, err error) error {
+	return fmt.Errorf("%s: %w", what, Explain(err))
+}
+
+// retry calls f until it says that there is no point in trying again, with growing pauses. UNKNOWN_TOPIC_OR_PARTITION counts as final
+// by its callers. The last error is returned.
+func (p *producer) retry(ctx context.Context, f func() (again bool, err error)) error {
+	start := p.clock.Now()
+	for wait := minPause; ; wait = min(2*wait, maxPause) {
+		again, err := f()
+		if err == nil || !again || ctx.Err() != nil || p.clock.Since(start) > giveUpAfter {
+			return err
+		}
+		timer := p.clock.NewTimer(wait)
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+}
