@@ -1,0 +1,97 @@
+package log
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/fsys"
+)
+
+// Text checkpoints are Kafka's: a line with version 0, a line with the number of entries, then a line for each.
+
+// checkpointSizeMax bounds a checkpoint file, in bytes: a hundred for each of a million partitions.
+const checkpointSizeMax = 100 << 20
+
+func writeCheckpoint(fs fsys.FS, path string, lines []string) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "0\n%d\n", len(lines))
+	for _, line := range lines {
+		b.WriteString(line)
+		b.WriteByte('\n')
+	}
+	return fsys.WriteFileAtomic(fs, path, []byte(b.String()))
+}
+
+// readCheckpoint calls entry for each line. A missing file has no entries; a malformed one is an error.
+func readCheckpoint(fs fsys.FS, path string, entry func(line string) error) error {
+	data, err := fsys.ReadFile(fs, path, checkpointSizeMax)
+	if fsys.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
+	if len(lines) < 2 || lines[0] != "0" {
+		return fmt.Errorf("%s is not a checkpoint of version 0", path)
+	}
+	if n, err := strconv.Atoi(lines[1]); err != nil || n != len(lines)-2 {
+		return fmt.Errorf("%s says it has %q entries, and has %d", path, lines[1], len(lines)-2)
+	}
+	for i, line := range lines[2:] {
+		if err := entry(line); err != nil {
+			return fmt.Errorf("%s, line %d: %w", path, i+3, err)
+		}
+	}
+	return nil
+}
+
+// TopicPartition names a partition.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// String returns the name of the partition's directory.
+func (p TopicPartition) String() string { return p.Topic + "-" + strconv.Itoa(int(p.Partition)) }
+
+// ParseTopicPartition is the inverse of TopicPartition.String.
+func ParseTopicPartition(name string) (TopicPartition, bool) {
+	i := strings.LastIndexByte(name, '-')
+	if i <= 0 {
+		return TopicPartition{}, false
+	}
+	n, err := strconv.ParseUint(name[i+1:], 10, 31)
+	if err != nil || strconv.FormatUint(n, 10) != name[i+1:] {
+		return TopicPartition{}, false
+	}
+	return TopicPartition{name[:i], int32(n)}, true
+}
+
+// readOffsets reads a checkpoint of offsets by partition.
+func readOffsets(fs fsys.FS, path string) (map[TopicPartition]int64, error) {
+	offsets := make(map[TopicPartition]int64)
+	err := readCheckpoint(fs, path, func(line string) error {
+		f := strings.Fields(line)
+		if len(f) != 3 {
+			return fmt.Errorf("%q is not topic, partition and offset", line)
+		}
+		tp, ok := ParseTopicPartition(f[0] + "-" + f[1])
+		offset, err := strconv.ParseInt(f[2], 10, 64)
+		if !ok || err != nil {
+			return fmt.Errorf("%q is not topic, partition and offset", line)
+		}
+		offsets[tp] = offset
+		return nil
+	})
+	return offsets, err
+}
+
+func writeOffsets(fs fsys.FS, path string, offsets map[TopicPartition]int64) error {
+	lines := make([]string, 0, len(offsets))
+	for tp, offset := range offsets {
+		lines = append(lines, fmt.Sprintf("%s %d %d", tp.Topic, tp.Partition, offset))
+	}
+	return writeCheckpoint(fs, path, lines)
+}

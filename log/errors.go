@@ -1,0 +1,44 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+)
+
+// Sentinels beside the Kafka errors. Each comes together with kerr.KafkaStorageError.
+var (
+	// ErrClosed is returned by a log after Close.
+	ErrClosed = errors.New("log is closed")
+	// ErrOffline is returned by every write after a write or sync has failed: what the disk holds is not known any more.
+	ErrOffline = errors.New("log is offline after a disk error")
+	// ErrDamaged is returned by writes to a log that has lost bytes below its recovery point: it needs a repair.
+	ErrDamaged = errors.New("log is damaged")
+	// ErrDiskFull is returned by writes while the disk has less room than disk.min_free.
+	ErrDiskFull = errors.New("disk is full")
+)
+
+// storageError returns an error that is err and sentinel and kerr.KafkaStorageError to errors.Is.
+func storageError(sentinel, err error) error {
+	if err == nil {
+		return fmt.Errorf("%w: %w", sentinel, kerr.KafkaStorageError)
+	}
+	return fmt.Errorf("%w: %w: %w", sentinel, err, kerr.KafkaStorageError)
+}
+
+// Damage says where a log has lost bytes that had been synced. It is an error that is ErrDamaged.
+type Damage struct {
+	File   string // path of the segment
+	Pos    int64  // position of the first bad byte
+	Offset int64  // offset of the first record that cannot be read
+	Cause  error
+}
+
+// Error implements error.
+func (d *Damage) Error() string {
+	return fmt.Sprintf("%s is damaged at byte %d, offset %d: %s", d.File, d.Pos, d.Offset, d.Cause)
+}
+
+// Unwrap makes d an ErrDamaged and a kerr.KafkaStorageError.
+func (d *Damage) Unwrap() []error { return []error{ErrDamaged, kerr.KafkaStorageError, d.Cause} }

@@ -1,0 +1,292 @@
+package log
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"sync/atomic"
+
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// Chunk is a run of whole batches, in memory or as a range of a file. The zero Chunk is empty. Release it when it has been
+// sent or read.
+type Chunk struct {
+	data []byte
+	file *handle
+	pos  int64
+	size int64
+	log  *Log
+	done *atomic.Bool
+}
+
+// Len returns the size in bytes.
+func (c *Chunk) Len() int64 { return c.size }
+
+// Data returns the bytes if they are in memory, else nil. They must not be changed, and stay valid after Release.
+func (c *Chunk) Data() []byte { return c.data }
+
+// File returns the range of a file that holds the bytes, for sendfile (fsys.Fd tells whether it has a descriptor); ok is
+// false when they are in memory. The file must not be closed, nor used after Release.
+func (c *Chunk) File() (f fsys.File, pos int64, ok bool) {
+	if c.file == nil {
+		return nil, 0, false
+	}
+	return c.file.File, c.pos, true
+}
+
+// AppendTo appends the bytes to dst and returns it.
+func (c *Chunk) AppendTo(dst []byte) ([]byte, error) {
+	if c.file == nil {
+		return append(dst, c.data...), nil
+	}
+	at := len(dst)
+	dst = append(dst, make([]byte, c.size)...)
+	if n, err := c.file.ReadAt(dst[at:], c.pos); err != nil && !(errors.Is(err, io.EOF) && int64(n) == c.size) {
+		return dst[:at], fmt.Errorf("read of segment: %w", err)
+	}
+	return dst, nil
+}
+
+// Release gives the chunk back. Further calls do nothing.
+func (c *Chunk) Release() {
+	if c.file == nil || !c.done.CompareAndSwap(false, true) {
+		return
+	}
+	c.log.mu.Lock()
+	c.log.mu.readers--
+	c.log.mu.Unlock()
+	if err := c.file.release(); err != nil {
+		c.log.logger.Warn("close of a segment failed", "error", err)
+	}
+}
+
+// Read returns batches from the one that holds offset on: whole ones, none of which reaches upTo, at most maxBytes but at
+// least one if there is one. A record before offset may come along. At the end the chunk is empty. An offset outside the log
+// is kerr.OffsetOutOfRange.
+func (l *Log) Read(offset int64, maxBytes int, upTo int64) (Chunk, error) {
+	l.mu.Lock()
+	if l.mu.closed {
+		l.mu.Unlock()
+		return Chunk{}, storageError(ErrClosed, nil)
+	}
+	if offset < l.mu.logStart || offset > l.mu.leo {
+		defer l.mu.Unlock()
+		return Chunk{}, l.outOfRangeLocked(offset)
+	}
+	limit := min(upTo, l.mu.leo)
+	if offset >= limit {
+		l.mu.Unlock()
+		return Chunk{}, nil
+	}
+	if data := l.tail.read(offset, maxBytes, limit); data != nil {
+		l.mu.Unlock()
+		return Chunk{data: data, size: int64(len(data))}, nil
+	}
+	i := l.segmentAtLocked(offset)
+	v, base := l.mu.segments[i].view(), l.mu.segments[i].base
+	l.mu.readers++
+	l.mu.Unlock()
+
+	c := Chunk{file: v.file, log: l, done: new(atomic.Bool)}
+	for {
+		found, err := c.locate(&v, offset, maxBytes, limit)
+		if err != nil || (found && c.size == 0) {
+			c.Release()
+			return Chunk{}, err
+		}
+		if found {
+			return c, nil
+		}
+		// Compaction may leave nothing at the end of a segment: go on in the next.
+		next, ok := l.viewAfter(base, limit)
+		if !ok {
+			c.Release()
+			return Chunk{}, nil
+		}
+		if err := v.file.release(); err != nil {
+			l.logger.Warn("close of a segment failed", "error", err)
+		}
+		v, base, c.file = next, next.base, next.file
+	}
+}
+
+// locate sets the range of c; found is false if v has no batch that ends at or after offset.
+func (c *Chunk) locate(v *view, offset int64, maxBytes int, limit int64) (found bool, err error) {
+	pos, h, ok, err := v.locate(offset)
+	if err != nil || !ok {
+		return false, err
+	}
+	if h.LastOffset() >= limit {
+		return true, nil
+	}
+	end := v.size
+	if v.next > limit {
+		at, _, ok, err := v.locate(limit)
+		if err != nil {
+			return false, err
+		}
+		if ok {
+			end = at
+		}
+	}
+	first := pos + int64(h.Size())
+	if most := pos + int64(maxBytes); end > most {
+		if end, err = v.floorBatch(most); err != nil {
+			return false, err
+		}
+	}
+	c.pos, c.size = pos, max(end, first)-pos
+	return true, nil
+}
+
+// segmentAtLocked returns the index of the segment that holds offset.
+func (l *Log) segmentAtLocked(offset int64) int {
+	segments := l.mu.segments
+	return max(0, sort.Search(len(segments), func(i int) bool { return segments[i].base > offset })-1)
+}
+
+// viewAfter returns the segment after the one at base, if it begins below limit.
+func (l *Log) viewAfter(base, limit int64) (view, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	segments := l.mu.segments
+	i := sort.Search(len(segments), func(i int) bool { return segments[i].base > base })
+	if i == len(segments) || segments[i].base >= limit {
+		return view{}, false
+	}
+	return segments[i].view(), true
+}
+
+// AbortedTransactions returns the aborted transactions with data in offsets from (inclusive) to to (exclusive), as a
+// read_committed fetch answers them.
+func (l *Log) AbortedTransactions(from, to int64) ([]record.AbortedTxn, error) {
+	l.mu.Lock()
+	var indexes []index
+	for _, s := range l.mu.segments[l.segmentAtLocked(from):] {
+		if s.txn.n > 0 {
+			indexes = append(indexes, s.txn)
+		}
+	}
+	l.mu.Unlock()
+	var aborted []record.AbortedTxn
+	for i := range indexes {
+		done, err := collectAborted(&indexes[i], from, to, &aborted)
+		if err != nil || done {
+			return aborted, err
+		}
+	}
+	return aborted, nil
+}
+
+// collectAborted reports done once no later entry can concern offsets below to.
+func collectAborted(x *index, from, to int64, aborted *[]record.AbortedTxn) (done bool, err error) {
+	r, err := x.reader()
+	if err != nil {
+		return false, err
+	}
+	for i := range r.n {
+		t := txnEntry(r.at(i))
+		if t.last >= from && t.first < to {
+			*aborted = append(*aborted, record.AbortedTxn{ProducerID: t.producerID, FirstOffset: t.first})
+		}
+		if t.lastStable >= to {
+			done = true
+			break
+		}
+	}
+	return done, r.close()
+}
+
+// TimedOffset is a record found by its time.
+type TimedOffset struct {
+	Offset      int64
+	Timestamp   int64 // ms
+	LeaderEpoch int32
+}
+
+// OffsetForTime returns the first record whose timestamp is at least ms; ok is false if there is none.
+func (l *Log) OffsetForTime(ms int64) (t TimedOffset, ok bool, err error) {
+	l.mu.Lock()
+	start := l.mu.logStart
+	var views []view
+	for _, s := range l.mu.segments[l.segmentAtLocked(start):] {
+		if s.maxTime >= ms {
+			views = append(views, s.view())
+		}
+	}
+	l.mu.Unlock()
+	for i := range views {
+		if !ok && err == nil {
+			t, ok, err = views[i].search(start, ms)
+		}
+		if rerr := views[i].file.release(); rerr != nil {
+			l.logger.Warn("close of a segment failed", "error", rerr)
+		}
+	}
+	return t, ok, err
+}
+
+// OffsetOfMaxTimestamp returns the first record that has the highest timestamp of the log; ok is false if the log is empty.
+func (l *Log) OffsetOfMaxTimestamp() (t TimedOffset, ok bool, err error) {
+	l.mu.Lock()
+	highest := int64(-1)
+	for _, s := range l.mu.segments {
+		highest = max(highest, s.maxTime)
+	}
+	l.mu.Unlock()
+	if highest < 0 {
+		return t, false, nil
+	}
+	return l.OffsetForTime(highest)
+}
+
+// search returns the first record at or after start whose timestamp is at least ms.
+func (v *view) search(start, ms int64) (t TimedOffset, ok bool, err error) {
+	pos, err := v.timePos(ms)
+	if err != nil {
+		return t, false, err
+	}
+	s := scanner{file: v.file, pos: pos, size: v.size, window: scanWindow}
+	var it record.Iterator
+	for ; ; s.skip() {
+		more, err := s.header()
+		if err != nil || !more {
+			return t, false, err
+		}
+		if s.h.LastOffset() < start || s.h.MaxTimestamp < ms || s.h.IsControl() {
+			continue
+		}
+		frame, err := s.frame()
+		if err != nil {
+			return t, false, err
+		}
+		for err = it.Reset(frame); it.Next(); {
+			if r := &it.Record; r.Offset >= start && r.Timestamp >= ms {
+				return TimedOffset{r.Offset, r.Timestamp, s.h.LeaderEpoch}, true, nil
+			}
+		}
+		if err = errors.Join(err, it.Err()); err != nil {
+			return t, false, err
+		}
+	}
+}
+
+// timePos returns a position before which no record has a timestamp of ms or more.
+func (v *view) timePos(ms int64) (int64, error) {
+	r, err := v.time.reader()
+	if err != nil {
+		return 0, err
+	}
+	offset := v.base
+	if i := r.floor(func(e []byte) bool { t, _ := timeEntry(e); return t < ms }); i >= 0 {
+		_, rel := timeEntry(r.at(i))
+		offset = v.base + rel
+	}
+	if err := r.close(); err != nil {
+		return 0, err
+	}
+	return v.floorPos(offset)
+}
