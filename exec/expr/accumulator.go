@@ -1,0 +1,36 @@
+package expr
+
+import (
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// Accumulator is an aggregate over bounded rows: it only ever grows. (Over changes, package exec has accumulators that
+// retract.) Strict aggregates are not given rows with a NULL argument.
+type Accumulator interface {
+	// Add takes one row; it may keep the values.
+	Add(args []types.Datum) error
+	// Result returns the aggregate of the rows so far.
+	Result() (types.Datum, error)
+}
+
+// newAccumulator makes an accumulator for arguments of the given types and a result of type ret.
+type newAccumulator func(args []types.Type, ret types.Type) Accumulator
+
+var aggregates = map[string]newAccumulator{}
+
+// NewAccumulator makes an accumulator of f.
+func NewAccumulator(f *planner.Func, args []types.Type, ret types.Type) (Accumulator, error) {
+	n, ok := aggregates[f.ID()]
+	if !ok {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "aggregate %s is not supported yet", f.ID())
+	}
+	return n(args, ret), nil
+}
+
+// ImplementedAggregate reports whether the aggregate can run over bounded rows.
+func ImplementedAggregate(f *planner.Func) bool {
+	_, ok := aggregates[f.ID()]
+	return ok
+}
