@@ -52,7 +52,9 @@ func AppendArray(dst []byte, elem Type, elems []Datum) []byte {
 }
 
 // ArrayDatum boxes an array.
-func ArrayDatum(elem Type, elems []Datum) Datum { return BytesDatum(string(AppendArray(nil, elem, elems))) }
+func ArrayDatum(elem Type, elems []Datum) Datum {
+	return BytesDatum(string(AppendArray(nil, elem, elems)))
+}
 
 // AppendStruct appends the encoding of a struct or record of the fields.
 func AppendStruct(dst []byte, fields []Field, values []Datum) []byte {

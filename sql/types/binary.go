@@ -3,6 +3,7 @@ package types
 import (
 	"encoding/binary"
 	"math"
+	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
@@ -21,7 +22,7 @@ func AppendBinary(dst []byte, t Type, d Datum) []byte {
 	case Float4:
 		return binary.BigEndian.AppendUint32(dst, math.Float32bits(float32(d.F)))
 	case Float8:
-		return binary.BigEndian.AppendUint64(dst, math.Float64bits(d.F))
+		return binary.BigEndian.AppendUint64(dst, float64Bits(d.F))
 	case Numeric:
 		return appendNumericBinary(dst, d.S)
 	case Date:
@@ -52,6 +53,14 @@ func AppendBinary(dst []byte, t Type, d Datum) []byte {
 	default:
 		return append(dst, d.S...)
 	}
+}
+
+// float64Bits has one NaN, PostgreSQL's.
+func float64Bits(f float64) uint64 {
+	if math.IsNaN(f) {
+		return 0x7FF8000000000000
+	}
+	return math.Float64bits(f)
 }
 
 const jsonbVersion = 1
@@ -278,15 +287,15 @@ func appendNumericBinary(dst []byte, s string) []byte {
 			dst = binary.BigEndian.AppendUint16(dst, v)
 		}
 	}
-	switch s {
+	switch s { // what PostgreSQL sends for infinities has a scale field of 32
 	case "NaN":
 		header(0, 0, numericNaN, 0)
 		return dst
 	case "Infinity":
-		header(0, 0, numericPInf, 0)
+		header(0, 0, numericPInf, 0x20)
 		return dst
 	case "-Infinity":
-		header(0, 0, numericNInf, 0)
+		header(0, 0, numericNInf, 0x20)
 		return dst
 	}
 	scale := 0
@@ -355,7 +364,7 @@ func parseNumericBinary(src []byte) (Datum, error) {
 		}
 		digits = append(digits, byte('0'+v/1000), byte('0'+v/100%10), byte('0'+v/10%10), byte('0'+v%10))
 	}
-	text, ok := placePoint(prefix, "", string(digits), (weight+1)*4)
+	text, ok := placePoint(prefix, "", strings.TrimRight(string(digits), "0"), (weight+1)*4)
 	if !ok {
 		return NullDatum, numericFormatOverflow()
 	}

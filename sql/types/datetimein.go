@@ -31,7 +31,8 @@ type looseNumber struct {
 }
 
 func (p *dateTime) syntax() error {
-	return sqlerr.New(sqlerr.InvalidDatetimeFormat, "invalid input syntax for type %s: \"%s\"", p.kind, clip(p.text))
+	name := strings.TrimSuffix(p.kind.String(), " without time zone")
+	return sqlerr.New(sqlerr.InvalidDatetimeFormat, "invalid input syntax for type %s: \"%s\"", name, clip(p.text))
 }
 
 func (p *dateTime) fieldRange() error {
@@ -49,6 +50,12 @@ func (p *dateTime) outOfRange() error {
 	}
 	return sqlerr.New(sqlerr.DatetimeFieldOverflow, "%s out of range: \"%s\"", what, clip(p.text))
 }
+
+// SQLSTATEs that only date and time input gives.
+const (
+	invalidTimeZoneDisplacement sqlerr.Code = "22009"
+	intervalFieldOverflow       sqlerr.Code = "22015"
+)
 
 // maxDateTimeText bounds date/time text, as PostgreSQL's MAXDATELEN does.
 const maxDateTimeText = 128
@@ -156,7 +163,7 @@ func (p *dateTime) scanSigned(s string) (string, error) {
 
 func (p *dateTime) zoneRange(s string) error {
 	if len(s) > 1 && countDigits(s[1:]) > 0 {
-		return sqlerr.New(sqlerr.DatetimeFieldOverflow, "time zone displacement out of range: \"%s\"", clip(p.text))
+		return sqlerr.New(invalidTimeZoneDisplacement, "time zone displacement out of range: \"%s\"", clip(p.text))
 	}
 	return p.syntax()
 }

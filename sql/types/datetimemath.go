@@ -187,19 +187,16 @@ func unknownUnit(unit string, t Kind) error {
 // DateTrunc cuts a Timestamp down to a field, as date_trunc does. For a TimestampTZ, cut its local time and take that back
 // with LocalToUTC.
 func DateTrunc(unit string, us int64) (int64, error) {
+	if IsInfinite(us) {
+		return us, nil
+	}
 	u := normalUnit(unit)
 	if step, ok := truncMicros[u]; ok {
-		if IsInfinite(us) {
-			return us, nil
-		}
-		return us - (us - floorDiv64(us, step)*step), nil
+		return floorDiv64(us, step) * step, nil
 	}
 	months, ok := truncMonths[u]
 	if !ok && u != "week" {
 		return 0, unknownUnit(unit, Timestamp)
-	}
-	if IsInfinite(us) {
-		return us, nil
 	}
 	days, _ := splitDay(us)
 	if u == "week" {
@@ -262,9 +259,6 @@ func julian(days, rest int64) *Decimal {
 	z := new(Decimal)
 	_ = z.Div(NewDecimal(rest, 0), NewDecimal(MicrosPerDay, 0)) // the divisor is not zero
 	_ = z.Add(z, NewDecimal(days-minDate, 0))
-	if rest == 0 {
-		z.Trunc(z, 0)
-	}
 	return z
 }
 

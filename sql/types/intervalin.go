@@ -15,6 +15,7 @@ type intervalParser struct {
 	us           float64 // of the fractions
 	wholeUs      int64
 	overflow     bool
+	seen         map[string]bool // units that had their number; each may come once
 }
 
 func (p *intervalParser) syntax() error {
@@ -22,7 +23,7 @@ func (p *intervalParser) syntax() error {
 }
 
 func (p *intervalParser) fieldRange() error {
-	return sqlerr.New(sqlerr.DatetimeFieldOverflow, "interval field value out of range: \"%s\"", clip(p.text))
+	return sqlerr.New(intervalFieldOverflow, "interval field value out of range: \"%s\"", clip(p.text))
 }
 
 // ParseInterval reads an interval in PostgreSQL's forms ("1 year 2 mons -3 days 04:05:06.7", "1-2", "@ 1 minute ago") or as an
@@ -34,16 +35,10 @@ func ParseInterval(s string) (IntervalValue, error) {
 		return IntervalValue{}, p.syntax()
 	}
 	iso := body[0] == 'p'
-	negISO := strings.HasPrefix(body, "-p")
 	var err error
-	switch {
-	case iso:
+	if iso {
 		err = p.scanISO(body[1:])
-	case negISO:
-		if err = p.scanISO(body[2:]); err == nil {
-			p.negate()
-		}
-	default:
+	} else {
 		err = p.scan(body)
 	}
 	if err != nil {
@@ -59,8 +54,11 @@ func (p *intervalParser) negate() {
 func (p *intervalParser) finish() (IntervalValue, error) {
 	frac := math.RoundToEven(p.us)
 	us, ok := addInt64(p.wholeUs, int64(frac))
-	if p.overflow || !ok || math.Abs(frac) >= math.MaxInt64 || p.months != float64(int32(p.months)) || p.days != float64(int32(p.days)) {
+	if p.overflow || math.Abs(p.days) > math.MaxInt32 {
 		return IntervalValue{}, p.fieldRange()
+	}
+	if !ok || math.Abs(frac) >= math.MaxInt64 || math.Abs(p.months) > math.MaxInt32 {
+		return IntervalValue{}, intervalOutOfRange()
 	}
 	return IntervalValue{Micros: us, Days: int32(p.days), Months: int32(p.months)}, nil
 }
@@ -87,7 +85,7 @@ func (p *intervalParser) scanQuantity(s string) (q quantity, rest string, err er
 		m := countDigits(rest[1:])
 		fraction, rest = rest[:1+m], rest[1+m:]
 	}
-	if digits == "" && len(fraction) < 2 {
+	if digits == "" && (len(fraction) < 2 || rest != s && (s[0] == '-' || s[0] == '+')) {
 		return q, "", p.syntax()
 	}
 	if digits != "" {
@@ -123,6 +121,9 @@ var intervalUnits = func() map[string]string {
 
 // add adds q of a unit.
 func (p *intervalParser) add(q quantity, unit string) error {
+	if q.whole != int64(int32(q.whole)) && !strings.HasSuffix(unit, "second") && unit != "minute" && unit != "hour" {
+		return p.fieldRange()
+	}
 	switch unit {
 	case "microsecond":
 		p.addTime(q, 1)
@@ -236,13 +237,39 @@ func (p *intervalParser) scanField(s string) (string, error) {
 		if !ok {
 			return "", p.syntax()
 		}
-		return rest[n:], p.add(q, unit)
+		return rest[n:], p.addOnce(q, unit)
 	}
 	// Without a unit: days before a time, else seconds.
 	if next := strings.TrimLeft(rest, "+-"); countDigits(next) > 0 && strings.HasPrefix(next[countDigits(next):], ":") {
-		return rest, p.add(q, "day")
+		return rest, p.addOnce(q, "day")
 	}
-	return rest, p.add(q, "second")
+	return rest, p.addOnce(q, "second")
+}
+
+// once notes that units had their numbers and refuses those that had them before. A second with a fraction speaks for
+// its parts, too.
+func (p *intervalParser) once(units ...string) error {
+	if p.seen == nil {
+		p.seen = map[string]bool{}
+	}
+	for _, u := range units {
+		if p.seen[u] {
+			return p.syntax()
+		}
+		p.seen[u] = true
+	}
+	return nil
+}
+
+func (p *intervalParser) addOnce(q quantity, unit string) error {
+	err := p.once(unit)
+	if unit == "second" && q.frac != 0 && err == nil {
+		err = p.once("millisecond", "microsecond")
+	}
+	if err != nil {
+		return err
+	}
+	return p.add(q, unit)
 }
 
 // scanTime reads [+-]h:mm[:ss[.f]] or mm:ss.f.
@@ -273,7 +300,7 @@ func (p *intervalParser) scanTime(s string) (string, error) {
 	p.addTime(hour, MicrosPerHour)
 	p.addTime(minute, MicrosPerMinute)
 	p.addTime(sec, MicrosPerSecond)
-	return rest, nil
+	return rest, p.once("hour", "minute", "second", "millisecond", "microsecond")
 }
 
 func abs64(i int64) int64 {
@@ -298,8 +325,10 @@ func (p *intervalParser) scanYearMonth(s string, n int) (string, error) {
 	if years.negative {
 		q.whole = -q.whole
 	}
-	_ = p.add(years, "year")
-	return rest, p.add(q, "month")
+	if err := p.addOnce(years, "year"); err != nil {
+		return "", err
+	}
+	return rest, p.addOnce(q, "month")
 }
 
 // scanISO reads what follows the P.
@@ -307,10 +336,11 @@ func (p *intervalParser) scanISO(s string) error {
 	units := map[byte]string{'y': "year", 'm': "month", 'w': "week", 'd': "day"}
 	fields, inTime := 0, false
 	for s != "" {
-		if s[0] == 't' && !inTime && len(s) > 1 {
+		if s[0] == 't' && !inTime {
 			units = map[byte]string{'h': "hour", 'm': "minute", 's': "second"}
 			inTime = true
 			s = s[1:]
+			fields++
 			continue
 		}
 		q, rest, err := p.scanQuantity(s)

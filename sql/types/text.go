@@ -107,10 +107,7 @@ func AppendText(dst []byte, t Type, d Datum, set *Settings) []byte {
 	case Record:
 		return appendRecord(dst, t, d.S, set)
 	case Char:
-		if d.S == "\x00" {
-			return dst
-		}
-		return append(dst, d.S...)
+		return appendChar(dst, d.S)
 	case Regclass, Regtype, Regproc, Regnamespace, Regrole:
 		return appendReg(dst, t.Kind, d.I, set)
 	default: // numeric, text, JSON, jsonb, maps: the representation is the text
@@ -300,6 +297,16 @@ func parseChar(s string) (Datum, error) {
 		return BytesDatum("\x00"), nil
 	}
 	return BytesDatum(s[:1]), nil
+}
+
+func appendChar(dst []byte, s string) []byte {
+	switch {
+	case s == "\x00":
+		return dst
+	case len(s) == 1 && s[0] >= utf8.RuneSelf: // not text by itself
+		return append(dst, '\\', '0'+s[0]>>6, '0'+s[0]>>3&7, '0'+s[0]&7)
+	}
+	return append(dst, s...)
 }
 
 func parseOID(typeName, s string) (Datum, error) {
