@@ -1,0 +1,61 @@
+# Millrace: build, test and measure. A bare "make" explains itself.
+
+GO        ?= go
+GOFLAGS   ?=
+PG_BIN    ?= $(shell ls -d /usr/lib/postgresql/15/bin 2>/dev/null)
+LINT_BIN  := bin/golangci-lint
+LINT_VER  := v2.15.0
+FUZZTIME  ?= 5s
+ROUNDS    ?= 50
+SEEDS     ?= 200
+
+export CGO_ENABLED ?= 0
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/millrace, one static binary
+	$(GO) build -trimpath -o bin/millrace ./cmd/millrace
+
+.PHONY: test
+test: ## Run the tests, as the README says
+	$(GO) test ./...
+
+.PHONY: race
+race: ## Run the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+.PHONY: fmt
+fmt: $(LINT_BIN) ## Format the code
+	$(LINT_BIN) fmt
+
+.PHONY: lint
+lint: $(LINT_BIN) ## Run the linters, the import rules among them
+	$(LINT_BIN) run
+
+$(LINT_BIN):
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VER)
+
+.PHONY: cross
+cross: ## Build for the other platform that releases serve
+	GOARCH=arm64 $(GO) build ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "fuzz $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p; done; done
+
+.PHONY: bench-go
+bench-go: ## Run the Go benchmarks once each, to see that they work
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+.PHONY: demo
+demo: ## Run the demonstration on real flights
+	$(GO) run ./cmd/millrace demo
+
+.PHONY: ci
+ci: ## What CI runs
+	.ci/run
