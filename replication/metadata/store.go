@@ -250,15 +250,30 @@ func raftError(err error) error {
 	}
 }
 
-// ElectFor gives a leader and a new leader epoch to every partition that broker id holds and that it leads or nobody does: what a controller
-// does when a broker has registered and is active.
-func (s *Store) ElectFor(ctx context.Context, id int32) error {
-	for _, b := range elections(s.Image(), id, s.NewBatch) {
+// Register makes this node a broker, in place of the registration it had, and returns its new epoch. Then every partition that it holds and that it leads or
+// nobody does gets a leader and a new leader epoch, as a controller sees to when a broker has come back. k's id and directory are those of the
+// store's identity.
+func (s *Store) Register(ctx context.Context, k Broker) (epoch uint64, err error) {
+	k.ID, k.Directory, k.Release = s.opts.Identity.NodeID, s.opts.Identity.Directory, s.opts.Release
+	if k.Incarnation, err = NewUUID(s.opts.Rand); err != nil {
+		return 0, err
+	}
+	b := s.NewBatch()
+	var replaces uint64
+	if old, ok := b.Image().Broker(k.ID); ok {
+		replaces = old.Epoch
+	}
+	ref := b.RegisterBroker(k, replaces)
+	r, err := s.Apply(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	for _, b := range elections(s.Image(), k.ID, s.NewBatch) {
 		if _, err := s.Apply(ctx, b); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	return nil
+	return r.Epoch(ref), nil
 }
 
 // Snapshot makes a snapshot now and drops the log behind it.

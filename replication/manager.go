@@ -1,0 +1,347 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/log"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// openParallel is how many partitions are opened at once: each waits for the disk a few times.
+const openParallel = 16
+
+// Metadata is what a Manager needs of the metadata; *metadata.Store is one.
+type Metadata interface {
+	Watch() (*metadata.Image, <-chan struct{})
+}
+
+// Options are what Open needs. All must be set.
+type Options struct {
+	Logs     *log.Manager // closed by its owner, after Manager.Close
+	Metadata Metadata
+	NodeID   int32
+	Clock    clock.Clock
+	Logger   *slog.Logger
+}
+
+// Manager holds this node's partitions as the metadata wants them. Its methods are safe for concurrent use.
+type Manager struct {
+	opts   Options
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		topics  map[string]*topicPartitions
+		image   *metadata.Image
+		acted   chan struct{} // closed and replaced when image is
+		offline error
+		closed  bool
+	}
+}
+
+// topicPartitions are this node's partitions of one topic; nil where it holds no replica.
+type topicPartitions struct {
+	topic      *metadata.Topic
+	partitions []*Partition
+}
+
+// Open opens the partitions that the metadata puts on this node, takes up the leaderships it is given, deletes what is on disk of topics that are gone, and follows
+// the metadata until Close. The node has registered before. A partition that cannot be opened is logged and answers KAFKA_STORAGE_ERROR; the others serve.
+//
+// It fails if the directory holds partitions while the metadata knows no topic at all: then the metadata was lost, and to go on would delete everything.
+func Open(opts Options) (*Manager, error) {
+	img, changed := opts.Metadata.Watch()
+	if found := opts.Logs.Found(); len(found) > 0 && img.TopicCount() == 0 {
+		return nil, fmt.Errorf("replication: the data directory holds %d partitions, but the metadata knows no topic: it was lost, or is another cluster's", len(found))
+	}
+	m := &Manager{opts: opts}
+	m.ctx, m.cancel = context.WithCancel(context.Background())
+	m.mu.topics = map[string]*topicPartitions{}
+	m.mu.acted = make(chan struct{})
+	m.act(img)
+	m.deleteStrays(img)
+	m.wg.Go(func() { m.follow(changed) })
+	return m, nil
+}
+
+// deleteStrays deletes partitions on disk that the metadata does not know: their topic was deleted, and the node stopped before it had seen to it.
+func (m *Manager) deleteStrays(img *metadata.Image) {
+	for tp, id := range m.opts.Logs.Found() {
+		if t, ok := img.TopicByID(metadata.UUID(id)); ok {
+			if r, ok := t.Partition(tp.Partition); ok && metadata.Has(r.Replicas, m.opts.NodeID) {
+				continue // it could not be opened
+			}
+		}
+		m.opts.Logger.Info("deleting a partition whose topic is gone", "topic", tp.Topic, "partition", tp.Partition, "id", id)
+		if err := m.opts.Logs.DeleteLog(tp); err != nil {
+			m.opts.Logger.Error("partition cannot be deleted", "topic", tp.Topic, "partition", tp.Partition, "err", err)
+		}
+	}
+}
+
+func (m *Manager) follow(changed <-chan struct{}) {
+	for {
+		select {
+		case <-changed:
+		case <-m.ctx.Done():
+			return
+		}
+		var img *metadata.Image
+		img, changed = m.opts.Metadata.Watch()
+		m.act(img)
+	}
+}
+
+// act makes the partitions those of img. Only one goroutine calls it.
+func (m *Manager) act(img *metadata.Image) {
+	m.mu.Lock()
+	old := m.mu.image
+	m.mu.Unlock()
+	var changes []metadata.TopicChange
+	if old != nil {
+		changes = img.TopicsChangedSince(old)
+	} else {
+		for t := range img.Topics() {
+			changes = append(changes, metadata.TopicChange{New: t})
+		}
+	}
+	var work []func()
+	for _, c := range changes {
+		if c.New == nil {
+			m.drop(c.Old)
+			continue
+		}
+		work = append(work, m.take(c.New)...)
+	}
+	parallel(work)
+	m.mu.Lock()
+	m.mu.image = img
+	close(m.mu.acted)
+	m.mu.acted = make(chan struct{})
+	m.mu.Unlock()
+}
+
+// parallel runs all of work, up to openParallel at a time.
+func parallel(work []func()) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, openParallel)
+	for _, f := range work {
+		slots <- struct{}{}
+		wg.Go(func() {
+			f()
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// take notes a new or changed topic and returns what is to be done for its partitions.
+func (m *Manager) take(t *metadata.Topic) (work []func()) {
+	config, err := LogConfig(t.Configs)
+	if err != nil {
+		// Settings are checked before they are stored; a bad one is of another release. The defaults keep everything.
+		m.opts.Logger.Error("topic has settings that this release cannot read", "topic", t.Name, "err", err)
+		config = log.Config{}.WithDefaults()
+	}
+	m.mu.Lock()
+	tp := m.mu.topics[t.Name]
+	if tp == nil {
+		tp = &topicPartitions{}
+		m.mu.topics[t.Name] = tp
+	}
+	before := tp.topic
+	tp.topic = t
+	for len(tp.partitions) < len(t.Partitions) {
+		tp.partitions = append(tp.partitions, nil)
+	}
+	m.mu.Unlock()
+	for i := range t.Partitions {
+		r := t.Partitions[i]
+		if !metadata.Has(r.Replicas, m.opts.NodeID) {
+			continue
+		}
+		if p := tp.partitions[i]; p != nil {
+			work = append(work, func() { m.change(p, before, t, r, config) })
+		} else {
+			work = append(work, func() { m.open(tp, t, r, config) })
+		}
+	}
+	return work
+}
+
+// open opens a partition and takes up its leadership.
+func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partition, config log.Config) {
+	p := newPartition(t, r.ID, m.opts.NodeID, m.opts.Clock, m.opts.Logger)
+	l, err := m.openLog(log.TopicPartition{Topic: t.Name, Partition: r.ID}, log.TopicID(t.ID), config, p.onDurable)
+	if err != nil {
+		p.logger.Error("partition cannot be opened", "err", err)
+		return
+	}
+	p.log = l
+	if err := p.update(t, r); err != nil {
+		p.logger.Error("partition cannot be led", "err", err)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.offline != nil {
+		p.goOffline(m.mu.offline)
+	}
+	tp.partitions[r.ID] = p
+}
+
+// openLog opens a log. What is there of a topic that had the name before goes first.
+func (m *Manager) openLog(tp log.TopicPartition, id log.TopicID, config log.Config, onDurable func(int64)) (*log.Log, error) {
+	l, err := m.opts.Logs.OpenLog(tp, id, config, onDurable)
+	if !errors.Is(err, kerr.InconsistentTopicID) {
+		return l, err
+	}
+	if err := m.opts.Logs.DeleteLog(tp); err != nil {
+		return nil, err
+	}
+	return m.opts.Logs.OpenLog(tp, id, config, onDurable)
+}
+
+// change acts on a changed record or changed settings of a partition.
+func (m *Manager) change(p *Partition, before, t *metadata.Topic, r metadata.Partition, config log.Config) {
+	if p.log.Config() != config {
+		if err := p.log.SetConfig(config); err != nil {
+			p.logger.Error("settings cannot be applied", "err", err)
+		}
+	}
+	was, _ := before.Partition(r.ID)
+	if was.PartitionEpoch == r.PartitionEpoch && before.Owner == t.Owner && MinISR(before, was) == MinISR(t, r) {
+		return
+	}
+	if err := p.update(t, r); err != nil {
+		p.logger.Error("partition cannot be led", "err", err)
+	}
+}
+
+// drop deletes the partitions of a topic that is gone.
+func (m *Manager) drop(t *metadata.Topic) {
+	m.mu.Lock()
+	tp := m.mu.topics[t.Name]
+	delete(m.mu.topics, t.Name)
+	m.mu.Unlock()
+	if tp == nil {
+		return
+	}
+	for i, p := range tp.partitions {
+		if p == nil {
+			continue
+		}
+		p.goOffline(kerr.UnknownTopicOrPartition)
+		if err := m.opts.Logs.DeleteLog(log.TopicPartition{Topic: t.Name, Partition: int32(i)}); err != nil {
+			p.logger.Error("partition cannot be deleted", "err", err)
+		}
+	}
+}
+
+// Partition returns this node's replica of a partition. Errors: UNKNOWN_TOPIC_OR_PARTITION; NOT_LEADER_OR_FOLLOWER if the node holds no replica of it;
+// KAFKA_STORAGE_ERROR if it could not be opened.
+func (m *Manager) Partition(topic string, id int32) (*Partition, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	tp := m.mu.topics[topic]
+	if tp == nil || id < 0 || int(id) >= len(tp.partitions) {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	switch p := tp.partitions[id]; {
+	case p != nil:
+		return p, nil
+	case metadata.Has(tp.topic.Partitions[id].Replicas, m.opts.NodeID):
+		return nil, kerr.KafkaStorageError
+	default:
+		return nil, kerr.NotLeaderForPartition
+	}
+}
+
+// PartitionCount returns the number of partitions of a topic, as far as this node has acted on the metadata; 0 if there is no such topic.
+func (m *Manager) PartitionCount(topic string) int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if tp := m.mu.topics[topic]; tp != nil {
+		return int32(len(tp.topic.Partitions))
+	}
+	return 0
+}
+
+// Partitions returns all replicas of this node, in no order.
+func (m *Manager) Partitions() []*Partition {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var out []*Partition
+	for _, tp := range m.mu.topics {
+		for _, p := range tp.partitions {
+			if p != nil {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// Watch returns the image that this node has acted on, and a channel that is closed when it has acted on a newer one.
+func (m *Manager) Watch() (*metadata.Image, <-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.image, m.mu.acted
+}
+
+// WaitIndex waits until this node has acted on the metadata up to the given index: the topics made there can be written to.
+func (m *Manager) WaitIndex(ctx context.Context, index uint64) error {
+	for {
+		img, acted := m.Watch()
+		if img.Index() >= index {
+			return nil
+		}
+		select {
+		case <-acted:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-m.ctx.Done():
+			return errClosed
+		}
+	}
+}
+
+var errClosed = fmt.Errorf("replication: closed: %w", kerr.KafkaStorageError)
+
+// GoOffline ends all service: the data directory has failed. Whoever waits is told err, which is made a KAFKA_STORAGE_ERROR.
+func (m *Manager) GoOffline(err error) {
+	if !errors.Is(err, kerr.KafkaStorageError) {
+		err = fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+	}
+	m.mu.Lock()
+	m.mu.offline = err
+	m.mu.Unlock()
+	for _, p := range m.Partitions() {
+		p.goOffline(err)
+	}
+}
+
+// Close ends all service and the following of the metadata. The logs stay open: they are closed by whoever owns them, after this.
+func (m *Manager) Close() error {
+	m.mu.Lock()
+	closed := m.mu.closed
+	m.mu.closed = true
+	m.mu.Unlock()
+	if closed {
+		return nil
+	}
+	m.cancel()
+	m.wg.Wait()
+	for _, p := range m.Partitions() {
+		p.goOffline(errClosed)
+	}
+	return nil
+}
