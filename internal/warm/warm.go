@@ -6,6 +6,7 @@ import (
 	_ "github.com/cockroachdb/datadriven"
 	_ "github.com/cockroachdb/pebble/v2"
 	_ "github.com/hashicorp/raft"
+	_ "github.com/jackc/pgx/v5"
 	_ "github.com/jackc/pgx/v5/pgproto3"
 	_ "github.com/klauspost/compress/s2"
 	_ "github.com/klauspost/compress/zstd"
