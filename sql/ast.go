@@ -64,13 +64,14 @@ type FieldDef struct {
 // Query is a SELECT, VALUES or set operation with what may stand around it. It is also a statement.
 type Query struct {
 	Pos
-	With          *With
-	Body          QueryBody
-	OrderBy       []*OrderItem
-	Limit, Offset Expr // nil when absent; LIMIT ALL and LIMIT NULL are absent
-	WithTies      bool // FETCH FIRST n ROWS WITH TIES
-	Emit          *Emit
-	Locking       []*Locking
+	With     *With
+	Body     QueryBody
+	OrderBy  []*OrderItem
+	Limit    Expr // nil when absent; LIMIT ALL and LIMIT NULL are absent
+	Skip     Expr // OFFSET; nil when absent
+	WithTies bool // FETCH FIRST n ROWS WITH TIES
+	Emit     *Emit
+	Locking  []*Locking
 }
 
 // QueryBody is *Select, *SetOp, *Values, or *Query for a query in parentheses with clauses of its own.
