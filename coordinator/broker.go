@@ -12,6 +12,11 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 )
 
+// InternalTopicConfigs are the settings that both internal topics are created with.
+func InternalTopicConfigs() map[string]string {
+	return map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}
+}
+
 // Config is what a Broker needs. All fields but InternalPartitions and Logger must be set.
 type Config struct {
 	Partitions Partitions

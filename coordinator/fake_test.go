@@ -123,7 +123,7 @@ func (p *memPartition) endLocked() int64 {
 	return p.mu.ends[len(p.mu.ends)-1]
 }
 
-func (p *memPartition) Append(_ context.Context, batches []byte, _ Origin) (base, next int64, err error) {
+func (p *memPartition) Append(_ context.Context, batches []byte, _ AppendOptions) (base, next int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.offline {

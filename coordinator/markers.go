@@ -30,7 +30,7 @@ func (m *markers) append(ctx context.Context, tp TopicPartition, mk record.Marke
 	if tp.Topic == OffsetsTopic && !m.offsets.serves(tp.Partition) {
 		return partitionEnd{}, kerr.CoordinatorLoadInProgress
 	}
-	_, next, err := p.Append(ctx, record.AppendControl(nil, mk, m.clock.Now().UnixMilli()), OriginMarker)
+	_, next, err := p.Append(ctx, record.AppendControl(nil, mk, m.clock.Now().UnixMilli()), coordinatorAppend)
 	return partitionEnd{tp: tp, part: p, next: next}, err
 }
 

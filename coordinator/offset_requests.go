@@ -107,7 +107,7 @@ func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.Ba
 	if err != nil {
 		return 0, 0, kerr.InvalidRequest
 	}
-	base, next, err = l.part.Append(ctx, batch, OriginCoordinator)
+	base, next, err = l.part.Append(ctx, batch, coordinatorAppend)
 	if err != nil {
 		return 0, 0, coordinatorError(err)
 	}

@@ -238,7 +238,7 @@ func (o *Offsets) SetGroup(ctx context.Context, groupID string, generation int32
 		if g := l.mu.groups[groupID]; g != nil && g.known && g.generation > generation {
 			return 0, fmt.Errorf("group %q is in generation %d, beyond %d: %w", groupID, g.generation, generation, kerr.IllegalGeneration)
 		}
-		_, next, err := l.part.Append(ctx, batch, OriginCoordinator)
+		_, next, err := l.part.Append(ctx, batch, coordinatorAppend)
 		if err != nil {
 			return 0, coordinatorError(err)
 		}
@@ -311,7 +311,7 @@ func (l *offsetLease) deleteGroup(ctx context.Context, groupID string, force boo
 	if err != nil {
 		return 0, err
 	}
-	if _, next, err = l.part.Append(ctx, batch, OriginCoordinator); err != nil {
+	if _, next, err = l.part.Append(ctx, batch, coordinatorAppend); err != nil {
 		return 0, coordinatorError(err)
 	}
 	delete(l.mu.groups, groupID)

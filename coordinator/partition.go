@@ -19,11 +19,19 @@ type Origin uint8
 const (
 	// OriginClient is a producer: sequences, epochs and transaction state are checked.
 	OriginClient Origin = iota
-	// OriginCoordinator is a coordinator writing its own records, offsets inside a transaction included: no sequences.
+	// OriginCoordinator is a coordinator: its own records, offsets inside a transaction, markers. There are no sequences.
 	OriginCoordinator
-	// OriginMarker is a control batch that ends a transaction: its coordinator epoch is checked.
-	OriginMarker
 )
+
+// AppendOptions go with an append.
+type AppendOptions struct {
+	Origin Origin
+	// AnyISR appends even if the in-sync replicas are fewer than min.insync.replicas, for producers that do not ask for acks=all.
+	AnyISR bool
+}
+
+// coordinatorAppend is how a coordinator appends.
+var coordinatorAppend = AppendOptions{Origin: OriginCoordinator}
 
 // Partitions finds partitions. Errors are kerr's: UNKNOWN_TOPIC_OR_PARTITION when there is none,
 // NOT_LEADER_OR_FOLLOWER when this node does not lead it, KAFKA_STORAGE_ERROR when it is offline.
@@ -49,7 +57,7 @@ type Partition interface {
 	LogEnd() int64
 	// Append writes record batches, patched in place, and waits for neither disk nor replicas. It returns the first offset and the one
 	// after the last. Errors are kerr's.
-	Append(ctx context.Context, batches []byte, origin Origin) (base, next int64, err error)
+	Append(ctx context.Context, batches []byte, o AppendOptions) (base, next int64, err error)
 	// Flush starts making everything below offset durable here and returns at once.
 	Flush(offset int64)
 	// WaitHighWatermark waits until everything below offset is on every in-sync replica. It starts what Flush starts.

@@ -48,6 +48,7 @@ func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest, from cal
 	}
 	h, transactional := b.appendAll(ctx, req, parts)
 	if !transactional || from == remote {
+		flushAll(parts)
 		if req.Acks == -1 {
 			waitAll(ctx, parts)
 		}
@@ -64,10 +65,14 @@ func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest, from cal
 			pp := &parts[i]
 			part := kmsg.NewProduceResponseTopicPartition()
 			part.Partition, part.BaseOffset, part.ErrorCode = pp.tp.Partition, pp.base, errorCode(pp.err)
-			if pp.err == nil {
-				part.LogStartOffset = pp.part.LogStart()
-			} else {
+			switch {
+			case pp.err != nil:
 				part.BaseOffset = -1
+			case from == inProcess: // who wants to know it; on the wire the field only goes with an error
+				part.CurrentLeader.LeaderEpoch = pp.part.LeaderEpoch()
+				fallthrough
+			default:
+				part.LogStartOffset = pp.part.LogStart()
 			}
 			topic.Partitions = append(topic.Partitions, part)
 			i++
@@ -92,7 +97,7 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 			pp.err = produceError(kerror)
 		}
 		if pp.err == nil {
-			pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, OriginClient)
+			pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, AppendOptions{Origin: OriginClient, AnyISR: req.Acks != -1})
 		}
 	}
 	return h, transactional
@@ -147,13 +152,17 @@ func produceError(kerror *kerr.Error) *kerr.Error {
 	return kerror
 }
 
-// waitAll waits until what was appended is below the high watermark: all partitions sync at once.
-func waitAll(ctx context.Context, parts []producePart) {
+// flushAll starts the syncs of all partitions at once.
+func flushAll(parts []producePart) {
 	for i := range parts {
 		if parts[i].err == nil {
 			parts[i].part.Flush(parts[i].next)
 		}
 	}
+}
+
+// waitAll waits until what was appended is below the high watermark.
+func waitAll(ctx context.Context, parts []producePart) {
 	for i := range parts {
 		if parts[i].err == nil {
 			parts[i].err = parts[i].part.WaitHighWatermark(ctx, parts[i].next)

@@ -195,7 +195,7 @@ func (c *Transactions) install(l *lease, e *txnEntry, t txn) (next int64, err er
 	if err != nil {
 		return 0, err
 	}
-	_, next, err = l.part.Append(l.ctx, batch, OriginCoordinator)
+	_, next, err = l.part.Append(l.ctx, batch, coordinatorAppend)
 	if err != nil {
 		return 0, err
 	}

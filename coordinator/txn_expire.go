@@ -63,7 +63,7 @@ func (c *Transactions) forget(l *lease, e *txnEntry, id string) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := l.part.Append(l.ctx, batch, OriginCoordinator); err != nil {
+	if _, _, err := l.part.Append(l.ctx, batch, coordinatorAppend); err != nil {
 		return err
 	}
 	e.gone = true
