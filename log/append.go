@@ -109,8 +109,8 @@ func (l *Log) append(frames []byte, info *AppendInfo) (res AppendResult, durable
 	if err := l.write(batches, frames, &config); err != nil {
 		return AppendResult{BaseOffset: -1, LastOffset: -1, LogAppendTime: -1, LogStart: res.LogStart}, -1, false, err
 	}
-	durable, queue, err = l.publish(batches, info, &config)
-	return res, durable, queue, err
+	durable, queue = l.publish(batches, info, &config)
+	return res, durable, queue, nil
 }
 
 // parse takes frames apart and applies the rules that need no state.
@@ -263,25 +263,29 @@ func (l *Log) write(batches []written, frames []byte, config *Config) error {
 
 func (l *Log) writeFailed(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		if l.opts.OnDiskFull != nil {
+			l.opts.OnDiskFull()
+		}
 		return storageError(ErrDiskFull, err)
 	}
 	return l.fail(err)
 }
 
 // publish moves the log end and everything that hangs on it.
-func (l *Log) publish(batches []written, info *AppendInfo, config *Config) (durable int64, queue bool, err error) {
+func (l *Log) publish(batches []written, info *AppendInfo, config *Config) (durable int64, queue bool) {
 	for i := range batches {
 		l.tail.append(batches[i].frame, batches[i].h.BaseOffset, batches[i].h.LastOffset())
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.mu.touched = true
 	s := l.active()
 	for i := range batches {
 		b := &batches[i]
 		s.add(&b.h, config.IndexIntervalBytes)
 		l.mu.leo = b.h.LastOffset() + 1
-		if err := l.applyProducerLocked(s, b); err != nil {
-			return -1, false, err
+		if b.h.HasProducer() {
+			l.applyProducerLocked(s, b, l.opts.Clock.Now().UnixMilli())
 		}
 	}
 	durable = -1
@@ -289,27 +293,26 @@ func (l *Log) publish(batches []written, info *AppendInfo, config *Config) (dura
 		if l.moveDurableLocked() {
 			durable = l.mu.durable
 		}
-		return durable, false, nil
+		return durable, false
 	}
 	if !info.NoSync {
 		queue = l.requestSyncLocked()
 	}
-	return durable, queue, nil
+	return durable, queue
 }
 
 // applyProducerLocked notes a written batch in the producer table, and an aborted transaction in the transaction index. A
 // marker from a leader that cannot be read has been written all the same: the checksum was right.
-func (l *Log) applyProducerLocked(s *segment, b *written) error {
-	ended, ok, err := l.mu.producers.apply(&b.h, b.frame)
+func (l *Log) applyProducerLocked(s *segment, b *written, now int64) {
+	ended, ok, err := l.mu.producers.apply(&b.h, b.frame, now)
 	if err != nil {
 		l.logger.Warn("control batch is not understood", "offset", b.h.BaseOffset, "error", err)
-		return nil
+		return
 	}
 	if ok && !ended.commit {
 		stable := l.mu.producers.firstUnstable(ended.last+1, ended.last+1)
 		s.txn.append(appendTxnEntry(nil, abortedTxn{ended.producerID, ended.first, ended.last, stable}))
 	}
-	return nil
 }
 
 // rollDue reports whether the batches must go into a new segment.

@@ -43,6 +43,8 @@ type Log struct {
 		damage      *Damage
 		readers     int // chunks that are not released
 		compacting  bool
+		touched     bool      // something changed since an orderly stop
+		flushedAt   time.Time // when flush.ms last asked for a sync
 		closed      bool
 	}
 }
@@ -84,11 +86,11 @@ func (l *Log) Close() error {
 		return ErrClosed
 	}
 	l.mu.closed = true
-	failure, readers, compacting := l.failureLocked(), l.mu.readers, l.mu.compacting
+	failure, readers, compacting, touched := l.failureLocked(), l.mu.readers, l.mu.compacting, l.mu.touched
 	l.wakeLocked()
 	l.mu.Unlock()
 	var errs []error
-	if failure == nil {
+	if failure == nil && touched {
 		errs = append(errs, l.closeOrderly())
 	}
 	l.tail.clear()
@@ -102,6 +104,24 @@ func (l *Log) Close() error {
 		errs = append(errs, fmt.Errorf("log %s closed while it is compacted", l.dir))
 	}
 	return errors.Join(errs...)
+}
+
+// Discard closes the log without making anything durable: its files are about to be removed.
+func (l *Log) Discard() error {
+	l.appendMu.Lock()
+	defer l.appendMu.Unlock()
+	l.mu.Lock()
+	if l.mu.closed {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	l.mu.closed = true
+	l.wakeLocked()
+	l.mu.Unlock()
+	l.tail.clear()
+	l.syncMu.Lock()
+	defer l.syncMu.Unlock()
+	return l.closeFiles()
 }
 
 // closeOrderly writes what a start without a scan needs, and syncs everything.
@@ -426,6 +446,18 @@ func (l *Log) notifyDurable(end int64) {
 	if l.opts.OnDurable != nil {
 		l.opts.OnDurable(end)
 	}
+}
+
+// flushDue reports whether flush.ms has passed since it last said so and there is something to sync.
+func (l *Log) flushDue(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := &l.mu.config
+	if c.Fsync != FsyncInterval || c.FlushInterval <= 0 || now.Sub(l.mu.flushedAt) < c.FlushInterval {
+		return false
+	}
+	l.mu.flushedAt = now
+	return l.mu.synced < l.mu.leo
 }
 
 // AssignEpoch notes that epoch begins at the log's end, and makes that durable. A new leader does so before it serves.

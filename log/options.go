@@ -121,11 +121,14 @@ type Options struct {
 	// OnDurable is called after the durable end has moved, by the goroutine of the sync or of the append, with no lock held;
 	// calls of one log may overlap. It must be quick. May be nil.
 	OnDurable func(end int64)
-	// BeforeTruncate must make a lower recovery point durable before data below the old one is cut. May be nil.
-	BeforeTruncate func(recoveryPoint int64) error
+	// BeforeTruncate must make RecoveryPoint, which has just been lowered, durable before data below the old one is cut:
+	// else a crash between the two would look like damage. May be nil.
+	BeforeTruncate func() error
 	// MayWrite is asked before each append of a client; its error is returned. It is how a full disk refuses writes. May be
 	// nil.
 	MayWrite func() error
+	// OnDiskFull is called when the disk turned out to be full in the middle of a write. May be nil.
+	OnDiskFull func()
 }
 
 func (o *Options) withDefaults() error {

@@ -29,7 +29,7 @@ type producer struct {
 	epoch            int16
 	coordinatorEpoch int32
 	txnFirst         int64 // first offset of the open transaction, -1 if there is none
-	lastTime         int64 // ms, of its last batch or marker
+	lastTime         int64 // ms by the broker's clock: when it last wrote
 	batches          [keptBatches]keptBatch
 	n                int
 	guard            uint64 // a verification that has begun, 0 if none
@@ -158,16 +158,17 @@ func (t *producerTable) checkVerified(p *producer, h *record.Header, info *Appen
 }
 
 // apply notes a batch that has been written, also by a leader elsewhere: it never refuses. It returns the transaction that a
-// marker has ended, if it is one and there was one.
-func (t *producerTable) apply(h *record.Header, frame []byte) (endedTxn, bool, error) {
+// marker has ended, if it is one and there was one. Producers expire by now, the broker's clock in ms, and not by the
+// timestamps of their records as in Kafka: those are event times and may be years old.
+func (t *producerTable) apply(h *record.Header, frame []byte, now int64) (endedTxn, bool, error) {
 	if !h.HasProducer() {
 		return endedTxn{}, false, nil
 	}
 	if h.IsControl() {
-		return t.applyMarker(h, frame)
+		return t.applyMarker(h, frame, now)
 	}
 	p := t.get(h.ProducerID, h.ProducerEpoch)
-	p.lastTime = h.MaxTimestamp
+	p.lastTime = now
 	p.add(keptBatch{h.BaseSequence, h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, h.MaxTimestamp})
 	if h.IsTransactional() && p.txnFirst == noTxn {
 		p.txnFirst, p.guard = h.BaseOffset, 0
@@ -176,13 +177,13 @@ func (t *producerTable) apply(h *record.Header, frame []byte) (endedTxn, bool, e
 	return endedTxn{}, false, nil
 }
 
-func (t *producerTable) applyMarker(h *record.Header, frame []byte) (endedTxn, bool, error) {
+func (t *producerTable) applyMarker(h *record.Header, frame []byte, now int64) (endedTxn, bool, error) {
 	m, ok, err := record.ParseControl(frame)
 	if err != nil || !ok {
 		return endedTxn{}, false, err
 	}
 	p := t.get(h.ProducerID, h.ProducerEpoch)
-	p.coordinatorEpoch, p.lastTime, p.guard = m.CoordinatorEpoch, h.MaxTimestamp, 0
+	p.coordinatorEpoch, p.lastTime, p.guard = m.CoordinatorEpoch, now, 0
 	first := p.txnFirst
 	if first == noTxn {
 		return endedTxn{}, false, nil

@@ -418,7 +418,7 @@ func isBase(segments []*segment, offset int64) bool {
 // replay applies the batches from offset from on to the producer table. Aborted transactions go into the transaction index of
 // the segments in rebuilt.
 func (l *Log) replay(from int64, rebuilt map[*segment]bool) error {
-	discard := &segment{}
+	discard, now := &segment{}, l.opts.Clock.Now().UnixMilli()
 	for _, s := range l.mu.segments {
 		if s.next <= from && s != l.active() {
 			continue
@@ -445,9 +445,7 @@ func (l *Log) replay(from int64, rebuilt map[*segment]bool) error {
 					return err
 				}
 			}
-			if err := l.applyProducerLocked(into, &b); err != nil {
-				return err
-			}
+			l.applyProducerLocked(into, &b, now)
 		}
 	}
 	return nil
@@ -482,6 +480,7 @@ func (ld *loader) settle() error {
 			return err
 		}
 	}
+	l.mu.touched = !ld.opts.Clean || len(ld.rebuilt) > 0
 	l.mu.synced, l.mu.durable = l.mu.leo, l.mu.leo
 	l.mu.cleanPoint = min(ld.opts.CleanPoint, l.mu.leo)
 	return nil

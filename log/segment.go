@@ -73,7 +73,9 @@ func (h *handle) release() error {
 	}
 	err := h.File.Close()
 	if path := h.doom.Load(); path != nil {
-		err = errors.Join(err, h.fs.Remove(*path))
+		if rerr := h.fs.Remove(*path); !fsys.IsNotExist(rerr) { // the whole directory may be gone
+			err = errors.Join(err, rerr)
+		}
 	}
 	return err
 }

@@ -17,7 +17,7 @@ func (l *Log) TruncateTo(offset int64) (int64, error) {
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
 	l.mu.Lock()
-	failure, leo, start, synced := l.failureLocked(), l.mu.leo, l.mu.logStart, l.mu.synced
+	failure, leo, start := l.failureLocked(), l.mu.leo, l.mu.logStart
 	l.mu.Unlock()
 	switch {
 	case failure != nil:
@@ -26,7 +26,7 @@ func (l *Log) TruncateTo(offset int64) (int64, error) {
 		return leo, fmt.Errorf("truncate to offset %d below the log start %d: %w", offset, start, kerr.OffsetOutOfRange)
 	}
 	if offset < leo {
-		if err := l.truncate(offset, synced); err != nil {
+		if err := l.truncate(offset); err != nil {
 			return leo, l.fail(err)
 		}
 	}
@@ -45,11 +45,9 @@ func (l *Log) cutEpochs() error {
 }
 
 // truncate does the work of TruncateTo, under appendMu and syncMu.
-func (l *Log) truncate(offset, synced int64) error {
-	if offset < synced && l.opts.BeforeTruncate != nil {
-		if err := l.opts.BeforeTruncate(offset); err != nil {
-			return err
-		}
+func (l *Log) truncate(offset int64) error {
+	if err := l.lowerRecoveryPoint(offset); err != nil {
+		return err
 	}
 	l.tail.clear()
 	l.mu.Lock()
@@ -70,6 +68,19 @@ func (l *Log) truncate(offset, synced int64) error {
 		return err
 	}
 	return l.cutSegment(s, pos)
+}
+
+// lowerRecoveryPoint makes offset the recovery point, if it is lower, before anything is cut.
+func (l *Log) lowerRecoveryPoint(offset int64) error {
+	l.mu.Lock()
+	l.mu.touched = true
+	lower := offset < l.mu.synced
+	l.mu.synced, l.mu.durable = min(l.mu.synced, offset), min(l.mu.durable, offset)
+	l.mu.Unlock()
+	if !lower || l.opts.BeforeTruncate == nil {
+		return nil
+	}
+	return l.opts.BeforeTruncate()
 }
 
 // cutSegment truncates what is now the last segment to pos and makes it active.
@@ -147,10 +158,8 @@ func (l *Log) RestartAt(offset int64) error {
 	if err := l.Failure(); err != nil && !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	if l.opts.BeforeTruncate != nil {
-		if err := l.opts.BeforeTruncate(min(offset, l.RecoveryPoint())); err != nil {
-			return err
-		}
+	if err := l.lowerRecoveryPoint(min(offset, l.LogStart())); err != nil {
+		return err
 	}
 	if err := l.restart(offset); err != nil {
 		return l.fail(err)

@@ -12,21 +12,63 @@ type AbortedTxn struct {
 	FirstOffset int64
 }
 
+// AbortedFilter tells, batch by batch in offset order, which belong to aborted transactions. The zero value is ready.
+type AbortedFilter struct {
+	aborted []AbortedTxn // by FirstOffset
+	void    map[int64]struct{}
+}
+
+// Reset starts anew with these aborted transactions. The slice is kept until the next Reset, and gets sorted.
+func (f *AbortedFilter) Reset(aborted []AbortedTxn) {
+	slices.SortFunc(aborted, func(a, b AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
+	f.aborted = aborted
+	clear(f.void)
+}
+
+// Committed reports whether the next batch is data, and not of an aborted transaction. Errors are those of ParseControl.
+func (f *AbortedFilter) Committed(h *Header, frame []byte) (bool, error) {
+	for len(f.aborted) > 0 && f.aborted[0].FirstOffset <= h.LastOffset() {
+		if f.void == nil {
+			f.void = make(map[int64]struct{})
+		}
+		f.void[f.aborted[0].ProducerID] = struct{}{}
+		f.aborted = f.aborted[1:]
+	}
+	if h.IsControl() {
+		return false, f.end(h, frame)
+	}
+	if !h.IsTransactional() {
+		return true, nil
+	}
+	_, void := f.void[h.ProducerID]
+	return !void, nil
+}
+
+// end closes an aborted transaction at its marker.
+func (f *AbortedFilter) end(h *Header, frame []byte) error {
+	if _, open := f.void[h.ProducerID]; !open {
+		return nil
+	}
+	m, ok, err := ParseControl(frame)
+	if ok && !m.Commit {
+		delete(f.void, h.ProducerID)
+	}
+	return err
+}
+
 // CommittedReader goes through fetched batches and leaves out what a read_committed consumer must not see: control batches
 // and batches of aborted transactions. It is the client's half of KIP-98; the server's half never returns anything at or
 // above the last stable offset. The zero value is ready.
 type CommittedReader struct {
-	rest    []byte
-	aborted []AbortedTxn // by FirstOffset
-	void    map[int64]struct{}
+	rest   []byte
+	filter AbortedFilter
 }
 
 // Reset starts on frames, the bytes of one fetch, and on the aborted transactions that came with it. Frames may end within a
 // batch, which is then left for the next fetch. Both slices are kept until the next Reset; aborted gets sorted.
 func (c *CommittedReader) Reset(frames []byte, aborted []AbortedTxn) {
-	slices.SortFunc(aborted, func(a, b AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
-	c.rest, c.aborted = frames, aborted
-	clear(c.void)
+	c.rest = frames
+	c.filter.Reset(aborted)
 }
 
 // Next returns the next committed data batch, as a header and the bytes within frames; ok is false at the end. A partial
@@ -40,7 +82,7 @@ func (c *CommittedReader) Next() (h Header, frame []byte, ok bool, err error) {
 			break
 		}
 		frame, c.rest = c.rest[:h.Size():h.Size()], c.rest[h.Size():]
-		visible, err := c.visible(&h, frame)
+		visible, err := c.filter.Committed(&h, frame)
 		if err != nil {
 			return h, nil, false, err
 		}
@@ -49,32 +91,4 @@ func (c *CommittedReader) Next() (h Header, frame []byte, ok bool, err error) {
 		}
 	}
 	return Header{}, nil, false, nil
-}
-
-// visible opens the aborted transactions that begin in or before the batch, and closes one at its marker.
-func (c *CommittedReader) visible(h *Header, frame []byte) (bool, error) {
-	for len(c.aborted) > 0 && c.aborted[0].FirstOffset <= h.LastOffset() {
-		if c.void == nil {
-			c.void = make(map[int64]struct{})
-		}
-		c.void[c.aborted[0].ProducerID] = struct{}{}
-		c.aborted = c.aborted[1:]
-	}
-	if h.IsControl() {
-		if _, open := c.void[h.ProducerID]; open {
-			m, ok, err := ParseControl(frame)
-			if err != nil {
-				return false, err
-			}
-			if ok && !m.Commit {
-				delete(c.void, h.ProducerID)
-			}
-		}
-		return false, nil
-	}
-	if !h.IsTransactional() {
-		return true, nil
-	}
-	_, void := c.void[h.ProducerID]
-	return !void, nil
 }
