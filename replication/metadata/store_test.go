@@ -28,13 +28,17 @@ func openTest(t testing.TB, fs fsys.FS) *Store {
 }
 
 func tryOpen(t testing.TB, fs fsys.FS, onFatal func(error)) (*Store, error) {
+	return tryOpenClock(t, fs, clock.Real, onFatal)
+}
+
+func tryOpenClock(t testing.TB, fs fsys.FS, clk clock.Clock, onFatal func(error)) (*Store, error) {
 	require.NoError(t, fsys.MkdirAllSync(fs, "data"))
 	id, _, err := FormatOrCheck(fs, "data", Identity{NodeID: 1}, crand.Reader)
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	return Open(ctx, Options{
-		FS: fs, Dir: "data/meta", Identity: id, Release: "0.1.0", Clock: clock.Real, Rand: crand.Reader,
+		FS: fs, Dir: "data/meta", Identity: id, Release: "0.1.0", Clock: clk, Rand: crand.Reader,
 		Logger: slog.New(slog.DiscardHandler), OnFatal: onFatal,
 	})
 }
