@@ -62,7 +62,9 @@ const maxDateTimeText = 128
 
 func parseDateTimeKind(k Kind, s string, set *Settings) (Datum, error) {
 	if k == Timestamp || k == TimestampTZ {
-		if us, ok := parseISOFast(s); ok && (k == Timestamp || set.zone() == time.UTC) {
+		local := strings.TrimSuffix(s, "Z")
+		isUTC := len(local) < len(s) || set.zone() == time.UTC
+		if us, ok := parseISOFast(local); ok && (k == Timestamp || isUTC) {
 			return IntDatum(us), nil
 		}
 	}

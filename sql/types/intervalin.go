@@ -54,14 +54,16 @@ func (p *intervalParser) negate() {
 func (p *intervalParser) finish() (IntervalValue, error) {
 	frac := math.RoundToEven(p.us)
 	us, ok := addInt64(p.wholeUs, int64(frac))
-	if p.overflow || math.Abs(p.days) > math.MaxInt32 {
+	if p.overflow || !fitsInt32(p.days) {
 		return IntervalValue{}, p.fieldRange()
 	}
-	if !ok || math.Abs(frac) >= math.MaxInt64 || math.Abs(p.months) > math.MaxInt32 {
+	if !ok || math.Abs(frac) >= math.MaxInt64 || !fitsInt32(p.months) {
 		return IntervalValue{}, intervalOutOfRange()
 	}
 	return IntervalValue{Micros: us, Days: int32(p.days), Months: int32(p.months)}, nil
 }
+
+func fitsInt32(x float64) bool { return x >= math.MinInt32 && x <= math.MaxInt32 }
 
 // quantity is a signed number with its fraction apart, as PostgreSQL treats them.
 type quantity struct {

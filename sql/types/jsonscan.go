@@ -2,6 +2,7 @@ package types
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -248,10 +249,12 @@ func unescapeJSON(raw string) (string, error) {
 // halves of surrogate pairs are errors, 22P05 and 22P02.
 func AppendUnescapedJSON(dst []byte, raw string) ([]byte, error) {
 	for i := 0; i < len(raw); {
-		if raw[i] != '\\' {
-			dst = append(dst, raw[i])
-			i++
-			continue
+		if n := strings.IndexByte(raw[i:], '\\'); n != 0 {
+			if n < 0 {
+				return append(dst, raw[i:]...), nil
+			}
+			dst = append(dst, raw[i:i+n]...)
+			i += n
 		}
 		n, err := escapeLen(raw[i:])
 		if err != nil {
