@@ -76,9 +76,9 @@ func TestPgxContextCancelsAPushQuery(t *testing.T) {
 	conn := connectPgx(t, addr)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	b.feed <- "a" // Query returns with the first row
 	rows, err := conn.Query(ctx, "select emit changes")
 	require.NoError(t, err)
-	b.feed <- "a"
 	require.True(t, rows.Next())
 	cancel()
 	require.False(t, rows.Next())
