@@ -33,10 +33,11 @@ type Fetched struct {
 //
 // Errors: NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH, OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR.
 func (p *Partition) Fetch(offset int64, maxBytes int, iso Isolation, current int32) (Fetched, error) {
-	if err := p.serves(current); err != nil {
+	epoch, err := p.serves(current)
+	if err != nil {
 		return Fetched{}, err
 	}
-	f := Fetched{LeaderEpoch: p.LeaderEpoch(), LogStart: p.log.LogStart()}
+	f := Fetched{LeaderEpoch: epoch, LogStart: p.log.LogStart()}
 	f.LastStable = p.lso.Load() // before the high watermark, so that it is never above it
 	f.HighWatermark = p.hw.Load()
 	chunk, err := p.log.Read(offset, maxBytes, p.limit(iso, &f))
@@ -73,13 +74,18 @@ const (
 
 // ListOffsets finds the first readable record with at least the given timestamp (ms), or one of the offsets above. ok is false if there is none.
 func (p *Partition) ListOffsets(timestamp int64, iso Isolation, current int32) (t log.TimedOffset, ok bool, err error) {
-	if err := p.serves(current); err != nil {
+	epoch, err := p.serves(current)
+	if err != nil {
 		return t, false, err
 	}
 	f := Fetched{LastStable: p.lso.Load(), HighWatermark: p.hw.Load()}
 	limit := p.limit(iso, &f)
 	at := func(offset int64) log.TimedOffset {
-		return log.TimedOffset{Offset: offset, Timestamp: -1, LeaderEpoch: p.epochAt(offset)}
+		t := log.TimedOffset{Offset: offset, Timestamp: -1, LeaderEpoch: p.log.EpochAt(offset)}
+		if t.LeaderEpoch < 0 {
+			t.LeaderEpoch = epoch // nothing is written there yet
+		}
+		return t
 	}
 	switch timestamp {
 	case LatestOffset:
@@ -97,17 +103,9 @@ func (p *Partition) ListOffsets(timestamp int64, iso Isolation, current int32) (
 	return t, ok && t.Offset < limit, err
 }
 
-// epochAt is the leader epoch of offset, that of the leadership at the log's end.
-func (p *Partition) epochAt(offset int64) int32 {
-	if e := p.log.EpochAt(offset); e >= 0 {
-		return e
-	}
-	return p.LeaderEpoch()
-}
-
 // OffsetForLeaderEpoch returns the largest epoch at most epoch and where it ends (KIP-101, KIP-320); -1 and -1 if that is not known.
 func (p *Partition) OffsetForLeaderEpoch(current, epoch int32) (int32, int64, error) {
-	if err := p.serves(current); err != nil {
+	if _, err := p.serves(current); err != nil {
 		return -1, -1, err
 	}
 	e, end := p.log.EndOffsetForEpoch(epoch)
@@ -117,7 +115,7 @@ func (p *Partition) OffsetForLeaderEpoch(current, epoch int32) (int32, int64, er
 // DeleteRecords makes everything below offset unreadable, and returns the new log start. -1 stands for the high watermark; an offset above that is
 // OFFSET_OUT_OF_RANGE.
 func (p *Partition) DeleteRecords(offset int64) (int64, error) {
-	if err := p.serves(-1); err != nil {
+	if _, err := p.serves(-1); err != nil {
 		return -1, err
 	}
 	hw := p.HighWatermark()

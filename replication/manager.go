@@ -314,7 +314,8 @@ func (m *Manager) WaitIndex(ctx context.Context, index uint64) error {
 	}
 }
 
-var errClosed = fmt.Errorf("replication: closed: %w", kerr.KafkaStorageError)
+// errClosed is a NOT_LEADER_OR_FOLLOWER: a client that hears it looks for the partition elsewhere, or here again.
+var errClosed = fmt.Errorf("replication: closed: %w", kerr.NotLeaderForPartition)
 
 // GoOffline ends all service: the data directory has failed. Whoever waits is told err, which is made a KAFKA_STORAGE_ERROR.
 func (m *Manager) GoOffline(err error) {

@@ -124,14 +124,14 @@ func (p *Partition) servesLocked(epoch int32) error {
 	return nil
 }
 
-// serves is servesLocked for a request that may not name an epoch: current is -1 then.
-func (p *Partition) serves(current int32) error {
+// serves is servesLocked for a request that may not name an epoch: current is -1 then. It returns the present leader epoch.
+func (p *Partition) serves(current int32) (int32, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if current < 0 {
 		current = p.mu.epoch
 	}
-	return p.servesLocked(current)
+	return p.mu.epoch, p.servesLocked(current)
 }
 
 // update acts on the partition's record in the metadata: it leads, leads on with another ISR, or stops leading.

@@ -162,7 +162,7 @@ func (b *Batch) SetTopicOwner(id UUID, from, to Owner) {
 }
 
 // PutObject makes an object (Version 0; OID 0 takes a new one) or replaces version o.Version of it; the stored one has Version + 1. What it
-// depends on must exist when the whole batch has been applied. The object and what it points to must not be changed afterwards.
+// depends on must exist when the whole batch has been applied. What the object points to must not change before Apply has returned.
 func (b *Batch) PutObject(o Object) Ref { return b.add(putObject{&o}) }
 
 // DeleteObject deletes version of an object. When the whole batch has been applied nothing may depend on it and no topic belong to it.

@@ -18,7 +18,7 @@ import (
 // ddl is one statement's batch: an object, a topic of its own and one of a query, which must come together or not at all.
 func ddl(b *Batch, i int) {
 	name := fmt.Sprintf("t%d", i)
-	b.PutObject(Object{Kind: "view", Space: "relation", Schema: "public", Name: name, Payload: make([]byte, 150_000)})
+	b.PutObject(Object{Kind: "view", Space: "relation", Schema: "public", Name: name, Payload: make([]byte, 100_000)})
 	b.CreateTopic(TopicSpec{Name: name, Partitions: 3})
 	b.CreateTopic(TopicSpec{Name: name + "-state", Partitions: 3, Owner: Owner{Kind: OwnerInternal}})
 }
@@ -66,7 +66,7 @@ func crashDuring(t *testing.T, fs *fsys.Mem, at int64, rng *rand.Rand) (crashed 
 
 func TestDDLIsWhollyThereAfterACrashOrNotAtAll(t *testing.T) {
 	points := 0
-	for at := int64(1); ; at += 1 + int64(points%7) {
+	for at := int64(1); ; at += 1 + int64(points%11) {
 		rng := rand.New(rand.NewPCG(uint64(at), 1))
 		crashed, acked := crashDuring(t, fsys.NewMem(), at, rng)
 		if crashed == nil {

@@ -276,6 +276,28 @@ func (s *Store) Register(ctx context.Context, k Broker) (epoch uint64, err error
 	return r.Epoch(ref), nil
 }
 
+// TakeOIDs takes n consecutive OIDs and returns the first.
+func (s *Store) TakeOIDs(ctx context.Context, n uint32) (OID, error) {
+	b := s.NewBatch()
+	ref := b.TakeOIDs(n)
+	r, err := s.Apply(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	return r.OID(ref), nil
+}
+
+// TakeProducerIDs takes the next block of producer ids for this node, whose registration has the given epoch.
+func (s *Store) TakeProducerIDs(ctx context.Context, epoch uint64) (ProducerIDBlock, error) {
+	b := s.NewBatch()
+	ref := b.TakeProducerIDs(s.opts.Identity.NodeID, epoch)
+	r, err := s.Apply(ctx, b)
+	if err != nil {
+		return ProducerIDBlock{}, err
+	}
+	return r.ProducerIDs(ref), nil
+}
+
 // Snapshot makes a snapshot now and drops the log behind it.
 func (s *Store) Snapshot(ctx context.Context) error {
 	err := s.wait(ctx, s.raft.Snapshot())
@@ -300,8 +322,12 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) closeTransport() error {
-	if c, ok := s.transport.(raft.WithClose); ok {
-		return c.Close()
+	switch t := s.transport.(type) {
+	case *raft.NetworkTransport:
+		t.CloseStreams()
+		return t.Close()
+	case raft.WithClose:
+		return t.Close()
 	}
 	return nil
 }
