@@ -296,10 +296,10 @@ func (z *Decimal) Sign() int {
 
 // Append appends the canonical text of z.
 func (z *Decimal) Append(dst []byte) []byte {
-	switch {
-	case z.d.Form == apd.NaN:
+	switch z.d.Form {
+	case apd.NaN:
 		return append(dst, "NaN"...)
-	case z.d.Form == apd.Infinite:
+	case apd.Infinite:
 		if z.d.Negative {
 			dst = append(dst, '-')
 		}

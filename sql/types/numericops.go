@@ -1,6 +1,8 @@
 package types
 
 import (
+	"strings"
+
 	"github.com/cockroachdb/apd/v3"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -329,6 +331,9 @@ func applyNumericMod(t Type, d Datum) (Datum, error) {
 	if !ok {
 		return d, nil
 	}
+	if fitsNumericMod(d.S, precision, scale) {
+		return d, nil
+	}
 	z := DecimalOf(d.S)
 	if z.IsNaN() {
 		return d, nil
@@ -348,4 +353,19 @@ func applyNumericMod(t Type, d Datum) (Datum, error) {
 			precision, scale, precision-scale)
 	}
 	return z.Datum(), nil
+}
+
+// fitsNumericMod is the fast path of applyNumericMod: a number that has just the scale and few enough digits.
+func fitsNumericMod(s string, precision, scale int) bool {
+	digits := strings.TrimPrefix(s, "-")
+	point := strings.IndexByte(digits, '.')
+	if point < 0 {
+		point = len(digits)
+		if scale != 0 {
+			return false
+		}
+	} else if len(digits)-point-1 != scale {
+		return false
+	}
+	return point <= precision-scale && digits != "" && digits[0] >= '0' && digits[0] <= '9'
 }

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -183,7 +184,7 @@ func parseInt(k Kind, s string) (int64, error) {
 	switch {
 	case err == nil && i >= lo && i <= hi:
 		return i, nil
-	case err != nil && err.(*strconv.NumError).Err == strconv.ErrSyntax:
+	case errors.Is(err, strconv.ErrSyntax):
 		return 0, badSyntax(k, s)
 	default:
 		return 0, sqlerr.New(sqlerr.NumericValueOutOfRange, "value \"%s\" is out of range for type %s", clip(s), k)
@@ -200,7 +201,7 @@ func parseFloat(k Kind, s string) (float64, error) {
 		bits = 32
 	}
 	f, err := strconv.ParseFloat(word, bits)
-	if err != nil && err.(*strconv.NumError).Err == strconv.ErrSyntax {
+	if errors.Is(err, strconv.ErrSyntax) {
 		return 0, badSyntax(k, s)
 	}
 	if err != nil || f == 0 && hasNonZeroMantissa(word) {
@@ -312,7 +313,7 @@ func appendChar(dst []byte, s string) []byte {
 func parseOID(typeName, s string) (Datum, error) {
 	digits := trimSpace(s)
 	i, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil && (digits == "" || err.(*strconv.NumError).Err == strconv.ErrSyntax) {
+	if err != nil && (digits == "" || errors.Is(err, strconv.ErrSyntax)) {
 		return NullDatum, sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid input syntax for type %s: \"%s\"", typeName, clip(s))
 	}
 	if err != nil || i < math.MinInt32 || i > math.MaxUint32 {

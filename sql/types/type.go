@@ -2,6 +2,12 @@
 // value of one column of one row (Datum), and the text and binary input and output functions of each type, which
 // follow PostgreSQL 15.
 //
+// From the bottom: type.go and datum.go (what a value is), catalog.go (names and OIDs), then a file or two per family of types for
+// its forms (numeric.go, datetimein.go, datetimeout.go, interval.go, jsonb.go, array.go, ...) and its arithmetic (numericops.go,
+// datetimemath.go), and over them what works on every type: text.go, binary.go, jsonio.go, compare.go and key.go.
+// There is no state but a cache of time zones. To see what PostgreSQL makes of a text, add it to testdata/values.txt and
+// run the tests with -pg.
+//
 // It is a leaf: the parser, the planner, the executor and the engine share it. Columns of many values are
 // exec/vec.Vector, which lays the same representations out in arrays.
 package types
