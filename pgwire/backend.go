@@ -137,7 +137,7 @@ type Session interface {
 	Sync(ctx context.Context) error
 
 	// Fail tells the session that an error was sent, be it its own or one that pgwire found: an implicit transaction is rolled
-	// back, a block becomes failed. Called once for every error, before Sync.
+	// back, a block becomes failed; the portals are closed. Called once for every error, before Sync.
 	Fail(err error)
 
 	// Close ends the session: rolls back, closes everything. Called once, last, also after a panic.

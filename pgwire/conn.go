@@ -3,6 +3,7 @@ package pgwire
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,10 +59,8 @@ type conn struct {
 
 func newConn(s *Server, packet startupPacket, logger *slog.Logger) *conn {
 	maxWrite := maxOutputMessageBytes
-	if packet.connection != nil {
-		if _, secured := packet.connection.(interface{ HandshakeContext(context.Context) error }); secured {
-			maxWrite = flushBytes
-		}
+	if _, secured := packet.connection.(*tls.Conn); secured {
+		maxWrite = flushBytes
 	}
 	return &conn{
 		server: s,
@@ -95,7 +94,7 @@ func (c *conn) serve(started func()) {
 	defer c.end(errDisconnected)
 	r := bufio.NewReaderSize(c.nc, readBufferBytes)
 	if err := c.open(r); err != nil {
-		c.refuse(err)
+		c.refuse(reported(c.ctx, err))
 		return
 	}
 	defer c.closeSession()
@@ -283,6 +282,7 @@ func (c *conn) fail(ctx context.Context, typ byte, err error) bool {
 		c.readyForQuery()
 	default:
 		c.skipping = true
+		c.out.flush() // a Flush behind it is skipped too, and its client waits
 	}
 	return true
 }

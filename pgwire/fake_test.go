@@ -484,7 +484,8 @@ func (c *fakeCopyIn) Write(_ context.Context, chunk []byte) error {
 }
 
 func (c *fakeCopyIn) Finish(context.Context) error {
-	rows := strings.Split(strings.TrimSuffix(string(c.data), "\n"), "\n")
+	data := strings.TrimSuffix(string(c.data), "\\.\n") // which psql sends
+	rows := strings.Split(strings.TrimSuffix(data, "\n"), "\n")
 	c.portal.session.table = append(c.portal.session.table, rows...)
 	c.portal.tag = fmt.Sprintf("COPY %d", len(rows))
 	return nil
