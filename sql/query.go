@@ -101,7 +101,7 @@ func (p *parser) queryTail(q *Query) {
 
 // limit parses what follows LIMIT.
 func (p *parser) limit(q *Query) {
-	if p.accept("all") || p.isWord("null") && p.accept("null") {
+	if p.accept("all") || p.peek(1).kind != tokOperator && p.accept("null") {
 		return
 	}
 	p.exprTo(&q.Limit)

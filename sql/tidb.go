@@ -101,6 +101,7 @@ func (p *parser) resolve() {
 			*dst = e
 		}
 	}
+	l.skipText()
 	if l.i != len(p.tape) || len(fields) != len(p.targets) {
 		p.failAt(0, sqlerr.InternalError, "%d of %d marks were read in %d slots of %d", l.i, len(p.tape), len(fields), len(p.targets))
 	}
