@@ -1,0 +1,184 @@
+package exec
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// accumulator is one aggregate's running values, one per slot (a group in memory). Retracting a row that was added gives
+// exactly the value from before, for every aggregate here.
+type accumulator interface {
+	// grow makes slots up to n, new ones empty.
+	grow(n int)
+	// update takes in the rows sel: row i belongs to slot slots[i]; ops say whether it is added or retracted, nil adds all.
+	update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error
+	// result appends the aggregate's value in slot to out.
+	result(slot int32, out *vec.Vector) error
+	// encode appends the slot's value to dst; decode reads it back into slot and returns the rest.
+	encode(dst []byte, slot int32) []byte
+	decode(slot int32, src []byte) (rest []byte, err error)
+	memSize() int64
+}
+
+var errCorruptAccumulator = errors.New("corrupt accumulator in state")
+
+// newAccumulator returns the accumulator of a call. Over updating input min and max keep all values, in values.
+func newAccumulator(a *planner.Agg, updating bool, values *valueSets, ordinal int) (func() accumulator, error) {
+	arg := types.Of(types.Int8)
+	if len(a.Args) > 0 {
+		arg = a.Args[0].Type()
+	}
+	refuse := sqlerr.New(sqlerr.FeatureNotSupported, "%s(%s) cannot be kept up to date in a continuous query yet", a.Func.Name, arg).
+		WithHint("count, sum, avg, min, max, bool_and and bool_or can.")
+	switch a.Func.Name {
+	case "count":
+		return func() accumulator { return &countAcc{star: len(a.Args) == 0} }, nil
+	case "sum", "avg":
+		return newSum(a.Func.Name == "avg", arg, refuse)
+	case "min", "max":
+		return func() accumulator {
+			return &extremeAcc{max: a.Func.Name == "max", typ: arg, updating: updating, values: values, ordinal: ordinal}
+		}, nil
+	case "bool_and", "every":
+		return func() accumulator { return &boolAcc{and: true} }, nil
+	case "bool_or":
+		return func() accumulator { return &boolAcc{} }, nil
+	default:
+		return nil, refuse
+	}
+}
+
+// rowSign is 1 for a row that joins and -1 for one that leaves.
+func rowSign(ops []vec.Op, i int32) int64 {
+	if ops == nil {
+		return 1
+	}
+	return ops[i].Sign()
+}
+
+// countAcc is count(*) and count(x).
+type countAcc struct {
+	star bool
+	n    []int64
+}
+
+func (a *countAcc) grow(n int) { a.n = growTo(a.n, n) }
+
+func (a *countAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
+	if a.star || !arg.HasNulls() {
+		for _, i := range sel {
+			a.n[slots[i]] += rowSign(ops, i)
+		}
+		return nil
+	}
+	for _, i := range sel {
+		if !arg.IsNull(int(i)) {
+			a.n[slots[i]] += rowSign(ops, i)
+		}
+	}
+	return nil
+}
+
+func (a *countAcc) result(slot int32, out *vec.Vector) error {
+	out.AppendInt(a.n[slot])
+	return nil
+}
+
+func (a *countAcc) encode(dst []byte, slot int32) []byte {
+	return binary.AppendVarint(dst, a.n[slot])
+}
+
+func (a *countAcc) decode(slot int32, src []byte) (rest []byte, err error) {
+	a.n[slot], rest, err = takeVarint(src)
+	return rest, err
+}
+
+func (a *countAcc) memSize() int64 { return int64(8 * cap(a.n)) }
+
+// boolAcc is bool_and, every and bool_or: how many values are true and how many false.
+type boolAcc struct {
+	and bool
+	n   [2][]int64
+}
+
+func (a *boolAcc) grow(n int) {
+	for i := range a.n {
+		a.n[i] = growTo(a.n[i], n)
+	}
+}
+
+func (a *boolAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
+	for _, i := range sel {
+		if !arg.IsNull(int(i)) {
+			a.n[arg.I64[i]&1][slots[i]] += rowSign(ops, i)
+		}
+	}
+	return nil
+}
+
+func (a *boolAcc) result(slot int32, out *vec.Vector) error {
+	no, yes := a.n[0][slot], a.n[1][slot]
+	switch {
+	case no+yes == 0:
+		out.AppendNull()
+	case a.and:
+		out.AppendInt(boolInt(no == 0))
+	default:
+		out.AppendInt(boolInt(yes > 0))
+	}
+	return nil
+}
+
+func (a *boolAcc) encode(dst []byte, slot int32) []byte {
+	return binary.AppendVarint(binary.AppendVarint(dst, a.n[0][slot]), a.n[1][slot])
+}
+
+func (a *boolAcc) decode(slot int32, src []byte) (rest []byte, err error) {
+	rest = src
+	for i := range a.n {
+		if a.n[i][slot], rest, err = takeVarint(rest); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
+}
+
+func (a *boolAcc) memSize() int64 { return int64(8 * (cap(a.n[0]) + cap(a.n[1]))) }
+
+func boolInt(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// growTo returns s with n zeroed or older elements.
+func growTo[T any](s []T, n int) []T {
+	for len(s) < n {
+		var zero T
+		s = append(s, zero)
+	}
+	return s
+}
+
+func takeVarint(src []byte) (int64, []byte, error) {
+	x, n := binary.Varint(src)
+	if n <= 0 {
+		return 0, nil, errCorruptAccumulator
+	}
+	return x, src[n:], nil
+}
+
+// takeBytes reads a length and that many bytes; they alias src.
+func takeBytes(src []byte) (b, rest []byte, err error) {
+	length, n := binary.Uvarint(src)
+	if n <= 0 || length > uint64(len(src)-n) {
+		return nil, nil, errCorruptAccumulator
+	}
+	return src[n : n+int(length)], src[n+int(length):], nil
+}

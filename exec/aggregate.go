@@ -1,0 +1,463 @@
+package exec
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// Tags of an aggregate's key spaces.
+const (
+	aggGroups byte = 0
+	aggValues byte = 1
+)
+
+// scratchSlot is where the former value of a group is decoded, to be emitted as the old row.
+const scratchSlot = 0
+
+// aggregateOp groups rows and keeps a value per group and aggregate. Groups in memory have numbered slots; accumulators are
+// arrays by slot, so a batch is taken in column by column. A group's state is its row count, rowtime, key and accumulators.
+//
+// With a window the key begins with the window's start, so that windows close in key order (aggwindow.go).
+type aggregateOp struct {
+	cx       *opContext
+	n        *planner.Aggregate
+	out      outBatch
+	mode     planner.ChangeMode
+	updating bool // rows of the input can leave
+	keys     *evaluator
+	calls    []aggCall
+	values   valueSets
+	window   *planner.WindowSpec
+
+	index   keyIndex
+	groups  []aggGroup
+	keyRows *vec.Batch // by slot
+	dirty   []int32
+	base    []byte // encoded former values of dirty groups
+	minOpen int64  // no window that starts before it is open; math.MinInt64: unknown
+
+	slots []int32
+	sel   []int32
+	kbuf  []byte
+	vbuf  []byte
+}
+
+// aggCall is one aggregate of the SELECT list.
+type aggCall struct {
+	build  func() accumulator
+	acc    accumulator
+	args   *evaluator // nil for count(*)
+	filter *evaluator
+	sel    []int32
+	arg    *vec.Vector
+}
+
+type aggGroup struct {
+	rows    int64
+	rowtime int64
+	start   int64 // of the window, ms
+	base    uint32
+	baseLen uint32
+	known   bool // the group was there at the last commit
+	dirty   bool
+	gone    bool // its window has closed
+}
+
+func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, error) {
+	if n.Sets != nil || n.Partial || n.Merge {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "grouping sets do not run in continuous queries yet")
+	}
+	if n.Window != nil && n.Window.Kind != planner.Tumbling {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "only tumbling windows run in continuous queries yet")
+	}
+	keys, err := newEvaluator(cx, n.Keys)
+	if err != nil {
+		return nil, err
+	}
+	o := &aggregateOp{
+		cx: cx, n: n, mode: n.P.Mode, updating: n.In.Props().Mode == planner.ModeRetract, keys: keys, window: n.Window,
+		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, minOpen: math.MinInt64,
+	}
+	o.values = valueSets{table: newStateTable(cx.state, n.P.OpID, aggValues), slotKey: o.index.key}
+	for i := range n.Aggs {
+		if err := o.addCall(&n.Aggs[i], i); err != nil {
+			return nil, err
+		}
+	}
+	o.reset()
+	cx.state.register(o)
+	return o, nil
+}
+
+func (o *aggregateOp) addCall(a *planner.Agg, ordinal int) (err error) {
+	var c aggCall
+	if len(a.Args) > 0 {
+		if c.args, err = newEvaluator(o.cx, a.Args[:1]); err != nil {
+			return err
+		}
+	}
+	if a.Filter != nil {
+		if c.filter, err = newEvaluator(o.cx, []planner.Expr{a.Filter}); err != nil {
+			return err
+		}
+	}
+	build, err := newAccumulator(a, o.updating, &o.values, ordinal)
+	if err != nil {
+		return err
+	}
+	c.build = build
+	if a.Distinct {
+		c.build = func() accumulator { return &distinctAcc{accumulator: build(), values: &o.values, ordinal: ordinal} }
+	}
+	o.calls = append(o.calls, c)
+	return nil
+}
+
+// reset forgets all groups and makes the scratch slot.
+func (o *aggregateOp) reset() {
+	o.index.reset()
+	o.groups, o.dirty, o.base = nil, nil, nil
+	ts := make([]types.Type, len(o.n.Keys))
+	for i, k := range o.n.Keys {
+		ts[i] = k.Type()
+	}
+	o.keyRows = vec.NewBatch(ts, 0)
+	for i := range o.calls {
+		o.calls[i].acc = o.calls[i].build()
+	}
+	o.newSlot([]byte{0xff})
+}
+
+// newSlot makes a slot for a key that is not in memory.
+func (o *aggregateOp) newSlot(stored []byte) int32 {
+	slot, _ := o.index.add(stored)
+	o.groups = append(o.groups, aggGroup{})
+	for _, c := range o.keyRows.Cols {
+		c.AppendNull()
+	}
+	o.keyRows.SetLen(len(o.groups))
+	for i := range o.calls {
+		o.calls[i].acc.grow(len(o.groups))
+	}
+	return slot
+}
+
+func (o *aggregateOp) push(in chunk, _ int) error {
+	keys := o.keys.evalAll(in.Batch)
+	o.sel = o.sel[:0]
+	for _, i := range o.keys.sel {
+		if !o.keys.errs.Has(i) {
+			o.sel = append(o.sel, i)
+		}
+	}
+	o.keys.reportAdds(in.Batch)
+	if o.window != nil {
+		o.dropLate(in)
+	}
+	if err := o.evalCalls(in.Batch); err != nil {
+		return err
+	}
+	if err := o.assign(in.Batch, keys); err != nil {
+		return err
+	}
+	for i := range o.calls {
+		c := &o.calls[i]
+		sel := o.sel
+		if c.filter != nil {
+			sel = c.sel
+		}
+		if err := c.acc.update(o.slots, sel, c.arg, in.Ops); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evalCalls computes filters and arguments, and takes the rows that fail anywhere out of the selection.
+func (o *aggregateOp) evalCalls(in *vec.Batch) error {
+	failed := false
+	for i := range o.calls {
+		c := &o.calls[i]
+		sel := o.sel
+		if c.filter != nil {
+			v := c.filter.eval(in, o.sel)[0]
+			c.filter.reportAdds(in)
+			c.sel = c.filter.errs.Drop(nil, vec.True(nil, v, o.sel))
+			sel, failed = c.sel, failed || c.filter.errs.Any()
+		}
+		if c.args != nil {
+			c.arg = c.args.eval(in, sel)[0]
+			c.args.reportAdds(in)
+			failed = failed || c.args.errs.Any()
+		}
+	}
+	if !failed {
+		return nil
+	}
+	bad := func(i int32) bool {
+		for k := range o.calls {
+			c := &o.calls[k]
+			if c.filter != nil && c.filter.errs.Has(i) || c.args != nil && c.args.errs.Has(i) {
+				return true
+			}
+		}
+		return false
+	}
+	drop := func(sel []int32) []int32 {
+		kept := sel[:0]
+		for _, i := range sel {
+			if !bad(i) {
+				kept = append(kept, i)
+			}
+		}
+		return kept
+	}
+	o.sel = drop(o.sel)
+	for k := range o.calls {
+		o.calls[k].sel = drop(o.calls[k].sel)
+	}
+	return nil
+}
+
+// assign finds the slot of each selected row and counts the row there.
+func (o *aggregateOp) assign(in *vec.Batch, keys []*vec.Vector) error {
+	o.slots = growTo(o.slots, in.Len())
+	for _, i := range o.sel {
+		rowtime := rowtimeOf(in, int(i))
+		o.kbuf = append(o.kbuf[:0], aggGroups)
+		var start int64
+		if o.window != nil {
+			start = windowStart(rowtime, o.window.SizeMs)
+			o.kbuf = appendTime(o.kbuf, start)
+		}
+		o.kbuf = appendKeyCols(o.kbuf, keys, int(i))
+		slot := o.index.find(o.kbuf)
+		if slot < 0 {
+			var err error
+			if slot, err = o.load(o.kbuf); err != nil {
+				return err
+			}
+			if g := &o.groups[slot]; g.rows == 0 {
+				g.start, g.rowtime = start, rowtime
+				for c, col := range o.keyRows.Cols {
+					col.SetRow(int(slot), keys[c], int(i))
+				}
+			}
+		}
+		o.touch(slot)
+		g := &o.groups[slot]
+		g.rows += in.Op(int(i)).Sign()
+		g.rowtime = max(g.rowtime, rowtime)
+		o.minOpen = min(o.minOpen, start)
+		o.slots[i] = slot
+	}
+	return nil
+}
+
+// load makes a slot for a key, with its committed value if there is one.
+func (o *aggregateOp) load(stored []byte) (int32, error) {
+	val, ok, err := o.cx.state.get(nil, o.n.P.OpID, stored)
+	if err != nil {
+		return 0, err
+	}
+	slot := o.newSlot(stored)
+	if ok {
+		o.groups[slot].known = true
+		err = o.decode(slot, val)
+	}
+	return slot, err
+}
+
+// touch marks a group as changed and keeps its former value, for the old row.
+func (o *aggregateOp) touch(slot int32) {
+	g := &o.groups[slot]
+	if g.dirty {
+		return
+	}
+	g.dirty = true
+	o.dirty = append(o.dirty, slot)
+	if g.known {
+		mark := len(o.base)
+		o.base = o.encode(o.base, slot)
+		g.base, g.baseLen = uint32(mark), uint32(len(o.base)-mark)
+	}
+}
+
+// isGlobal: an aggregate without GROUP BY has one row, also when there is nothing to aggregate.
+func (o *aggregateOp) isGlobal() bool { return len(o.n.Keys) == 0 && o.window == nil }
+
+func (o *aggregateOp) encode(dst []byte, slot int32) []byte {
+	g := &o.groups[slot]
+	dst = binary.AppendVarint(dst, g.rows)
+	dst = binary.AppendVarint(dst, g.rowtime)
+	dst = binary.AppendVarint(dst, g.start)
+	row := vec.AppendEncodedRow(nil, o.keyRows.Cols, int(slot))
+	dst = append(binary.AppendUvarint(dst, uint64(len(row))), row...)
+	for i := range o.calls {
+		dst = o.calls[i].acc.encode(dst, slot)
+	}
+	return dst
+}
+
+func (o *aggregateOp) decode(slot int32, src []byte) (err error) {
+	g := &o.groups[slot]
+	for _, p := range []*int64{&g.rows, &g.rowtime, &g.start} {
+		if *p, src, err = takeVarint(src); err != nil {
+			return err
+		}
+	}
+	row, src, err := takeBytes(src)
+	if err != nil {
+		return err
+	}
+	one := vec.NewBatch(o.keyRows.Schema(), 1)
+	if err := vec.AppendDecodedRow(one.Cols, row); err != nil {
+		return err
+	}
+	for c, col := range o.keyRows.Cols {
+		col.SetRow(int(slot), one.Cols[c], 0)
+	}
+	for i := range o.calls {
+		if src, err = o.calls[i].acc.decode(slot, src); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *aggregateOp) flush(now int64) error {
+	if err := o.bear(); err != nil {
+		return err
+	}
+	for _, slot := range o.dirty {
+		if err := o.flushGroup(slot); err != nil {
+			return err
+		}
+	}
+	o.dirty, o.base = o.dirty[:0], o.base[:0]
+	if o.window != nil && now != noTime {
+		if err := o.closeWindows(now); err != nil {
+			return err
+		}
+	}
+	o.values.table.flush()
+	return o.out.sendAll()
+}
+
+// bear makes the one row of an aggregate without GROUP BY, before anything was read.
+func (o *aggregateOp) bear() error {
+	if !o.isGlobal() || !o.cx.first {
+		return nil
+	}
+	stored := []byte{aggGroups}
+	if o.index.find(stored) >= 0 {
+		return nil
+	}
+	_, ok, err := o.cx.state.get(nil, o.n.P.OpID, stored)
+	if err != nil || ok {
+		return err
+	}
+	o.touch(o.newSlot(stored))
+	return nil
+}
+
+// flushGroup emits the change of one group and hands its value to the state.
+func (o *aggregateOp) flushGroup(slot int32) error {
+	g := &o.groups[slot]
+	g.dirty = false
+	former := o.base[g.base : g.base+g.baseLen]
+	had, has := g.known, g.rows > 0 || o.isGlobal()
+	g.known = has
+	if has {
+		for i := range o.calls {
+			if e, ok := o.calls[i].acc.(*extremeAcc); ok {
+				if err := e.refresh(slot); err != nil {
+					return err
+				}
+			}
+		}
+		o.vbuf = o.encode(o.vbuf[:0], slot)
+		o.cx.state.set(o.n.P.OpID, o.index.key(slot), o.vbuf)
+	} else {
+		o.cx.state.del(o.n.P.OpID, o.index.key(slot))
+	}
+	if !has && !had || has && had && bytes.Equal(former, o.vbuf) {
+		return nil
+	}
+	if o.n.Final {
+		return nil
+	}
+	return o.emitChange(slot, former, had, has)
+}
+
+func (o *aggregateOp) emitChange(slot int32, former []byte, had, has bool) error {
+	if had && (o.mode == planner.ModeRetract || !has) {
+		op := vec.UpdateDelete
+		if !has {
+			op = vec.Delete
+		}
+		if err := o.decode(scratchSlot, former); err != nil {
+			return err
+		}
+		if err := o.emit(scratchSlot, op); err != nil {
+			return err
+		}
+	}
+	if !has {
+		return o.out.room()
+	}
+	op := vec.Insert
+	if had {
+		op = vec.UpdateInsert
+	}
+	if err := o.emit(slot, op); err != nil {
+		return err
+	}
+	return o.out.room()
+}
+
+// emit appends the row of a slot. An aggregate whose value is out of range makes an error row and is NULL.
+func (o *aggregateOp) emit(slot int32, op vec.Op) error {
+	c := 0
+	for k := range o.keyRows.Cols {
+		o.out.Cols[c].AppendRow(o.keyRows.Cols[k], int(slot))
+		c++
+	}
+	g := &o.groups[slot]
+	if o.window != nil {
+		o.out.Cols[c].AppendInt(g.start * microsPerMilli)
+		o.out.Cols[c+1].AppendInt((g.start + o.window.SizeMs) * microsPerMilli)
+		c += 2
+	}
+	for i := range o.calls {
+		col := o.out.Cols[c+i]
+		if err := o.calls[i].acc.result(slot, col); err != nil {
+			if sqlerr.CodeOf(err) == sqlerr.InternalError {
+				return err
+			}
+			o.cx.errors.plain(errEval, err)
+			col.AppendNull()
+		}
+	}
+	finishRow(o.out.Batch, op, g.rowtime)
+	return nil
+}
+
+const microsPerMilli = 1000
+
+func (o *aggregateOp) memSize() int64 {
+	size := o.index.memSize() + int64(56*cap(o.groups)+cap(o.base)+o.keyRows.MemSize())
+	for i := range o.calls {
+		size += o.calls[i].acc.memSize()
+	}
+	return size
+}
+
+// evict lets all groups go: after a commit they are in the store.
+func (o *aggregateOp) evict() { o.reset() }

@@ -1,0 +1,165 @@
+package exec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/millracedb/millrace/exec/vec"
+)
+
+// windowStart returns the start of the tumbling window of size ms that holds t: windows are aligned to the epoch.
+func windowStart(t, size int64) int64 {
+	start := t - t%size
+	if t < start {
+		start -= size
+	}
+	return start
+}
+
+// appendTime appends a time so that bytes compare as times do.
+func appendTime(dst []byte, t int64) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(t)^(1<<63))
+}
+
+func timeOfKey(key []byte) int64 { return int64(binary.BigEndian.Uint64(key) ^ (1 << 63)) }
+
+// closed reports whether the window that starts at start is closed at stream time now: it takes rows until its end plus grace.
+func (o *aggregateOp) closed(start, now int64) bool {
+	return now != noTime && start+o.window.SizeMs+o.window.GraceMs <= now
+}
+
+// dropLate takes rows out of the selection whose window had closed when they were read, and keeps them as error rows.
+func (o *aggregateOp) dropLate(in chunk) {
+	kept := o.sel[:0]
+	for _, i := range o.sel {
+		rowtime := rowtimeOf(in.Batch, int(i))
+		now := o.cx.now
+		if in.clock != nil {
+			now = max(now, in.clock[i])
+		}
+		start := windowStart(rowtime, o.window.SizeMs)
+		if !o.closed(start, now) {
+			kept = append(kept, i)
+			continue
+		}
+		if in.Op(int(i)).Adds() {
+			o.cx.errors.row(errLate, in.Batch, int(i), fmt.Errorf(
+				"the row came %d ms after its window's end, beyond the grace of %d ms", now-start-o.window.SizeMs, o.window.GraceMs))
+		}
+	}
+	o.sel = kept
+}
+
+// closeWindows lets go of all windows that are closed at now; with EMIT FINAL their rows leave first.
+func (o *aggregateOp) closeWindows(now int64) error {
+	if o.minOpen == math.MinInt64 {
+		if err := o.findOpen(math.MinInt64); err != nil {
+			return err
+		}
+	}
+	if o.minOpen == math.MaxInt64 || !o.closed(o.minOpen, now) {
+		return nil
+	}
+	last := now - o.window.GraceMs - o.window.SizeMs // the last start that is closed
+	if err := o.closeCommitted(last); err != nil {
+		return err
+	}
+	if err := o.closeInMemory(last); err != nil {
+		return err
+	}
+	return o.findOpen(last + 1)
+}
+
+// closeCommitted closes groups that are in the store alone.
+func (o *aggregateOp) closeCommitted(last int64) error {
+	upper := appendTime([]byte{aggGroups}, last+1)
+	return o.cx.state.scan(o.n.P.OpID, []byte{aggGroups}, upper, func(key, val []byte) (bool, error) {
+		if o.index.find(key) >= 0 {
+			return true, nil
+		}
+		if err := o.decode(scratchSlot, val); err != nil {
+			return false, err
+		}
+		return true, o.closeGroup(scratchSlot, key)
+	})
+}
+
+func (o *aggregateOp) closeInMemory(last int64) error {
+	var slots []int32
+	for i := 1; i < len(o.groups); i++ {
+		if g := &o.groups[i]; !g.gone && g.rows > 0 && g.start <= last {
+			slots = append(slots, int32(i))
+		}
+	}
+	slices.SortFunc(slots, func(a, b int32) int { return slices.Compare(o.index.key(a), o.index.key(b)) })
+	for _, slot := range slots {
+		if err := o.closeGroup(slot, o.index.key(slot)); err != nil {
+			return err
+		}
+		o.groups[slot].gone = true
+	}
+	return nil
+}
+
+func (o *aggregateOp) closeGroup(slot int32, key []byte) error {
+	if o.n.Final {
+		if err := o.emit(slot, vec.Insert); err != nil {
+			return err
+		}
+		if err := o.out.room(); err != nil {
+			return err
+		}
+	}
+	o.cx.state.del(o.n.P.OpID, key)
+	return o.values.forget(len(o.calls), key)
+}
+
+// findOpen sets minOpen to the earliest window at or after from that holds groups.
+func (o *aggregateOp) findOpen(from int64) error {
+	o.minOpen = math.MaxInt64
+	for i := 1; i < len(o.groups); i++ {
+		if g := &o.groups[i]; !g.gone && g.rows > 0 && g.start >= from {
+			o.minOpen = min(o.minOpen, g.start)
+		}
+	}
+	lower := appendTime([]byte{aggGroups}, from)
+	return o.cx.state.scan(o.n.P.OpID, lower, []byte{aggGroups + 1}, func(key, _ []byte) (bool, error) {
+		if len(key) >= 1+8 {
+			o.minOpen = min(o.minOpen, timeOfKey(key[1:]))
+		}
+		return false, nil
+	})
+}
+
+// commit lets closed windows' memory go where nothing else does: a push query has no store to be evicted to.
+func (o *aggregateOp) commit() {
+	gone := 0
+	for i := range o.groups {
+		if o.groups[i].gone {
+			gone++
+		}
+	}
+	if gone < minGoneSlots || 2*gone < len(o.groups) {
+		return
+	}
+	var keys, vals [][]byte
+	for i := 1; i < len(o.groups); i++ {
+		if g := &o.groups[i]; !g.gone && g.rows > 0 {
+			keys = append(keys, slices.Clone(o.index.key(int32(i))))
+			vals = append(vals, o.encode(nil, int32(i)))
+		}
+	}
+	o.reset()
+	for i := range keys {
+		slot := o.newSlot(keys[i])
+		if err := o.decode(slot, vals[i]); err != nil {
+			panic("exec: an accumulator does not read what it wrote: " + err.Error())
+		}
+		o.groups[slot].known = true
+	}
+}
+
+// minGoneSlots is how many closed groups are worth a rebuild of the rest.
+const minGoneSlots = 1024

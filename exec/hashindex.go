@@ -1,0 +1,96 @@
+package exec
+
+import "hash/maphash"
+
+// hashSeed is the process's. Nothing that leaves a task depends on the order of hashes.
+var hashSeed = maphash.MakeSeed()
+
+func hashBytes(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
+
+// keyIndex numbers distinct byte keys 0, 1, 2... in the order they came. It holds them in one arena and a table of words
+// with linear probing, so that the collector sees three objects however many keys there are.
+type keyIndex struct {
+	slots []uint32 // number of the key plus one; 0 is free
+	spans []keySpan
+	arena []byte
+}
+
+type keySpan struct {
+	hash uint64
+	off  uint32
+	len  uint32
+}
+
+// minIndexSlots is the size of a fresh table; it is a power of two, as all sizes are.
+const minIndexSlots = 64
+
+// find returns the number of key, or -1.
+func (x *keyIndex) find(key []byte) int32 {
+	if len(x.slots) == 0 {
+		return -1
+	}
+	h := hashBytes(key)
+	mask := uint64(len(x.slots) - 1)
+	for p := h & mask; ; p = (p + 1) & mask {
+		n := x.slots[p]
+		if n == 0 {
+			return -1
+		}
+		if s := &x.spans[n-1]; s.hash == h && string(x.arena[s.off:s.off+s.len]) == string(key) {
+			return int32(n - 1)
+		}
+	}
+}
+
+// add returns the number of key, and whether it is new.
+func (x *keyIndex) add(key []byte) (n int32, fresh bool) {
+	if 4*(len(x.spans)+1) > 3*len(x.slots) {
+		x.grow()
+	}
+	h := hashBytes(key)
+	mask := uint64(len(x.slots) - 1)
+	p := h & mask
+	for ; x.slots[p] != 0; p = (p + 1) & mask {
+		if s := &x.spans[x.slots[p]-1]; s.hash == h && string(x.arena[s.off:s.off+s.len]) == string(key) {
+			return int32(x.slots[p] - 1), false
+		}
+	}
+	x.spans = append(x.spans, keySpan{hash: h, off: uint32(len(x.arena)), len: uint32(len(key))})
+	x.arena = append(x.arena, key...)
+	x.slots[p] = uint32(len(x.spans))
+	return int32(len(x.spans) - 1), true
+}
+
+func (x *keyIndex) grow() {
+	x.slots = make([]uint32, max(minIndexSlots, 2*len(x.slots)))
+	mask := uint64(len(x.slots) - 1)
+	for i, s := range x.spans {
+		p := s.hash & mask
+		for x.slots[p] != 0 {
+			p = (p + 1) & mask
+		}
+		x.slots[p] = uint32(i + 1)
+	}
+}
+
+// key returns key number n. It is valid until reset.
+func (x *keyIndex) key(n int32) []byte {
+	s := x.spans[n]
+	return x.arena[s.off : s.off+s.len : s.off+s.len]
+}
+
+func (x *keyIndex) len() int { return len(x.spans) }
+
+// memSize returns the bytes held.
+func (x *keyIndex) memSize() int64 {
+	return int64(4*cap(x.slots) + 16*cap(x.spans) + cap(x.arena))
+}
+
+// reset forgets all keys and lets their memory go.
+func (x *keyIndex) reset() { *x = keyIndex{} }
+
+// empty forgets all keys and keeps the memory.
+func (x *keyIndex) empty() {
+	clear(x.slots)
+	x.spans, x.arena = x.spans[:0], x.arena[:0]
+}

@@ -1,0 +1,80 @@
+package exec
+
+import (
+	"fmt"
+
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// outputBatchBytes is the size at which a batch of output is closed and the next begun. A record larger than that gets
+// a batch of its own.
+const outputBatchBytes = 768 << 10
+
+// roundOutput gathers the records that a task writes in one round, as one or more batches for each partition.
+type roundOutput struct {
+	parts map[TopicPartition]*partOutput
+	order []*partOutput // those with records in this round, in the order they got the first
+	bytes int
+}
+
+type partOutput struct {
+	tp      TopicPartition
+	builder record.Builder
+	done    [][]byte
+	listed  bool
+}
+
+// add appends a record. Timestamp is in ms; a nil key or value is null. Nothing is kept of the slices.
+func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte) error {
+	p := o.parts[tp]
+	if p == nil {
+		if o.parts == nil {
+			o.parts = map[TopicPartition]*partOutput{}
+		}
+		p = &partOutput{tp: tp}
+		p.builder.Reset(record.BatchOptions{})
+		o.parts[tp] = p
+	}
+	if !p.listed {
+		p.listed = true
+		o.order = append(o.order, p)
+	}
+	if p.builder.Len() > 0 && p.builder.Size()+len(key)+len(value) > outputBatchBytes {
+		if err := p.finish(); err != nil {
+			return err
+		}
+	}
+	o.bytes += len(key) + len(value)
+	if err := p.builder.Append(max(timestamp, 0), key, value); err != nil {
+		return fmt.Errorf("record for %s-%d: %w", tp.Topic, tp.Partition, err)
+	}
+	return nil
+}
+
+func (p *partOutput) finish() error {
+	batch, err := p.builder.Finish(nil)
+	if err != nil {
+		return err
+	}
+	p.done = append(p.done, batch)
+	p.builder.Reset(record.BatchOptions{})
+	return nil
+}
+
+// take returns the round's batches, which are the caller's, and begins the next round.
+func (o *roundOutput) take() ([]PartitionBatch, error) {
+	var all []PartitionBatch
+	for _, p := range o.order {
+		if p.builder.Len() > 0 {
+			if err := p.finish(); err != nil {
+				return nil, err
+			}
+		}
+		for _, b := range p.done {
+			all = append(all, PartitionBatch{TopicPartition: p.tp, Batch: b})
+		}
+		p.done, p.listed = nil, false
+	}
+	o.order, o.bytes = o.order[:0], 0
+	return all, nil
+}

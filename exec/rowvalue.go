@@ -1,0 +1,73 @@
+package exec
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/millracedb/millrace/exec/vec"
+)
+
+// A row in state is its rowtime (a varint, ms) and then the row encoding of package vec.
+
+func appendRowValue(dst []byte, b *vec.Batch, i int) []byte {
+	dst = binary.AppendVarint(dst, rowtimeOf(b, i))
+	return vec.AppendEncodedRow(dst, b.Cols, i)
+}
+
+// appendFromRowValue appends the row that val holds to b, with op. It fails only when the state is damaged.
+func appendFromRowValue(b *vec.Batch, val []byte, op vec.Op) error {
+	rowtime, n := binary.Varint(val)
+	if n <= 0 {
+		return fmt.Errorf("%w: bad rowtime", vec.ErrCorruptRow)
+	}
+	if err := vec.AppendDecodedRow(b.Cols, val[n:]); err != nil {
+		return err
+	}
+	finishRow(b, op, rowtime)
+	return nil
+}
+
+// finishRow counts a row whose columns were appended.
+func finishRow(b *vec.Batch, op vec.Op, rowtime int64) {
+	b.AppendOp(op)
+	b.Rowtime = append(b.Rowtime, rowtime)
+	b.SetLen(b.Len() + 1)
+}
+
+// outBatch is an operator's output under construction; it leaves when it has enough rows.
+type outBatch struct {
+	*vec.Batch
+	to   edge
+	sent *int64
+}
+
+// outRows is how many rows an operator gathers before it sends them on.
+const outRows = 1024
+
+// room sends the batch on if it is full.
+func (o *outBatch) room() error {
+	if o.Len() < outRows {
+		return nil
+	}
+	return o.sendAll()
+}
+
+func (o *outBatch) sendAll() error {
+	if o.Len() == 0 {
+		return nil
+	}
+	if o.sent != nil {
+		*o.sent += int64(o.Len())
+	}
+	err := o.to.send(chunk{o.Batch, nil})
+	o.Reset()
+	return err
+}
+
+// appendRow appends row i of src with op and its rowtime.
+func (o *outBatch) appendRow(src *vec.Batch, i int, op vec.Op) {
+	for c, col := range o.Cols {
+		col.AppendRow(src.Cols[c], i)
+	}
+	finishRow(o.Batch, op, rowtimeOf(src, i))
+}

@@ -1,0 +1,364 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+)
+
+// Defaults of a Runner.
+const (
+	DefaultCommitInterval = 100 * time.Millisecond
+	DefaultIdleTimeout    = 10 * time.Second
+	DefaultTaskMemory     = 64 << 20
+)
+
+// RunnerConfig is what a node's tasks run on.
+type RunnerConfig struct {
+	Log   Log
+	State StateStore
+	Clock clock.Clock
+	// LanePrefix begins the transactional ids of this runner's lanes; they are LanePrefix-0, LanePrefix-1... It must be the
+	// node's own, and the same after a restart.
+	LanePrefix string
+	// Lanes is the number of committers, one per core.
+	Lanes int
+	// ErrorsTopic is the topic of millrace.errors; empty: error rows are only counted.
+	ErrorsTopic string
+	// TaskMemory bounds the rows that one task keeps in memory, in bytes.
+	TaskMemory int64
+	// OnFailed is called when a task fails for good: the query is marked as failed with the SQLSTATE that err carries.
+	OnFailed func(query uint64, partition int32, err error)
+	// OnLost is called when a task ended since another node owns its partition now, or the lane.
+	OnLost func(spec TaskSpec, err error)
+	Logger *slog.Logger
+}
+
+// TaskSpec assigns one task: a fragment of a query on one partition number.
+type TaskSpec struct {
+	Query    uint64 // catalog OID
+	Name     string // as users know the query
+	Plan     *planner.Persistent
+	Fragment *planner.Fragment
+	// Partition is the partition number of the fragment's inputs and of its state.
+	Partition int32
+	// Group, Member and Generation are the claim under which offsets are committed.
+	Group      string
+	Member     string
+	Generation int32
+	// PlanEpoch grows when the query's plan is replaced; blocks of older epochs are skipped.
+	PlanEpoch uint64
+	// StartLatest: where nothing is committed yet, sources that are topics start at their end instead of their beginning.
+	StartLatest bool
+	// CommitInterval bounds how long results wait, IdleTimeout says when a silent partition is idle. Zero: the defaults.
+	CommitInterval time.Duration
+	IdleTimeout    time.Duration
+	// StateRetention bounds the age of local state that is trusted: half of the changelog's delete.retention.ms. Zero: no bound.
+	StateRetention time.Duration
+}
+
+// taskKey names a task of a runner.
+type taskKey struct {
+	query     uint64
+	fragment  uint32
+	partition int32
+}
+
+func (s *TaskSpec) key() taskKey { return taskKey{s.Query, s.Fragment.ID, s.Partition} }
+
+// Runner runs the tasks that are assigned to this node. It is safe for concurrent use. Close stops all tasks and waits.
+type Runner struct {
+	cfg    RunnerConfig
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup // committers
+	lanes  []*committer
+	mu     struct {
+		sync.Mutex
+		tasks    map[taskKey]*task
+		progress map[uint64]*progress
+		closed   bool
+		next     int
+	}
+}
+
+// NewRunner starts a runner without tasks.
+func NewRunner(cfg RunnerConfig) *Runner {
+	if cfg.Lanes <= 0 {
+		cfg.Lanes = 1
+	}
+	if cfg.TaskMemory <= 0 {
+		cfg.TaskMemory = DefaultTaskMemory
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OnFailed == nil {
+		cfg.OnFailed = func(uint64, int32, error) {}
+	}
+	if cfg.OnLost == nil {
+		cfg.OnLost = func(TaskSpec, error) {}
+	}
+	r := &Runner{cfg: cfg}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	r.mu.tasks = map[taskKey]*task{}
+	r.mu.progress = map[uint64]*progress{}
+	for i := range cfg.Lanes {
+		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, fmt.Sprintf("%s-%d", cfg.LanePrefix, i)))
+	}
+	return r
+}
+
+// errRunnerClosed answers calls after Close.
+var errRunnerClosed = errors.New("the runner is closed")
+
+// Start starts a task. It returns when the task has its goroutine; what goes wrong later is told by OnFailed and OnLost. A
+// task that runs already is an error.
+func (r *Runner) Start(spec TaskSpec) error {
+	if spec.CommitInterval <= 0 {
+		spec.CommitInterval = DefaultCommitInterval
+	}
+	if spec.IdleTimeout <= 0 {
+		spec.IdleTimeout = DefaultIdleTimeout
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.mu.closed {
+		return errRunnerClosed
+	}
+	if old := r.mu.tasks[spec.key()]; old != nil {
+		select {
+		case <-old.done: // it ended by itself
+		default:
+			return fmt.Errorf("task %d of query %q runs already on partition %d", spec.Fragment.ID, spec.Name, spec.Partition)
+		}
+	}
+	t := &task{
+		r: r, spec: spec, lane: r.lanes[r.mu.next%len(r.lanes)], progress: r.progressLocked(spec.Query, spec.Name),
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
+	r.mu.next++
+	t.ctx, t.cancel = context.WithCancel(r.ctx)
+	r.mu.tasks[spec.key()] = t
+	t.progress.setState(QueryRunning, nil)
+	go t.run()
+	return nil
+}
+
+func (r *Runner) progressLocked(query uint64, name string) *progress {
+	p := r.mu.progress[query]
+	if p == nil {
+		p = newProgress(name)
+		r.mu.progress[query] = p
+	}
+	return p
+}
+
+// Stop stops one task and waits until it has ended. A round in flight is waited for; what was not committed is not lost, it
+// is read again by whoever starts the task next.
+func (r *Runner) Stop(query uint64, fragment uint32, partition int32) {
+	r.stop(func(k taskKey) bool { return k == taskKey{query, fragment, partition} })
+}
+
+// StopQuery stops all tasks of a query here. Its progress is forgotten.
+func (r *Runner) StopQuery(query uint64) {
+	r.stop(func(k taskKey) bool { return k.query == query })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.mu.progress, query)
+}
+
+// PauseQuery stops all tasks of a query here and keeps its progress, marked as paused. To resume, Start the tasks again.
+func (r *Runner) PauseQuery(query uint64) {
+	r.stop(func(k taskKey) bool { return k.query == query })
+	if p := r.find(query); p != nil {
+		p.setState(QueryPaused, nil)
+	}
+}
+
+func (r *Runner) stop(which func(taskKey) bool) {
+	r.mu.Lock()
+	var stopped []*task
+	for k, t := range r.mu.tasks {
+		if which(k) {
+			stopped = append(stopped, t)
+			t.cancel()
+		}
+	}
+	r.mu.Unlock()
+	for _, t := range stopped {
+		<-t.done
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range stopped {
+		if r.mu.tasks[t.spec.key()] == t {
+			delete(r.mu.tasks, t.spec.key())
+		}
+	}
+}
+
+// Fence shuts out the lanes with these transactional ids: what they had not committed never will be. Whoever takes over a
+// node's tasks calls it before Start.
+func (r *Runner) Fence(ctx context.Context, transactionalIDs []string) error {
+	for _, id := range transactionalIDs {
+		lane, err := r.cfg.Log.OpenLane(ctx, id)
+		if err != nil {
+			return fmt.Errorf("fence lane %s: %w", id, err)
+		}
+		if err := lane.Close(); err != nil {
+			return fmt.Errorf("fence lane %s: %w", id, err)
+		}
+	}
+	return nil
+}
+
+// LaneIDs returns the transactional ids of this runner's lanes.
+func (r *Runner) LaneIDs() []string {
+	ids := make([]string, len(r.lanes))
+	for i, l := range r.lanes {
+		ids[i] = l.id
+	}
+	return ids
+}
+
+// Close stops all tasks and lanes and waits for them.
+func (r *Runner) Close() error {
+	r.mu.Lock()
+	r.mu.closed = true
+	r.mu.Unlock()
+	r.stop(func(taskKey) bool { return true })
+	r.cancel()
+	r.wg.Wait()
+	return nil
+}
+
+func (r *Runner) find(query uint64) *progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.progress[query]
+}
+
+// Frontier returns, per input partition of a query's tasks here (repartition topics too), the next offset whose effects are
+// committed and readable.
+func (r *Runner) Frontier(query uint64) map[TopicPartition]int64 {
+	if p := r.find(query); p != nil {
+		frontier, _ := p.snapshot()
+		return frontier
+	}
+	return nil
+}
+
+// Outputs returns the end offsets of what a query's tasks here have written since they started.
+func (r *Runner) Outputs(query uint64) map[TopicPartition]int64 {
+	if p := r.find(query); p != nil {
+		_, outputs := p.snapshot()
+		return outputs
+	}
+	return nil
+}
+
+// WaitFrontier returns when the query has taken in everything below positions. A query that is paused, has failed or does not
+// run here is a 55000 at once.
+func (r *Runner) WaitFrontier(ctx context.Context, query uint64, positions []PartitionOffset) error {
+	p := r.find(query)
+	if p == nil {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
+	}
+	return p.wait(ctx, positions)
+}
+
+// WaitThrough waits until everything below the base positions has come out at the end of a query, through all its fragments,
+// and returns how far the query's sink was written by then. Positions of topics that the query does not read are ignored.
+func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, query uint64, base map[TopicPartition]int64) (map[TopicPartition]int64, error) {
+	p := r.find(query)
+	if p == nil {
+		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
+	}
+	for _, f := range plan.Fragments { // inputs come before what reads them
+		var positions []PartitionOffset
+		_, written := p.snapshot()
+		for _, topic := range sourceTopics(f) {
+			for tp, at := range base {
+				if tp.Topic == topic {
+					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: at})
+				}
+			}
+			for tp, end := range written {
+				if tp.Topic == topic {
+					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: end})
+				}
+			}
+		}
+		if err := p.wait(ctx, positions); err != nil {
+			return nil, err
+		}
+	}
+	_, written := p.snapshot()
+	ends := map[TopicPartition]int64{}
+	for tp, end := range written {
+		if plan.Sink != nil && tp.Topic == plan.Sink.Rel.Topic {
+			ends[tp] = end
+		}
+	}
+	return ends, nil
+}
+
+func sourceTopics(f *planner.Fragment) []string {
+	var topics []string
+	for _, s := range f.Sources {
+		switch s := s.(type) {
+		case *planner.Scan:
+			topics = append(topics, s.Rel.Topic)
+		case *planner.Exchange:
+			topics = append(topics, s.Topic)
+		}
+	}
+	return topics
+}
+
+// Status returns the state of a query here and the error it failed with.
+func (r *Runner) Status(query uint64) (QueryState, error) {
+	p := r.find(query)
+	if p == nil {
+		return QueryPaused, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.state, p.mu.err
+}
+
+// Stats returns what the tasks of a query here have done, by fragment and partition.
+func (r *Runner) Stats(query uint64) []TaskStats {
+	p := r.find(query)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []TaskStats
+	for _, s := range p.mu.stats {
+		all = append(all, s)
+	}
+	return all
+}
+
+// TaskStats are the counters of one task since it started.
+type TaskStats struct {
+	Fragment   uint32
+	Partition  int32
+	RowsIn     int64
+	RowsOut    int64
+	Errors     ErrorCounts
+	Commits    int64
+	StateBytes int64 // of rows in memory
+	StreamTime int64 // ms, math.MinInt64 before anything was read
+	Lag        int64 // records known to be readable and not read
+}

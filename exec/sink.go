@@ -1,0 +1,166 @@
+package exec
+
+import (
+	"github.com/millracedb/millrace/exec/format"
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/planner"
+)
+
+// sinkOp writes rows to a relation's topic. Of a table a commit carries one record per key, the last, and a delete is a
+// tombstone. Of a stream it carries every row; rows without key go to one partition a round, which rotates.
+type sinkOp struct {
+	cx     *opContext
+	out    *roundOutput
+	n      *planner.Sink
+	topic  string
+	parts  int32
+	key    format.Encoder // nil: records have no key
+	value  format.Encoder
+	keyed  []int // input ordinals of the key columns
+	valued []int // input ordinals of the value columns, -1 for NULL
+	table  bool
+
+	index  keyIndex
+	last   []sinkRow // by key, for tables
+	arena  []byte
+	rotate int32
+	cols   []*vec.Vector
+	nulls  []*vec.Vector
+	kbuf   []byte
+	vbuf   []byte
+	rows   int64
+}
+
+type sinkRow struct {
+	rowtime  int64
+	off, len uint32
+	deleted  bool
+}
+
+func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
+	s := &sinkOp{
+		cx: cx, out: &t.output, n: n, topic: n.Rel.Topic, parts: t.counts[n.Rel.Topic], table: n.Rel.Kind == planner.Table,
+		rotate: t.partition,
+	}
+	for _, ord := range n.Rel.Key {
+		s.keyed = append(s.keyed, n.Map[ord])
+	}
+	for _, ord := range valueOrdinals(n.Rel) {
+		s.valued = append(s.valued, n.Map[ord])
+	}
+	var err error
+	if s.key, s.value, err = relationEncoders(n.Rel); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *sinkOp) push(in chunk, _ int) error {
+	for i := range in.Len() {
+		// The old half of an update deletes its key; if the new half has the same key, it takes the delete's place.
+		if err := s.row(in.Batch, i, in.Op(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op) error {
+	var err error
+	s.kbuf = s.kbuf[:0]
+	if s.key != nil {
+		if s.kbuf, err = s.key.AppendRow(s.kbuf, s.columns(in, s.keyed), i); err != nil {
+			s.cx.errors.row(errEval, in, i, err)
+			return nil
+		}
+	}
+	deleted := s.table && !op.Adds()
+	s.vbuf = s.vbuf[:0]
+	if !deleted && s.value != nil {
+		if s.vbuf, err = s.value.AppendRow(s.vbuf, s.columns(in, s.valued), i); err != nil {
+			s.cx.errors.row(errEval, in, i, err)
+			return nil
+		}
+	}
+	rowtime := rowtimeOf(in, i)
+	if o := s.n.Rowtime; o >= 0 && !in.Cols[o].IsNull(i) {
+		rowtime = floorMillis(in.Cols[o].I64[i])
+	}
+	s.rows++
+	if s.table {
+		s.hold(rowtime, deleted)
+		return nil
+	}
+	if s.key == nil {
+		return s.out.add(TopicPartition{Topic: s.topic, Partition: s.rotate % s.parts}, rowtime, nil, s.vbuf)
+	}
+	return s.out.add(s.partition(s.kbuf), rowtime, s.kbuf, s.vbuf)
+}
+
+// columns picks the input columns that an encoder wants; what is not written is NULL.
+func (s *sinkOp) columns(in *vec.Batch, ords []int) []*vec.Vector {
+	s.cols = s.cols[:0]
+	for _, o := range ords {
+		if o < 0 {
+			s.cols = append(s.cols, s.nullColumn(in.Len()))
+			continue
+		}
+		s.cols = append(s.cols, in.Cols[o])
+	}
+	return s.cols
+}
+
+func (s *sinkOp) nullColumn(n int) *vec.Vector {
+	if len(s.nulls) == 0 {
+		s.nulls = append(s.nulls, vec.NewVector(s.n.Rel.Columns[0].Type, 0))
+	}
+	v := s.nulls[0]
+	for v.Len() < n {
+		v.AppendNull()
+	}
+	return v
+}
+
+// hold keeps a table's row until the flush; a later one of the key takes its place.
+func (s *sinkOp) hold(rowtime int64, deleted bool) {
+	n, fresh := s.index.add(s.kbuf)
+	if fresh {
+		s.last = append(s.last, sinkRow{})
+	}
+	s.last[n] = sinkRow{rowtime: rowtime, off: uint32(len(s.arena)), len: uint32(len(s.vbuf)), deleted: deleted}
+	s.arena = append(s.arena, s.vbuf...)
+}
+
+func (s *sinkOp) partition(key []byte) TopicPartition {
+	return TopicPartition{Topic: s.topic, Partition: record.PartitionForKey(key, s.parts)}
+}
+
+func (s *sinkOp) flush(int64) error {
+	for n, r := range s.last {
+		key := s.index.key(int32(n))
+		var value []byte
+		if !r.deleted {
+			value = s.arena[r.off : r.off+r.len]
+		}
+		if err := s.out.add(s.partition(key), r.rowtime, key, value); err != nil {
+			return err
+		}
+	}
+	s.index.empty()
+	s.last, s.arena = s.last[:0], s.arena[:0]
+	s.rotate++
+	return nil
+}
+
+// heldBytes is what the sink holds until its flush.
+func (s *sinkOp) heldBytes() int { return len(s.arena) + len(s.index.arena) }
+
+// floorMillis turns microseconds into milliseconds, rounding down.
+func floorMillis(micros int64) int64 {
+	ms := micros / microsPerMilli
+	if micros%microsPerMilli < 0 {
+		ms--
+	}
+	return ms
+}

@@ -1,0 +1,155 @@
+package exec
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/planner"
+)
+
+// tableSession is the state of a partition while it is open, with the source that reads its topic.
+type tableSession struct {
+	p     *tablePart
+	state StatePartition
+	src   *source
+	rows  *tableRows
+	wake  chan struct{}
+}
+
+// session opens the rows, catches up with the topic, and then follows it, or serves writers.
+func (p *tablePart) session() (err error) {
+	s := &tableSession{p: p, wake: make(chan struct{}, 1)}
+	if s.state, err = p.t.cfg.State.Partition(TableStateID(p.key.oid, p.key.partition)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.state.Close()) }()
+	if err := s.open(); err != nil {
+		return err
+	}
+	defer s.src.close()
+	if err := s.catchUp(); err != nil {
+		return err
+	}
+	if p.owner != nil {
+		return s.serve()
+	}
+	for {
+		select {
+		case <-s.wake:
+		case <-p.ctx.Done():
+			return p.ctx.Err()
+		}
+		if err := s.catchUp(); err != nil {
+			return err
+		}
+	}
+}
+
+// open builds the source and puts it behind the mark, or at the beginning if the mark does not fit the topic.
+func (s *tableSession) open() error {
+	cx := &opContext{env: newEnv(s.p.t.cfg.Clock), errors: &errorRows{clock: s.p.t.cfg.Clock}}
+	s.rows = &tableRows{}
+	scan := &planner.Scan{Rel: s.p.rel, P: planner.Props{Mode: planner.ModeUpsert}}
+	for i, c := range s.p.rel.Columns {
+		scan.Cols = append(scan.Cols, i)
+		scan.P.Cols = append(scan.P.Cols, planner.Col{Name: c.Name, Type: c.Type})
+	}
+	s.src = &source{log: s.p.t.cfg.Log, tp: s.p.tp, to: edge{next: s.rows}, times: newTimeTracker(1)}
+	s.rows.key, s.rows.skipped = s.p.rel.Key, cx.errors
+	if err := newScanSource(s.src, scan, cx, s.p.t.cfg.Clock); err != nil {
+		return err
+	}
+	mark, ok, err := s.state.Mark()
+	if err != nil {
+		ok = false // damaged: rebuild
+	}
+	bounds, err := s.p.t.cfg.Log.Offsets(s.p.ctx, s.p.tp)
+	if err != nil {
+		return err
+	}
+	at := mark.Changelog
+	if !ok || at < bounds.LogStart || at > bounds.HighWatermark || mark.ChangelogEpoch > bounds.LeaderEpoch {
+		if err := s.state.Clear(); err != nil {
+			return err
+		}
+		at = bounds.LogStart
+	}
+	s.src.offset, s.src.next = at, at
+	s.src.cancel, err = s.p.t.cfg.Log.Subscribe(s.p.tp, s.wake)
+	return err
+}
+
+// catchUp takes in everything readable. Rows become visible batch by batch, each with its mark.
+func (s *tableSession) catchUp() error {
+	for {
+		if err := s.p.ctx.Err(); err != nil {
+			return err
+		}
+		ok, err := s.src.fetch(s.p.ctx)
+		if errors.Is(err, errSourceGone) {
+			return errors.Join(errReload, s.state.Clear())
+		}
+		if err != nil {
+			return err
+		}
+		if !ok {
+			if at, known := s.p.t.Position(s.p.key.oid, s.p.key.partition); known && at == s.src.position() {
+				return nil
+			}
+			return s.commit(s.state.NewBatch())
+		}
+		b := s.state.NewBatch()
+		s.rows.batch = b
+		if err := s.src.step(s.p.ctx, s.p.t.cfg.Clock.Now()); err != nil {
+			return fmt.Errorf("%w", errors.Join(err, b.Commit()))
+		}
+		if err := s.commit(b); err != nil {
+			return err
+		}
+	}
+}
+
+// commit writes b with a mark at the source's position and makes that known.
+func (s *tableSession) commit(b StateBatch) error {
+	at := s.src.position()
+	b.SetMark(Mark{
+		Inputs: []PartitionOffset{{TopicPartition: s.p.tp, Offset: at}}, Changelog: at, ChangelogEpoch: s.src.fetched.LeaderEpoch,
+		Outputs: []PartitionOffset{{TopicPartition: s.p.tp, Offset: at}},
+	})
+	if err := b.Commit(); err != nil {
+		return err
+	}
+	s.p.mu.Lock()
+	s.p.mu.skipped += s.rows.skipped.counts.Decode
+	s.p.mu.Unlock()
+	s.rows.skipped.reset()
+	s.p.publish(at)
+	return nil
+}
+
+// tableRows writes the changes of a table's topic into a state batch.
+type tableRows struct {
+	key     []int
+	batch   StateBatch
+	skipped *errorRows
+	cols    []*vec.Vector
+	kbuf    []byte
+	vbuf    []byte
+}
+
+func (r *tableRows) push(in chunk, _ int) error {
+	r.cols = pick(r.cols, in.Cols, r.key)
+	for i := range in.Len() {
+		r.kbuf = appendKeyCols(r.kbuf[:0], r.cols, i)
+		if !in.Op(i).Adds() {
+			r.batch.Delete(tableRowsOp, r.kbuf)
+			continue
+		}
+		r.vbuf = appendRowValue(r.vbuf[:0], in.Batch, i)
+		r.batch.Set(tableRowsOp, r.kbuf, r.vbuf)
+	}
+	return nil
+}
+
+func (r *tableRows) flush(int64) error { return nil }

@@ -1,0 +1,204 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/internal/sqlerr"
+)
+
+// maxOwnerQueue bounds the writes that wait for one partition.
+const maxOwnerQueue = 1024
+
+// ownerQueue is what transactions hand to the goroutine that owns a partition.
+type ownerQueue struct {
+	writes chan *ownerWrite
+	ids    struct {
+		sync.Mutex
+		next  int64 // beyond every hidden key given out
+		ready bool
+	}
+}
+
+func newOwnerQueue() *ownerQueue { return &ownerQueue{writes: make(chan *ownerWrite, maxOwnerQueue)} }
+
+// ownerWrite is one transaction's part for one partition. With batch set the owner appends it, together with what others have
+// handed in; without, the partition belongs to the transaction from granted until it sends its outcome to done.
+type ownerWrite struct {
+	batch   []byte
+	apply   func(StateBatch)
+	end     int64 // out: the offset after the last record
+	err     error
+	granted chan struct{}
+	outcome chan ownerOutcome // of a transaction over several partitions
+	done    chan struct{}
+}
+
+// ownerOutcome tells the owner how a transaction over several partitions ended.
+type ownerOutcome struct {
+	end int64
+	err error
+}
+
+// handIn gives w to the owner of p.
+func (p *tablePart) handIn(ctx context.Context, w *ownerWrite) error {
+	select {
+	case p.owner.writes <- w:
+		return nil
+	case <-p.done:
+		return p.lost()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (p *tablePart) lost() error {
+	return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q moved to another node", p.key.partition, p.rel.Name).
+		WithHint("Run the transaction again.")
+}
+
+// serve appends what transactions hand in until the partition is stopped. An append whose outcome is unknown ends the session:
+// the next one reads what the topic has.
+func (s *tableSession) serve() error {
+	q := s.p.owner
+	q.ids.Lock()
+	q.ids.next, q.ids.ready = max(q.ids.next, s.src.position()), true
+	q.ids.Unlock()
+	for {
+		select {
+		case <-s.p.ctx.Done():
+			return s.p.ctx.Err()
+		case first := <-q.writes:
+			if first.batch == nil {
+				if err := s.lend(first); err != nil {
+					return err
+				}
+				continue
+			}
+			held, err := s.appendAll(first)
+			if err != nil {
+				return err
+			}
+			if held != nil {
+				if err := s.lend(held); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+// maxOwnerGather bounds how many transactions are appended at once.
+const maxOwnerGather = 256
+
+// appendAll appends first and what else waits, as one append, and answers all. A transaction over several partitions that it
+// meets in the queue is returned for its turn.
+func (s *tableSession) appendAll(first *ownerWrite) (held *ownerWrite, err error) {
+	writes := []*ownerWrite{first}
+gather:
+	for len(writes) < maxOwnerGather {
+		select {
+		case w := <-s.p.owner.writes:
+			if w.batch == nil {
+				held = w
+				break gather
+			}
+			writes = append(writes, w)
+		default:
+			break gather
+		}
+	}
+	batches := make([]PartitionBatch, len(writes))
+	for i, w := range writes {
+		batches[i] = PartitionBatch{TopicPartition: s.p.tp, Batch: w.batch}
+	}
+	placed, err := s.p.t.cfg.Log.Append(s.p.ctx, batches)
+	if err == nil {
+		err = s.applyAll(writes, placed)
+	}
+	for _, w := range writes {
+		w.err = unknownOutcome(err)
+		close(w.done)
+	}
+	if err != nil && held != nil {
+		held.err = s.p.lost()
+		close(held.done)
+	}
+	return held, err
+}
+
+// unknownOutcome is what a client is told of an append that failed: the rows may be there.
+func unknownOutcome(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrUnavailable):
+		return sqlerr.New(sqlerr.InsufficientResources, "the table's partition takes no writes now: %w", err)
+	default:
+		return sqlerr.New(sqlerr.StatementCompletionUnknown, "whether the rows were written is unknown: %w", err).
+			WithHint("Read the rows to see whether the change is there.")
+	}
+}
+
+func (s *tableSession) applyAll(writes []*ownerWrite, placed []Appended) error {
+	b := s.state.NewBatch()
+	end, epoch := s.src.position(), int32(0)
+	for i, w := range writes {
+		h, err := record.ParseHeader(w.batch)
+		if err != nil {
+			return errors.Join(err, b.Commit())
+		}
+		w.apply(b)
+		w.end = placed[i].BaseOffset + int64(h.Count)
+		end, epoch = max(end, w.end), placed[i].LeaderEpoch
+	}
+	return s.moveTo(b, end, epoch)
+}
+
+// moveTo commits b with the mark at end. The owner is the topic's only writer, so nothing lies between but markers.
+func (s *tableSession) moveTo(b StateBatch, end int64, epoch int32) error {
+	s.src.offset, s.src.next = end, end
+	s.src.fetched.LeaderEpoch = epoch
+	return s.commit(b)
+}
+
+// lend leaves the partition to a transaction over several until it says how it ended.
+func (s *tableSession) lend(w *ownerWrite) error {
+	close(w.granted)
+	select {
+	case out := <-w.outcome:
+		if out.err != nil {
+			if errors.Is(out.err, errNothingWritten) {
+				return nil
+			}
+			return errors.Join(errReload, out.err)
+		}
+		b := s.state.NewBatch()
+		w.apply(b)
+		err := s.moveTo(b, out.end, s.src.fetched.LeaderEpoch)
+		w.err = err
+		close(w.done)
+		return err
+	case <-s.p.ctx.Done():
+		return s.p.ctx.Err()
+	}
+}
+
+// errNothingWritten is the outcome of a transaction that gave the partition back unused.
+var errNothingWritten = errors.New("nothing was written")
+
+// hiddenKeys gives n numbers that no row of the partition has as its hidden key: they count log positions, which each row uses
+// at least one of, so they are never given twice.
+func (p *tablePart) hiddenKeys(n int) (first int64, err error) {
+	q := p.owner
+	q.ids.Lock()
+	defer q.ids.Unlock()
+	if !q.ids.ready {
+		return 0, sqlerr.New(sqlerr.CannotConnectNow, "table %q is starting", p.rel.Name)
+	}
+	first = q.ids.next
+	q.ids.next += int64(n)
+	return first, nil
+}

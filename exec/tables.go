@@ -1,0 +1,253 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+)
+
+// TablesConfig is what a node's table rows are kept with.
+type TablesConfig struct {
+	Log    Log
+	State  StateStore
+	Clock  clock.Clock
+	Logger *slog.Logger
+	// LanePrefix begins the transactional ids of the lanes that commit transactions over several partitions.
+	LanePrefix string
+	// OnFailed is called when the rows of a partition can not be kept up any longer.
+	OnFailed func(oid uint32, partition int32, err error)
+}
+
+// Tables keeps the rows of table partitions on this node: of tables whose topic others write (followed) and of ordinary tables
+// that this node owns. It is safe for concurrent use. Close stops all and waits.
+type Tables struct {
+	cfg    TablesConfig
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	lane   *committer
+	locks  lockTable
+	rotate atomic.Int32 // where the next batch of rows without key goes
+	mu     struct {
+		sync.Mutex
+		parts  map[tableKey]*tablePart
+		closed bool
+	}
+}
+
+type tableKey struct {
+	oid       uint32
+	partition int32
+}
+
+// tablePart is one partition of a table, kept up by its goroutine.
+type tablePart struct {
+	t      *Tables
+	rel    *planner.Relation
+	tp     TopicPartition
+	key    tableKey
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+	owner  *ownerQueue // nil when followed
+	mu     struct {
+		sync.Mutex
+		position int64 // next offset that is not in the rows; -1 before the state was opened
+		err      error
+		changed  chan struct{}
+		skipped  int64 // records that do not decode
+	}
+}
+
+// NewTables returns a Tables that keeps nothing yet.
+func NewTables(cfg TablesConfig) *Tables {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.OnFailed == nil {
+		cfg.OnFailed = func(uint32, int32, error) {}
+	}
+	t := &Tables{cfg: cfg}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.mu.parts = map[tableKey]*tablePart{}
+	t.locks.init()
+	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, cfg.LanePrefix+"-tables")
+	return t
+}
+
+// Follow keeps the rows of a partition of a table that others write: a table over a topic, or a query's result.
+func (t *Tables) Follow(rel *planner.Relation, partition int32) error {
+	return t.start(rel, partition, false)
+}
+
+// Own makes this node the owner of a partition of an ordinary table: it is the only writer of the topic. It returns once the
+// partition's goroutine runs; writes wait until the rows have caught up with the topic.
+func (t *Tables) Own(rel *planner.Relation, partition int32) error {
+	return t.start(rel, partition, true)
+}
+
+func (t *Tables) start(rel *planner.Relation, partition int32, own bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.mu.closed {
+		return errRunnerClosed
+	}
+	k := tableKey{rel.OID, partition}
+	if t.mu.parts[k] != nil {
+		return fmt.Errorf("partition %d of table %q is kept here already", partition, rel.Name)
+	}
+	p := &tablePart{t: t, rel: rel, tp: TopicPartition{rel.Topic, partition}, key: k, done: make(chan struct{})}
+	p.mu.position, p.mu.changed = -1, make(chan struct{})
+	if own {
+		p.owner = newOwnerQueue()
+	}
+	p.ctx, p.cancel = context.WithCancel(t.ctx)
+	t.mu.parts[k] = p
+	t.wg.Go(p.run)
+	return nil
+}
+
+// Stop ends the keeping of one partition and waits. Writers that wait for it get a 40001.
+func (t *Tables) Stop(oid uint32, partition int32) {
+	t.stop(func(k tableKey) bool { return k == tableKey{oid, partition} })
+}
+
+// StopTable ends the keeping of all partitions of a table here.
+func (t *Tables) StopTable(oid uint32) {
+	t.stop(func(k tableKey) bool { return k.oid == oid })
+}
+
+func (t *Tables) stop(which func(tableKey) bool) {
+	t.mu.Lock()
+	var stopped []*tablePart
+	for k, p := range t.mu.parts {
+		if which(k) {
+			p.cancel()
+			stopped = append(stopped, p)
+		}
+	}
+	t.mu.Unlock()
+	for _, p := range stopped {
+		<-p.done
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range stopped {
+		delete(t.mu.parts, p.key)
+	}
+}
+
+// Close stops everything and waits.
+func (t *Tables) Close() error {
+	t.mu.Lock()
+	t.mu.closed = true
+	t.mu.Unlock()
+	t.stop(func(tableKey) bool { return true })
+	t.cancel()
+	t.wg.Wait()
+	return nil
+}
+
+func (t *Tables) part(oid uint32, partition int32) *tablePart {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.mu.parts[tableKey{oid, partition}]
+}
+
+// Position returns the next offset of a partition's topic that is not in the rows yet; ok is false if it is not kept here.
+func (t *Tables) Position(oid uint32, partition int32) (at int64, ok bool) {
+	p := t.part(oid, partition)
+	if p == nil {
+		return 0, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.position, p.mu.position >= 0
+}
+
+// Skipped returns how many records of a partition did not decode since it is kept here.
+func (t *Tables) Skipped(oid uint32, partition int32) int64 {
+	p := t.part(oid, partition)
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.skipped
+}
+
+// Wait returns when the rows of a partition hold everything of the topic below offset, so that a snapshot taken afterwards does.
+func (t *Tables) Wait(ctx context.Context, oid uint32, partition int32, offset int64) error {
+	p := t.part(oid, partition)
+	if p == nil {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "partition %d of table %d is not kept on this node", partition, oid)
+	}
+	for {
+		p.mu.Lock()
+		at, err, changed := p.mu.position, p.mu.err, p.mu.changed
+		p.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if at >= offset {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-p.done:
+			return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q moved to another node", partition, p.rel.Name)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (p *tablePart) publish(position int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.position = position
+	close(p.mu.changed)
+	p.mu.changed = make(chan struct{})
+}
+
+func (p *tablePart) fail(err error) {
+	p.mu.Lock()
+	p.mu.err = err
+	close(p.mu.changed)
+	p.mu.changed = make(chan struct{})
+	p.mu.Unlock()
+	p.t.cfg.Logger.Error("rows of a table cannot be kept up", "table", p.rel.Name, "partition", p.key.partition, "err", err)
+	p.t.cfg.OnFailed(p.key.oid, p.key.partition, err)
+}
+
+// run keeps the partition until it is stopped, starting over after what passes.
+func (p *tablePart) run() {
+	defer close(p.done)
+	pause := taskRetryMin
+	for {
+		err := p.session()
+		switch {
+		case p.ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUnknownOutcome), errors.Is(err, errReload):
+		default:
+			p.fail(err)
+			return
+		}
+		timer := p.t.cfg.Clock.NewTimer(pause)
+		select {
+		case <-timer.C():
+		case <-p.ctx.Done():
+			timer.Stop()
+			return
+		}
+		pause = min(2*pause, taskRetryMax)
+	}
+}

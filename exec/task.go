@@ -1,0 +1,231 @@
+package exec
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// task runs one fragment on one partition. Its goroutine owns everything below it; others only cancel it and read progress.
+type task struct {
+	r        *Runner
+	spec     TaskSpec
+	lane     *committer
+	progress *progress
+	ctx      context.Context
+	cancel   context.CancelFunc
+	done     chan struct{}
+	wake     chan struct{}
+
+	env   taskEnv
+	pipe  *pipeline
+	cx    *opContext
+	state StatePartition
+
+	dataTime  int64     // stream time that rows alone prove
+	begun     time.Time // when the round got its first row
+	rowsIn    int64     // in this round
+	lastInput []PartitionOffset
+	changelog PartitionOffset
+	epoch     int32
+	stats     TaskStats
+	outputs   map[TopicPartition]int64
+}
+
+// Limits of a round.
+const (
+	maxRoundOutput = 8 << 20 // bytes
+	taskRetryMin   = 50 * time.Millisecond
+	taskRetryMax   = 5 * time.Second
+	idleTick       = time.Second // how often a silent task looks at the clock
+)
+
+// errReload: what is in memory is not what is committed; start again from that.
+var errReload = errors.New("reload the task")
+
+// run starts the task over as long as that helps.
+func (t *task) run() {
+	defer close(t.done)
+	defer t.cancel()
+	pause := taskRetryMin
+	for t.ctx.Err() == nil {
+		err := t.session()
+		if t.ctx.Err() != nil {
+			return
+		}
+		switch {
+		case errors.Is(err, ErrStaleGeneration), errors.Is(err, ErrFenced):
+			t.r.cfg.Logger.Info("task lost", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
+			t.r.cfg.OnLost(t.spec, err)
+			return
+		case errors.Is(err, errReload), errors.Is(err, ErrUnknownOutcome), errors.Is(err, ErrUnavailable):
+			t.r.cfg.Logger.Info("task starts over", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
+		default:
+			t.r.cfg.Logger.Error("task failed", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
+			t.progress.setState(QueryFailed, err)
+			t.r.cfg.OnFailed(t.spec.Query, t.spec.Partition, err)
+			return
+		}
+		if !t.sleep(pause) {
+			return
+		}
+		pause = min(2*pause, taskRetryMax)
+	}
+}
+
+func (t *task) sleep(d time.Duration) bool {
+	timer := t.r.cfg.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-t.ctx.Done():
+		return false
+	}
+}
+
+// session runs from the committed state until something goes wrong or the task is stopped.
+func (t *task) session() (err error) {
+	defer func() { err = errors.Join(err, t.tearDown()) }()
+	if err := t.setUp(); err != nil {
+		return err
+	}
+	for {
+		if err := t.ctx.Err(); err != nil {
+			return err
+		}
+		worked, err := t.work()
+		if err != nil {
+			return err
+		}
+		if worked {
+			continue
+		}
+		if err := t.commit(); err != nil {
+			return err
+		}
+		if err := t.await(); err != nil {
+			return err
+		}
+	}
+}
+
+// work takes one batch from one input, tables before the streams that look them up, else the one with the lowest first
+// time. It commits when the round is full or has lasted long enough. It reports false when all inputs are drained.
+func (t *task) work() (bool, error) {
+	best, err := t.pipe.ready(t.ctx)
+	if err != nil {
+		return false, err
+	}
+	if best == nil {
+		return false, nil
+	}
+	if !best.isTable {
+		if err := t.catchUpTables(); err != nil {
+			return false, err
+		}
+	}
+	return true, t.step(best)
+}
+
+// catchUpTables reads the looked-up tables to the end they have now, which is after the stream's batch was fetched.
+func (t *task) catchUpTables() error {
+	for _, s := range t.pipe.sources {
+		if !s.isTable {
+			continue
+		}
+		bounds, err := t.r.cfg.Log.Offsets(t.ctx, s.tp)
+		if err != nil {
+			return err
+		}
+		for s.position() < bounds.LastStable {
+			ok, err := s.fetch(t.ctx)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				break
+			}
+			if err := t.step(s); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *task) step(s *source) error {
+	now := t.r.cfg.Clock.Now()
+	if t.rowsIn == 0 {
+		t.begun = now
+	}
+	before := s.rows
+	if err := s.step(t.ctx, now); err != nil {
+		return err
+	}
+	t.rowsIn += max(s.rows-before, 1)
+	t.stats.RowsIn += s.rows - before
+	t.advanceTime(now)
+	held := t.env.output.bytes
+	if t.pipe.sink != nil {
+		held += t.pipe.sink.heldBytes()
+	}
+	if held > maxRoundOutput || t.cx.state.full() || now.Sub(t.begun) >= t.spec.CommitInterval {
+		return t.commit()
+	}
+	return nil
+}
+
+// advanceTime moves the task's stream time and reports whether everything it reads is idle.
+func (t *task) advanceTime(now time.Time) (idle bool) {
+	at, data, idle := t.pipe.streamTime(now)
+	t.cx.now = max(t.cx.now, at)
+	t.dataTime = max(t.dataTime, data)
+	if t.pipe.writer != nil {
+		t.pipe.writer.header.idle = idle
+	}
+	return idle
+}
+
+// await waits until an input may have more, or time has to be looked at.
+func (t *task) await() error {
+	timer := t.r.cfg.Clock.NewTimer(idleTick)
+	defer timer.Stop()
+	var tick <-chan time.Time
+	if len(t.pipe.windows) > 0 || t.pipe.writer != nil && t.pipe.writer.closing {
+		tick = timer.C()
+	}
+	select {
+	case <-t.ctx.Done():
+		return t.ctx.Err()
+	case <-t.wake:
+		return nil
+	case <-tick:
+	}
+	now := t.r.cfg.Clock.Now()
+	t.pipe.markIdle(now, t.spec.IdleTimeout)
+	idle := t.advanceTime(now)
+	if t.pipe.writer != nil && t.pipe.writer.wantsTime(t.dataTime, idle) {
+		return t.commitRound()
+	}
+	if t.pipe.hasClosable(t.cx.now) {
+		return t.commitRound()
+	}
+	return nil
+}
+
+func (t *task) tearDown() error {
+	if t.pipe != nil {
+		t.pipe.close()
+		t.pipe = nil
+	}
+	if t.state != nil {
+		err := t.state.Close()
+		t.state = nil
+		if err != nil {
+			return fmt.Errorf("close state: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package exec
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// setUp builds the task's operators over its committed state, and positions its inputs at the committed offsets.
+func (t *task) setUp() error {
+	root := t.spec.Fragment.Root
+	t.env = taskEnv{
+		log: t.r.cfg.Log, clock: t.r.cfg.Clock, planEpoch: t.spec.PlanEpoch, partition: t.spec.Partition,
+		partitions: t.spec.Fragment.Partitions, counts: map[string]int32{}, idle: t.spec.IdleTimeout,
+	}
+	for _, topic := range append(taskTopics(root), t.r.cfg.ErrorsTopic) {
+		if topic == "" {
+			continue
+		}
+		n, err := t.r.cfg.Log.PartitionCount(t.ctx, topic)
+		if errors.Is(err, ErrUnknownTopic) {
+			return fmt.Errorf("topic %q: %w", topic, err)
+		}
+		if err != nil {
+			return err
+		}
+		t.env.counts[topic] = n
+	}
+	id := StateID{Object: t.spec.Query, Fragment: t.spec.Fragment.ID, Partition: t.spec.Partition}
+	var err error
+	if t.state, err = t.r.cfg.State.Partition(id); err != nil {
+		return err
+	}
+	t.cx = &opContext{
+		env: newEnv(t.r.cfg.Clock), state: &taskState{committed: t.state, limit: t.r.cfg.TaskMemory}, now: noTime,
+		errors: &errorRows{clock: t.r.cfg.Clock, query: t.spec.Query, name: t.spec.Name, origin: t.origin()}, first: t.spec.Partition == 0,
+	}
+	t.env.cx = t.cx
+	t.outputs, t.dataTime, t.rowsIn = map[TopicPartition]int64{}, noTime, 0
+	if t.pipe, err = buildPipeline(&t.env, root); err != nil {
+		return err
+	}
+	// Offsets are read first: they wait for the transaction that may still be deciding, and so does what the changelog shows.
+	if err := t.position(); err != nil {
+		return err
+	}
+	if err := t.recover(); err != nil {
+		return err
+	}
+	t.publishPositions()
+	return nil
+}
+
+// origin is the topic that the provenance of the query's rows speaks of: the first stream it reads.
+func (t *task) origin() string {
+	if t.spec.Plan != nil && len(t.spec.Plan.Reads) > 0 {
+		return t.spec.Plan.Reads[0].Topic
+	}
+	return ""
+}
+
+// position puts each source where the group's committed offsets say, or at the beginning or the end, and subscribes.
+func (t *task) position() error {
+	tps := make([]TopicPartition, len(t.pipe.sources))
+	for i, s := range t.pipe.sources {
+		tps[i] = s.tp
+	}
+	committed, err := t.r.cfg.Log.Committed(t.ctx, t.spec.Group, tps)
+	if err != nil {
+		return err
+	}
+	for i, s := range t.pipe.sources {
+		at := committed[i]
+		if at < 0 {
+			bounds, err := t.r.cfg.Log.Offsets(t.ctx, s.tp)
+			if err != nil {
+				return err
+			}
+			_, topic := s.decode.(*scanDecoder)
+			at = bounds.LogStart
+			if topic && t.spec.StartLatest && !s.isTable {
+				at = bounds.LastStable
+			}
+		}
+		s.offset, s.next = at, at
+		s.heardAt = t.r.cfg.Clock.Now()
+		if s.cancel, err = t.r.cfg.Log.Subscribe(s.tp, t.wake); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recover makes the state what the changelog says: it replays what the mark has not taken in, or all if the mark is of no use.
+func (t *task) recover() error {
+	mark, ok, err := t.state.Mark()
+	if err != nil {
+		ok = false // a mark that does not decode is as good as none
+	}
+	if !t.spec.Fragment.Stateful {
+		if ok {
+			t.restoreOutputs(mark)
+			return t.loadExtra(mark.Extra)
+		}
+		return nil
+	}
+	t.changelog.TopicPartition = TopicPartition{Topic: t.spec.Fragment.Changelog, Partition: t.spec.Partition}
+	bounds, err := t.r.cfg.Log.Offsets(t.ctx, t.changelog.TopicPartition)
+	if err != nil {
+		return err
+	}
+	if !ok || !t.trusted(mark, bounds) {
+		if err := t.state.Clear(); err != nil {
+			return err
+		}
+		mark = Mark{Changelog: bounds.LogStart, ChangelogEpoch: bounds.LeaderEpoch}
+	}
+	if mark, err = t.replay(mark, bounds.LastStable); err != nil {
+		return err
+	}
+	t.changelog.Offset, t.epoch = mark.Changelog, mark.ChangelogEpoch
+	t.restoreOutputs(mark)
+	if len(mark.Extra) == 0 {
+		return nil
+	}
+	return t.loadExtra(mark.Extra)
+}
+
+func (t *task) restoreOutputs(m Mark) {
+	for _, o := range m.Outputs {
+		t.outputs[o.TopicPartition] = o.Offset
+	}
+}
+
+// trusted reports whether local state can be continued from its mark: the mark lies within the changelog, is not from a leader
+// that the changelog does not know, and is not so old that tombstones it has not seen may have been compacted away.
+func (t *task) trusted(m Mark, bounds Offsets) bool {
+	if m.Changelog < bounds.LogStart || m.Changelog > bounds.HighWatermark || m.ChangelogEpoch > bounds.LeaderEpoch {
+		return false
+	}
+	age := t.r.cfg.Clock.Now().Sub(extraWall(m.Extra))
+	return t.spec.StateRetention == 0 || age <= t.spec.StateRetention
+}
+
+// replay applies the changelog from the mark to end and returns the new mark.
+func (t *task) replay(m Mark, end int64) (Mark, error) {
+	reader := logReader{log: t.r.cfg.Log, tp: t.changelog.TopicPartition, offset: m.Changelog}
+	for reader.offset < end {
+		b := t.state.NewBatch()
+		more, err := reader.read(t.ctx, func(r *record.Record) error {
+			if len(r.Key) < 4 {
+				return fmt.Errorf("changelog %s-%d at %d: the key is too short", reader.tp.Topic, reader.tp.Partition, r.Offset)
+			}
+			op, key := binary.BigEndian.Uint32(r.Key), r.Key[4:]
+			switch {
+			case op == metaOp:
+				m.Extra = append([]byte(nil), r.Value...)
+			case r.Value == nil:
+				b.Delete(op, key)
+			default:
+				b.Set(op, key, r.Value)
+			}
+			return nil
+		})
+		if err != nil {
+			return m, errors.Join(err, b.Commit())
+		}
+		m.Changelog, m.ChangelogEpoch = reader.offset, reader.epoch
+		m.Inputs = t.positions()
+		b.SetMark(m)
+		if err := b.Commit(); err != nil {
+			return m, err
+		}
+		if !more {
+			break
+		}
+	}
+	return m, nil
+}
+
+// logReader reads the committed records of one partition in order.
+type logReader struct {
+	log    Log
+	tp     TopicPartition
+	offset int64
+	epoch  int32
+	end    int64 // last stable offset as of the last read
+	frames record.CommittedReader
+	iter   record.Iterator
+}
+
+// read calls f with the records of one fetch; they are valid during the call. It reports false when there was nothing.
+func (r *logReader) read(ctx context.Context, f func(*record.Record) error) (bool, error) {
+	got, err := r.log.Fetch(ctx, r.tp, r.offset, fetchBytes)
+	if err != nil {
+		return false, err
+	}
+	defer got.Release()
+	r.epoch, r.end = got.LeaderEpoch, got.LastStable
+	if len(got.Batches) == 0 {
+		return false, nil
+	}
+	aborted := make([]record.AbortedTxn, len(got.Aborted))
+	for i, a := range got.Aborted {
+		aborted[i] = record.AbortedTxn(a)
+	}
+	r.frames.Reset(got.Batches, aborted)
+	for {
+		_, frame, ok, err := r.frames.Next()
+		if err != nil {
+			return false, err
+		}
+		if !ok {
+			break
+		}
+		if err := r.iter.Reset(frame); err != nil {
+			return false, err
+		}
+		for r.iter.Next() {
+			if r.iter.Record.Offset < r.offset {
+				continue
+			}
+			if err := f(&r.iter.Record); err != nil {
+				return false, err
+			}
+		}
+		if err := r.iter.Err(); err != nil {
+			return false, err
+		}
+	}
+	r.offset = max(r.offset, lastOffset(got.Batches)+1)
+	return true, nil
+}
