@@ -112,7 +112,7 @@ type Session interface {
 
 	// Prepare parses and analyses one statement (42601 for several; none gives an empty statement) and keeps it under name.
 	// The empty name is replaced, another that exists is 42P05. paramTypes are type OIDs of the first parameters; 0 and 705
-	// ask for inference; more of them than the text has parameters is no error. It may keep paramTypes.
+	// ask for inference; those beyond the placeholders of the text are parameters all the same. It may keep paramTypes.
 	Prepare(ctx context.Context, name, text string, paramTypes []uint32) (Statement, error)
 
 	// Statement returns a prepared statement; 26000 when there is none.

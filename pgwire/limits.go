@@ -33,6 +33,8 @@ const (
 
 	// authTimeout bounds start-up and authentication, PostgreSQL's authentication_timeout.
 	authTimeout = 60 * time.Second
+	// acceptPause is the time between attempts to accept when that fails.
+	acceptPause = 100 * time.Millisecond
 	// keepAliveIdle is the silence after which TCP probes whether the client is still there.
 	keepAliveIdle = 60 * time.Second
 )

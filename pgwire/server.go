@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -79,7 +80,8 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
-// Serve accepts connections until l fails or the server is closed, then ErrServerClosed. It closes l.
+// Serve accepts connections until the server is closed, and then returns ErrServerClosed, or until l is closed by somebody
+// else. Other errors of l, such as too many open files, are logged and tried again. It closes l.
 func (s *Server) Serve(l net.Listener) error {
 	defer l.Close()
 	s.mu.Lock()
@@ -100,9 +102,24 @@ func (s *Server) Serve(l net.Listener) error {
 			if s.isClosed() {
 				return ErrServerClosed
 			}
-			return fmt.Errorf("pgwire: accept: %w", err)
+			if errors.Is(err, net.ErrClosed) {
+				return fmt.Errorf("pgwire: accept: %w", err)
+			}
+			s.config.Logger.Warn("cannot accept a connection", "err", err)
+			s.pause(acceptPause)
+			continue
 		}
 		s.start(nc)
+	}
+}
+
+// pause waits, but not beyond the server's end.
+func (s *Server) pause(d time.Duration) {
+	timer := s.config.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+	case <-s.ctx.Done():
 	}
 }
 

@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"strconv"
@@ -316,4 +317,30 @@ func FuzzMessages(f *testing.F) {
 			t.Fatal("parameters are longer than their message")
 		}
 	})
+}
+
+// failingListener fails to accept once.
+type failingListener struct {
+	net.Listener
+	failed bool
+}
+
+func (l *failingListener) Accept() (net.Conn, error) {
+	if !l.failed {
+		l.failed = true
+		return nil, errors.New("too many open files")
+	}
+	return l.Listener.Accept()
+}
+
+func TestServeGoesOnWhenAcceptFails(t *testing.T) {
+	s, err := New(testConfig(newFakeBackend()))
+	require.NoError(t, err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(&failingListener{Listener: l}) }()
+	connectRaw(t, l.Addr().String())
+	require.NoError(t, s.Close())
+	require.ErrorIs(t, receive(t, done), ErrServerClosed)
 }
