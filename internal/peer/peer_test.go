@@ -20,7 +20,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func hello(node int32) Hello {
-	return Hello{ClusterID: "c1", NodeID: node, DirectoryID: string(rune('a' + node)), Release: "0.1.0", FeatureMin: 1, FeatureMax: 3}
+	return Hello{ClusterID: "c1", NodeID: node, DirectoryID: string('a' + node), Release: "0.1.0", FeatureMin: 1, FeatureMax: 3}
 }
 
 // start opens a port on loopback that answers Kafka streams by an echo.

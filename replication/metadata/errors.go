@@ -28,6 +28,8 @@ var (
 	ErrNotLeader = errors.New("metadata: this node does not lead the metadata quorum")
 	// ErrUnknownOutcome: the batch may or may not be applied; to find out, Apply the same Batch again.
 	ErrUnknownOutcome = errors.New("metadata: the outcome of the change is not known")
+	// ErrLost: the data directory holds partitions but no metadata. Nothing was founded in its place.
+	ErrLost = errors.New("metadata: the metadata of the data directory is missing")
 	// ErrClosed: the store is closed or closing.
 	ErrClosed = errors.New("metadata: closed")
 )

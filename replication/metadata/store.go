@@ -33,7 +33,7 @@ const (
 	maxPool          = 3
 )
 
-// Options are what Open needs. All but Stream must be set.
+// Options are what Open needs. All but Stream and HasData must be set.
 type Options struct {
 	FS       fsys.FS
 	Dir      string // of the metadata database; made if it is not there
@@ -44,6 +44,8 @@ type Options struct {
 	Logger   *slog.Logger
 	// Stream carries raft between nodes; nil for a node that will never have peers.
 	Stream raft.StreamLayer
+	// HasData says that the data directory holds partitions. Then a group must be there too: to found a new one would be to forget every topic.
+	HasData bool
 	// OnFatal is called when the node must stop: a metadata write failed or hung, or an entry needs a newer release. It may be called from any goroutine,
 	// more than once, and must return soon, without waiting for Close.
 	OnFatal func(error)
@@ -103,6 +105,9 @@ func (s *Store) openRaft() error {
 	known, err := raft.HasExistingState(s.store, s.store, s.store)
 	if err != nil {
 		return fmt.Errorf("metadata: reading raft's state: %w", err)
+	}
+	if !known && s.opts.HasData {
+		return fmt.Errorf("%w: %s", ErrLost, s.opts.Dir)
 	}
 	if !known {
 		self := raft.Server{Suffrage: raft.Voter, ID: conf.LocalID, Address: s.transport.LocalAddr()}

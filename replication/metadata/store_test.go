@@ -237,6 +237,14 @@ func TestStoreRefusesAGroupOfAnotherDirectory(t *testing.T) {
 	require.NoError(t, ctx.Err())
 }
 
+func TestStoreFoundsNoGroupBesideOldPartitions(t *testing.T) {
+	_, err := Open(t.Context(), Options{
+		FS: fsys.NewMem(), Dir: "meta", Identity: Identity{ClusterID: "c", NodeID: 1, Directory: UUID{1}}, Release: "0.1.0", Clock: clock.Real,
+		Rand: crand.Reader, Logger: slog.New(slog.DiscardHandler), OnFatal: func(error) {}, HasData: true,
+	})
+	require.ErrorIs(t, err, ErrLost)
+}
+
 func TestStoreAnswersClosedAfterClose(t *testing.T) {
 	s := openTest(t, fsys.NewMem())
 	require.NoError(t, s.Close())
