@@ -114,7 +114,7 @@ func (c *conn) serve(started func()) {
 	c.execute()
 	c.end(errDisconnected)
 	stop()
-	c.nc.Close()
+	_ = c.nc.Close()
 	reader.Wait()
 }
 

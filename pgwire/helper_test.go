@@ -22,7 +22,7 @@ const testTimeout = 20 * time.Second
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func testConfig(b Backend) Config {
-	return Config{Backend: b, Clock: clock.Real, Rand: rand.Reader, Logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	return Config{Backend: b, Clock: clock.Real, Rand: rand.Reader, Logger: slog.New(slog.DiscardHandler)}
 }
 
 // serve starts a server with config on a loopback port; the test's end closes it.

@@ -1,5 +1,3 @@
-//go:build pgx
-
 package pgwire
 
 import (

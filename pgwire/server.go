@@ -83,7 +83,7 @@ func New(config Config) (*Server, error) {
 // Serve accepts connections until the server is closed, and then returns ErrServerClosed, or until l is closed by somebody
 // else. Other errors of l, such as too many open files, are logged and tried again. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	s.mu.Lock()
 	if s.mu.closed {
 		s.mu.Unlock()
@@ -128,7 +128,7 @@ func (s *Server) start(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.closed || len(s.mu.starting)+len(s.mu.sessions) >= s.config.MaxConnections+maxCancelsInFlight {
-		nc.Close()
+		_ = nc.Close()
 		return
 	}
 	s.mu.starting[nc] = struct{}{}
@@ -143,7 +143,7 @@ func (s *Server) isClosed() bool {
 
 // serveConn is the life of a connection: start-up, then either a cancel request or a session.
 func (s *Server) serveConn(nc net.Conn) {
-	defer nc.Close()
+	defer func() { _ = nc.Close() }()
 	logger := s.config.Logger.With("client", nc.RemoteAddr().String())
 	started := func() {
 		s.mu.Lock()
@@ -252,7 +252,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	s.Close()
+	_ = s.Close() // never fails
 	<-done
 	return err
 }
@@ -271,9 +271,9 @@ func (s *Server) stopListening() {
 	defer s.mu.Unlock()
 	s.mu.closed = true
 	for l := range s.mu.listeners {
-		l.Close()
+		_ = l.Close()
 	}
 	for nc := range s.mu.starting {
-		nc.Close()
+		_ = nc.Close()
 	}
 }

@@ -44,7 +44,7 @@ func (e *Encoder) Header(dst []byte) []byte {
 	for i, name := range e.columns {
 		dst = e.delimit(dst, i)
 		if e.options.Kind == CSV {
-			dst = e.csvField(dst, []byte(name), string(e.options.Null) == name)
+			dst = e.csvField(dst, []byte(name), e.options.Null == name)
 		} else {
 			dst = e.textField(dst, []byte(name))
 		}
