@@ -310,8 +310,13 @@ func (n *WorkScan) Inputs() []Node       { return nil }
 func (n *WindowFunc) Inputs() []Node     { return []Node{n.In} }
 func (n *Normalize) Inputs() []Node      { return []Node{n.In} }
 func (n *Materialize) Inputs() []Node    { return []Node{n.In} }
-func (n *Exchange) Inputs() []Node       { return []Node{n.In} }
-func (n *Sink) Inputs() []Node           { return []Node{n.In} }
+func (n *Exchange) Inputs() []Node {
+	if n.In == nil { // the leaf that reads the repartition topic
+		return nil
+	}
+	return []Node{n.In}
+}
+func (n *Sink) Inputs() []Node { return []Node{n.In} }
 
 // Query is a planned query, ready for exec.
 type Query struct {
@@ -351,7 +356,9 @@ type Persistent struct {
 	Sink      *Sink
 	// Topics are the internal topics (repartition and changelog) to be made with the query.
 	Topics []TopicSpec
-	Reads  []*Relation
+	// SinkTopic is the topic of the relation that CREATE ... AS makes; nil for INSERT into an existing relation.
+	SinkTopic *TopicSpec
+	Reads     []*Relation
 }
 
 // TopicSpec describes a topic that a statement makes.

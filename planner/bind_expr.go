@@ -1,0 +1,597 @@
+package planner
+
+import (
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// binder resolves names and types in one query block.
+type binder struct {
+	st    *statement
+	scope *scope // what expressions may name; nil: nothing
+	env   *env   // enclosing rows
+	ctes  *cte
+	// siblings are FROM items that are there but may not be named here; they improve error messages.
+	siblings []*scope
+	// clause names the clause for messages. aggs and windows collect aggregate and window calls, nil where there may be none.
+	clause  string
+	aggs    *aggCollector
+	windows *windowCollector
+	srf     bool // set-returning functions may stand here
+	// window is the query's WINDOW clause: windowstart and windowend can be named.
+	window *WindowSpec
+	named  []*sql.WindowDef
+}
+
+// sub is a binder for a query nested in an expression: the current row becomes an enclosing one.
+func (b *binder) sub() *binder {
+	return &binder{st: b.st, env: &env{scope: b.scope, next: b.env}, ctes: b.ctes}
+}
+
+// beside is a binder for a query in FROM that sees the enclosing rows, not its siblings.
+func (b *binder) beside() *binder { return &binder{st: b.st, env: b.env, ctes: b.ctes} }
+
+func unknownConst(s string) *Const { return &Const{types.Of(types.Unknown), types.BytesDatum(s)} }
+func textConst(s string) *Const    { return &Const{types.Of(types.Text), types.BytesDatum(s)} }
+func boolConst(v bool) *Const      { return &Const{types.Of(types.Bool), types.BoolDatum(v)} }
+func nullConst(t types.Type) *Const {
+	return &Const{t, types.NullDatum}
+}
+
+// bindExpr binds one expression. Untyped literals and parameters come back with type Unknown; coerce settles them.
+func (b *binder) bindExpr(e sql.Expr) (Expr, error) {
+	if err := b.st.enter(); err != nil {
+		return nil, err
+	}
+	defer b.st.leave()
+	if err := b.st.count(1); err != nil {
+		return nil, err
+	}
+	switch e := e.(type) {
+	case *sql.Literal:
+		return b.bindLiteral(e, false)
+	case *sql.TypedLiteral:
+		t, err := b.st.resolveType(e.Type)
+		if err != nil {
+			return nil, err
+		}
+		return b.coerce(unknownConst(e.Text), t, CastExplicit, e.Pos)
+	case *sql.Param:
+		return b.bindParam(e)
+	case *sql.ColumnRef:
+		return b.bindColumn(e)
+	case *sql.SpecialValue:
+		return b.bindSpecial(e)
+	case *sql.BinaryOp:
+		return b.bindBinary(e)
+	case *sql.UnaryOp:
+		return b.bindUnary(e)
+	case *sql.And:
+		args, err := b.bindConditions(e.Args, "AND")
+		return &And{args}, err
+	case *sql.Or:
+		args, err := b.bindConditions(e.Args, "OR")
+		return &Or{args}, err
+	case *sql.Not:
+		x, err := b.bindCondition(e.X, "NOT")
+		return &Not{x}, err
+	case *sql.IsTest:
+		return b.bindIsTest(e)
+	case *sql.IsDistinct:
+		return b.bindIsDistinct(e)
+	case *sql.Between:
+		return b.bindBetween(e)
+	case *sql.In:
+		return b.bindIn(e)
+	case *sql.Like:
+		return b.bindLike(e)
+	case *sql.Quantified:
+		return b.bindQuantified(e)
+	case *sql.Case:
+		return b.bindCase(e)
+	case *sql.Cast:
+		return b.bindCast(e)
+	case *sql.FuncCall:
+		return b.bindCall(e)
+	case *sql.Subquery:
+		return b.bindSubquery(e)
+	case *sql.Row:
+		return b.bindRow(e)
+	case *sql.ArrayExpr:
+		return b.bindArray(e, nil)
+	case *sql.MapExpr:
+		return b.bindMap(e)
+	case *sql.StructExpr:
+		return b.bindStruct(e)
+	case *sql.Subscript:
+		return b.bindSubscript(e)
+	case *sql.Slice:
+		return b.bindSlice(e)
+	case *sql.FieldSelect:
+		x, err := b.bindExpr(e.X)
+		if err != nil {
+			return nil, err
+		}
+		return fieldOf(x, e.Field, e.Pos)
+	case *sql.AtTimeZone:
+		return b.callNamed("timezone", []sql.Expr{e.Zone, e.X}, e.Pos)
+	case *sql.Collate:
+		return b.bindCollate(e)
+	case *sql.Star:
+		return nil, sqlerr.New(sqlerr.SyntaxError, "* is not allowed here").At(e.Offset())
+	case *sql.Default:
+		return nil, sqlerr.New(sqlerr.SyntaxError, "DEFAULT is not allowed in this context").At(e.Offset())
+	case *sql.Lambda:
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "lambda functions do not run yet").
+			WithHint("Unnest the array with unnest(...) in FROM and aggregate it again.").At(e.Offset())
+	}
+	return nil, sqlerr.New(sqlerr.InternalError, "the planner does not know expression %T", e).At(e.Offset())
+}
+
+func (b *binder) bindExprs(es []sql.Expr) ([]Expr, error) {
+	out := make([]Expr, len(es))
+	for i, e := range es {
+		x, err := b.bindExpr(e)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = x
+	}
+	return out, nil
+}
+
+func (b *binder) bindLiteral(l *sql.Literal, negative bool) (Expr, error) {
+	text := l.Text
+	if negative {
+		text = "-" + text
+	}
+	switch l.Kind {
+	case sql.NullLiteral:
+		return nullConst(types.Of(types.Unknown)), nil
+	case sql.BoolLiteral:
+		return boolConst(l.Text == "true"), nil
+	case sql.IntegerLiteral:
+		for _, k := range []types.Kind{types.Int4, types.Int8} {
+			if d, err := types.ParseText(types.Of(k), text, nil); err == nil {
+				return &Const{types.Of(k), d}, nil
+			}
+		}
+		return b.parseConst(text, types.Of(types.Numeric), l.Pos)
+	case sql.DecimalLiteral:
+		return b.parseConst(text, types.Of(types.Numeric), l.Pos)
+	case sql.HexLiteral:
+		return b.parseConst(`\x`+l.Text, types.Of(types.Bytea), l.Pos)
+	case sql.StringLiteral:
+		return unknownConst(l.Text), nil
+	}
+	return nil, sqlerr.New(sqlerr.FeatureNotSupported, "bit strings are not supported").WithHint("Use BYTEA: '\\x1f' or X'1F'.").At(l.Offset())
+}
+
+func (b *binder) parseConst(text string, t types.Type, pos sql.Pos) (Expr, error) {
+	d, err := types.ParseText(t, text, b.st.p.Settings.Text)
+	if err != nil {
+		return nil, sqlerr.From(err).At(pos.Offset())
+	}
+	return &Const{t, d}, nil
+}
+
+func (b *binder) bindParam(e *sql.Param) (Expr, error) {
+	const maxParams = 65535 // an Int16 count on the wire
+	if e.N < 1 || e.N > maxParams {
+		return nil, sqlerr.New(sqlerr.UndefinedParameter, "there is no parameter $%d", e.N).At(e.Offset())
+	}
+	b.st.growParams(e.N - 1)
+	p := &Param{Index: e.N - 1, Typ: b.st.params[e.N-1]}
+	b.st.refs[e.N-1] = append(b.st.refs[e.N-1], p)
+	return p, nil
+}
+
+func (b *binder) bindColumn(e *sql.ColumnRef) (Expr, error) {
+	x, err := b.lookup(e)
+	if err != nil && b.window != nil && len(e.Parts) == 1 {
+		switch e.Parts[0] {
+		case "windowstart":
+			return &windowBound{false}, nil
+		case "windowend":
+			return &windowBound{true}, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := x.(*ColumnRef); ok {
+		fresh := *c
+		b.st.notePos(&fresh, e.Pos)
+		return &fresh, nil
+	}
+	return x, nil
+}
+
+func (b *binder) bindSpecial(e *sql.SpecialValue) (Expr, error) {
+	name := e.Name
+	if name == "current_timestamp" {
+		name = "now"
+	}
+	x, err := b.callNamed(name, nil, e.Pos)
+	if err != nil || e.Precision < 0 {
+		return x, err
+	}
+	t := x.Type()
+	t.Mod = int32(e.Precision)
+	return &Cast{x, t, true}, nil
+}
+
+func (b *binder) bindConditions(es []sql.Expr, what string) ([]Expr, error) {
+	out := make([]Expr, len(es))
+	for i, e := range es {
+		x, err := b.bindCondition(e, what)
+		if err != nil {
+			return nil, err
+		}
+		out[i] = x
+	}
+	return out, nil
+}
+
+// bindCondition binds an expression that must be boolean.
+func (b *binder) bindCondition(e sql.Expr, what string) (Expr, error) {
+	x, err := b.bindExpr(e)
+	if err != nil {
+		return nil, err
+	}
+	return b.condition(x, what, e)
+}
+
+func (b *binder) condition(x Expr, what string, e sql.Expr) (Expr, error) {
+	t := x.Type()
+	if t.Kind != types.Bool && t.Kind != types.Unknown {
+		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "argument of %s must be type boolean, not type %s", what, t).At(e.Offset())
+	}
+	return b.coerce(x, types.Of(types.Bool), CastImplicit, posOf(e))
+}
+
+func posOf(n sql.Node) sql.Pos { return sql.Pos(n.Offset()) }
+
+func (b *binder) bindIsTest(e *sql.IsTest) (Expr, error) {
+	x, err := b.bindExpr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	if e.Kind == sql.IsNull {
+		return &IsNull{b.settle(x), e.Not}, nil
+	}
+	words := map[sql.IsKind]string{sql.IsTrue: "IS TRUE", sql.IsFalse: "IS FALSE", sql.IsUnknown: "IS UNKNOWN"}
+	if x, err = b.condition(x, words[e.Kind], e.X); err != nil {
+		return nil, err
+	}
+	want := map[sql.IsKind]types.Datum{sql.IsTrue: types.BoolDatum(true), sql.IsFalse: types.BoolDatum(false), sql.IsUnknown: types.NullDatum}
+	return &BoolTest{x, want[e.Kind], e.Not}, nil
+}
+
+func (b *binder) bindIsDistinct(e *sql.IsDistinct) (Expr, error) {
+	l, r, err := b.bindPair(e.Left, e.Right)
+	if err != nil {
+		return nil, err
+	}
+	call, err := b.operator("=", l, r, e.Pos)
+	if err != nil {
+		return nil, err
+	}
+	return &IsDistinct{call.Args[0], call.Args[1], e.Not}, nil
+}
+
+func (b *binder) bindPair(l, r sql.Expr) (Expr, Expr, error) {
+	x, err := b.bindExpr(l)
+	if err != nil {
+		return nil, nil, err
+	}
+	y, err := b.bindExpr(r)
+	return x, y, err
+}
+
+// bindBetween spells x BETWEEN lo AND hi out; x is bound once per comparison so that nothing is shared.
+func (b *binder) bindBetween(e *sql.Between) (Expr, error) {
+	compare := func(op string, bound sql.Expr) (Expr, error) {
+		return b.bindExpr(&sql.BinaryOp{Pos: e.Pos, Op: op, Left: e.X, Right: bound})
+	}
+	within := func(lo, hi sql.Expr) (Expr, error) {
+		ge, err := compare(">=", lo)
+		if err != nil {
+			return nil, err
+		}
+		le, err := compare("<=", hi)
+		return &And{[]Expr{ge, le}}, err
+	}
+	x, err := within(e.Lo, e.Hi)
+	if err != nil {
+		return nil, err
+	}
+	if e.Symmetric {
+		y, err := within(e.Hi, e.Lo)
+		if err != nil {
+			return nil, err
+		}
+		x = &Or{[]Expr{x, y}}
+	}
+	if e.Not {
+		x = &Not{x}
+	}
+	return x, nil
+}
+
+func (b *binder) bindLike(e *sql.Like) (Expr, error) {
+	op := map[sql.LikeKind]string{sql.LikePattern: "~~", sql.ILikePattern: "~~*", sql.SimilarTo: "~"}[e.Kind]
+	if e.Not {
+		op = "!" + op
+	}
+	x, err := b.bindExpr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	pattern := e.Pattern
+	escape := map[sql.LikeKind]string{sql.LikePattern: "like_escape", sql.ILikePattern: "like_escape", sql.SimilarTo: "similar_to_escape"}[e.Kind]
+	var y Expr
+	switch {
+	case e.Escape != nil:
+		y, err = b.callNamed(escape, []sql.Expr{pattern, e.Escape}, e.Pos)
+	case e.Kind == sql.SimilarTo:
+		y, err = b.callNamed(escape, []sql.Expr{pattern}, e.Pos)
+	default:
+		y, err = b.bindExpr(pattern)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b.operatorExpr(op, x, y, e.Pos)
+}
+
+func (b *binder) bindCase(e *sql.Case) (Expr, error) {
+	out := &Case{}
+	results := make([]sql.Expr, 0, len(e.Whens)+1)
+	for _, w := range e.Whens {
+		var cond Expr
+		var err error
+		if e.Operand != nil {
+			cond, err = b.bindExpr(&sql.BinaryOp{Pos: w.Pos, Op: "=", Left: e.Operand, Right: w.Cond})
+		} else {
+			cond, err = b.bindCondition(w.Cond, "CASE/WHEN")
+		}
+		if err != nil {
+			return nil, err
+		}
+		out.Whens = append(out.Whens, When{Cond: cond})
+		results = append(results, w.Result)
+	}
+	if e.Else != nil {
+		results = append(results, e.Else)
+	}
+	bound, t, err := b.bindCommon(results, "CASE")
+	if err != nil {
+		return nil, err
+	}
+	for i := range out.Whens {
+		out.Whens[i].Then = bound[i]
+	}
+	if e.Else != nil {
+		out.Else = bound[len(bound)-1]
+	}
+	out.Typ = t
+	return out, nil
+}
+
+// bindCommon binds expressions and brings them to their common type.
+func (b *binder) bindCommon(es []sql.Expr, what string) ([]Expr, types.Type, error) {
+	xs, err := b.bindExprs(es)
+	if err != nil {
+		return nil, types.Type{}, err
+	}
+	t, err := b.common(xs, es, what)
+	return xs, t, err
+}
+
+// common brings xs, in place, to their common type.
+func (b *binder) common(xs []Expr, es []sql.Expr, what string) (types.Type, error) {
+	ts := make([]types.Type, len(xs))
+	for i, x := range xs {
+		ts[i] = x.Type()
+	}
+	t, ok := commonType(ts)
+	if !ok {
+		first := ts[0]
+		for _, u := range ts {
+			if u.Kind != types.Unknown {
+				first = u
+				break
+			}
+		}
+		pos := sql.Pos(-1)
+		for i, u := range ts {
+			if u.Equal(t) && len(es) > i {
+				pos = posOf(es[i])
+				break
+			}
+		}
+		return t, sqlerr.New(sqlerr.DatatypeMismatch, "%s types %s and %s cannot be matched", what, first, t).At(pos.Offset())
+	}
+	for i, x := range xs {
+		pos := sql.Pos(-1)
+		if len(es) > i {
+			pos = posOf(es[i])
+		}
+		y, err := b.coerce(x, t, CastImplicit, pos)
+		if err != nil {
+			return t, err
+		}
+		xs[i] = y
+	}
+	return t, nil
+}
+
+func (b *binder) bindCast(e *sql.Cast) (Expr, error) {
+	t, err := b.st.resolveType(e.Type)
+	if err != nil {
+		return nil, err
+	}
+	if arr, ok := e.X.(*sql.ArrayExpr); ok && t.Kind == types.Array {
+		return b.bindArray(arr, t.Elem)
+	}
+	x, err := b.bindExpr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	return b.coerce(x, t, CastExplicit, e.Pos)
+}
+
+func (b *binder) bindCollate(e *sql.Collate) (Expr, error) {
+	x, err := b.bindExpr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	switch e.Collation.Object() {
+	case "default", "C", "POSIX", "ucs_basic":
+	default:
+		return nil, sqlerr.New(sqlerr.UndefinedObject, "collation %q does not exist", e.Collation.Object()).
+			WithHint(`Text compares by bytes: the collations are "C", "POSIX" and "default".`).At(e.Offset())
+	}
+	x = b.settle(x)
+	if k := x.Type().Kind; !isString(k) {
+		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "collations are not supported by type %s", x.Type()).At(e.Offset())
+	}
+	return x, nil
+}
+
+func (b *binder) bindRow(e *sql.Row) (Expr, error) {
+	xs, err := b.bindExprs(e.Items)
+	if err != nil {
+		return nil, err
+	}
+	row := &RowExpr{Fields: xs, Typ: types.Of(types.Record)}
+	for i, x := range xs {
+		xs[i] = b.settle(x)
+		row.Typ.Fields = append(row.Typ.Fields, types.Field{Name: fieldName(i), Type: xs[i].Type()})
+	}
+	return row, nil
+}
+
+// bindArray binds ARRAY[...]; elem is the element type a cast asks for, nil for none.
+func (b *binder) bindArray(e *sql.ArrayExpr, elem *types.Type) (Expr, error) {
+	if elem != nil {
+		xs, err := b.bindExprs(e.Items)
+		if err != nil {
+			return nil, err
+		}
+		for i, x := range xs {
+			if xs[i], err = b.coerce(x, *elem, CastExplicit, posOf(e.Items[i])); err != nil {
+				return nil, err
+			}
+		}
+		return &ArrayExpr{xs, types.ArrayOf(*elem)}, nil
+	}
+	if len(e.Items) == 0 {
+		return nil, sqlerr.New(sqlerr.IndeterminateDatatype, "cannot determine type of empty array").
+			WithHint("Explicitly cast to the desired type, for example ARRAY[]::integer[].").At(e.Offset())
+	}
+	xs, t, err := b.bindCommon(e.Items, "ARRAY")
+	if err != nil {
+		return nil, err
+	}
+	return &ArrayExpr{xs, types.ArrayOf(t)}, nil
+}
+
+func (b *binder) bindMap(e *sql.MapExpr) (Expr, error) {
+	args := make([]Expr, 0, 2*len(e.Entries))
+	var values []Expr
+	var nodes []sql.Expr
+	for _, m := range e.Entries {
+		k, err := b.bindExpr(m.Key)
+		if err != nil {
+			return nil, err
+		}
+		if k, err = b.coerce(k, types.Of(types.Text), CastImplicit, posOf(m.Key)); err != nil {
+			return nil, err
+		}
+		v, err := b.bindExpr(m.Value)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, k, nil)
+		values, nodes = append(values, v), append(nodes, m.Value)
+	}
+	if len(values) == 0 {
+		return nil, sqlerr.New(sqlerr.IndeterminateDatatype, "cannot determine type of empty map").At(e.Offset())
+	}
+	t, err := b.common(values, nodes, "MAP")
+	if err != nil {
+		return nil, err
+	}
+	for i, v := range values {
+		args[2*i+1] = v
+	}
+	return &Cast{Arg: &Call{Func: findFunc("jsonb_build_object(any...)"), Args: args, Typ: types.Of(types.JSONB)}, To: types.MapOf(t), Explicit: true}, nil
+}
+
+func (b *binder) bindStruct(e *sql.StructExpr) (Expr, error) {
+	row := &RowExpr{Typ: types.Of(types.Struct)}
+	for _, f := range e.Fields {
+		x, err := b.bindExpr(f.Value)
+		if err != nil {
+			return nil, err
+		}
+		x = b.settle(x)
+		row.Fields = append(row.Fields, x)
+		row.Typ.Fields = append(row.Typ.Fields, types.Field{Name: f.Name, Type: x.Type()})
+	}
+	return row, nil
+}
+
+func (b *binder) bindSubscript(e *sql.Subscript) (Expr, error) {
+	x, i, err := b.bindPair(e.X, e.Index)
+	if err != nil {
+		return nil, err
+	}
+	t := x.Type()
+	want, result := types.Of(types.Int4), elemType(t)
+	switch {
+	case t.Kind == types.Map:
+		want, result = types.Of(types.Text), *t.Elem
+	case t.Kind == types.JSONB:
+		if isInteger(i.Type().Kind) {
+			return b.operatorExpr("->", x, i, e.Pos)
+		}
+		return b.operatorExpr("->", x, b.settle(i), e.Pos)
+	case t.Kind.Category() != 'A':
+		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "cannot subscript type %s because it does not support subscripting", t).At(e.Offset())
+	}
+	if i, err = b.coerce(i, want, CastAssignment, posOf(e.Index)); err != nil {
+		return nil, err
+	}
+	return &Subscript{Arg: x, Index: i, Typ: result}, nil
+}
+
+func (b *binder) bindSlice(e *sql.Slice) (Expr, error) {
+	x, err := b.bindExpr(e.X)
+	if err != nil {
+		return nil, err
+	}
+	if x.Type().Kind.Category() != 'A' {
+		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "cannot subscript type %s because it does not support subscripting", x.Type()).At(e.Offset())
+	}
+	out := &Subscript{Arg: x, Slice: true, Typ: types.ArrayOf(elemType(x.Type()))}
+	for _, bound := range []struct {
+		e  sql.Expr
+		to *Expr
+	}{{e.Lo, &out.Index}, {e.Hi, &out.Upper}} {
+		if bound.e == nil {
+			continue
+		}
+		y, err := b.bindExpr(bound.e)
+		if err != nil {
+			return nil, err
+		}
+		if *bound.to, err = b.coerce(y, types.Of(types.Int4), CastAssignment, posOf(bound.e)); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

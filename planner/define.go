@@ -1,0 +1,431 @@
+package planner
+
+import (
+	"context"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// maxColumns bounds the columns of a relation, as PostgreSQL's tuples do.
+const maxColumns = 1600
+
+// hiddenKeyName is the column of a table without a primary key that identifies its rows. Its value comes from the log position of the
+// INSERT that made the row.
+const hiddenKeyName = "_rowid"
+
+// definer turns a CREATE STREAM or TABLE with elements into a relation.
+type definer struct {
+	st   *statement
+	stmt *sql.CreateRelation
+	opts *Options
+	rel  *Relation
+}
+
+// BindDefinition binds CREATE STREAM or CREATE TABLE with columns (not AS): the relation (its OID, owner and definition text are the caller's to
+// fill in) and the topics to create. A topic that must already exist (WITH (topic)) is listed too: the caller creates it if it is missing.
+func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) (*Relation, []TopicSpec, error) {
+	st := p.begin(ctx, nil)
+	if stmt.Query != nil || (stmt.Kind != sql.KindStream && stmt.Kind != sql.KindTable) {
+		return nil, nil, sqlerr.New(sqlerr.InternalError, "not a definition with columns")
+	}
+	if stmt.Temporary {
+		return nil, nil, notYet("TEMPORARY", "tables belong to the cluster, not to a session", "an ordinary table and DROP TABLE", stmt.Pos)
+	}
+	opts, err := st.readOptions(stmt.Options, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	d := &definer{st: st, stmt: stmt, opts: opts}
+	d.rel = &Relation{
+		Schema: stmt.Name.Schema(), Name: stmt.Name.Object(), Kind: Stream, Topic: opts.Topic, Partitions: opts.Partitions,
+		WrapSingleValue: opts.WrapSingleValue, TimestampColumn: -1, IdleTimeout: p.idleTimeout(), TTL: opts.TTL, Window: opts.Window,
+	}
+	if stmt.Kind == sql.KindTable {
+		d.rel.Kind = Table
+		d.rel.Ordinary = opts.Topic == "" && !stmt.Source
+	}
+	for _, step := range []func() error{d.columns, d.key, d.constraints, d.time, d.formats} {
+		if err := step(); err != nil {
+			return nil, nil, err
+		}
+	}
+	rel := d.rel
+	if rel.Partitions == 0 {
+		rel.Partitions = p.partitions()
+	}
+	nameTopic(rel)
+	rel.Placement = rel.Ordinary || opts.Partitioner == "murmur2"
+	return rel, []TopicSpec{p.relationTopic(rel, opts)}, nil
+}
+
+// nameTopic gives a relation without topic option the topic of its name.
+func nameTopic(rel *Relation) {
+	if rel.Topic != "" {
+		return
+	}
+	rel.Topic = rel.Name
+	if rel.Schema != "" && rel.Schema != "public" {
+		rel.Topic = rel.Schema + "." + rel.Name
+	}
+}
+
+// relationTopic describes the topic of a relation.
+func (p *Planner) relationTopic(rel *Relation, opts *Options) TopicSpec {
+	t := TopicSpec{Name: rel.Topic, Partitions: rel.Partitions, Replicas: opts.Replicas, Configs: map[string]string{}}
+	if t.Replicas == 0 {
+		t.Replicas = p.replicas()
+	}
+	t.Configs["retention.ms"] = "-1"
+	t.Configs["cleanup.policy"] = "delete"
+	if rel.Kind == Table {
+		t.Configs["cleanup.policy"] = "compact"
+	}
+	for k, v := range opts.Configs {
+		t.Configs[k] = v
+	}
+	return t
+}
+
+func (d *definer) columns() error {
+	defs := d.stmt.Columns
+	if len(defs) == 0 {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "%s %q has no columns", strings.ToLower(string(d.stmt.Kind)), d.rel.Name).
+			WithDetail("Reason: there is no schema registry to take them from.").WithHint("What works: list the columns.").At(d.stmt.Offset())
+	}
+	if len(defs) > maxColumns {
+		return sqlerr.New(sqlerr.TooManyColumns, "a relation can have at most %d columns", maxColumns).At(d.stmt.Offset())
+	}
+	for _, c := range defs {
+		if d.rel.column(c.Name) >= 0 {
+			return sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(c.Offset())
+		}
+		col, err := d.column(c)
+		if err != nil {
+			return err
+		}
+		d.rel.Columns = append(d.rel.Columns, *col)
+	}
+	return nil
+}
+
+func (d *definer) column(c *sql.ColumnDef) (*Column, error) {
+	if c.Type == nil {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "column %q has no type", c.Name).At(c.Offset())
+	}
+	if err := refuseElements(c); err != nil {
+		return nil, err
+	}
+	col := &Column{Name: c.Name, NotNull: c.NotNull || c.PrimaryKey, Headers: c.Headers || c.HeaderKey != nil}
+	if c.HeaderKey != nil {
+		col.HeaderKey = *c.HeaderKey
+	}
+	serial := serialKind(c.Type)
+	if serial != types.Unknown {
+		return nil, notYet("serial columns", "sequences are not built", "gen_random_uuid() as a default, or keys from the application", c.Pos)
+	}
+	t, err := d.st.resolveType(c.Type)
+	if err != nil {
+		return nil, err
+	}
+	if t.Kind == types.Record || isVector(t.Kind) {
+		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "column %q has pseudo-type %s", c.Name, t).At(c.Offset())
+	}
+	col.Type = t
+	if c.Default != nil {
+		b := d.st.binder()
+		b.clause = "DEFAULT expressions"
+		x, err := b.bindExpr(c.Default)
+		if sqlerr.CodeOf(err) == sqlerr.UndefinedColumn {
+			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cannot use column reference in DEFAULT expression").At(c.Default.Offset())
+		}
+		if err != nil {
+			return nil, err
+		}
+		if col.Default, err = b.assign(x, col, posOf(c.Default)); err != nil {
+			return nil, err
+		}
+		col.Default = d.st.p.foldExpr(col.Default)
+		col.DefaultText = sql.String(c.Default)
+	}
+	return col, nil
+}
+
+func serialKind(t *sql.TypeName) types.Kind {
+	switch t.Name {
+	case "serial", "serial4":
+		return types.Int4
+	case "bigserial", "serial8":
+		return types.Int8
+	case "smallserial", "serial2":
+		return types.Int2
+	}
+	return types.Unknown
+}
+
+func refuseElements(c *sql.ColumnDef) error {
+	switch {
+	case c.Identity != nil:
+		return notYet("GENERATED AS IDENTITY", "sequences are not built", "gen_random_uuid() as a default", c.Pos)
+	case c.Generated != nil:
+		return notYet("generated columns", "rows are stored as they come", "a view that computes the column", c.Pos)
+	case c.Check != nil:
+		return notYet("CHECK", "rows are not checked on the way in", "a view that filters", c.Pos)
+	case c.Unique:
+		return notYet("UNIQUE beside the primary key", "only the key is looked up on the way in", "PRIMARY KEY", c.Pos)
+	case c.References != nil:
+		return notYet("REFERENCES", "tables are not checked against each other", "a join that shows rows without a match", c.Pos)
+	}
+	return nil
+}
+
+// key finds the key columns: KEY for streams, PRIMARY KEY for tables, on columns or beside them.
+func (d *definer) key() error {
+	stream := d.rel.Kind == Stream
+	for i, c := range d.stmt.Columns {
+		if !c.Key && !c.PrimaryKey {
+			continue
+		}
+		if stream && c.PrimaryKey {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "a stream has no PRIMARY KEY: its rows are facts, and several may have one key").
+				WithHint("Write %s %s KEY.", c.Name, d.rel.Columns[i].Type).At(c.Offset())
+		}
+		if !stream && c.Key && !c.PrimaryKey {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "a table's key column is declared PRIMARY KEY, not KEY").
+				WithHint("Write %s %s PRIMARY KEY.", c.Name, d.rel.Columns[i].Type).At(c.Offset())
+		}
+		if len(d.rel.Key) > 0 && c.PrimaryKey {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "multiple primary keys for table %q are not allowed", d.rel.Name).
+				WithHint("A key of several columns is written PRIMARY KEY (a, b).").At(c.Offset())
+		}
+		d.rel.Key = append(d.rel.Key, i)
+	}
+	return nil
+}
+
+func (d *definer) constraints() error {
+	for _, c := range d.stmt.Constraints {
+		if c.Kind != sql.PrimaryKeyConstraint {
+			word := map[sql.ConstraintKind]string{sql.UniqueConstraint: "UNIQUE", sql.CheckConstraint: "CHECK", sql.ForeignKeyConstraint: "FOREIGN KEY"}[c.Kind]
+			return notYet(word, "only the primary key is looked at on the way in", "PRIMARY KEY", c.Pos)
+		}
+		if d.rel.Kind == Stream {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "a stream has no PRIMARY KEY").WithHint("Mark its key columns KEY.").At(c.Offset())
+		}
+		if len(d.rel.Key) > 0 {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "multiple primary keys for table %q are not allowed", d.rel.Name).At(c.Offset())
+		}
+		for _, name := range c.Columns {
+			i := d.rel.column(name)
+			if i < 0 {
+				return sqlerr.New(sqlerr.UndefinedColumn, "column %q named in key does not exist", name).At(c.Offset())
+			}
+			if contains(d.rel.Key, i) {
+				return sqlerr.New(sqlerr.DuplicateColumn, "column %q appears twice in primary key constraint", name).At(c.Offset())
+			}
+			d.rel.Key = append(d.rel.Key, i)
+			d.rel.Columns[i].NotNull = true
+		}
+	}
+	for _, k := range d.rel.Key {
+		c := &d.rel.Columns[k]
+		if hasMap(c.Type) || c.Headers || c.Type.Kind == types.JSON {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "column %q of type %s cannot be part of a key", c.Name, c.Type).At(d.stmt.Offset())
+		}
+	}
+	if d.rel.Kind == Table && len(d.rel.Key) == 0 {
+		if !d.rel.Ordinary {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "a table over a topic needs a PRIMARY KEY").
+				WithDetail("The latest record of each key is the table's row.").
+				WithHint("Declare the columns that the record key holds PRIMARY KEY, or create a STREAM.").At(d.stmt.Offset())
+		}
+		d.rel.Columns = append(d.rel.Columns, Column{Name: hiddenKeyName, Type: types.Of(types.UUID), NotNull: true, Hidden: true})
+		d.rel.Key = []int{len(d.rel.Columns) - 1}
+	}
+	return nil
+}
+
+func hasMap(t types.Type) bool {
+	if t.Kind == types.Map || t.Elem != nil && hasMap(*t.Elem) {
+		return true
+	}
+	for _, f := range t.Fields {
+		if hasMap(f.Type) {
+			return true
+		}
+	}
+	return false
+}
+
+// time finds what gives rowtime: the timestamp option or WATERMARK FOR, not both.
+func (d *definer) time() error {
+	name, pos := d.opts.Timestamp, -1
+	if o := d.opts.given["timestamp"]; o != nil {
+		pos = o.Offset()
+	}
+	if w := d.stmt.Watermark; w != nil {
+		if name != "" {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "option \"timestamp\" and WATERMARK FOR both name the column of rowtime").
+				WithHint("Keep one of them.").At(w.Offset())
+		}
+		name, pos = w.Column, w.Offset()
+	}
+	if name == "" {
+		return nil
+	}
+	i := d.rel.column(name)
+	if i < 0 {
+		i = d.rel.column(strings.ToLower(name))
+	}
+	if i < 0 {
+		return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name).At(pos)
+	}
+	c := &d.rel.Columns[i]
+	switch c.Type.Kind {
+	case types.Timestamp, types.TimestampTZ, types.Int8, types.Date:
+	case types.Text, types.Varchar:
+		if d.opts.TimestampFormat == "" {
+			return sqlerr.New(sqlerr.InvalidTableDefinition, "rowtime from column %q of type %s needs option \"timestamp_format\"", c.Name, c.Type).
+				WithHint("For example timestamp_format = 'YYYY-MM-DD HH24:MI:SS'.").At(pos)
+		}
+	default:
+		return sqlerr.New(sqlerr.DatatypeMismatch, "column %q of type %s cannot give rowtime", c.Name, c.Type).
+			WithHint("It must be TIMESTAMPTZ, TIMESTAMP, BIGINT (milliseconds), DATE, or TEXT with timestamp_format.").At(pos)
+	}
+	d.rel.TimestampColumn, d.rel.TimestampFormat = i, d.opts.TimestampFormat
+	if d.stmt.Watermark == nil {
+		return nil
+	}
+	return d.watermark(d.stmt.Watermark)
+}
+
+// watermark binds the expression that is the stream time a row proves.
+func (d *definer) watermark(w *sql.Watermark) error {
+	_, sc := newScan(&Relation{Name: d.rel.Name, Kind: Virtual, Columns: d.rel.Columns})
+	b := d.st.binder()
+	b.scope, b.clause = sc, "WATERMARK"
+	x, err := b.bindExpr(w.Expr)
+	if err != nil {
+		return err
+	}
+	k := x.Type().Kind
+	if k != types.TimestampTZ && k != types.Timestamp && k != types.Int8 && k != types.Date {
+		return sqlerr.New(sqlerr.DatatypeMismatch, "the WATERMARK expression must be a point in time, not %s", x.Type()).At(w.Expr.Offset())
+	}
+	if pinned(x) {
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "the WATERMARK expression must not be volatile").At(w.Expr.Offset())
+	}
+	d.rel.Watermark = d.st.p.foldExpr(x)
+	return nil
+}
+
+func (d *definer) formats() error {
+	return setFormats(d.rel, d.opts, d.stmt.Offset())
+}
+
+// setFormats settles the formats of key and value and checks that they can hold the columns.
+func setFormats(rel *Relation, opts *Options, pos int) error {
+	rel.ValueFormat = "json"
+	if opts.ValueFormat != "" {
+		rel.ValueFormat = opts.ValueFormat
+	}
+	rel.KeyFormat = defaultKeyFormat(rel)
+	if o := opts.KeyFormat; o != "" && (len(rel.Key) > 0 || o == "none") {
+		rel.KeyFormat = o
+	}
+	if opts.given["key_format"] == nil && opts.given["format"] != nil && rel.KeyFormat == "kafka" && !kafkaKey(rel) {
+		rel.KeyFormat = "json"
+	}
+	switch {
+	case rel.KeyFormat == "none" && len(rel.Key) > 0:
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "key_format none can only be used when there are no key columns").At(pos)
+	case rel.KeyFormat == "kafka" && !kafkaKey(rel):
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "key_format kafka holds one column of INT, BIGINT, DOUBLE, TEXT or BYTEA NOT NULL").
+			WithHint("Use key_format = 'json'.").At(pos)
+	}
+	values := valueColumns(rel)
+	if rel.ValueFormat == "kafka" && (len(values) != 1 || !kafkaKind(rel.Columns[values[0]].Type.Kind)) {
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "value_format kafka holds one column of INT, BIGINT, DOUBLE, TEXT or BYTEA").
+			WithHint("Use value_format = 'json'.").At(pos)
+	}
+	if rel.ValueFormat == "none" && len(values) > 0 {
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "value_format none can only be used when all columns are key columns").At(pos)
+	}
+	return nil
+}
+
+// valueColumns are the columns that the record's value holds.
+func valueColumns(rel *Relation) []int {
+	var out []int
+	for i, c := range rel.Columns {
+		if !contains(rel.Key, i) && !c.Headers {
+			out = append(out, i)
+		}
+	}
+	return out
+}
+
+func kafkaKind(k types.Kind) bool {
+	switch k {
+	case types.Int4, types.Int8, types.Float8, types.Text, types.Varchar, types.Bytea:
+		return true
+	}
+	return false
+}
+
+func kafkaKey(rel *Relation) bool {
+	if len(rel.Key) != 1 {
+		return false
+	}
+	c := rel.Columns[rel.Key[0]]
+	return kafkaKind(c.Type.Kind) && (c.Type.Kind != types.Bytea || c.NotNull)
+}
+
+func defaultKeyFormat(rel *Relation) string {
+	switch {
+	case len(rel.Key) == 0:
+		return "none"
+	case kafkaKey(rel):
+		return "kafka"
+	}
+	return "json"
+}
+
+// BindView binds CREATE VIEW: its query is planned once to find its columns and its errors, and kept as text. text is the
+// statement as written, for SHOW CREATE.
+func (p *Planner) BindView(ctx context.Context, stmt *sql.CreateRelation, text string) (*Relation, error) {
+	if stmt.Query == nil || stmt.Query.Emit != nil {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "a view is a query without EMIT").
+			WithHint("CREATE MATERIALIZED VIEW keeps a result up to date.").At(stmt.Offset())
+	}
+	if len(stmt.Options) > 0 {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "a view has no options: nothing is stored").At(stmt.Options[0].Offset())
+	}
+	q, err := p.PlanQuery(ctx, stmt.Query, nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(q.Params) > 0 {
+		return nil, sqlerr.New(sqlerr.UndefinedParameter, "there is no parameter $1").At(stmt.Query.Offset())
+	}
+	rel := &Relation{
+		Schema: stmt.Name.Schema(), Name: stmt.Name.Object(), Kind: View, ViewText: sql.String(stmt.Query), ViewColumns: stmt.Aliases,
+		TimestampColumn: -1, Definition: text,
+	}
+	if len(stmt.Aliases) > len(q.Columns) {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "CREATE VIEW specifies more column names than columns").At(stmt.Offset())
+	}
+	for i, ord := range q.Columns {
+		c := q.Root.Props().Cols[ord]
+		if i < len(stmt.Aliases) {
+			c.Name = stmt.Aliases[i]
+		}
+		if rel.column(c.Name) >= 0 {
+			return nil, sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", c.Name).At(stmt.Query.Offset())
+		}
+		rel.Columns = append(rel.Columns, Column{Name: c.Name, Type: c.Type})
+	}
+	return rel, nil
+}

@@ -1,0 +1,191 @@
+package planner
+
+import (
+	"context"
+	"time"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// maxBoundItems bounds what one statement may expand to (views and common table expressions are inlined wherever they are named).
+const maxBoundItems = 20_000
+
+// maxDepth bounds the nesting of queries and expressions while they are bound.
+const maxDepth = 6_000
+
+// Settings are the session settings that give a statement its meaning. A stored plan keeps them.
+type Settings struct {
+	// Text has TimeZone, DateStyle and the catalog's names for reg* literals; nil is UTC and no names.
+	Text *types.Settings
+	// Dialect is "millrace" or "ksql"; "" is millrace.
+	Dialect string
+	// Latest: auto_offset_reset is latest, so push queries over streams start at their end.
+	Latest bool
+	// ShowChanges asks for the column op in push results over updating plans.
+	ShowChanges bool
+	// IdleTimeout is fixed in relations at CREATE; 0 is the default of 10 s.
+	IdleTimeout time.Duration
+	// Partitions is the cluster's default for new topics; 0 is 4.
+	Partitions int32
+	// Replicas is the cluster's default for new topics; 0 is 3.
+	Replicas int16
+}
+
+// Planner turns statements into plans. It has no state between calls and may be copied; Catalog must be one consistent image.
+type Planner struct {
+	Catalog  Catalog
+	Settings Settings
+	// Evaluator folds constants; nil leaves expressions as they are.
+	Evaluator Evaluator
+}
+
+// defaultPartitions, defaultReplicas and defaultIdleTimeout are the contract's defaults (language reference, definitions).
+const (
+	defaultPartitions  = 4
+	defaultReplicas    = 3
+	defaultIdleTimeout = 10 * time.Second
+)
+
+func (p *Planner) partitions() int32 {
+	if p.Settings.Partitions > 0 {
+		return p.Settings.Partitions
+	}
+	return defaultPartitions
+}
+
+func (p *Planner) replicas() int16 {
+	if p.Settings.Replicas > 0 {
+		return p.Settings.Replicas
+	}
+	return defaultReplicas
+}
+
+func (p *Planner) idleTimeout() time.Duration {
+	if p.Settings.IdleTimeout > 0 {
+		return p.Settings.IdleTimeout
+	}
+	return defaultIdleTimeout
+}
+
+// statement is what the binders of one statement share.
+type statement struct {
+	p   *Planner
+	ctx context.Context
+	// params are the types of $1..$n so far; Unknown while nothing has decided. refs are the references made before that.
+	params []types.Type
+	refs   [][]*Param
+	reads  []*Relation
+	items  int
+	depth  int
+	// nextID numbers recursive unions.
+	nextID int
+	// positions are where columns were named.
+	positions map[*ColumnRef]sql.Pos
+	// unbounded: the statement is a push or persistent query.
+	unbounded bool
+}
+
+func (p *Planner) begin(ctx context.Context, hints []types.Type) *statement {
+	st := &statement{p: p, ctx: ctx}
+	for i, h := range hints {
+		st.growParams(i)
+		st.params[i] = h
+	}
+	return st
+}
+
+func (st *statement) binder() *binder { return &binder{st: st} }
+
+func (st *statement) growParams(i int) {
+	for len(st.params) <= i {
+		st.params = append(st.params, types.Of(types.Unknown))
+		st.refs = append(st.refs, nil)
+	}
+}
+
+// count charges the statement for n items of its expanded form.
+func (st *statement) count(n int) error {
+	if st.items += n; st.items > maxBoundItems {
+		return sqlerr.New(sqlerr.StatementTooComplex, "the statement is too complex").
+			WithDetail("With its views and WITH queries expanded it has more than %d relations and expressions.", maxBoundItems)
+	}
+	return nil
+}
+
+func (st *statement) enter() error {
+	if st.depth++; st.depth > maxDepth {
+		return sqlerr.New(sqlerr.StatementTooComplex, "the statement is nested too deeply").WithDetail("The limit is %d levels.", maxDepth)
+	}
+	return nil
+}
+
+func (st *statement) leave() { st.depth-- }
+
+// finishParams settles parameters that nothing decided (text, as in PostgreSQL's simple contexts) and gives every reference its type.
+func (st *statement) finishParams() []types.Type {
+	for i, t := range st.params {
+		if t.Kind == types.Unknown {
+			st.params[i] = types.Of(types.Text)
+		}
+		for _, r := range st.refs[i] {
+			if r.Typ.Kind == types.Unknown {
+				r.Typ = st.params[i]
+			}
+		}
+	}
+	return st.params
+}
+
+// decideParam gives an undecided parameter its type.
+func (st *statement) decideParam(p *Param, t types.Type) {
+	if known := st.params[p.Index]; known.Kind == types.Unknown {
+		t.Mod = -1
+		st.params[p.Index] = t
+		for _, r := range st.refs[p.Index] {
+			r.Typ = t
+		}
+	}
+}
+
+func (st *statement) noteRead(r *Relation) {
+	for _, have := range st.reads {
+		if have == r {
+			return
+		}
+	}
+	st.reads = append(st.reads, r)
+}
+
+// PlanQuery plans a SELECT, VALUES or set operation: a bounded query, or with EMIT a push query. hints are the parameter types that
+// the client gave, Unknown (or a short slice) where it gave none. Errors are *sqlerr.Error.
+func (p *Planner) PlanQuery(ctx context.Context, q *sql.Query, hints []types.Type) (*Query, error) {
+	st := p.begin(ctx, hints)
+	if q.Emit != nil {
+		return p.planPush(st, q)
+	}
+	b := st.binder()
+	n, err := b.bindQuery(q)
+	if err != nil {
+		return nil, err
+	}
+	return p.finishBounded(st, n)
+}
+
+// finishBounded settles types that nothing decided and applies the rules.
+func (p *Planner) finishBounded(st *statement, n Node) (*Query, error) {
+	n, err := st.binder().settleUnknown(n)
+	if err != nil {
+		return nil, err
+	}
+	out := &Query{Params: st.finishParams(), LimitRows: -1, Reads: st.reads}
+	n = p.optimize(n)
+	out.Root = n
+	for i, c := range n.Props().Cols {
+		if !c.Hidden {
+			out.Columns = append(out.Columns, i)
+		}
+	}
+	return out, nil
+}

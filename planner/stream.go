@@ -1,0 +1,471 @@
+package planner
+
+import (
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// defaultGraceMs is a window's grace without EMIT FINAL, with which it is 0.
+const defaultGraceMs = 24 * 3_600_000
+
+// streamer turns a bound plan into one that runs for ever: it gives every edge its change mode and keys and puts Normalize and
+// Exchange where operators need old rows or other placement.
+type streamer struct {
+	final  bool // EMIT FINAL
+	latest bool // streams start at their end
+	// partitions is the number of partitions of every exchange: that of the first source unless the sink's is given.
+	partitions int32
+	// identify: rows of append edges must carry (partition, offset), for a view whose key is derived from them.
+	identify bool
+	// edges holds what Props has no field for.
+	edges    map[Node]edge
+	finalled bool // the aggregate that EMIT FINAL means was found
+}
+
+// edge describes the rows that leave a node, beside Props.
+type edge struct {
+	// count is the number of partitions the rows are dealt over.
+	count int32
+	// ident are the columns that identify a row of an append edge, nil if they were not asked for.
+	ident []int
+	// streamKey are the columns of the source stream's key, nil when not all of them are there.
+	streamKey []int
+}
+
+func newStreamer(n Node, final bool) *streamer {
+	s := &streamer{final: final, edges: map[Node]edge{}}
+	s.partitions = firstPartitions(n)
+	return s
+}
+
+func firstPartitions(n Node) int32 {
+	if s, ok := n.(*Scan); ok && s.Rel.Partitions > 0 {
+		return s.Rel.Partitions
+	}
+	for _, in := range n.Inputs() {
+		if p := firstPartitions(in); p > 0 {
+			return p
+		}
+	}
+	return 0
+}
+
+// lower returns the node for continuous execution and where its old columns are now.
+func (s *streamer) lower(n Node) (Node, []int, error) {
+	switch x := n.(type) {
+	case *Scan:
+		return s.lowerScan(x)
+	case *Filter:
+		return s.lowerFilter(x)
+	case *Project:
+		return s.lowerProject(x)
+	case *Aggregate:
+		return s.lowerAggregate(x)
+	case *Join:
+		return s.lowerJoin(x)
+	case *SetOp:
+		return s.lowerUnion(x)
+	case *Values, *FuncScan:
+		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow", "the query without EMIT", -1)
+	}
+	return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "%s has no incremental form in a continuous query", nodeName(n))
+}
+
+func (s *streamer) lowerScan(x *Scan) (Node, []int, error) {
+	if x.Rel.Kind == Virtual {
+		return nil, nil, notYet("a continuous query over "+x.Rel.Schema+"."+x.Rel.Name, "catalog tables do not announce their changes",
+			"the query without EMIT", -1)
+	}
+	at := sameColumns(len(x.Cols))
+	want := []int(nil)
+	if x.Rel.Kind == Table {
+		want = x.Rel.Key
+	} else if s.identify {
+		want = []int{PseudoRowPartition, PseudoRowOffset}
+	}
+	key := make([]int, len(want))
+	for i, ord := range want {
+		key[i] = x.output(ord)
+	}
+	x.Latest = s.latest && x.Rel.Kind == Stream
+	e := edge{count: x.Rel.Partitions}
+	if x.Rel.Kind == Table {
+		x.P.Mode, x.P.ChangeKey = ModeUpsert, key
+		if x.Rel.Placement {
+			x.P.PartitionKey = x.present(x.Rel.PartitionKey())
+		}
+	} else {
+		if s.identify {
+			e.ident = key
+		}
+		e.streamKey = x.present(x.Rel.Key)
+		if x.Rel.Placement && len(x.Rel.Key) > 0 {
+			x.P.PartitionKey = e.streamKey
+		}
+	}
+	s.edges[x] = e
+	return x, at, nil
+}
+
+// output returns the ordinal at which the scan gives column ord of its relation, added as a hidden column if need be.
+func (x *Scan) output(ord int) int {
+	for i, o := range x.Cols {
+		if o == ord {
+			return i
+		}
+	}
+	col := Col{Hidden: true}
+	if ord >= 0 {
+		col.Name, col.Type = x.Rel.Columns[ord].Name, x.Rel.Columns[ord].Type
+	} else {
+		for _, p := range pseudoColumns {
+			if p.ord == ord {
+				col.Name, col.Type = p.name, p.typ
+			}
+		}
+	}
+	x.Cols = append(x.Cols, ord)
+	x.P.Cols = append(append([]Col(nil), x.P.Cols...), col)
+	return len(x.Cols) - 1
+}
+
+// present returns where the columns ords are in the output, nil unless all are.
+func (x *Scan) present(ords []int) []int {
+	out := make([]int, 0, len(ords))
+	for _, ord := range ords {
+		for i, o := range x.Cols {
+			if o == ord {
+				out = append(out, i)
+				break
+			}
+		}
+	}
+	if len(out) < len(ords) {
+		return nil
+	}
+	return out
+}
+
+// PartitionKey are the ordinals of the columns whose key encoding decides a row's partition: the key, for windowed rows without the
+// window, so that one task has all windows of a group.
+func (r *Relation) PartitionKey() []int {
+	if r.Window == nil {
+		return r.Key
+	}
+	var out []int
+	for _, k := range r.Key {
+		if n := r.Columns[k].Name; n != "windowstart" && n != "windowend" {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func (s *streamer) lowerFilter(x *Filter) (Node, []int, error) {
+	in, at, err := s.lower(x.In)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.checkVolatile(in, x.Cond); err != nil {
+		return nil, nil, err
+	}
+	out := &Filter{P: *in.Props(), In: in, Cond: moved(x.Cond, at)}
+	out.P.OpID = 0
+	s.edges[out] = s.edges[in]
+	return out, at, nil
+}
+
+// checkVolatile refuses volatile functions over updating input: the old row could not be computed again.
+func (s *streamer) checkVolatile(in Node, es ...Expr) error {
+	if in.Props().Mode == ModeAppend {
+		return nil
+	}
+	for _, e := range es {
+		if e != nil && pinned(e) {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "volatile and set-returning functions cannot run over rows that change").
+				WithDetail("Reason: when a row is taken back, its old result could not be computed again.").
+				WithHint("What works: the function over a stream, or a column that stores its result.")
+		}
+	}
+	return nil
+}
+
+// lowerProject keeps the columns that identify a row, hidden where they were not selected.
+func (s *streamer) lowerProject(x *Project) (Node, []int, error) {
+	in, at, err := s.lower(x.In)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.checkVolatile(in, x.Exprs...); err != nil {
+		return nil, nil, err
+	}
+	ip, ie := in.Props(), s.edges[in]
+	if ie.ident != nil && anySet(x.Exprs) {
+		return nil, nil, notYet("a set-returning function in a view without a declared key", "its rows have no identity of their own",
+			"CREATE STREAM ... AS, or GROUP BY over the stream", -1)
+	}
+	out := newProject(in, movedAll(append([]Expr(nil), x.Exprs...), at), append([]Col(nil), x.P.Cols...))
+	place := func(ord int) int {
+		for i, e := range out.Exprs {
+			if c, ok := e.(*ColumnRef); ok && c.Ord == ord {
+				return i
+			}
+		}
+		return -1
+	}
+	keep := func(ords []int) []int {
+		if ords == nil {
+			return nil
+		}
+		kept := make([]int, len(ords))
+		for i, ord := range ords {
+			if kept[i] = place(ord); kept[i] < 0 {
+				col := ip.Cols[ord]
+				col.Hidden = true
+				out.Exprs = append(out.Exprs, &ColumnRef{Ord: ord, Typ: col.Type, Name: col.Name})
+				out.P.Cols = append(out.P.Cols, col)
+				kept[i] = len(out.Exprs) - 1
+			}
+		}
+		return kept
+	}
+	find := func(ords []int) []int {
+		if ords == nil {
+			return nil
+		}
+		found := make([]int, len(ords))
+		for i, ord := range ords {
+			if found[i] = place(ord); found[i] < 0 {
+				return nil
+			}
+		}
+		return found
+	}
+	out.P.Mode = ip.Mode
+	out.P.ChangeKey = keep(ip.ChangeKey)
+	e := edge{count: ie.count, ident: keep(ie.ident)}
+	e.streamKey = find(ie.streamKey)
+	out.P.PartitionKey = find(ip.PartitionKey)
+	s.edges[out] = e
+	return out, sameColumns(len(x.Exprs)), nil
+}
+
+// computed makes sure that exprs are columns of n and returns their ordinals.
+func (s *streamer) computed(n Node, exprs []Expr) (Node, []int) {
+	ords := make([]int, len(exprs))
+	var extra []Expr
+	width := len(n.Props().Cols)
+	for i, e := range exprs {
+		if c, ok := e.(*ColumnRef); ok {
+			ords[i] = c.Ord
+			continue
+		}
+		ords[i] = width + len(extra)
+		extra = append(extra, e)
+	}
+	if len(extra) == 0 {
+		return n, ords
+	}
+	cols := append([]Col(nil), n.Props().Cols...)
+	for i, e := range extra {
+		cols = append(cols, Col{Name: keyName(e, i), Type: e.Type(), Hidden: true})
+	}
+	p := newProject(n, append(identity(n), extra...), cols)
+	p.P.Mode, p.P.ChangeKey, p.P.PartitionKey = n.Props().Mode, n.Props().ChangeKey, n.Props().PartitionKey
+	s.edges[p] = s.edges[n]
+	return p, ords
+}
+
+func refs(n Node, ords []int) []Expr {
+	out := make([]Expr, len(ords))
+	for i, o := range ords {
+		c := n.Props().Cols[o]
+		out[i] = &ColumnRef{Ord: o, Typ: c.Type, Name: c.Name}
+	}
+	return out
+}
+
+func contains(set []int, x int) bool {
+	for _, y := range set {
+		if x == y {
+			return true
+		}
+	}
+	return false
+}
+
+func subset(a, b []int) bool {
+	for _, x := range a {
+		if !contains(b, x) {
+			return false
+		}
+	}
+	return true
+}
+
+func sameOrds(a, b []int) bool {
+	if len(a) != len(b) || a == nil {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// normalize gives updating rows their old rows.
+func (s *streamer) normalize(n Node) Node {
+	if n.Props().Mode != ModeUpsert {
+		return n
+	}
+	out := &Normalize{P: *n.Props(), In: n}
+	out.P.Mode, out.P.OpID = ModeRetract, 0
+	s.edges[out] = s.edges[n]
+	return out
+}
+
+// placeBy makes sure that rows with equal columns ords are in one partition out of s.partitions. Rows that move away from their change key
+// need their old rows with them, and are from then on identified by both.
+func (s *streamer) placeBy(n Node, ords []int) Node {
+	e := s.edges[n]
+	if sameOrds(n.Props().PartitionKey, ords) && e.count == s.partitions {
+		return n
+	}
+	if n.Props().Mode == ModeUpsert && !subset(ords, n.Props().ChangeKey) {
+		n = s.normalize(n)
+	}
+	out := &Exchange{P: *n.Props(), In: n, By: refs(n, ords)}
+	out.P.PartitionKey, out.P.OpID = ords, 0
+	if out.P.Mode != ModeAppend {
+		out.P.ChangeKey = mergeSets(out.P.ChangeKey, ords)
+	}
+	e.count = s.partitions
+	s.edges[out] = e
+	return out
+}
+
+func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
+	in, at, err := s.lower(x.In)
+	if err != nil {
+		return nil, nil, err
+	}
+	if x.Window != nil && in.Props().Mode != ModeAppend {
+		return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW over a table or an updating view is not supported").
+			WithDetail("Reason: a window collects facts by their time; a table's rows change.").
+			WithHint("What works: WINDOW over a stream, or GROUP BY date_bin(...) over the table.")
+	}
+	keys, aggs := movedAll(append([]Expr(nil), x.Keys...), at), copyAggs(x.Aggs)
+	moveAggs(aggs, at)
+	for _, g := range aggs {
+		if err := s.checkAggregate(in, g); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := s.checkVolatile(in, keys...); err != nil {
+		return nil, nil, err
+	}
+	in = s.normalize(in)
+	in, ords := s.computed(in, keys)
+	in = s.placeBy(in, ords)
+	out := &Aggregate{P: Props{Cols: x.P.Cols}, In: in, Keys: refs(in, ords), Aggs: aggs}
+	out.P.Mode = ModeRetract
+	out.P.ChangeKey = sameColumns(len(keys))
+	out.P.PartitionKey = sameColumns(len(keys))
+	e := edge{count: s.edges[in].count}
+	if x.Window != nil {
+		w := *x.Window
+		out.P.ChangeKey = append(out.P.ChangeKey, len(keys))
+		if w.GraceMs < 0 {
+			w.GraceMs = defaultGraceMs
+			if s.final {
+				w.GraceMs = 0
+			}
+		}
+		out.Window = &w
+		if s.final {
+			out.Final, s.finalled = true, true
+			e.streamKey, e.ident = out.P.ChangeKey, out.P.ChangeKey
+			out.P.Mode, out.P.ChangeKey = ModeAppend, nil
+		}
+	}
+	s.edges[out] = e
+	return out, sameColumns(len(x.P.Cols)), nil
+}
+
+func copyAggs(aggs []Agg) []Agg {
+	out := append([]Agg(nil), aggs...)
+	for i := range out {
+		out[i].Args = append([]Expr(nil), out[i].Args...)
+		out[i].OrderBy = append([]SortKey(nil), out[i].OrderBy...)
+	}
+	return out
+}
+
+// streamAggregates are the aggregates that run in continuous queries, also over input that takes rows back.
+var streamAggregates = map[string]bool{
+	"count": true, "sum": true, "min": true, "max": true, "avg": true, "bool_and": true, "bool_or": true, "every": true,
+}
+
+func (s *streamer) checkAggregate(in Node, g Agg) error {
+	switch {
+	case !streamAggregates[g.Func.Name]:
+		return notYet(g.Func.Name+" in a continuous query", "its state would have to keep every row in order", "count, sum, min, max, avg, bool_and, bool_or", -1)
+	case g.Distinct && g.Func.Name != "min" && g.Func.Name != "max":
+		return notYet(g.Func.Name+"(DISTINCT ...) in a continuous query", "it must count the copies of every value",
+			"a view that groups by the value, and "+g.Func.Name+" over that view", -1)
+	case g.Func.Name != "count" && len(g.Args) == 1 && g.Args[0].Type().Kind == types.Array:
+		return notYet(g.Func.Name+" of arrays in a continuous query", "arrays are not ordered in state", g.Func.Name+" of the elements", -1)
+	}
+	return s.checkVolatile(in, append([]Expr{g.Filter}, g.Args...)...)
+}
+
+func (s *streamer) lowerUnion(x *SetOp) (Node, []int, error) {
+	l, lAt, err := s.lower(x.L)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, rAt, err := s.lower(x.R)
+	if err != nil {
+		return nil, nil, err
+	}
+	if l.Props().Mode != ModeAppend || r.Props().Mode != ModeAppend {
+		return nil, nil, notYet("UNION ALL of tables in a continuous query", "its rows would need a key made of the branch and its key",
+			"UNION ALL of streams, or UNION ALL when you read the views", -1)
+	}
+	if s.identify {
+		return nil, nil, notYet("UNION ALL in a view without a declared key", "its rows would need a key made of the branch and its key",
+			"CREATE STREAM ... AS", -1)
+	}
+	if s.edges[l].count != s.edges[r].count {
+		return nil, nil, notYet("UNION ALL of streams with different numbers of partitions", "one task reads the same partition of both",
+			"INSERT INTO a stream SELECT ... EMIT CHANGES, once per source", -1)
+	}
+	out := &SetOp{P: Props{Cols: x.P.Cols}, Kind: Union, All: true, L: narrowTo(l, lAt), R: narrowTo(r, rAt)}
+	s.edges[out] = edge{count: s.edges[l].count}
+	return out, sameColumns(len(x.P.Cols)), nil
+}
+
+// narrowTo gives the columns at, in that order, and nothing else.
+func narrowTo(n Node, at []int) Node {
+	if len(at) == len(n.Props().Cols) && sameOrds(at, sameColumns(len(at))) {
+		return n
+	}
+	cols := make([]Col, len(at))
+	for i, a := range at {
+		cols[i] = n.Props().Cols[a]
+	}
+	p := newProject(n, refs(n, at), cols)
+	return p
+}
+
+// joinWithin reads WITHIN and GRACE PERIOD, which only stream-stream joins have.
+func (b *binder) joinWithin(n *Join, j *sql.Join) error {
+	if j.Within == nil {
+		return nil
+	}
+	return notYet("WITHIN (a join of two streams)", "both sides would have to be kept as state until they can no longer match",
+		"make one side a table, CREATE TABLE ... AS SELECT ... GROUP BY its key, and join that", j.Within.Pos)
+}
