@@ -236,3 +236,47 @@ func intervalCases(t *testing.T) []opCase {
 	}
 	return cases
 }
+
+func TestNumericFunctionsHavePostgreSQLsResults(t *testing.T) {
+	var cases []opCase
+	unary := func(name string, f func(z, x *types.Decimal) error) {
+		for _, x := range append(numericOperands, "0.5", "1.05", "0.999", "-0.5", "1e-10", "2.718281828", "1e100", "5000", "-5000", "7000", "-7000") {
+			cases = append(cases, opCase{name + "(" + quote(x) + "::numeric)", func() string {
+				var z types.Decimal
+				err := f(&z, types.DecimalOf(parse(t, types.Numeric, x).S))
+				return orError(z.String(), err)
+			}})
+		}
+	}
+	unary("sqrt", (*types.Decimal).Sqrt)
+	unary("exp", (*types.Decimal).Exp)
+	unary("ln", (*types.Decimal).Ln)
+	unary("log", func(z, x *types.Decimal) error { return z.Log(types.NewDecimal(10, 0), x) })
+	unary("trim_scale", func(z, x *types.Decimal) error { z.TrimScale(x); return nil })
+	operands := []string{"0", "1", "-1", "2", "-2", "0.5", "-0.5", "1.5", "10", "-3", "100.25", "0.001", "1000", "NaN", "Infinity", "-Infinity", "12345678.9"}
+	for _, x := range operands {
+		for _, y := range operands {
+			for name, f := range map[string]func(z, x, y *types.Decimal) error{
+				"power": (*types.Decimal).Pow, "log": (*types.Decimal).Log, "div": (*types.Decimal).Quo,
+			} {
+				cases = append(cases, opCase{fmt.Sprintf("%s(%s::numeric, %s::numeric)", name, quote(x), quote(y)), func() string {
+					var z types.Decimal
+					err := f(&z, types.DecimalOf(parse(t, types.Numeric, x).S), types.DecimalOf(parse(t, types.Numeric, y).S))
+					return orError(z.String(), err)
+				}})
+			}
+		}
+	}
+	slices.SortFunc(cases, func(a, b opCase) int { return strings.Compare(a.query, b.query) })
+	checkGolden(t, "testdata/numericfuncs.golden", cases)
+}
+
+func TestPowersOfHugeExponentsAnswerAtOnce(t *testing.T) {
+	for _, c := range [][2]string{{"1.0000001", "2147483647"}, {"0.9999999", "-2147483647"}, {"10", "2147483647"}, {"2", "-2147483648"}, {"99999999999999999999", "100000"}} {
+		start := time.Now()
+		var z types.Decimal
+		err := z.Pow(types.DecimalOf(c[0]), types.DecimalOf(c[1]))
+		require.True(t, err == nil || strings.Contains(err.Error(), "overflows"), "%v: %v", c, err)
+		require.Less(t, time.Since(start), 5*time.Second, "%v", c)
+	}
+}
