@@ -96,6 +96,9 @@ func (p *producer) checkSequence(h *record.Header) (*keptBatch, error) {
 	if h.ProducerEpoch < p.epoch {
 		return nil, fmt.Errorf("producer %d has epoch %d, and %d is newer: %w", h.ProducerID, h.ProducerEpoch, p.epoch, kerr.InvalidProducerEpoch)
 	}
+	if h.BaseSequence == record.NoSequence { // offsets that a group coordinator writes inside a producer's transaction
+		return nil, nil
+	}
 	first, last := h.BaseSequence, h.LastSequence()
 	if h.ProducerEpoch > p.epoch {
 		if first != 0 {
@@ -169,7 +172,9 @@ func (t *producerTable) apply(h *record.Header, frame []byte, now int64) (endedT
 	}
 	p := t.get(h.ProducerID, h.ProducerEpoch)
 	p.lastTime = now
-	p.add(keptBatch{h.BaseSequence, h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, h.MaxTimestamp})
+	if h.BaseSequence != record.NoSequence {
+		p.add(keptBatch{h.BaseSequence, h.LastSequence(), h.LastOffset(), h.LastOffsetDelta, h.MaxTimestamp})
+	}
 	if h.IsTransactional() && p.txnFirst == noTxn {
 		p.txnFirst, p.guard = h.BaseOffset, 0
 		t.open[p.id] = h.BaseOffset
