@@ -176,6 +176,13 @@ func (s *fakeSession) Portal(name string) (Portal, error) {
 func (s *fakeSession) ClosePortal(name string) { delete(s.portals, name) }
 
 func (s *fakeSession) Sync(context.Context) error {
+	if s.settings["fail_commit"] == "now" {
+		delete(s.settings, "fail_commit")
+		return sqlerr.New(sqlerr.SerializationFailure, "could not commit")
+	}
+	if s.settings["fail_commit"] == "next" {
+		s.settings["fail_commit"] = "now"
+	}
 	if s.status == TxIdle {
 		clear(s.portals)
 		s.implicit = false

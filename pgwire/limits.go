@@ -20,7 +20,7 @@ const (
 	// maxQueuedBytes bounds their bodies together; a single longer message passes alone.
 	maxQueuedBytes = 1 << 20
 	// maxRetainedBody is the largest body buffer a queue slot keeps for its next message.
-	maxRetainedBody = 8 << 10
+	maxRetainedBody = 1 << 10
 	// flushBytes is how much is written at once. Clients that read 8 KiB at a time hang on larger TLS records.
 	flushBytes = 8 << 10
 	// maxRetainedOutput is the largest output buffer kept after a flush.

@@ -344,3 +344,48 @@ func TestServeGoesOnWhenAcceptFails(t *testing.T) {
 	require.NoError(t, s.Close())
 	require.ErrorIs(t, receive(t, done), ErrServerClosed)
 }
+
+func TestFailedCommitTakesThePlaceOfCommandComplete(t *testing.T) {
+	_, addr := serveFake(t)
+	c := connectRaw(t, addr)
+	failed := []string{"ErrorResponse ERROR 40001 could not commit", "ReadyForQuery I"}
+	c.query("set fail_commit to 'next'")
+	require.Equal(t, append([]string{`DataRow "1"`}, failed...), c.query("select 1")[1:])
+
+	// The Sync came with the Execute: the messages are read before the executor wakes up.
+	c.query("set fail_commit to 'next'")
+	execute := []pgproto3.FrontendMessage{&pgproto3.Parse{Query: "select 1"}, &pgproto3.Bind{}, &pgproto3.Execute{}}
+	c.sendAll(append(execute, &pgproto3.Sync{})...)
+	require.Equal(t, append([]string{`DataRow "1"`}, failed...), c.until("ReadyForQuery")[2:])
+
+	// It came later, when the client had been told.
+	c.query("set fail_commit to 'next'")
+	c.sendAll(append(execute, &pgproto3.Flush{})...)
+	c.until("CommandComplete")
+	c.sendAll(&pgproto3.Sync{})
+	require.Equal(t, failed, c.until("ReadyForQuery"))
+}
+
+func TestCancelRequestEndsACopyIn(t *testing.T) {
+	b, addr := serveFake(t)
+	c := connectRaw(t, addr)
+	c.sendAll(&pgproto3.Query{String: "copy t from stdin"}, &pgproto3.CopyData{Data: []byte("a\n")})
+	c.until("CopyInResponse")
+	c.cancel(addr, c.key)
+	require.Equal(t, []string{"ErrorResponse ERROR 57014 canceling statement due to user request", "ReadyForQuery I"}, c.until("ReadyForQuery"))
+	c.sendAll(&pgproto3.CopyData{Data: []byte("b\n")}, &pgproto3.CopyDone{})
+	require.Contains(t, c.query("select 1"), "CommandComplete SELECT 1")
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	require.Len(t, b.mu.aborted, 1)
+}
+
+func TestMessageOutOfPlaceEndsACopyIn(t *testing.T) {
+	_, addr := serveFake(t)
+	c := connectRaw(t, addr)
+	c.sendAll(&pgproto3.Query{String: "copy t from stdin"}, &pgproto3.Describe{ObjectType: 'P'}, &pgproto3.CopyDone{})
+	require.Equal(t, []string{
+		"CopyInResponse 0 [0]", "ErrorResponse ERROR 08P01 unexpected message type 0x44 during COPY from stdin", "ReadyForQuery I",
+	}, c.until("ReadyForQuery"))
+	require.Contains(t, c.query("select 1"), "CommandComplete SELECT 1")
+}

@@ -270,6 +270,19 @@ func readByte(r io.Reader) error {
 	return err
 }
 
+func TestCancelRequestMayComeOverTLS(t *testing.T) {
+	b, addr, client := serveTLS(t)
+	c := newRawClient(t, upgrade(t, dial(t, addr), client))
+	c.startup(map[string]string{"user": "u"}, pgproto3.ProtocolVersion30)
+	c.until("ReadyForQuery")
+	c.sendAll(&pgproto3.Query{String: "select pg_sleep(60)"})
+	receive(t, b.started)
+	p, err := (&pgproto3.CancelRequest{ProcessID: uint32(c.pid), SecretKey: c.key}).Encode(nil)
+	require.NoError(t, err)
+	write(t, upgrade(t, dial(t, addr), client), p)
+	require.Contains(t, c.until("ReadyForQuery"), "ErrorResponse ERROR 57014 canceling statement due to user request")
+}
+
 func TestPlaintextBehindSSLRequestIsNotTakenForEncryptedInput(t *testing.T) {
 	b, addr, _ := serveTLS(t)
 	nc := dial(t, addr)

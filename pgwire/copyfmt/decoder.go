@@ -53,10 +53,12 @@ func (d *Decoder) Write(chunk []byte) {
 	if d.ended {
 		return
 	}
-	rest := copy(d.buf, d.buf[d.pos:])
-	d.buf = append(d.buf[:rest], chunk...)
-	d.scan.at -= d.pos
-	d.pos = 0
+	if d.pos > 0 { // else a long row that comes in small pieces would be moved for each of them
+		d.buf = d.buf[:copy(d.buf, d.buf[d.pos:])]
+		d.scan.at -= d.pos
+		d.pos = 0
+	}
+	d.buf = append(d.buf, chunk...)
 }
 
 // Finish says that there is no more input.
