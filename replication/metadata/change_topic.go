@@ -105,14 +105,6 @@ func (c deleteTopic) apply(tx *imageTx) (uint64, error) {
 	return 0, nil
 }
 
-func (tx *imageTx) topic(id UUID) (*Topic, error) {
-	t, ok := tx.topicIDs.get(id[:])
-	if !ok {
-		return nil, &Error{ErrNotFound, "topic", id.String(), ""}
-	}
-	return t, nil
-}
-
 // addPartitions appends placed partitions to a topic that has exactly as many as the first one's number.
 type addPartitions struct {
 	id         UUID
@@ -144,24 +136,20 @@ func decodeAddPartitions(b []byte) (change, error) {
 }
 
 func (c addPartitions) apply(tx *imageTx) (uint64, error) {
-	old, err := tx.topic(c.id)
+	t, err := tx.editTopic(c.id)
 	if err != nil {
 		return 0, err
 	}
-	if len(c.partitions) == 0 || len(old.Partitions)+len(c.partitions) > MaxPartitions {
-		return 0, &Error{ErrInvalid, "topic", old.Name, fmt.Sprintf("a topic may have up to %d partitions", MaxPartitions)}
+	had := len(t.Partitions)
+	if len(c.partitions) == 0 || had+len(c.partitions) > MaxPartitions {
+		return 0, &Error{ErrInvalid, "topic", t.Name, fmt.Sprintf("a topic may have up to %d partitions", MaxPartitions)}
 	}
-	if c.partitions[0].ID != int32(len(old.Partitions)) {
-		return 0, &Error{ErrVersionConflict, "topic", old.Name, fmt.Sprintf("it has %d partitions", len(old.Partitions))}
+	if c.partitions[0].ID != int32(had) {
+		return 0, &Error{ErrVersionConflict, "topic", t.Name, fmt.Sprintf("it has %d partitions", had)}
 	}
-	t := *old
-	t.Partitions = slices.Concat(old.Partitions, c.partitions)
-	if err := checkPartitions(&t, len(old.Partitions)); err != nil {
-		return 0, err
-	}
+	t.Partitions = append(t.Partitions, c.partitions...)
 	t.PartitionsEpoch++
-	tx.putTopic(&t)
-	return 0, nil
+	return 0, checkPartitions(t, had)
 }
 
 // changePartition replaces a partition's record by the one after it: the epochs of the new record say which one it was made from.
@@ -215,12 +203,12 @@ func decodeEpoch(b []byte) (e uint64, err error) {
 }
 
 func (c changePartition) apply(tx *imageTx) (uint64, error) {
-	old, err := tx.topic(c.id)
+	t, err := tx.editTopic(c.id)
 	if err != nil {
 		return 0, err
 	}
-	was, ok := old.Partition(c.partition.ID)
-	name := fmt.Sprintf("%s-%d", old.Name, c.partition.ID)
+	was, ok := t.Partition(c.partition.ID)
+	name := fmt.Sprintf("%s-%d", t.Name, c.partition.ID)
 	if !ok {
 		return 0, &Error{ErrNotFound, "partition", name, ""}
 	}
@@ -230,16 +218,13 @@ func (c changePartition) apply(tx *imageTx) (uint64, error) {
 	if d := c.partition.LeaderEpoch - was.LeaderEpoch; d < 0 || d > 1 || d == 0 && c.partition.Leader != was.Leader {
 		return 0, &Error{ErrInvalid, "partition", name, "a leader change raises the leader epoch by one"}
 	}
-	if err := validPartition(old.Name, &c.partition); err != nil {
+	if err := validPartition(t.Name, &c.partition); err != nil {
 		return 0, err
 	}
 	if err := c.checkMembers(tx, name, was.ISR); err != nil {
 		return 0, err
 	}
-	t := *old
-	t.Partitions = slices.Clone(old.Partitions)
 	t.Partitions[c.partition.ID] = c.partition
-	tx.putTopic(&t)
 	return 0, nil
 }
 
@@ -295,18 +280,17 @@ func decodeSetTopicConfigs(b []byte) (change, error) {
 }
 
 func (c setTopicConfigs) apply(tx *imageTx) (uint64, error) {
-	old, err := tx.topic(c.id)
+	t, err := tx.editTopic(c.id)
 	if err != nil {
 		return 0, err
 	}
-	t := *old
-	t.Configs = make(map[string]string, len(old.Configs)+len(c.set))
-	maps.Copy(t.Configs, old.Configs)
-	maps.Copy(t.Configs, c.set)
+	configs := make(map[string]string, len(t.Configs)+len(c.set))
+	maps.Copy(configs, t.Configs)
+	maps.Copy(configs, c.set)
 	for _, k := range c.unset {
-		delete(t.Configs, k)
+		delete(configs, k)
 	}
-	tx.putTopic(&t)
+	t.Configs = configs
 	return 0, nil
 }
 
@@ -339,15 +323,15 @@ func decodeSetTopicOwner(b []byte) (change, error) {
 }
 
 func (c setTopicOwner) apply(tx *imageTx) (uint64, error) {
-	old, err := tx.topic(c.id)
+	t, err := tx.editTopic(c.id)
 	if err != nil {
 		return 0, err
 	}
-	if old.Owner != c.from {
-		return 0, &Error{ErrVersionConflict, "topic", old.Name, "it has another owner"}
+	if t.Owner != c.from {
+		return 0, &Error{ErrVersionConflict, "topic", t.Name, "it has another owner"}
 	}
-	t := *old
+	tx.disownTopic(t)
 	t.Owner = c.to
-	tx.putTopic(&t)
+	tx.putTopic(t)
 	return 0, nil
 }

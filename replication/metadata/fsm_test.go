@@ -211,6 +211,56 @@ func TestAnObjectThatOwnsATopicStays(t *testing.T) {
 	m.must(func(b *Batch) { b.DeleteObject(oid, 1) })
 }
 
+func TestOneBatchChangesATopicManyTimes(t *testing.T) {
+	m := newMachine(t)
+	m.broker(1)
+	var id UUID
+	m.must(func(b *Batch) { id = b.CreateTopic(TopicSpec{Name: "t", Partitions: 3}) })
+	old, _ := m.image().TopicByID(id)
+	before := old.append(nil)
+	m.must(func(b *Batch) {
+		for _, p := range old.Partitions {
+			b.ChangePartition(id, p, p, true, nil)
+		}
+		b.AddPartitions(old, 5)
+		b.SetTopicConfigs(id, map[string]string{"fsync": "interval"})
+		b.SetTopicOwner(id, Owner{}, Owner{Kind: OwnerInternal})
+	})
+	require.Equal(t, before, old.append(nil), "the older image keeps what it had")
+	for _, byName := range []bool{false, true} {
+		now, ok := m.image().TopicByID(id)
+		if byName {
+			now, ok = m.image().Topic("t")
+		}
+		require.True(t, ok)
+		require.Len(t, now.Partitions, 5)
+		require.EqualValues(t, 1, now.Partitions[2].LeaderEpoch)
+		require.Equal(t, "interval", now.Configs["fsync"])
+		require.Equal(t, OwnerInternal, now.Owner.Kind)
+	}
+	m.refused(ErrStaleEpoch, func(b *Batch) {
+		b.SetTopicConfigs(id, nil, "fsync")
+		b.ChangePartition(id, old.Partitions[0], old.Partitions[0], true, nil)
+	})
+}
+
+func TestElectionsOfALargeTopicFitTheirEntries(t *testing.T) {
+	m := newMachine(t)
+	m.broker(1)
+	m.must(func(b *Batch) { b.CreateTopic(TopicSpec{Name: "t", Partitions: MaxPartitions}) })
+	batches := elections(m.image(), 1, m.batch)
+	require.Len(t, batches, (MaxPartitions+maxElections-1)/maxElections)
+	for _, b := range batches {
+		require.Less(t, len(b.entry.encode()), MaxEntryBytes)
+		_, err := m.apply(b)
+		require.NoError(t, err)
+	}
+	topic, _ := m.image().Topic("t")
+	for _, p := range topic.Partitions {
+		require.EqualValues(t, 1, p.LeaderEpoch)
+	}
+}
+
 func TestTopicNamesAreThoseThatKafkaCarries(t *testing.T) {
 	for _, bad := range []string{"", ".", "..", "a b", "ü", "a/b", "a\x00", string(bytes.Repeat([]byte("x"), 250))} {
 		require.ErrorIs(t, CheckTopicName(bad), ErrInvalid, "%q", bad)

@@ -25,6 +25,9 @@ type imageTx struct {
 	acls       ptxn[ACL]
 	settings   ptxn[setting]
 
+	// Topics that this entry has copied and may change in place: an election touches every partition of a topic.
+	edited map[UUID]*Topic
+
 	// Objects put and deleted by this entry. What depends on what is checked at its end, so that order within a batch does not matter.
 	putObjects     []OID
 	deletedObjects []*Object
@@ -32,7 +35,7 @@ type imageTx struct {
 
 func (img *Image) begin(index uint64) *imageTx {
 	return &imageTx{
-		index: index, featureLevel: img.featureLevel, nextOID: img.nextOID, nextProducer: img.nextProducer,
+		index: index, featureLevel: img.featureLevel, nextOID: img.nextOID, nextProducer: img.nextProducer, edited: map[UUID]*Topic{},
 		brokers: ptxn[*Broker]{base: img.brokers}, topics: ptxn[*Topic]{base: img.topics},
 		topicIDs: ptxn[*Topic]{base: img.topicIDs}, topicsOf: ptxn[*Topic]{base: img.topicsOf},
 		objects: ptxn[*Object]{base: img.objects}, names: ptxn[*Object]{base: img.names},
@@ -85,9 +88,6 @@ func (tx *imageTx) check() error {
 func dependentOf(key []byte) OID { return OID(binary.BigEndian.Uint32(key[4:])) }
 
 func (tx *imageTx) putTopic(t *Topic) {
-	if old, ok := tx.topicIDs.get(t.ID[:]); ok && old.Owner.Kind == OwnerSQL {
-		tx.topicsOf.delete(ownerKey(old.Owner.OID, old.Name))
-	}
 	tx.topics.put([]byte(t.Name), t)
 	tx.topicIDs.put(t.ID[:], t)
 	if t.Owner.Kind == OwnerSQL {
@@ -95,9 +95,38 @@ func (tx *imageTx) putTopic(t *Topic) {
 	}
 }
 
+// editTopic returns a copy of a topic that is already in tx in its place: the caller changes it in place. Its Configs are still shared.
+func (tx *imageTx) editTopic(id UUID) (*Topic, error) {
+	if t, ok := tx.edited[id]; ok {
+		return t, nil
+	}
+	old, err := tx.topic(id)
+	if err != nil {
+		return nil, err
+	}
+	t := *old
+	t.Partitions = slices.Clone(old.Partitions)
+	tx.edited[id] = &t
+	tx.putTopic(&t)
+	return &t, nil
+}
+
+func (tx *imageTx) topic(id UUID) (*Topic, error) {
+	t, ok := tx.topicIDs.get(id[:])
+	if !ok {
+		return nil, &Error{ErrNotFound, "topic", id.String(), ""}
+	}
+	return t, nil
+}
+
 func (tx *imageTx) deleteTopic(t *Topic) {
+	delete(tx.edited, t.ID)
 	tx.topics.delete([]byte(t.Name))
 	tx.topicIDs.delete(t.ID[:])
+	tx.disownTopic(t)
+}
+
+func (tx *imageTx) disownTopic(t *Topic) {
 	if t.Owner.Kind == OwnerSQL {
 		tx.topicsOf.delete(ownerKey(t.Owner.OID, t.Name))
 	}
