@@ -37,9 +37,9 @@ type Partition struct {
 		leader  *core.Leader // nil: this node does not lead
 		epoch   int32        // leader epoch of the newest metadata seen; -1 before
 		owner   metadata.Owner
-		offline error // set for good when the disk failed or the partition was closed
-		waiters []*waiter
-		subs    []*subscription
+		offline error           // set for good when the disk failed or the partition was closed
+		waiters []*waiter       // one for each goroutine that waits: as many as callers may be
+		subs    []*subscription // one for each reader that follows
 	}
 }
 

@@ -3,9 +3,11 @@ package replication
 import (
 	"context"
 	crand "crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -440,6 +442,87 @@ func TestAcknowledgedRecordsSurviveACrash(t *testing.T) {
 			require.Equal(t, want, read(t, n.partition("a", 0), ReadCommitted))
 		})
 	}
+}
+
+func TestNothingAcknowledgedIsLostWhileLeadershipChanges(t *testing.T) {
+	n := start(t)
+	p := n.topic("a", 1, nil)
+	wake := make(chan struct{}, 1)
+	defer p.Subscribe(wake)()
+	const appenders, each = 4, 50
+	acked := make([][]string, appenders)
+	var wg sync.WaitGroup
+	for a := range appenders {
+		wg.Go(func() {
+			for i := range each {
+				v := fmt.Sprintf("%d-%d", a, i)
+				_, err := p.Append(t.Context(), batch(t, record.BatchOptions{}, v), AppendOptions{Acks: AcksAll})
+				if err == nil {
+					acked[a] = append(acked[a], v)
+				} else if !errors.Is(err, kerr.NotLeaderForPartition) && !errors.Is(err, kerr.FencedLeaderEpoch) {
+					t.Errorf("append: %v", err)
+				}
+			}
+		})
+	}
+	for i := range 10 {
+		n.apply(func(b *metadata.Batch) {
+			topic, _ := b.Image().Topic("a")
+			next := topic.Partitions[0]
+			next.Leader = 1
+			if i%2 == 0 {
+				next.Leader = metadata.NoLeader
+			}
+			b.ChangePartition(topic.ID, topic.Partitions[0], next, true, nil)
+		})
+	}
+	wg.Wait()
+	require.NoError(t, p.WaitHighWatermark(t.Context(), p.LogEnd()))
+	<-wake
+	require.Equal(t, p.HighWatermark(), p.LastStableOffset())
+	at := map[string]int{}
+	for i, v := range read(t, p, ReadCommitted) {
+		at[v] = i
+	}
+	for _, values := range acked {
+		last := -1
+		for _, v := range values {
+			i, ok := at[v]
+			require.True(t, ok, "%s was acknowledged", v)
+			require.Greater(t, i, last, "in order")
+			last = i
+		}
+	}
+}
+
+func TestADamagedOnlyReplicaIsReadUpToTheDamageAndTakesNoWrites(t *testing.T) {
+	fs := fsys.NewMem()
+	n := startNode(t, fs)
+	p := n.topic("a", 1, nil)
+	var ends []int64
+	for _, v := range []string{"good", "bad", "lost"} {
+		_, err := p.Append(t.Context(), batch(t, record.BatchOptions{}, v), AppendOptions{Acks: AcksAll})
+		require.NoError(t, err)
+		ends = append(ends, p.Size())
+	}
+	require.NoError(t, n.logs.Checkpoint())
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	n.stop()
+	f, err := crashed.OpenReadWrite("data/a-0/00000000000000000000.log", fsys.Category)
+	require.NoError(t, err)
+	_, err = f.WriteAt([]byte("x"), ends[0]+70)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+
+	n = startNode(t, crashed)
+	defer n.stop()
+	p = n.partition("a", 0)
+	require.Equal(t, []string{"good"}, read(t, p, ReadCommitted))
+	require.ErrorIs(t, p.Failure(), log.ErrDamaged)
+	_, err = p.Append(t.Context(), batch(t, record.BatchOptions{}, "x"), AppendOptions{Acks: AcksAll})
+	require.ErrorIs(t, err, kerr.KafkaStorageError)
+	_, err = n.topic("b", 1, nil).Append(t.Context(), batch(t, record.BatchOptions{}, "x"), AppendOptions{Acks: AcksAll})
+	require.NoError(t, err, "other partitions serve")
 }
 
 func TestSettingsOfATopicBecomeThoseOfItsLog(t *testing.T) {

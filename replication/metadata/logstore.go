@@ -20,6 +20,9 @@ import (
 // process ends.
 const StallLimit = 5 * time.Second
 
+// metaFormat is fixed, so that a newer Pebble does not by itself make a directory unreadable for the release before.
+const metaFormat = pebble.FormatValueSeparation
+
 const (
 	metaMemTable  = 1 << 20
 	metaCache     = 1 << 20
@@ -61,7 +64,7 @@ func openStore(fs fsys.FS, dir string, clk clock.Clock, logger *slog.Logger, onF
 	s := &store{clk: clk, onFatal: onFatal, ending: make(chan struct{})}
 	opts := &pebble.Options{
 		FS:                          fs,
-		FormatMajorVersion:          pebble.FormatNewest,
+		FormatMajorVersion:          metaFormat,
 		MemTableSize:                metaMemTable,
 		CacheSize:                   metaCache,
 		MaxOpenFiles:                64,
