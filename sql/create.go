@@ -25,7 +25,8 @@ func (p *parser) create(pos Pos) Statement {
 	case replace:
 	case p.accept("type"):
 		return p.createType(pos)
-	case p.accept("unique", "index"):
+	case p.accept("unique"):
+		p.expect("index")
 		return p.index(pos, true)
 	case p.accept("index"):
 		return p.index(pos, false)
@@ -60,9 +61,8 @@ func (p *parser) relation(r *CreateRelation, kind ObjectKind) Statement {
 		r.Query = p.query()
 		r.NoData = p.withNoData()
 	}
-	if r.Query == nil && r.Columns == nil && r.Options == nil && r.Aliases == nil && r.Constraints == nil && p.err == nil &&
-		p.toks[p.i-1].ch != ')' {
-		p.unexpected()
+	if r.Query == nil && (r.Aliases != nil || r.Options == nil && p.err == nil && p.toks[p.i-1].ch != ')') {
+		p.unexpected() // neither a definition nor a query
 	}
 	return r
 }
@@ -125,14 +125,16 @@ func (p *parser) constraint() *TableConstraint {
 		c.Name = p.name()
 	}
 	switch {
-	case p.accept("primary", "key"):
+	case p.accept("primary"):
+		p.expect("key")
 		c.Kind, c.Columns = PrimaryKeyConstraint, p.nameList()
 	case p.accept("unique"):
 		c.Kind, c.Columns = UniqueConstraint, p.nameList()
 	case p.accept("check"):
 		c.Kind = CheckConstraint
 		p.parenExprTo(&c.Check)
-	case p.accept("foreign", "key"):
+	case p.accept("foreign"):
+		p.expect("key")
 		c.Kind, c.Columns = ForeignKeyConstraint, p.nameList()
 		p.expect("references")
 		c.References = p.reference()
@@ -197,10 +199,12 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 	switch {
 	case p.accept("constraint"):
 		p.name()
-	case p.accept("not", "null"):
+	case p.isWord("not") && !p.isWords("not", "deferrable"):
+		p.expect("not", "null")
 		c.NotNull = true
 	case p.accept("null"):
-	case p.accept("primary", "key"):
+	case p.accept("primary"):
+		p.expect("key")
 		c.PrimaryKey = true
 	case p.accept("key"):
 		c.Key = true

@@ -97,6 +97,7 @@ type scanner struct {
 	betweens             int  // BETWEENs whose AND has not come
 	logic                int  // ANDs and ORs
 	escape               bool // ESCAPE may follow
+	tested               bool // IS NULL or IN (..) stands before, so that only looser operators may follow
 }
 
 func (s *scanner) endRun() {
@@ -106,8 +107,16 @@ func (s *scanner) endRun() {
 
 // operator notes an operator and how tightly it binds what follows.
 func (s *scanner) operator(t tightness) {
-	s.before, s.escape = t, false
+	s.before, s.tested = t, false
 	s.ops++
+}
+
+// refuseTight is for an operator after IS NULL or IN (..) that binds tighter than these: PostgreSQL makes the whole test
+// its operand, MySQL's grammar has nothing like it.
+func (s *scanner) refuseTight(pos Pos) {
+	if s.tested {
+		_ = s.unexpectedAt(pos).WithHint("Put what stands before this operator in parentheses.")
+	}
 }
 
 // prefixes emits the prefix operators and the operand at the cursor.
@@ -277,6 +286,9 @@ func (s *scanner) operators() bool {
 // symbol emits an operator of special characters.
 func (s *scanner) symbol(t *token) bool {
 	pos, text := s.pos(), t.text(s.src)
+	if !isComparison(text) {
+		s.refuseTight(pos)
+	}
 	switch text {
 	case "+", "-", "*", "/", "%":
 		s.next()
@@ -296,6 +308,7 @@ func (s *scanner) symbol(t *token) bool {
 		}
 		s.emitText(markBinary, pos, text, &BinaryOp{Pos: pos, Op: text})
 		s.operator(comparing)
+		s.escape = false
 	default:
 		if s.level >= bindArithmetic {
 			return false
@@ -303,6 +316,14 @@ func (s *scanner) symbol(t *token) bool {
 		s.generic(pos)
 	}
 	return s.quantifier()
+}
+
+func isComparison(op string) bool {
+	switch op {
+	case "=", "<", ">", "<=", ">=", "<>", "!=":
+		return true
+	}
+	return false
 }
 
 // generic emits any other operator.
@@ -315,7 +336,7 @@ func (s *scanner) generic(pos Pos) {
 // quantifier emits ANY|SOME|ALL (..) after an operator; it reports whether an operand is still to come.
 func (s *scanner) quantifier() bool {
 	w, ok := s.isOneOf("any", "some", "all")
-	if !ok || !s.peek(1).is(s.src, "(") {
+	if !ok {
 		return true
 	}
 	pos := s.pos()

@@ -8,11 +8,13 @@ func (s *scanner) wordOperator() (more, operand bool) {
 	pos := s.pos()
 	switch {
 	case s.isWord("at") && s.isWords("at", "time", "zone"):
+		s.refuseTight(pos)
 		s.accept("at", "time", "zone")
 		s.emit(markCaret, pos, &AtTimeZone{Pos: pos})
 		s.operator(arithmetic)
 		return true, true
 	case s.isWord("collate"):
+		s.refuseTight(pos)
 		s.next()
 		s.emit(markCollate, pos, &Collate{Pos: pos, Collation: s.anyName()})
 		s.ops++
@@ -20,6 +22,7 @@ func (s *scanner) wordOperator() (more, operand bool) {
 	case s.level >= bindArithmetic:
 		return false, false
 	case s.isOperatorCall():
+		s.refuseTight(pos)
 		s.generic(pos)
 		return true, s.quantifier()
 	case s.betweens > 0 && s.accept("and"):
@@ -40,6 +43,9 @@ func (s *scanner) connective(pos Pos) (more, operand bool) {
 	if s.level >= bindTest {
 		return false, false
 	}
+	if s.betweens > 0 {
+		s.unexpected()
+	}
 	text := "OR"
 	if s.accept("and") {
 		text = "AND"
@@ -48,6 +54,7 @@ func (s *scanner) connective(pos Pos) (more, operand bool) {
 	}
 	s.emitText(markLogic, pos, text, nil)
 	s.operator(loose)
+	s.escape = false
 	s.endRun()
 	if s.logic++; s.logic > maxLogic {
 		s.failAt(pos, sqlerr.StatementTooComplex, "expression has more than %d conditions joined by AND and OR", maxLogic)
@@ -66,13 +73,16 @@ func (s *scanner) predicate(pos Pos) (more, operand bool) {
 	case s.accept("notnull"):
 		s.test(pos, IsNull, true)
 		return true, false
-	case s.accept("overlaps"):
+	case s.isWord("overlaps"):
+		s.refuseTight(pos)
+		s.next()
 		s.emit(markInfix, pos, &FuncCall{Pos: pos, Name: "overlaps"})
 		s.operator(comparing)
 		return true, true
 	case s.escape && s.accept("escape"):
 		s.emit(markEscape, pos, nil)
 		s.operator(comparing)
+		s.escape = false
 		return true, true
 	}
 	not := 0
@@ -119,6 +129,7 @@ func (s *scanner) is(pos Pos) (more, operand bool) {
 		s.expect("distinct", "from")
 		s.emit(markDistinct, pos, &IsDistinct{Pos: pos, Not: not})
 		s.operator(comparing)
+		s.escape = false
 		return true, true
 	default:
 		s.unexpected()
@@ -130,14 +141,15 @@ func (s *scanner) is(pos Pos) (more, operand bool) {
 func (s *scanner) test(pos Pos, kind IsKind, not bool) {
 	s.emit(markIs, pos, &IsTest{Pos: pos, Kind: kind, Not: not})
 	s.ops++
-	s.escape = false
+	s.escape, s.tested = false, true
 }
 
 // in emits IN (list) or IN (query).
 func (s *scanner) in(pos Pos, not bool) {
+	s.refuseTight(pos)
 	s.emit(markIn, pos, &In{Pos: pos, Not: not})
 	s.ops++
-	s.escape = false
+	s.escape, s.tested = false, true
 	s.emitText(markText, s.pos(), "(", nil)
 	if !s.startsQuery(s.i) {
 		s.expectPunct("(")
@@ -152,12 +164,14 @@ func (s *scanner) in(pos Pos, not bool) {
 
 // betweenOp emits BETWEEN [SYMMETRIC]; its AND is emitted when it comes.
 func (s *scanner) betweenOp(pos Pos, not bool) {
+	s.refuseTight(pos)
 	symmetric := s.accept("symmetric")
 	if !symmetric {
 		s.accept("asymmetric")
 	}
 	s.emit(markBetween, pos, &Between{Pos: pos, Not: not, Symmetric: symmetric})
 	s.operator(comparing)
+	s.escape = false
 	s.betweens++
 }
 
@@ -165,6 +179,7 @@ var likeOperators = map[LikeKind]string{LikePattern: "~~", ILikePattern: "~~*"}
 
 // likeOp emits LIKE, or the operator behind it before ANY and ALL; it reports whether an operand follows.
 func (s *scanner) likeOp(pos Pos, kind LikeKind, not bool) bool {
+	s.refuseTight(pos)
 	if _, ok := s.isOneOf("any", "some", "all"); ok && kind != SimilarTo {
 		op := likeOperators[kind]
 		if not {

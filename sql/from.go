@@ -249,6 +249,9 @@ func (p *parser) table(alias bool) *Table {
 	}
 	if alias {
 		t.Alias = p.alias(false)
+		if p.isWord("tablesample") {
+			p.unsupported(p.pos(), "TABLESAMPLE is not supported")
+		}
 	}
 	return t
 }
@@ -274,9 +277,6 @@ func (p *parser) alias(defs bool) *Alias {
 		a.Defs = p.columnDefs()
 	default:
 		a.Columns = p.nameList()
-	}
-	if p.isWord("tablesample") {
-		p.unsupported(p.pos(), "TABLESAMPLE is not supported")
 	}
 	return a
 }
@@ -356,7 +356,7 @@ func (p *parser) windowBounds(w *StreamWindow) {
 			return
 		}
 		if *dst != nil {
-			p.unexpected()
+			p.failAt(p.pos(), sqlerr.SyntaxError, "conflicting or redundant options")
 			return
 		}
 		*dst = p.duration()

@@ -14,20 +14,20 @@ func stringBody(s string) string {
 		return s[1 : len(s)-1]
 	}
 	var b strings.Builder
-	for part := range stringParts(s, false) {
+	for _, part := range stringParts(s, false) {
 		b.WriteString(strings.ReplaceAll(part, "''", "'"))
 	}
 	return b.String()
 }
 
-// stringParts yields the bodies of the parts of a string token, quotes still doubled.
-func stringParts(s string, escapes bool) func(func(string) bool) {
-	return func(yield func(string) bool) {
+// stringParts yields the bodies of the parts of a string token, quotes still doubled, and their offsets.
+func stringParts(s string, escapes bool) func(func(int, string) bool) {
+	return func(yield func(int, string) bool) {
 		l := lexer{src: s}
 		for l.pos < len(s) {
 			start := l.pos + 1
 			l.skipQuoted(escapes)
-			if !yield(s[start:l.pos-1]) || !l.continued() {
+			if !yield(start, s[start:l.pos-1]) || !l.continued() {
 				return
 			}
 		}
@@ -48,9 +48,9 @@ func stringValue(k tokenKind, s string, at int, escape byte) (string, *sqlerr.Er
 	case tokStringE:
 		return unescape(s[1:], at+1)
 	case tokStringU:
-		return unescapeUnicode(stringBody(s[2:]), at, escape)
+		return unescapeUnicode(stringBody(s[2:]), at+3, escape)
 	case tokQuotedU:
-		return unescapeUnicode(strings.ReplaceAll(s[3:len(s)-1], `""`, `"`), at, escape)
+		return unescapeUnicode(strings.ReplaceAll(s[3:len(s)-1], `""`, `"`), at+3, escape)
 	default: // tokQuoted
 		q := s[:1]
 		return strings.ReplaceAll(s[1:len(s)-1], q+q, q), nil
@@ -60,7 +60,7 @@ func stringValue(k tokenKind, s string, at int, escape byte) (string, *sqlerr.Er
 // unescape resolves the backslash escapes of E'..' (PostgreSQL 15, section 4.1.2.2).
 func unescape(s string, at int) (string, *sqlerr.Error) {
 	var b strings.Builder
-	for part := range stringParts(s, true) {
+	for off, part := range stringParts(s, true) {
 		for i := 0; i < len(part); {
 			c := part[i]
 			switch {
@@ -71,7 +71,7 @@ func unescape(s string, at int) (string, *sqlerr.Error) {
 				b.WriteByte(c)
 				i++
 			default:
-				n, err := unescapeOne(&b, part[i:], at)
+				n, err := unescapeOne(&b, part[i:], at+off+i)
 				if err != nil {
 					return "", err
 				}
@@ -188,7 +188,7 @@ func unescapeUnicode(s string, at int, escape byte) (string, *sqlerr.Error) {
 			if len(s)-i < skip {
 				skip = len(s) - i
 			}
-			n, err := unescapeRune(&b, s[i:], skip, want, at, s[i:i+skip])
+			n, err := unescapeRune(&b, s[i:], skip, want, at+i, s[i:i+skip])
 			if err != nil {
 				return "", err
 			}

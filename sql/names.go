@@ -49,10 +49,13 @@ func (p *parser) takeName(not wordClass, fold func(string) string) string {
 
 // uescape takes UESCAPE 'c' and returns c, or the backslash.
 func (p *parser) uescape() byte {
-	if !p.isWord("uescape") || p.peek(1).kind != tokString {
+	if !p.accept("uescape") {
 		return '\\'
 	}
-	p.next()
+	if p.tok().kind != tokString {
+		p.failAt(p.pos(), sqlerr.SyntaxError, "UESCAPE must be followed by a simple string literal")
+		return '\\'
+	}
 	t := p.tok()
 	v := stringBody(t.text(p.src))
 	if len(v) != 1 || digitValue(v[0]) < 16 || v[0] == '+' || v[0] == '\'' || v[0] == '"' || isBlank(v[0]) {

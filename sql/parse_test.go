@@ -58,7 +58,9 @@ func TestStatements(t *testing.T) {
 				return tree(e) + "\n"
 			case "error":
 				_, err := Parse(d.Input, opts)
-				require.Error(t, err, d.Input)
+				if err == nil {
+					return "accepted\n"
+				}
 				return describe(err)
 			}
 			t.Fatalf("unknown command %s", d.Cmd)
@@ -127,7 +129,9 @@ func TestParseOneRefusesSeveralStatements(t *testing.T) {
 }
 
 func TestLimitsAreClearErrors(t *testing.T) {
-	deep := func(open, mid, shut string, n int) string { return strings.Repeat(open, n) + mid + strings.Repeat(shut, n) }
+	deep := func(open, mid, shut string, n int) string {
+		return strings.Repeat(open, n) + mid + strings.Repeat(shut, n)
+	}
 	for name, text := range map[string]string{
 		"parentheses":     "select " + deep("(", "1", ")", 100000),
 		"open":            "select " + strings.Repeat("(", 100000),

@@ -79,7 +79,7 @@ func (p *parser) queryTail(q *Query) {
 	}
 	for limited, skipped := false, false; p.err == nil; {
 		switch {
-		case !limited && p.accept("limit"):
+		case !limited && p.isWord("limit"):
 			limited = true
 			p.limit(q)
 		case !limited && p.isWord("fetch"):
@@ -99,19 +99,18 @@ func (p *parser) queryTail(q *Query) {
 	}
 }
 
-// limit parses what follows LIMIT.
+// limit parses LIMIT.
 func (p *parser) limit(q *Query) {
+	pos := p.pos()
+	p.next()
 	if p.accept("all") || p.peek(1).kind != tokOperator && p.accept("null") {
 		return
 	}
 	p.exprTo(&q.Limit)
 	if p.isPunct(",") {
-		p.unexpectedHint("LIMIT #,# syntax is not supported", "Use separate LIMIT and OFFSET clauses.")
+		_ = p.failAt(pos, sqlerr.SyntaxError, "LIMIT #,# syntax is not supported").
+			WithHint("Use separate LIMIT and OFFSET clauses.")
 	}
-}
-
-func (p *parser) unexpectedHint(message, hint string) {
-	_ = p.failAt(p.pos(), sqlerr.SyntaxError, "%s", message).WithHint("%s", hint)
 }
 
 // fetchFirst parses FETCH FIRST|NEXT [n] ROW|ROWS ONLY|WITH TIES.

@@ -142,7 +142,7 @@ func (p *parser) onConflict() *OnConflict {
 	}
 	p.expect("update", "set")
 	if c.Columns == nil && c.Constraint == "" {
-		p.failAt(c.Pos, sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
+		_ = p.failAt(c.Pos, sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
 			WithHint("For example, ON CONFLICT (column_name).")
 	}
 	c.Set = p.assignments()
