@@ -271,7 +271,7 @@ var fakePatterns = func() (out []*regexp.Regexp) {
 	for _, g := range fakeGrammar {
 		p := strings.NewReplacer("(", `\(`, ")", `\)`, "?", `\?`).Replace(g.pattern)
 		p = strings.NewReplacer("%d", `(\d+)`, "%w", `(\w+)`, "%s", "(.*)").Replace(p)
-		out = append(out, regexp.MustCompile("^"+p+"$"))
+		out = append(out, regexp.MustCompile("(?i)^"+p+"$"))
 	}
 	return out
 }()
