@@ -26,13 +26,21 @@ type txPart struct {
 func (tx *WriteTx) Commit(ctx context.Context) (map[TopicPartition]int64, error) {
 	defer tx.Rollback()
 	parts, err := tx.parts()
-	if err != nil || len(parts) == 0 {
+	if err != nil {
 		return nil, err
 	}
-	if len(parts) == 1 && len(parts[0].batches) == 1 {
+	batches, records, err := tx.streams.encode()
+	switch {
+	case err != nil:
+		return nil, err
+	case len(parts) == 0 && len(batches) == 0:
+		return nil, nil
+	case len(parts) == 0 && len(batches) == 1:
+		return tx.appendOne(ctx, batches, records)
+	case len(parts) == 1 && len(parts[0].batches) == 1 && len(batches) == 0:
 		return tx.commitOne(ctx, parts[0])
 	}
-	return tx.commitMany(ctx, parts)
+	return tx.commitMany(ctx, parts, batches, records)
 }
 
 // parts encodes the writes, in the order of table and partition, which is the order in which owners are asked.
@@ -146,8 +154,9 @@ func (tx *WriteTx) commitOne(ctx context.Context, p *txPart) (map[TopicPartition
 	return map[TopicPartition]int64{p.part.tp: w.end}, nil
 }
 
-// commitMany takes hold of all partitions, in order, commits one log transaction, and lets the owners apply it.
-func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart) (map[TopicPartition]int64, error) {
+// commitMany takes hold of all partitions of tables, in order, commits one log transaction with the batches for streams in it, and lets
+// the owners apply it.
+func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart, batches []PartitionBatch, records []int64) (map[TopicPartition]int64, error) {
 	for i, p := range parts {
 		p.write = &ownerWrite{apply: p.apply, granted: make(chan struct{}), outcome: make(chan ownerOutcome, 1), done: make(chan struct{})}
 		if err := p.part.takeHold(ctx, p.write); err != nil {
@@ -158,7 +167,7 @@ func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart) (map[TopicPa
 			return nil, err
 		}
 	}
-	ends, err := tx.commitLane(parts)
+	ends, err := tx.commitLane(parts, batches, records)
 	for _, p := range parts {
 		p.write.outcome <- ownerOutcome{end: ends[p.part.tp], err: err}
 	}
@@ -192,9 +201,8 @@ func (p *tablePart) takeHold(ctx context.Context, w *ownerWrite) error {
 }
 
 // commitLane commits all batches as one transaction. It is not called off: its outcome must be known.
-func (tx *WriteTx) commitLane(parts []*txPart) (map[TopicPartition]int64, error) {
-	var c TaskCommit
-	var records []int64
+func (tx *WriteTx) commitLane(parts []*txPart, batches []PartitionBatch, records []int64) (map[TopicPartition]int64, error) {
+	c := TaskCommit{Batches: batches}
 	for _, p := range parts {
 		for i, b := range p.batches {
 			c.Batches = append(c.Batches, PartitionBatch{TopicPartition: p.part.tp, Batch: b})

@@ -15,13 +15,14 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// WriteTx gathers one transaction's changes to ordinary tables. It locks keys as it reads and writes them, buffers the new rows,
+// WriteTx gathers one transaction's changes to ordinary tables, and its rows for streams (writestream.go). It locks keys as it reads and writes them, buffers the new rows,
 // and appends them at Commit: one batch if they are of one partition, else one log transaction. One goroutine uses it; Commit or
 // Rollback ends it.
 type WriteTx struct {
 	t       *Tables
 	limit   int64
 	tables  []*txTable
+	streams txStreams
 	bytes   int64
 	held    []lockKey // guarded by the lock table
 	waiting *keyLock  // guarded by the lock table
@@ -280,12 +281,16 @@ func (tx *WriteTx) write(x *txTable, part int32, rows *vec.Batch, i int, deleted
 	w.len = uint32(len(x.arena)) - w.off
 	tx.bytes += int64(w.len) + int64(len(x.kbuf))
 	if tx.bytes > tx.limit {
-		return sqlerr.New(sqlerr.OutOfMemory, "the transaction writes more than transaction_buffer (%d MiB) holds", tx.limit>>20).
-			WithHint("Commit in smaller pieces, or raise transaction_buffer.")
+		return tx.tooMuch()
 	}
 	x.latest[k] = int32(len(x.writes))
 	x.writes = append(x.writes, w)
 	return nil
+}
+
+func (tx *WriteTx) tooMuch() error {
+	return sqlerr.New(sqlerr.OutOfMemory, "the transaction writes more than transaction_buffer (%d MiB) holds", tx.limit>>20).
+		WithHint("Commit in smaller pieces, or raise transaction_buffer.")
 }
 
 func (tx *WriteTx) appendRow(dst []byte, rows *vec.Batch, i int) []byte {
@@ -322,19 +327,23 @@ func (tx *WriteTx) Pending(rel *planner.Relation, f func(key []byte, row *vec.Ba
 
 // Savepoint marks the transaction's present writes.
 func (tx *WriteTx) Savepoint() []int {
-	var at []int
+	at := []int{len(tx.streams.writes)}
 	for _, x := range tx.tables {
 		at = append(at, len(x.writes))
 	}
 	return at
 }
 
-// RollbackTo takes back what was written since the savepoint. Locks stay.
+// RollbackTo takes back what was written since the savepoint, nil for all of it. Locks stay.
 func (tx *WriteTx) RollbackTo(at []int) {
+	if len(at) == 0 {
+		at = []int{0}
+	}
+	tx.streams.truncate(at[0])
 	for i, x := range tx.tables {
 		keep := 0
-		if i < len(at) {
-			keep = at[i]
+		if i+1 < len(at) {
+			keep = at[i+1]
 		}
 		for n := len(x.writes) - 1; n >= keep; n-- {
 			x.latest[x.writes[n].key] = x.writes[n].prior
@@ -344,7 +353,7 @@ func (tx *WriteTx) RollbackTo(at []int) {
 		}
 		x.writes = x.writes[:keep]
 	}
-	tx.bytes = 0
+	tx.bytes = int64(len(tx.streams.arena))
 	for _, x := range tx.tables {
 		tx.bytes += int64(len(x.arena) + len(x.index.arena))
 	}
