@@ -144,11 +144,11 @@ func (l *Log) parse(frames []byte, info *AppendInfo, config *Config) ([]written,
 
 // checkBatch holds a batch to the rules of the topic. The records are looked into only where keys are required.
 func (l *Log) checkBatch(h *record.Header, frame []byte, info *AppendInfo, config *Config) error {
+	if info.Origin != Client {
+		return nil // a coordinator's batches in a transaction have a producer and no sequence, as Kafka's
+	}
 	if err := record.CheckProduced(h); err != nil {
 		return err
-	}
-	if info.Origin != Client {
-		return nil
 	}
 	switch {
 	case h.IsControl():
