@@ -230,167 +230,6 @@ func isoWeek(days int64) (year, week int) {
 	return year, int(thursday-DaysOf(year, 1, 1))/7 + 1
 }
 
-// Extract returns a field of a Timestamp (or of the local time of a TimestampTZ) as extract() does, as a numeric with
-// PostgreSQL's scale. Epoch counts from 1970 without a zone. ok is false where the answer is NULL: fields that do not
-// grow with time, of an infinity.
-func Extract(unit string, us int64) (d *Decimal, ok bool, err error) {
-	u := normalUnit(unit)
-	if IsInfinite(us) {
-		return extractInfinity(u, unit, us)
-	}
-	days, rest := splitDay(us)
-	switch u {
-	case "epoch":
-		return NewDecimal(us, 6), true, nil
-	case "julian":
-		return julian(days, rest), true, nil
-	}
-	if d := extractClock(u, rest); d != nil {
-		return d, true, nil
-	}
-	if n, known := extractDay(u, days); known {
-		return NewDecimal(n, 0), true, nil
-	}
-	return nil, false, unknownUnit(unit, Timestamp)
-}
-
-// julian is the day number with the time as its fraction.
-func julian(days, rest int64) *Decimal {
-	z := new(Decimal)
-	_ = z.Div(NewDecimal(rest, 0), NewDecimal(MicrosPerDay, 0)) // the divisor is not zero
-	_ = z.Add(z, NewDecimal(days-minDate, 0))
-	return z
-}
-
-// extractClock returns a field of a time of day; nil if unit is none.
-func extractClock(u string, us int64) *Decimal {
-	switch u {
-	case "microsecond":
-		return NewDecimal(us%MicrosPerMinute, 0)
-	case "millisecond":
-		return NewDecimal(us%MicrosPerMinute, 3)
-	case "second":
-		return NewDecimal(us%MicrosPerMinute, 6)
-	case "minute":
-		return NewDecimal(us/MicrosPerMinute%60, 0)
-	case "hour":
-		return NewDecimal(us/MicrosPerHour, 0)
-	}
-	return nil
-}
-
-func extractDay(u string, days int64) (n int64, known bool) {
-	year, month, day := CivilOf(days)
-	shown := year // there is no year 0 to show
-	if year <= 0 {
-		shown--
-	}
-	switch u {
-	case "day":
-		return int64(day), true
-	case "month":
-		return int64(month), true
-	case "quarter":
-		return int64(month-1)/3 + 1, true
-	case "year":
-		return int64(shown), true
-	case "decade":
-		return int64(floorDiv(year, 10)), true
-	case "century":
-		return periodOf(year, 100), true
-	case "millennium":
-		return periodOf(year, 1000), true
-	case "dow":
-		return isoWeekday(days) % 7, true
-	case "isodow":
-		return isoWeekday(days), true
-	case "doy":
-		return days - DaysOf(year, 1, 1) + 1, true
-	case "week":
-		_, week := isoWeek(days)
-		return int64(week), true
-	case "isoyear":
-		y, _ := isoWeek(days)
-		if y <= 0 {
-			y--
-		}
-		return int64(y), true
-	}
-	return 0, false
-}
-
-// periodOf numbers centuries and millennia: the first has the years 1 to span, the one before it is -1.
-func periodOf(year, span int) int64 {
-	if year > 0 {
-		return int64((year + span - 1) / span)
-	}
-	return -int64((span - year) / span)
-}
-
-func extractInfinity(u, unit string, us int64) (*Decimal, bool, error) {
-	switch u {
-	case "epoch", "julian", "year", "decade", "century", "millennium", "isoyear":
-		if us < 0 {
-			return DecimalOf("-Infinity"), true, nil
-		}
-		return DecimalOf("Infinity"), true, nil
-	}
-	if extractClock(u, 0) != nil {
-		return nil, false, nil
-	}
-	if _, known := extractDay(u, 0); known {
-		return nil, false, nil
-	}
-	return nil, false, unknownUnit(unit, Timestamp)
-}
-
-// ExtractTime returns a field of a Time.
-func ExtractTime(unit string, us int64) (*Decimal, error) {
-	u := normalUnit(unit)
-	if u == "epoch" {
-		return NewDecimal(us, 6), nil
-	}
-	if d := extractClock(u, us); d != nil {
-		return d, nil
-	}
-	return nil, unknownUnit(unit, Time)
-}
-
-// ExtractInterval returns a field of an interval. Its epoch has years of 365.25 days and months of 30.
-func ExtractInterval(unit string, iv IntervalValue) (*Decimal, error) {
-	u := normalUnit(unit)
-	years, months := int64(iv.Months/monthsPerYear), int64(iv.Months%monthsPerYear)
-	switch u {
-	case "year":
-		return NewDecimal(years, 0), nil
-	case "month":
-		return NewDecimal(months, 0), nil
-	case "day":
-		return NewDecimal(int64(iv.Days), 0), nil
-	case "quarter":
-		return NewDecimal(months/3+1, 0), nil
-	case "decade":
-		return NewDecimal(years/10, 0), nil
-	case "century":
-		return NewDecimal(years/100, 0), nil
-	case "millennium":
-		return NewDecimal(years/1000, 0), nil
-	case "epoch":
-		return intervalEpoch(iv, years, months)
-	}
-	if d := extractClock(u, iv.Micros); d != nil {
-		return d, nil
-	}
-	return nil, unknownUnit(unit, Interval)
-}
-
-func intervalEpoch(iv IntervalValue, years, months int64) (*Decimal, error) {
-	const quarterDay = 21600 // a quarter of a day in seconds, of which a year has 1461
-	seconds := years*1461*quarterDay + (months*daysPerMonth+int64(iv.Days))*86400
-	z := NewDecimal(seconds, 0)
-	return z, z.Add(z, NewDecimal(iv.Micros, 6))
-}
-
 // TimestampOfEpoch returns the TimestampTZ of seconds since 1970, as to_timestamp(double precision) does.
 func TimestampOfEpoch(seconds float64) (int64, error) {
 	switch {
@@ -405,4 +244,29 @@ func TimestampOfEpoch(seconds float64) (int64, error) {
 	}
 	whole := math.Floor(seconds)
 	return checkTimestamp(int64(whole)*MicrosPerSecond+int64(math.RoundToEven((seconds-whole)*1e6)), true)
+}
+
+// DateBin returns the start of the bin of stride, counted from origin, that holds a Timestamp, as date_bin() does.
+func DateBin(stride IntervalValue, us, origin int64) (int64, error) {
+	if IsInfinite(us) {
+		return us, nil
+	}
+	if IsInfinite(origin) {
+		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "origin out of range")
+	}
+	if stride.Months != 0 {
+		return 0, sqlerr.New(sqlerr.FeatureNotSupported, "timestamps cannot be binned into intervals containing months or years")
+	}
+	step, ok := addInt64(int64(stride.Days)*MicrosPerDay, stride.Micros)
+	if !ok {
+		return 0, intervalOutOfRange()
+	}
+	if step <= 0 {
+		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "stride must be greater than zero")
+	}
+	diff := us - origin
+	if (us >= origin) != (diff >= 0) {
+		return 0, intervalOutOfRange()
+	}
+	return origin + floorDiv64(diff, step)*step, nil
 }

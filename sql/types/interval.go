@@ -270,3 +270,46 @@ func appendDesignated(dst []byte, n int64, unit byte) []byte {
 	}
 	return append(strconv.AppendInt(dst, n, 10), unit)
 }
+
+// MakeInterval returns the interval of its parts, as make_interval() does.
+func MakeInterval(years, months, weeks, days, hours, minutes int32, seconds float64) (IntervalValue, error) {
+	m := int64(years)*monthsPerYear + int64(months)
+	d := int64(weeks)*7 + int64(days)
+	secs := math.RoundToEven(seconds * 1e6)
+	if m != int64(int32(m)) || d != int64(int32(d)) || !(math.Abs(secs) < math.MaxInt64) {
+		return IntervalValue{}, intervalOutOfRange()
+	}
+	us, ok := addInt64(int64(hours)*MicrosPerHour+int64(minutes)*MicrosPerMinute, int64(secs))
+	if !ok {
+		return IntervalValue{}, intervalOutOfRange()
+	}
+	return IntervalValue{Micros: us, Days: int32(d), Months: int32(m)}, nil
+}
+
+// JustifyInterval is JustifyHours and JustifyDays together, with one sign for all parts where they can have it.
+func (iv IntervalValue) JustifyInterval() (IntervalValue, error) {
+	iv, err := iv.JustifyHours()
+	if err != nil {
+		return iv, err
+	}
+	if iv, err = iv.JustifyDays(); err != nil {
+		return iv, err
+	}
+	switch {
+	case iv.Months > 0 && (iv.Days < 0 || iv.Days == 0 && iv.Micros < 0):
+		iv.Days += daysPerMonth
+		iv.Months--
+	case iv.Months < 0 && (iv.Days > 0 || iv.Days == 0 && iv.Micros > 0):
+		iv.Days -= daysPerMonth
+		iv.Months++
+	}
+	switch {
+	case iv.Days > 0 && iv.Micros < 0:
+		iv.Micros += MicrosPerDay
+		iv.Days--
+	case iv.Days < 0 && iv.Micros > 0:
+		iv.Micros -= MicrosPerDay
+		iv.Days++
+	}
+	return iv, nil
+}

@@ -219,6 +219,11 @@ func intervalCases(t *testing.T) []opCase {
 			add(lit+" < "+quote(b)+"::interval", func() string { return fmt.Sprintf("%.1s", fmt.Sprint(iv.Cmp(o) < 0)) })
 		}
 		add("justify_hours("+lit+")", func() string { return intervalText(iv.JustifyHours()) })
+		add("justify_interval("+lit+")", func() string { return intervalText(iv.JustifyInterval()) })
+		for _, ts := range []string{"2026-11-21 20:39:34.967", "1969-12-31 23:59:59", "infinity"} {
+			us, origin := parse(t, types.Timestamp, ts).I, parse(t, types.Timestamp, "2001-01-01 00:07").I
+			add("date_bin("+lit+", "+quote(ts)+"::timestamp, '2001-01-01 00:07')", func() string { return timestampText(types.DateBin(iv, us, origin)) })
+		}
 		add("justify_days("+lit+")", func() string { return intervalText(iv.JustifyDays()) })
 		for _, f := range fields[:13] {
 			if f == "week" {
@@ -234,6 +239,7 @@ func intervalCases(t *testing.T) []opCase {
 			return orError(fmt.Sprint(d), err)
 		})
 	}
+	add("make_interval(1, 2, 3, 4, 5, 6, 7.5)", func() string { return intervalText(types.MakeInterval(1, 2, 3, 4, 5, 6, 7.5)) })
 	return cases
 }
 
