@@ -114,13 +114,17 @@ func (m *Manager) act(img *metadata.Image) {
 			changes = append(changes, metadata.TopicChange{New: t})
 		}
 	}
-	var work []func()
+	var gone, work []func()
 	for _, c := range changes {
 		if c.New == nil {
-			m.drop(c.Old)
-			continue
+			gone = append(gone, m.drop(c.Old)...)
 		}
-		work = append(work, m.take(c.New)...)
+	}
+	parallel(gone) // first, for a topic may have come back under its name
+	for _, c := range changes {
+		if c.New != nil {
+			work = append(work, m.take(c.New)...)
+		}
 	}
 	parallel(work)
 	m.mu.Lock()
@@ -166,13 +170,16 @@ func (m *Manager) take(t *metadata.Topic) (work []func()) {
 	m.mu.Unlock()
 	for i := range t.Partitions {
 		r := t.Partitions[i]
-		if !metadata.Has(r.Replicas, m.opts.NodeID) {
-			continue
-		}
-		if p := tp.partitions[i]; p != nil {
+		switch p, here := tp.partitions[i], metadata.Has(r.Replicas, m.opts.NodeID); {
+		case p != nil && here:
 			work = append(work, func() { m.change(p, before, t, r, config) })
-		} else {
+		case here:
 			work = append(work, func() { m.open(tp, t, r, config) })
+		case p != nil:
+			m.mu.Lock()
+			tp.partitions[i] = nil
+			m.mu.Unlock()
+			work = append(work, func() { m.delete(p, kerr.NotLeaderForPartition) })
 		}
 	}
 	return work
@@ -226,23 +233,28 @@ func (m *Manager) change(p *Partition, before, t *metadata.Topic, r metadata.Par
 	}
 }
 
-// drop deletes the partitions of a topic that is gone.
-func (m *Manager) drop(t *metadata.Topic) {
+// drop forgets a topic that is gone and returns what is to be done for its partitions.
+func (m *Manager) drop(t *metadata.Topic) (work []func()) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	tp := m.mu.topics[t.Name]
 	delete(m.mu.topics, t.Name)
-	m.mu.Unlock()
 	if tp == nil {
-		return
+		return nil
 	}
-	for i, p := range tp.partitions {
-		if p == nil {
-			continue
+	for _, p := range tp.partitions {
+		if p != nil {
+			work = append(work, func() { m.delete(p, kerr.UnknownTopicOrPartition) })
 		}
-		p.goOffline(kerr.UnknownTopicOrPartition)
-		if err := m.opts.Logs.DeleteLog(log.TopicPartition{Topic: t.Name, Partition: int32(i)}); err != nil {
-			p.logger.Error("partition cannot be deleted", "err", err)
-		}
+	}
+	return work
+}
+
+// delete ends a partition's service, telling who uses it why, and deletes its log.
+func (m *Manager) delete(p *Partition, why error) {
+	p.goOffline(why)
+	if err := m.opts.Logs.DeleteLog(log.TopicPartition{Topic: p.topic, Partition: p.id}); err != nil {
+		p.logger.Error("partition cannot be deleted", "err", err)
 	}
 }
 

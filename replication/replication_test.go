@@ -377,6 +377,25 @@ func TestPartitionsOfATopicDeletedWhileTheNodeWasDownGo(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestAReplicaThatMovedAwayIsDeleted(t *testing.T) {
+	n := start(t)
+	p := n.topic("a", 2, nil)
+	n.apply(func(b *metadata.Batch) {
+		b.RegisterBroker(metadata.Broker{ID: 2}, 0)
+		topic, _ := b.Image().Topic("a")
+		next := topic.Partitions[0]
+		next.Replicas, next.ISR, next.Leader = []int32{2}, []int32{2}, 2
+		b.ChangePartition(topic.ID, topic.Partitions[0], next, true, nil)
+	})
+	_, err := p.AppendAsync(batch(t, record.BatchOptions{}, "x"), AppendOptions{})
+	require.ErrorIs(t, err, kerr.NotLeaderForPartition)
+	_, err = n.Partition("a", 0)
+	require.ErrorIs(t, err, kerr.NotLeaderForPartition)
+	_, err = n.fs.Stat("data/a-0")
+	require.True(t, fsys.IsNotExist(err))
+	require.True(t, n.partition("a", 1).Leads())
+}
+
 func TestADirectoryWhoseMetadataWasLostIsRefused(t *testing.T) {
 	fs := fsys.NewMem()
 	n := startNode(t, fs)
