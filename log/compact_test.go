@@ -204,7 +204,7 @@ func TestCompactionKeepsTheTable(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &compactModel{
 			fs: fsys.NewMem(), clock: &fixedClock{clock.Real, time.UnixMilli(1_000_000)},
-			open: make(map[int64]*modelTxn), seq: make(map[int64]int32), rng: rand.New(rand.NewPCG(1, 2)),
+			open: make(map[int64]*modelTxn), seq: make(map[int64]int32), rng: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 2)),
 		}
 		m.opts = testOptions(t, m.fs)
 		m.opts.Clock = m.clock

@@ -483,12 +483,14 @@ func (m *Manager) closeLogs() []error {
 	return errs
 }
 
-// markClean writes the mark of an orderly stop, unless a partition has not been looked at since a stop that was not.
+// markClean writes the mark of an orderly stop, unless a partition has not been looked at since a stop that was not, or is
+// damaged.
 func (m *Manager) markClean() error {
 	m.mu.Lock()
 	unseen, epoch := len(m.mu.found), m.mu.brokerEpoch
 	m.mu.Unlock()
-	if !m.clean && unseen > 0 {
+	damaged := slices.ContainsFunc(m.Logs(), func(l *Log) bool { return l.Damage() != nil })
+	if !m.clean && unseen > 0 || damaged {
 		return nil
 	}
 	data, err := json.Marshal(cleanMark{BrokerEpoch: epoch})

@@ -102,7 +102,8 @@ func (ld *loader) openSegments() error {
 		if i+1 < len(ld.bases) {
 			end = ld.bases[i+1]
 		}
-		if (ld.opts.Clean || end <= ld.opts.RecoveryPoint) && !ld.allBad {
+		// The indexes are synced with the first sync after the roll, so one that got beyond the segment has taken them too.
+		if (ld.opts.Clean || end < ld.opts.RecoveryPoint) && !ld.allBad {
 			if err = s.trust(end); err == nil {
 				continue
 			}
