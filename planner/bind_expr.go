@@ -75,6 +75,10 @@ func (b *binder) bindExpr(e sql.Expr) (Expr, error) {
 		return &Or{args}, err
 	case *sql.Not:
 		x, err := b.bindCondition(e.X, "NOT")
+		if sub, ok := x.(*Subquery); ok && sub.Kind == SubqueryExists {
+			sub.Negated = !sub.Negated
+			return sub, err
+		}
 		return &Not{x}, err
 	case *sql.IsTest:
 		return b.bindIsTest(e)

@@ -194,7 +194,12 @@ func (b *binder) bindArgs(e *sql.FuncCall) (xs []Expr, variadic bool, err error)
 		if a.Name != "" {
 			return nil, false, notYet("named argument notation", "the built-in functions have no named parameters", "give the arguments in order", a.Pos)
 		}
-		if xs[i], err = b.bindExpr(a.Value); err != nil {
+		if star, ok := a.Value.(*sql.Star); ok && len(star.Table) > 0 {
+			xs[i], err = b.lookup(&sql.ColumnRef{Pos: star.Pos, Parts: star.Table[len(star.Table)-1:]})
+		} else {
+			xs[i], err = b.bindExpr(a.Value)
+		}
+		if err != nil {
 			return nil, false, err
 		}
 		variadic = variadic || a.Variadic

@@ -109,7 +109,11 @@ func (b *binder) bindLimit(n Node, q *sql.Query) (Node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if *part.to, err = b.coerce(x, types.Of(types.Int8), CastAssignment, posOf(part.e)); err != nil {
+		*part.to, err = b.coerce(x, types.Of(types.Int8), CastAssignment, posOf(part.e))
+		if err != nil && sqlerr.CodeOf(err) != sqlerr.CannotCoerce {
+			return nil, err
+		}
+		if err != nil {
 			return nil, sqlerr.New(sqlerr.DatatypeMismatch, "argument of %s must be type bigint, not type %s", part.name, x.Type()).At(part.e.Offset())
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sort"
 	"strings"
-
 )
 
 // EXPLAIN prints a plan as a tree, the last operator first. Continuous plans carry on every line what flows out of the operator: the
@@ -496,4 +495,3 @@ func formatConfigs(c map[string]string) string {
 	sort.Strings(out)
 	return strings.Join(out, " ")
 }
-

@@ -22,7 +22,7 @@ type scopeCol struct {
 	expr Expr // over the row of the FROM clause
 	// star: part of *. own: part of table.*. bare: may be named without its table. A column that USING merged away is only own.
 	star, own, bare bool
-	base       Col // OID and attribute number for RowDescription
+	base            Col // OID and attribute number for RowDescription
 }
 
 // scope is what can be named in one query's clauses. Its expressions are over a row of width columns.

@@ -348,7 +348,10 @@ func (s *streamer) placeBy(n Node, ords []int) Node {
 }
 
 func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
+	identify := s.identify
+	s.identify = false // groups identify the result, not the rows that made it
 	in, at, err := s.lower(x.In)
+	s.identify = identify
 	if err != nil {
 		return nil, nil, err
 	}

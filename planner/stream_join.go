@@ -70,7 +70,7 @@ func joinStrategy(kind JoinKind, l, r ChangeMode) (JoinStrategy, error) {
 		return 0, sqlerr.New(sqlerr.FeatureNotSupported, "a table cannot drive a join with a stream").
 			WithDetail("Reason: the stream's rows look the table up, not the other way round.").
 			WithHint("What works: put the stream first, FROM stream JOIN table.")
-	case l == ModeAppend && kind != InnerJoin && kind != LeftJoin:
+	case l == ModeAppend && kind != InnerJoin && kind != CrossJoin && kind != LeftJoin:
 		return 0, sqlerr.New(sqlerr.FeatureNotSupported, "RIGHT and FULL joins of a stream with a table are not supported").
 			WithDetail("Reason: table rows without a match would have no stream row to leave with.").
 			WithHint("What works: INNER JOIN and LEFT JOIN.")
