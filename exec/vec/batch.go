@@ -19,7 +19,8 @@ type Batch struct {
 	// Source is where each row came from, or nil.
 	Source *Source
 
-	n int
+	n        int
+	spareOps []Op // the memory of Ops while it is nil
 }
 
 // Source is the provenance of a batch's rows: the position in the log that each came from. Ordinal tells rows of one
@@ -70,9 +71,17 @@ func (b *Batch) AppendOp(op Op) {
 		if op == Insert {
 			return
 		}
-		b.Ops = make([]Op, b.n, b.n+1)
+		b.needOps()
 	}
 	b.Ops = append(b.Ops, op)
+}
+
+// needOps makes Ops exist, with an Insert for every row so far.
+func (b *Batch) needOps() {
+	b.Ops, b.spareOps = append(b.spareOps[:0], make([]Op, b.n)...), nil
+	if b.Ops == nil {
+		b.Ops = []Op{}
+	}
 }
 
 // Reset empties the batch and keeps its memory. Ops becomes nil; Rowtime and Source stay in use if they were.
@@ -80,7 +89,9 @@ func (b *Batch) Reset() {
 	for _, c := range b.Cols {
 		c.Reset()
 	}
-	b.Ops = nil
+	if b.Ops != nil {
+		b.spareOps, b.Ops = b.Ops[:0], nil
+	}
 	b.Rowtime = b.Rowtime[:0]
 	if s := b.Source; s != nil {
 		s.Partition, s.Offset, s.Ordinal = s.Partition[:0], s.Offset[:0], s.Ordinal[:0]
@@ -120,7 +131,7 @@ func (b *Batch) AppendGather(src *Batch, sel []int32) {
 // appendMeta appends operations, times and provenance of the rows of src that sel names.
 func (b *Batch) appendMeta(src *Batch, sel []int32) {
 	if src.Ops != nil && b.Ops == nil {
-		b.Ops = make([]Op, b.n, b.n+len(sel))
+		b.needOps()
 	}
 	if b.Ops != nil {
 		for _, i := range sel {
@@ -177,7 +188,7 @@ func (b *Batch) AppendDatums(row []types.Datum, op Op, rowtime int64) {
 
 // MemSize returns the bytes of memory held, used or not.
 func (b *Batch) MemSize() int {
-	size := cap(b.Ops) + 8*cap(b.Rowtime)
+	size := cap(b.Ops) + cap(b.spareOps) + 8*cap(b.Rowtime)
 	for _, c := range b.Cols {
 		size += c.MemSize()
 	}
