@@ -30,10 +30,12 @@ func AppendCanonicalJSON(dst []byte, s string) ([]byte, error) {
 
 type canonicalizer struct {
 	jsonScanner
-	out []byte
+	out     []byte
+	members []jsonMember // of the objects being written, the innermost last
+	scratch []byte
 }
 
-// jsonMember is one member of an object being written: its value is out[from:to].
+// jsonMember is one member of an object being written: out[from:to] is its name and value.
 type jsonMember struct {
 	name     string
 	from, to int
@@ -113,37 +115,50 @@ func canonicalJSONNumber(token string) (string, error) {
 	return ParseNumeric(token)
 }
 
-// writeObject writes the members in input order behind out, then puts them in canonical order.
+// writeObject writes the members as they come. Only if their order was not canonical it puts them in order afterwards.
 func (c *canonicalizer) writeObject() error {
-	start := len(c.out)
-	var members []jsonMember
+	c.out = append(c.out, '{')
+	start, base := len(c.out), len(c.members)
+	ordered := true
 	err := c.object(func(name string) error {
+		if n := len(c.members); n > base {
+			c.out = append(c.out, ", "...)
+			ordered = ordered && compareJSONNames(c.members[n-1].name, name) < 0
+		}
 		from := len(c.out)
+		c.out = append(AppendJSONString(c.out, name), ": "...)
 		if err := c.write(); err != nil {
 			return err
 		}
-		members = append(members, jsonMember{name, from, len(c.out)})
+		c.members = append(c.members, jsonMember{name, from, len(c.out)})
 		return nil
 	})
 	if err != nil {
 		return err
 	}
+	if !ordered {
+		c.reorder(start, c.members[base:])
+	}
+	c.members = c.members[:base]
+	c.out = append(c.out, '}')
+	return nil
+}
+
+// reorder writes the members that are in out from start again, in canonical order, of equal names the last alone.
+func (c *canonicalizer) reorder(start int, members []jsonMember) {
 	slices.SortStableFunc(members, compareMembers)
-	sorted := make([]byte, 0, len(c.out)-start+16*len(members)+2)
-	sorted = append(sorted, '{')
+	sorted := c.scratch[:0]
 	for i, m := range members {
 		if i+1 < len(members) && members[i+1].name == m.name {
 			continue
 		}
-		if len(sorted) > 1 {
+		if len(sorted) > 0 {
 			sorted = append(sorted, ", "...)
 		}
-		sorted = append(AppendJSONString(sorted, m.name), ": "...)
 		sorted = append(sorted, c.out[m.from:m.to]...)
 	}
-	sorted = append(sorted, '}')
 	c.out = append(c.out[:start], sorted...)
-	return nil
+	c.scratch = sorted
 }
 
 // The tags of a jsonb key, in the order in which jsonb values of different kinds sort (PostgreSQL 15 docs, 8.14.4).
