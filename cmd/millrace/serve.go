@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/millracedb/millrace/internal/node"
+)
+
+// serveFlags are what a user may set by flag, by MILLRACE_ variable, or in the file of --config, the first of these winning.
+type serveFlags struct {
+	data, pg, kafka, http, raft string
+	nodeID                      int32
+	memory                      string
+	partitions                  int32
+	config                      string
+	ephemeral                   bool
+	insecure, requirePassword   bool
+	tlsCert, tlsKey             string
+	logLevel, logFormat         string
+}
+
+func serveCommand() *cobra.Command {
+	var f serveFlags
+	c := &cobra.Command{
+		Use:   "serve --data DIR",
+		Short: "Run a node",
+		Long:  "Run a node. Every flag can also be set as MILLRACE_<FLAG> (upper case, _ for -) or as a line \"flag = value\" in the file of --config.",
+		Args:  cobra.NoArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return serve(c, &f) },
+	}
+	f.register(c.Flags())
+	return c
+}
+
+func (f *serveFlags) register(fl *pflag.FlagSet) {
+	fl.StringVar(&f.data, "data", "", "data directory; made if it does not exist")
+	fl.BoolVar(&f.ephemeral, "ephemeral", false, "use a directory that is deleted at the end")
+	fl.StringVar(&f.pg, "pg", node.DefaultPG, "address for PostgreSQL clients")
+	fl.StringVar(&f.kafka, "kafka", node.DefaultKafka, "address for Kafka clients, or off (this release does not serve them yet)")
+	fl.StringVar(&f.http, "http", node.DefaultHTTP, "address for health, metrics and profiles, or off")
+	fl.StringVar(&f.raft, "raft", node.DefaultRaft, "address for other nodes, or off")
+	fl.Int32Var(&f.nodeID, "node-id", 1, "number of this node in the cluster")
+	fl.StringVar(&f.memory, "memory", "1GiB", "memory for the node, such as 512MiB or 4GiB")
+	fl.Int32Var(&f.partitions, "partitions", 4, "partitions of topics whose statement does not say")
+	fl.StringVar(&f.config, "config", "", "file with flags, one \"flag = value\" a line")
+	fl.BoolVar(&f.insecure, "insecure", false, "listen beyond loopback without authentication")
+	fl.BoolVar(&f.requirePassword, "require-password", false, "ask for SCRAM-SHA-256 passwords also on loopback")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate (PEM) for PostgreSQL clients")
+	fl.StringVar(&f.tlsKey, "tls-key", "", "its private key (PEM)")
+	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
+}
+
+// fill sets flags that were not given from the environment and the config file.
+func (f *serveFlags) fill(fl *pflag.FlagSet) error {
+	var errs []error
+	set := func(flag *pflag.Flag, value, from string) {
+		if err := fl.Set(flag.Name, value); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %q: %w", from, value, err))
+		}
+	}
+	fl.VisitAll(func(flag *pflag.Flag) {
+		name := "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if v, ok := os.LookupEnv(name); ok && !flag.Changed {
+			set(flag, v, name)
+		}
+	})
+	if f.config != "" {
+		data, err := os.ReadFile(f.config)
+		if err != nil {
+			return fmt.Errorf("--config: %w", err)
+		}
+		for i, line := range strings.Split(string(data), "\n") {
+			line = strings.TrimSpace(line)
+			if line == "" || line[0] == '#' {
+				continue
+			}
+			name, value, ok := strings.Cut(line, "=")
+			flag := fl.Lookup(strings.TrimSpace(name))
+			if !ok || flag == nil {
+				errs = append(errs, fmt.Errorf("%s:%d: %q is no \"flag = value\"; flags are those of millrace serve --help", f.config, i+1, line))
+				continue
+			}
+			if !flag.Changed {
+				set(flag, strings.Trim(strings.TrimSpace(value), `"`), fmt.Sprintf("%s:%d", f.config, i+1))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// nodeConfig makes the node's configuration.
+func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
+	memory, err := parseMemory(f.memory)
+	if err != nil {
+		return node.Config{}, err
+	}
+	cfg := node.Config{
+		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
+		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
+	}
+	if (f.tlsCert == "") != (f.tlsKey == "") {
+		return cfg, errors.New("--tls-cert and --tls-key go together; allowed: both or neither")
+	}
+	if f.tlsCert != "" {
+		cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return cfg, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+		}
+		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	return cfg, nil
+}
+
+// parseMemory reads a size with a binary unit.
+func parseMemory(s string) (int64, error) {
+	units := []struct {
+		suffix string
+		shift  int
+	}{{"GiB", 30}, {"MiB", 20}, {"GB", 30}, {"MB", 20}, {"G", 30}, {"M", 20}}
+	for _, u := range units {
+		if n, ok := strings.CutSuffix(s, u.suffix); ok {
+			v, err := strconv.ParseInt(strings.TrimSpace(n), 10, 32)
+			if err == nil && v > 0 {
+				return v << u.shift, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("--memory: %q; allowed: a number with MiB or GiB, such as 512MiB", s)
+}
+
+func newLogger(level, format string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q; allowed: debug, info, warn, error", level)
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(os.Stderr, opts)), nil
+	}
+	return nil, fmt.Errorf("--log-format: %q; allowed: text, json", format)
+}
+
+func serve(c *cobra.Command, f *serveFlags) error {
+	if err := f.fill(c.Flags()); err != nil {
+		return err
+	}
+	logger, err := newLogger(f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	if f.ephemeral {
+		if f.data != "" {
+			return errors.New("--ephemeral and --data exclude each other; allowed: one of them")
+		}
+		dir, err := os.MkdirTemp("", "millrace-")
+		if err != nil {
+			return err
+		}
+		f.data = dir
+		defer os.RemoveAll(dir)
+	}
+	cfg, err := f.nodeConfig(logger)
+	if err != nil {
+		return err
+	}
+	debug.SetMemoryLimit(cfg.MemoryBytes)
+	return run(c.Context(), cfg)
+}
+
+// run serves until a signal or a fatal error.
+func run(ctx context.Context, cfg node.Config) error {
+	start := time.Now()
+	n, err := node.Open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	addr := func(a fmt.Stringer) string {
+		if a == nil {
+			return node.Off
+		}
+		return a.String()
+	}
+	http, raft := node.Off, node.Off
+	if a := n.HTTPAddr(); a != nil {
+		http = a.String()
+	}
+	if a := n.RaftAddr(); a != nil {
+		raft = a.String()
+	}
+	cfg.Logger.Info("ready", "pg", addr(n.PGAddr()), "http", http, "raft", raft, "node", n.Identity().NodeID,
+		"data", cfg.Dir, "took", time.Since(start).Round(time.Millisecond), "release", release)
+	select {
+	case <-ctx.Done():
+		cfg.Logger.Info("stopping")
+		return n.Close()
+	case err := <-n.Fatal():
+		return errors.Join(err, n.Close())
+	}
+}

@@ -1,0 +1,242 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// analyze resolves names and types of a statement and says what it returns, without running any of it.
+func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, hints []types.Type) (*statement, error) {
+	st := &statement{text: text, parsed: parsed, kind: pgwire.PortalCommand, path: s.set.must("search_path")}
+	if parsed.Statement == nil {
+		st.kind = pgwire.PortalEmpty
+		return st, nil
+	}
+	if err := s.checkFailed(st); err != nil {
+		return nil, err
+	}
+	cat := s.catalog()
+	st.image = cat.img.Index()
+	if err := s.analyzeStatement(ctx, cat, st, hints); err != nil {
+		return nil, err
+	}
+	st.wire = wireColumns(st.cols)
+	if st.cols != nil && st.kind == pgwire.PortalCommand {
+		st.kind = pgwire.PortalRows
+	}
+	for i := len(st.params); i < parsed.Params; i++ {
+		t := types.Of(types.Text)
+		if i < len(hints) && hints[i].Kind != types.Unknown {
+			t = hints[i]
+		}
+		st.params = append(st.params, t)
+	}
+	return st, nil
+}
+
+func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statement, hints []types.Type) error {
+	p := s.planner(cat)
+	switch q := st.parsed.Statement.(type) {
+	case *sql.Query:
+		if into, ok := q.Body.(*sql.Select); ok && into.Into != nil {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "SELECT INTO is not supported").WithHint("Write CREATE TABLE %s AS SELECT ...", into.Into.Object())
+		}
+		return s.analyzeQuery(ctx, p, st, q, hints)
+	case *sql.Insert:
+		if q.Query != nil && q.Query.Emit != nil {
+			st.verb = "CREATE QUERY"
+			return nil
+		}
+		dml, err := p.PlanInsert(ctx, q, hints)
+		return analyzeDML(st, dml, err)
+	case *sql.Update:
+		dml, err := p.PlanUpdate(ctx, q, hints)
+		return analyzeDML(st, dml, err)
+	case *sql.Delete:
+		dml, err := p.PlanDelete(ctx, q, hints)
+		return analyzeDML(st, dml, err)
+	case *sql.Copy:
+		return s.analyzeCopy(ctx, p, st, q)
+	case *sql.Explain:
+		st.cols, st.verb = textColumns("QUERY PLAN"), "EXPLAIN"
+	case *sql.Show:
+		return s.analyzeShow(st, q)
+	case *sql.ShowObjects, *sql.Describe, *sql.ShowCreate:
+		return s.analyzeLook(ctx, p, st)
+	case *sql.Print:
+		st.cols, st.verb, st.counts = printColumns(), "SELECT", true
+	case *sql.Fetch:
+		return s.analyzeFetch(st, q)
+	case *sql.Execute:
+		target, ok := s.stmts[q.Name]
+		if !ok {
+			return sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", q.Name)
+		}
+		st.cols, st.verb, st.counts = target.cols, target.verb, target.counts
+	}
+	return nil
+}
+
+// analyzeQuery plans a SELECT.
+func (s *session) analyzeQuery(ctx context.Context, p *planner.Planner, st *statement, q *sql.Query, hints []types.Type) error {
+	plan, err := p.PlanQuery(ctx, q, hints)
+	if err != nil {
+		return err
+	}
+	st.query, st.params, st.verb, st.counts = plan, plan.Params, "SELECT", true
+	st.cols, st.kind = queryColumns(plan), pgwire.PortalRows
+	if plan.Unbounded && s.set.must("push_output") == "copy" {
+		st.kind = pgwire.PortalCopyOut
+	}
+	return nil
+}
+
+func analyzeDML(st *statement, dml *planner.DML, err error) error {
+	if err != nil {
+		return err
+	}
+	st.dml, st.params = dml, dml.Params
+	for _, c := range dml.ReturningCols {
+		st.cols = append(st.cols, column{name: c.Name, typ: c.Type, tableOID: c.TableOID, attNum: c.AttNum})
+	}
+	return nil
+}
+
+// planner returns a planner over an image with the session's settings.
+func (s *session) planner(cat *catalog) *planner.Planner {
+	return &planner.Planner{Catalog: cat, Settings: s.plannerSettings(), Evaluator: folder{text: s.text()}}
+}
+
+func (s *session) plannerSettings() planner.Settings {
+	return planner.Settings{
+		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"),
+		IdleTimeout: s.set.duration("idle_timeout"), Partitions: s.e.opts.DefaultPartitions, Replicas: 1,
+	}
+}
+
+// open runs a statement that returns rows.
+func (s *session) open(ctx context.Context, p *portal) (rows, string, error) {
+	if err := s.beginStatement(p.st); err != nil {
+		return nil, "", err
+	}
+	switch q := p.st.parsed.Statement.(type) {
+	case *sql.Query:
+		r, err := s.openQuery(ctx, p)
+		return r, "", err
+	case *sql.Insert, *sql.Update, *sql.Delete:
+		return s.runDML(ctx, p)
+	case *sql.Explain:
+		r, err := s.explain(ctx, p, q)
+		return r, "EXPLAIN", err
+	case *sql.Show:
+		r, err := s.show(q)
+		return r, "SHOW", err
+	case *sql.ShowObjects:
+		r, err := s.showObjects(ctx, p)
+		return r, "SHOW", err
+	case *sql.Describe:
+		r, err := s.showObjects(ctx, p)
+		return r, "DESCRIBE", err
+	case *sql.ShowCreate:
+		r, err := s.showCreate(ctx, q)
+		return r, "SHOW", err
+	case *sql.Print:
+		r, err := s.print(ctx, q)
+		return r, "", err
+	case *sql.Fetch:
+		r, err := s.fetchCursor(ctx, q)
+		return r, "", err
+	case *sql.Execute:
+		return s.executeRows(ctx, p, q)
+	default:
+		panic(fmt.Sprintf("engine: %T returns no rows", q))
+	}
+}
+
+// command runs a statement that returns no rows and gives its tag.
+func (s *session) command(ctx context.Context, p *portal) (string, error) {
+	if t, ok := p.st.parsed.Statement.(*sql.Transaction); ok {
+		return s.transaction(ctx, t)
+	}
+	if err := s.beginStatement(p.st); err != nil {
+		return "", err
+	}
+	switch q := p.st.parsed.Statement.(type) {
+	case *sql.Insert:
+		if q.Query != nil && q.Query.Emit != nil {
+			return s.insertQuery(ctx, p, q)
+		}
+		return s.commandDML(ctx, p)
+	case *sql.Update, *sql.Delete:
+		return s.commandDML(ctx, p)
+	case *sql.CreateRelation:
+		return s.createRelation(ctx, p, q)
+	case *sql.CreateSchema:
+		return s.createSchema(ctx, q)
+	case *sql.CreateRole:
+		return s.createRole(ctx, q)
+	case *sql.Drop:
+		return s.drop(ctx, q)
+	case *sql.Comment:
+		return s.comment(ctx, q)
+	case *sql.Truncate:
+		return s.truncate(ctx, q)
+	case *sql.QueryControl:
+		return s.queryControl(ctx, q)
+	case *sql.Set, *sql.Reset, *sql.SetTransaction, *sql.Discard:
+		return s.setting(q)
+	case *sql.Prepare:
+		return s.prepare(ctx, p, q)
+	case *sql.Deallocate:
+		return s.deallocate(q)
+	case *sql.Execute:
+		return s.executeCommand(ctx, p, q)
+	case *sql.DeclareCursor:
+		return s.declare(ctx, p, q)
+	case *sql.Fetch:
+		return s.move(ctx, q)
+	case *sql.CloseCursor:
+		return s.closeCursor(q)
+	case *sql.Listen, *sql.Unlisten, *sql.LockTable, *sql.Maintenance, *sql.SetConstraints, *sql.Refresh:
+		return s.accepted(q)
+	default:
+		return "", unsupported(q)
+	}
+}
+
+// unsupported names a statement that parses but does not run yet.
+func unsupported(q sql.Statement) error {
+	name := map[string]string{
+		"*sql.CreateType": "CREATE TYPE", "*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE", "*sql.CreateSequence": "CREATE SEQUENCE",
+		"*sql.Alter": "ALTER", "*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM", "*sql.Grant": "GRANT and REVOKE", "*sql.Notify": "NOTIFY",
+	}[fmt.Sprintf("%T", q)]
+	if name == "" {
+		name = fmt.Sprintf("%T", q)[len("*sql."):]
+	}
+	return sqlerr.New(sqlerr.FeatureNotSupported, "%s is not supported yet", name)
+}
+
+// accepted answers statements that have nothing to do here, so that tools that send them go on.
+func (s *session) accepted(q sql.Statement) (string, error) {
+	switch q := q.(type) {
+	case *sql.LockTable:
+		return "LOCK TABLE", nil
+	case *sql.Maintenance:
+		return q.Command, nil
+	case *sql.SetConstraints:
+		return "SET CONSTRAINTS", nil
+	case *sql.Unlisten:
+		return "UNLISTEN", nil
+	case *sql.Refresh:
+		s.client.Notice(&sqlerr.Error{Severity: "NOTICE", Code: sqlerr.SuccessfulCompletion, Message: "materialized views are always up to date; REFRESH has nothing to do"})
+		return "REFRESH MATERIALIZED VIEW", nil
+	default:
+		return "", unsupported(q)
+	}
+}

@@ -1,0 +1,144 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// positions are ends of partitions: everything below counts.
+type positions map[exec.TopicPartition]int64
+
+func (p positions) raise(q map[exec.TopicPartition]int64) {
+	for tp, at := range q {
+		p[tp] = max(p[tp], at)
+	}
+}
+
+// await waits until the relations that a pull query reads hold what the session's consistency asks for: latest, everything acknowledged before
+// now, by whoever, through any chain of views; session, what this session wrote; eventual, nothing. After read_wait, own writes that are missing are an
+// error, those of others a WARNING.
+func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
+	level := s.set.must("consistency")
+	if level == "eventual" || len(reads) == 0 {
+		return nil
+	}
+	limit := s.set.duration("read_wait")
+	wctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	w := &waiter{e: s.e, img: s.e.meta.Image(), done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session"}
+	for _, r := range reads {
+		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) {
+			continue
+		}
+		_, err := w.relation(wctx, r)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+			return cause(ctx, err)
+		}
+		if level == "session" {
+			return sqlerr.New(sqlerr.SerializationFailure, "relation %q did not take in this session's writes within read_wait (%s)", r.Name, limit).
+				WithHint("Try again, or SET read_wait to more.")
+		}
+		s.warn(sqlerr.Warning, "relation %q may lack the newest rows: what feeds it did not catch up within read_wait (%s)", r.Name, limit)
+	}
+	return nil
+}
+
+// waiter waits for relations through the queries that feed them.
+type waiter struct {
+	e       *Engine
+	img     *metadata.Image
+	done    map[uint32]positions
+	own     positions
+	onlyOwn bool
+}
+
+// relation waits until everything acknowledged in what r is made from has come out in r's topic and rows, and returns how far r's topic
+// reaches then.
+func (w *waiter) relation(ctx context.Context, r *planner.Relation) (positions, error) {
+	if p, ok := w.done[r.OID]; ok {
+		return p, nil
+	}
+	w.done[r.OID] = positions{} // a query may read what it writes
+	for _, o := range queries(w.img) {
+		def, err := queryDef(o)
+		if err != nil || def.Sink != r.OID {
+			continue
+		}
+		if err := w.query(ctx, uint32(o.OID)); err != nil {
+			return nil, err
+		}
+	}
+	out := positions{}
+	for _, tp := range topicPartitions(r) {
+		if w.onlyOwn && r.Query == 0 {
+			if at, ok := w.own[tp]; ok {
+				out[tp] = at
+			}
+			continue
+		}
+		o, err := w.e.log.Offsets(ctx, tp)
+		if err != nil {
+			return nil, err
+		}
+		out[tp] = o.LastStable
+	}
+	w.done[r.OID] = out
+	if r.Kind != planner.Table {
+		return out, nil
+	}
+	return out, w.e.tables.waitApplied(ctx, r, out)
+}
+
+// query waits until a query has brought through what its sources hold.
+func (w *waiter) query(ctx context.Context, oid uint32) error {
+	q, ok := w.e.super.query(oid)
+	if !ok {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d is not running on this node", oid)
+	}
+	base := positions{}
+	for _, r := range q.plan.Reads {
+		p, err := w.relation(ctx, r)
+		if err != nil {
+			return err
+		}
+		base.raise(p)
+	}
+	_, err := w.e.runner.WaitThrough(ctx, q.plan, uint64(oid), base)
+	return err
+}
+
+// awaitQuery waits until a new query runs and, unless background_ddl is on, has consumed what its sources held.
+func (s *session) awaitQuery(ctx context.Context, oid uint32) error {
+	img := s.e.meta.Image()
+	if err := s.e.super.waitActed(ctx, img.Index()); err != nil {
+		return err
+	}
+	if s.set.on("background_ddl") {
+		return nil
+	}
+	w := &waiter{e: s.e, img: img, done: map[uint32]positions{}}
+	if err := w.query(ctx, oid); err != nil {
+		if errors.Is(err, context.Canceled) {
+			s.warn(sqlerr.Warning, "the query exists and goes on; only the wait for it was cancelled")
+		}
+		return cause(ctx, err)
+	}
+	if q, ok := s.e.super.query(oid); ok && q.sink.Kind == planner.Table {
+		_, err := w.relation(ctx, q.sink)
+		return cause(ctx, err)
+	}
+	return nil
+}
+
+// awaitTable waits until a new relation's rows are kept.
+func (e *Engine) awaitTable(ctx context.Context, _ metadata.OID) error {
+	return e.super.waitActed(ctx, e.meta.Image().Index())
+}

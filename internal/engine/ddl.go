@@ -1,0 +1,273 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+	"github.com/millracedb/millrace/sql"
+)
+
+// checkDDL refuses DDL where it cannot be undone with the rest of a block.
+func (s *session) checkDDL(what string) error {
+	if err := s.checkWrite(what); err != nil {
+		return err
+	}
+	if s.tx.explicit {
+		return sqlerr.New(sqlerr.ActiveSQLTransaction, "%s cannot run inside a transaction block yet", what).WithHint("Run it on its own, before BEGIN.")
+	}
+	return nil
+}
+
+// apply makes a batch of catalog changes durable: wholly or not at all.
+func (e *Engine) apply(ctx context.Context, b *metadata.Batch) (metadata.Result, error) {
+	r, err := e.meta.Apply(ctx, b)
+	switch {
+	case err == nil:
+		return r, nil
+	case errors.Is(err, metadata.ErrVersionConflict):
+		return r, sqlerr.New(sqlerr.SerializationFailure, "the catalog was changed by another session meanwhile: %w", err).WithHint("Run the statement again.")
+	case errors.Is(err, metadata.ErrExists):
+		return r, sqlerr.New(sqlerr.DuplicateObject, "%w", err)
+	case errors.Is(err, metadata.ErrDependents):
+		return r, sqlerr.New(sqlerr.DependentObjectsStillExist, "%w", err)
+	default:
+		return r, err
+	}
+}
+
+// newOIDs takes n OIDs for objects that must name each other.
+func (e *Engine) newOIDs(ctx context.Context, n uint32) (metadata.OID, error) {
+	b := e.meta.NewBatch()
+	ref := b.TakeOIDs(n)
+	r, err := e.apply(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	return r.OID(ref), nil
+}
+
+func createTag(q *sql.CreateRelation) string { return "CREATE " + string(q.Kind) }
+
+// createRelation runs CREATE STREAM, TABLE, MATERIALIZED VIEW and VIEW.
+func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRelation) (string, error) {
+	tag := createTag(q)
+	if err := s.checkDDL(tag); err != nil {
+		return "", err
+	}
+	if q.Temporary {
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "temporary tables are not supported").WithHint("Create an ordinary table and drop it when done.")
+	}
+	cat := s.catalog()
+	schema, err := cat.creationSchema(q.Name.Schema())
+	if err != nil {
+		return "", err
+	}
+	name := q.Name.Object()
+	if old, ok := cat.img.ObjectByName(spaceRelation, schema, name); ok {
+		switch {
+		case q.IfNotExists:
+			s.notice(sqlerr.DuplicateTable, "relation %q already exists, skipping", name)
+			return tag, nil
+		case q.OrReplace && q.Kind == sql.KindView && old.Kind == kindView:
+			return tag, s.storeRelation(ctx, q, p.st.parsed.Text, schema, old)
+		case q.OrReplace:
+			return "", sqlerr.New(sqlerr.FeatureNotSupported, "CREATE OR REPLACE of an existing %s is not supported yet", strings.ToLower(string(q.Kind))).
+				WithHint("DROP it and create it anew.")
+		}
+		return "", sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", name)
+	}
+	return tag, s.storeRelation(ctx, q, p.st.parsed.Text, schema, nil)
+}
+
+// storeRelation binds a definition and puts it into the catalog with its topics, as one entry. old is the view that is replaced, or nil.
+func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text, schema string, old *metadata.Object) error {
+	img := s.e.meta.Image()
+	stored := s.definitionSettings()
+	bc, err := s.e.bindCreate(ctx, img, q, stored, text)
+	if err != nil {
+		return err
+	}
+	first, err := s.e.newOIDs(ctx, 2)
+	if err != nil {
+		return err
+	}
+	// The image moved on by taking OIDs; the batch is made from the newest, and what was bound is compared when it is applied.
+	b := s.e.meta.NewBatch()
+	def := definition{Statement: text, Settings: stored}
+	o := metadata.Object{OID: first, Kind: objectKind(q), Space: spaceRelation, Schema: schema, Name: q.Name.Object(), Owner: s.userOID()}
+	if old != nil {
+		o.OID, o.Version, o.Comment, o.ACL = old.OID, old.Version, old.Comment, old.ACL
+	}
+	if bc.plan != nil {
+		def.Query = uint32(first + 1)
+	}
+	for _, r := range bc.reads {
+		if r.OID >= uint32(metadata.FirstOID) {
+			o.DependsOn = append(o.DependsOn, metadata.OID(r.OID))
+		}
+	}
+	if bc.topic != nil {
+		if def.OwnsTopic, def.Partitions, err = addTopic(b, bc, o.OID, q); err != nil {
+			return err
+		}
+	}
+	if bc.plan != nil {
+		if err := addQuery(b, bc.plan, first+1, o.OID, "ctas_"+o.Name, text, stored, o.DependsOn); err != nil {
+			return err
+		}
+	}
+	if o.Payload, err = json.Marshal(def); err != nil {
+		return err
+	}
+	b.PutObject(o)
+	if _, err := s.e.apply(ctx, b); err != nil {
+		return err
+	}
+	if bc.plan != nil {
+		return s.awaitQuery(ctx, uint32(first+1))
+	}
+	return s.e.awaitTable(ctx, o.OID)
+}
+
+func objectKind(q *sql.CreateRelation) string {
+	switch q.Kind {
+	case sql.KindStream:
+		return kindStream
+	case sql.KindView:
+		return kindView
+	case sql.KindMaterializedView:
+		return kindMatview
+	default:
+		return kindTable
+	}
+}
+
+// addTopic makes the relation's topic, or adopts the one that WITH (topic) names.
+func addTopic(b *metadata.Batch, bc boundCreate, oid metadata.OID, q *sql.CreateRelation) (owns bool, partitions int32, err error) {
+	spec := bc.topic
+	owner := metadata.Owner{}
+	if bc.rel.Ordinary || q.Query != nil {
+		owner = metadata.Owner{Kind: metadata.OwnerSQL, OID: oid}
+	}
+	if t, ok := b.Image().Topic(spec.Name); ok {
+		if !hasOption(q, "topic", "kafka_topic") {
+			return false, 0, sqlerr.New(sqlerr.DuplicateTable, "topic %q already exists", spec.Name).WithHint("To use it, write WITH (topic = '%s').", spec.Name)
+		}
+		if t.Owner.Kind != metadata.OwnerNone || q.Query != nil {
+			return false, 0, sqlerr.New(sqlerr.ObjectInUse, "topic %q is written by another relation", spec.Name).WithHint("Choose another name with WITH (topic = ...).")
+		}
+		return false, int32(len(t.Partitions)), nil
+	}
+	b.CreateTopic(metadata.TopicSpec{Name: spec.Name, Partitions: spec.Partitions, Replicas: int32(spec.Replicas), Owner: owner, Configs: spec.Configs})
+	return true, spec.Partitions, nil
+}
+
+func hasOption(q *sql.CreateRelation, names ...string) bool {
+	for _, o := range q.Options {
+		for _, n := range names {
+			if strings.EqualFold(o.Name, n) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// addQuery puts a persistent query and its internal topics into a batch.
+func addQuery(b *metadata.Batch, plan *planner.Persistent, oid, sink metadata.OID, prefix, text string, stored map[string]string, reads []metadata.OID) error {
+	for _, t := range plan.Topics {
+		b.CreateTopic(metadata.TopicSpec{
+			Name: t.Name, Partitions: t.Partitions, Owner: metadata.Owner{Kind: metadata.OwnerSQL, OID: oid}, Configs: t.Configs,
+		})
+	}
+	payload, err := json.Marshal(queryDefinition{Statement: text, Settings: stored, Sink: uint32(sink), State: stateRunning, PlanVer: planVersion})
+	if err != nil {
+		return err
+	}
+	b.PutObject(metadata.Object{
+		OID: oid, Kind: kindQuery, Space: spaceQuery, Name: fmt.Sprintf("%s_%d", prefix, oid), Payload: payload,
+		DependsOn: append([]metadata.OID{sink}, reads...),
+	})
+	return nil
+}
+
+func (s *session) userOID() metadata.OID {
+	if u, ok := s.e.meta.Image().User(s.user); ok {
+		return u.OID
+	}
+	return 0
+}
+
+func (s *session) notice(code sqlerr.Code, format string, args ...any) {
+	e := sqlerr.New(code, format, args...)
+	e.Severity = "NOTICE"
+	s.client.Notice(e)
+}
+
+// createSchema runs CREATE SCHEMA.
+func (s *session) createSchema(ctx context.Context, q *sql.CreateSchema) (string, error) {
+	if err := s.checkDDL("CREATE SCHEMA"); err != nil {
+		return "", err
+	}
+	if s.catalog().hasSchema(q.Name) {
+		if q.IfNotExists {
+			s.notice(sqlerr.DuplicateSchema, "schema %q already exists, skipping", q.Name)
+			return "CREATE SCHEMA", nil
+		}
+		return "", sqlerr.New(sqlerr.DuplicateSchema, "schema %q already exists", q.Name)
+	}
+	if strings.HasPrefix(q.Name, "pg_") {
+		return "", sqlerr.New(sqlerr.ReservedName, "unacceptable schema name %q", q.Name).WithDetail(`The prefix "pg_" is reserved for system schemas.`)
+	}
+	b := s.e.meta.NewBatch()
+	b.PutObject(metadata.Object{Kind: kindSchema, Space: spaceSchema, Name: q.Name, Owner: s.userOID()})
+	_, err := s.e.apply(ctx, b)
+	return "CREATE SCHEMA", err
+}
+
+// comment runs COMMENT ON for relations and schemas.
+func (s *session) comment(ctx context.Context, q *sql.Comment) (string, error) {
+	if err := s.checkDDL("COMMENT"); err != nil {
+		return "", err
+	}
+	cat := s.catalog()
+	var o *metadata.Object
+	switch q.Kind {
+	case sql.KindStream, sql.KindTable, sql.KindView, sql.KindMaterializedView:
+		var err error
+		if o, err = cat.object(q.Name); err != nil {
+			return "", err
+		}
+	default:
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "COMMENT ON %s is not supported yet", q.Kind)
+	}
+	next := *o
+	next.Comment = ""
+	if q.Text != nil {
+		next.Comment = *q.Text
+	}
+	b := s.e.meta.NewBatch()
+	b.PutObject(next)
+	_, err := s.e.apply(ctx, b)
+	return "COMMENT", err
+}
+
+// object finds the catalog object of a relation's name.
+func (c *catalog) object(name *sql.Name) (*metadata.Object, error) {
+	path := c.path
+	if schema := name.Schema(); schema != "" {
+		path = []string{schema}
+	}
+	for _, schema := range path {
+		if o, ok := c.img.ObjectByName(spaceRelation, schema, name.Object()); ok {
+			return o, nil
+		}
+	}
+	return nil, sqlerr.From(c.unknown(name.Object())).At(name.Offset())
+}

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+
+	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+const (
+	// superuser is the role that exists from the start; database is the one database there is.
+	superuser = "millrace"
+	database  = "millrace"
+)
+
+// Groups is what the engine needs of the group coordinator: it makes persistent queries visible as consumer groups.
+type Groups interface {
+	SetGroup(ctx context.Context, groupID string, generation int32, members []coordinator.GroupMember) error
+	Group(groupID string) (generation int32, members []coordinator.GroupMember, ok bool, err error)
+	DeleteGroup(ctx context.Context, groupID string, force bool) error
+}
+
+// Options are what Open needs. All but those with a default must be set.
+type Options struct {
+	Meta   *metadata.Store
+	Log    exec.Log
+	Groups Groups
+	// WaitIndex waits until this node has acted on the metadata up to an index: topics made there can be written to.
+	WaitIndex func(ctx context.Context, index uint64) error
+	State     exec.StateStore
+	Clock     clock.Clock
+	Rand      io.Reader
+	Logger    *slog.Logger
+	NodeID    int32
+	Release   string
+	// DefaultPartitions of topics whose statement does not say.
+	DefaultPartitions int32
+	// ErrorTopic is the topic of millrace.errors.
+	ErrorTopic string
+	// StateBytes and SessionBytes are shares of the node's memory.
+	StateBytes, SessionBytes int64
+	// RequirePassword asks for passwords also on loopback; Insecure admits everybody everywhere.
+	RequirePassword, Insecure bool
+}
+
+// Engine runs SQL on a node. It is safe for concurrent use.
+type Engine struct {
+	opts   Options
+	meta   *metadata.Store
+	log    exec.Log
+	clock  clock.Clock
+	logger *slog.Logger
+	runner *exec.Runner
+	tables *tables
+	cache  relationCache
+	super  *supervisor
+
+	mu struct {
+		sync.Mutex
+		sessions map[*session]struct{}
+	}
+}
+
+var _ pgwire.Backend = (*Engine)(nil)
+
+// Open starts the engine and the tasks of everything in the catalog.
+func Open(ctx context.Context, opts Options) (*Engine, error) {
+	e := &Engine{opts: opts, meta: opts.Meta, log: opts.Log, clock: opts.Clock, logger: opts.Logger}
+	e.mu.sessions = map[*session]struct{}{}
+	e.cache.mu.relations = map[metadata.OID]cachedRelation{}
+	if err := e.ensureSuperuser(ctx); err != nil {
+		return nil, fmt.Errorf("making the first role: %w", err)
+	}
+	e.super = newSupervisor(e)
+	e.runner = exec.NewRunner(exec.RunnerConfig{
+		Log: e.log, State: opts.State, Clock: e.clock, LanePrefix: fmt.Sprintf("_millrace-lane-%d", opts.NodeID), Lanes: lanes,
+		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
+	})
+	e.tables = newTables(e)
+	if err := e.runner.Fence(ctx, e.runner.LaneIDs()); err != nil {
+		return nil, err
+	}
+	e.super.start()
+	return e, nil
+}
+
+// lanes is the number of committers of a node.
+const lanes = 2
+
+// ensureSuperuser makes the role that everything begins with.
+func (e *Engine) ensureSuperuser(ctx context.Context) error {
+	b := e.meta.NewBatch()
+	if _, ok := b.Image().User(superuser); ok {
+		return nil
+	}
+	b.PutUser(metadata.User{Name: superuser, Login: true, Superuser: true, CreateRole: true, CreateDB: true, ConnLimit: -1})
+	_, err := e.apply(ctx, b)
+	return err
+}
+
+// Close stops the tasks and waits for them. Sessions must have ended.
+func (e *Engine) Close() error {
+	e.super.close()
+	err := e.runner.Close()
+	e.tables.close()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if n := len(e.mu.sessions); n > 0 {
+		return fmt.Errorf("engine: %d sessions were still open at Close", n)
+	}
+	return err
+}
+
+// Authentication implements pgwire.Backend: trust on loopback unless told otherwise, SCRAM-SHA-256 everywhere else.
+func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pgwire.Auth, error) {
+	u, ok := e.meta.Image().User(info.User)
+	if e.opts.Insecure || !e.opts.RequirePassword && fromLoopback(info.RemoteAddr) {
+		if !ok {
+			return pgwire.Auth{}, sqlerr.New(sqlerr.InvalidAuthorization, "role %q does not exist", info.User).
+				WithHint("Connect as %s, or CREATE ROLE %s LOGIN there.", superuser, info.User)
+		}
+		if !u.Login {
+			return pgwire.Auth{}, sqlerr.New(sqlerr.InvalidAuthorization, "role %q is not permitted to log in", info.User)
+		}
+		return pgwire.Auth{Method: pgwire.AuthTrust}, nil
+	}
+	auth := pgwire.Auth{Method: pgwire.AuthSCRAM}
+	if ok && u.Login {
+		for _, v := range u.Verifiers {
+			if v.Mechanism == scramMechanism {
+				auth.Verifier = &pgwire.Verifier{Salt: v.Salt, Iterations: int(v.Iterations), StoredKey: v.StoredKey, ServerKey: v.ServerKey}
+			}
+		}
+	}
+	return auth, nil
+}
+
+func fromLoopback(a net.Addr) bool {
+	host, _, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return true // a pipe within the process
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// NewSession implements pgwire.Backend.
+func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client pgwire.Client) (pgwire.Session, error) {
+	if info.Database != database {
+		return nil, sqlerr.New(sqlerr.InvalidCatalogName, "database %q does not exist", info.Database).WithHint("The database is %q.", database)
+	}
+	s := &session{
+		e: e, info: info, client: client, user: info.User, stmts: map[string]*statement{}, portals: map[string]*portal{},
+		set: newSettings(map[string]string{"session_authorization": info.User, "millrace_version": e.opts.Release}),
+	}
+	for _, p := range info.Settings {
+		if err := s.startup(p.Name, p.Value); err != nil {
+			return nil, err
+		}
+	}
+	e.mu.Lock()
+	e.mu.sessions[s] = struct{}{}
+	e.mu.Unlock()
+	return s, nil
+}
+
+// startup applies a parameter of the start-up packet, which RESET goes back to.
+func (s *session) startup(name, value string) error {
+	if _, err := s.set.set(name, value, false); err != nil {
+		return err
+	}
+	key := strings.ToLower(name)
+	s.set.base[key] = s.set.values[key]
+	delete(s.set.values, key)
+	return nil
+}
+
+// random returns a number in [0, 1) for random().
+func (e *Engine) random() float64 {
+	var b [8]byte
+	if _, err := io.ReadFull(e.opts.Rand, b[:]); err != nil {
+		return 0
+	}
+	return float64(binary.LittleEndian.Uint64(b[:])>>11) / (1 << 53)
+}
+
+func (e *Engine) sessionClosed(s *session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.mu.sessions, s)
+}
+
+// topicPartitions lists the partitions of a relation's topic.
+func topicPartitions(r *planner.Relation) []exec.TopicPartition {
+	out := make([]exec.TopicPartition, r.Partitions)
+	for i := range out {
+		out[i] = exec.TopicPartition{Topic: r.Topic, Partition: int32(i)}
+	}
+	return out
+}

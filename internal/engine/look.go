@@ -1,0 +1,152 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql"
+)
+
+// showQueries are SHOW's forms as queries over the schema millrace: what SHOW prints is also a table.
+var showQueries = map[string]string{
+	"TABLES":     "SELECT schema, name, topic, partitions, key_format, value_format, query FROM millrace.relations WHERE kind = 'table'",
+	"STREAMS":    "SELECT schema, name, topic, partitions, key_format, value_format, query FROM millrace.relations WHERE kind = 'stream'",
+	"VIEWS":      "SELECT schema, name, owner FROM millrace.relations WHERE kind = 'view'",
+	"QUERIES":    "SELECT id, sink, state, rows_in, rows_out, late_rows, error_rows, lag, error FROM millrace.queries",
+	"TOPICS":     "SELECT name, partitions, owner, cleanup_policy FROM millrace.topics",
+	"FUNCTIONS":  "SELECT name, arguments, result, kind FROM millrace.functions",
+	"TYPES":      "SELECT name, oid FROM millrace.types",
+	"NODES":      "SELECT id, state, release, epoch FROM millrace.nodes",
+	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, state FROM millrace.partitions",
+	"GROUPS":     "SELECT group_id, generation, members FROM millrace.groups",
+	"SETTINGS":   "SELECT name, value, default_value, description FROM millrace.settings",
+	"SCHEMAS":    "SELECT nspname AS name FROM pg_catalog.pg_namespace",
+	"ROLES":      "SELECT rolname AS name, rolsuper AS superuser, rolcanlogin AS login FROM pg_catalog.pg_roles",
+}
+
+// describeQuery is DESCRIBE as a query; %s is the relation's OID.
+const describeQuery = `SELECT a.attname AS column, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
+       CASE WHEN k.conkey IS NOT NULL THEN 'KEY' WHEN a.attnotnull THEN 'NOT NULL' ELSE '' END AS attributes
+FROM pg_catalog.pg_attribute a
+LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)
+WHERE a.attrelid = %d AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+
+// analyzeLook plans SHOW, DESCRIBE and SHOW CREATE.
+func (s *session) analyzeLook(ctx context.Context, p *planner.Planner, st *statement) error {
+	text := ""
+	verb := "SHOW"
+	switch q := st.parsed.Statement.(type) {
+	case *sql.ShowObjects:
+		base, ok := showQueries[strings.ToUpper(q.What)]
+		if !ok {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "SHOW %s is not supported yet", q.What)
+		}
+		text = "SELECT * FROM (" + base + ") s"
+		var conds []string
+		if q.Like != "" {
+			conds = append(conds, "s.name LIKE "+quoteLiteral(q.Like))
+		}
+		if q.From != nil {
+			conds = append(conds, "s.schema = "+quoteLiteral(q.From.Object()))
+		}
+		if len(conds) > 0 {
+			text += " WHERE " + strings.Join(conds, " AND ")
+		}
+		text += " ORDER BY 1, 2"
+	case *sql.ShowCreate:
+		st.cols, st.verb = textColumns("statement"), verb
+		return nil
+	case *sql.Describe:
+		r, err := p.Catalog.Relation(ctx, q.Name.Schema(), q.Name.Object())
+		if err != nil {
+			return sqlerr.From(err).At(q.Name.Offset())
+		}
+		if q.Kind == sql.KindFunction {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "DESCRIBE FUNCTION is not supported yet").WithHint("SHOW FUNCTIONS LIKE '%s'.", q.Name.Object())
+		}
+		text, verb = fmt.Sprintf(describeQuery, r.OID), "DESCRIBE"
+	}
+	parsed, err := sql.ParseOne(text, sql.Options{})
+	if err != nil {
+		return err
+	}
+	if err := s.analyzeQuery(ctx, p, st, parsed.Statement.(*sql.Query), nil); err != nil {
+		return err
+	}
+	st.verb, st.counts, st.kind = verb, false, pgwire.PortalRows
+	return nil
+}
+
+func quoteLiteral(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }
+
+// showObjects runs what analyzeLook planned.
+func (s *session) showObjects(ctx context.Context, p *portal) (rows, error) {
+	return s.openQuery(ctx, p)
+}
+
+func (s *session) showCreate(_ context.Context, q *sql.ShowCreate) (rows, error) {
+	o, err := s.catalog().object(q.Name)
+	if err != nil {
+		return nil, err
+	}
+	def, err := relationDef(o)
+	if err != nil {
+		return nil, err
+	}
+	return textRows(textColumns("statement"), [][]string{{def.Statement}}), nil
+}
+
+// explain runs EXPLAIN: the plan of a statement, or with ANALYZE or a query's id what a running query does.
+func (s *session) explain(ctx context.Context, p *portal, q *sql.Explain) (rows, error) {
+	text, err := s.explainText(ctx, p, q)
+	if err != nil {
+		return nil, err
+	}
+	var lines [][]string
+	for _, l := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
+		lines = append(lines, []string{l})
+	}
+	return textRows(textColumns("QUERY PLAN"), lines), nil
+}
+
+func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (string, error) {
+	if q.QueryID != "" {
+		o, err := findQuery(s.e.meta.Image(), q.QueryID)
+		if err != nil {
+			return "", err
+		}
+		return s.explainRunning(o)
+	}
+	pl := s.planner(s.catalog())
+	switch st := q.Statement.(type) {
+	case *sql.Query:
+		plan, err := pl.PlanQuery(ctx, st, p.st.params)
+		if err != nil {
+			return "", err
+		}
+		return planner.ExplainQuery(plan), nil
+	case *sql.CreateRelation:
+		if st.Query == nil {
+			return "", sqlerr.New(sqlerr.FeatureNotSupported, "EXPLAIN needs a query; this CREATE has none")
+		}
+		plan, _, err := pl.PlanPersistent(ctx, planner.PersistentSpec{Create: st})
+		if err != nil {
+			return "", err
+		}
+		return planner.ExplainPersistent(plan), nil
+	case *sql.Insert, *sql.Update, *sql.Delete:
+		inner := p.st.parsed
+		inner.Statement = q.Statement
+		target, err := s.analyze(ctx, p.st.text, inner, p.st.params)
+		if err != nil {
+			return "", err
+		}
+		return planner.ExplainDML(target.dml), nil
+	default:
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "EXPLAIN of this statement is not supported").WithHint("Explain a SELECT, a CREATE ... AS, an INSERT, UPDATE or DELETE, or a query's id.")
+	}
+}

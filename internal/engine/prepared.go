@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/millracedb/millrace/exec/expr"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// prepare runs PREPARE name (types) AS statement.
+func (s *session) prepare(ctx context.Context, p *portal, q *sql.Prepare) (string, error) {
+	hints := make([]types.Type, len(q.Types))
+	pl := s.planner(s.catalog())
+	for i, t := range q.Types {
+		var err error
+		if hints[i], err = pl.ResolveType(ctx, t); err != nil {
+			return "", err
+		}
+	}
+	inner := p.st.parsed
+	inner.Statement = q.Statement
+	st, err := s.analyze(ctx, p.st.text, inner, hints)
+	if err != nil {
+		return "", err
+	}
+	return "PREPARE", s.keepStatement(q.Name, st)
+}
+
+func (s *session) deallocate(q *sql.Deallocate) (string, error) {
+	if q.Name == "" {
+		clear(s.stmts)
+		return "DEALLOCATE ALL", nil
+	}
+	if _, err := s.Statement(q.Name); err != nil {
+		return "", err
+	}
+	delete(s.stmts, q.Name)
+	return "DEALLOCATE", nil
+}
+
+// executed makes a portal of EXECUTE's target with its arguments.
+func (s *session) executed(ctx context.Context, p *portal, q *sql.Execute) (*portal, error) {
+	st, ok := s.stmts[q.Name]
+	if !ok {
+		return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", q.Name)
+	}
+	if len(q.Args) != len(st.params) {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "wrong number of parameters for prepared statement %q", q.Name).
+			WithDetail("Expected %d parameters but got %d.", len(st.params), len(q.Args))
+	}
+	pl := s.planner(s.catalog())
+	args := make([]types.Datum, len(q.Args))
+	for i, a := range q.Args {
+		e, err := pl.BindScalar(ctx, a, st.params[i])
+		if err != nil {
+			return nil, err
+		}
+		if args[i], err = expr.Eval(e, s.env(ctx, p.args)); err != nil {
+			return nil, err
+		}
+	}
+	target := &portal{s: s, st: st, kind: st.kind, args: args}
+	if st.query != nil {
+		target.visible = st.query.Columns
+	}
+	return target, nil
+}
+
+func (s *session) executeRows(ctx context.Context, p *portal, q *sql.Execute) (rows, string, error) {
+	target, err := s.executed(ctx, p, q)
+	if err != nil {
+		return nil, "", err
+	}
+	p.visible = target.visible
+	return s.open(ctx, target)
+}
+
+func (s *session) executeCommand(ctx context.Context, p *portal, q *sql.Execute) (string, error) {
+	target, err := s.executed(ctx, p, q)
+	if err != nil {
+		return "", err
+	}
+	return s.command(ctx, target)
+}
+
+// declare opens an SQL cursor. One over a push query may be declared outside a transaction and outlives it.
+func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) (string, error) {
+	if q.Scroll == sql.Yes {
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "SCROLL cursors are not supported").WithHint("Cursors only go forward.")
+	}
+	inner := p.st.parsed
+	inner.Statement = q.Query
+	st, err := s.analyze(ctx, p.st.text, inner, p.st.params)
+	if err != nil {
+		return "", err
+	}
+	push := st.query.Unbounded
+	if !push && !q.Hold && !s.tx.explicit && !s.tx.several {
+		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "DECLARE CURSOR can only be used in transaction blocks").WithHint("Write BEGIN first, or declare it WITH HOLD, or over a query with EMIT CHANGES.")
+	}
+	if _, ok := s.portals[q.Name]; ok {
+		return "", sqlerr.New(sqlerr.DuplicateCursor, "cursor %q already exists", q.Name)
+	}
+	c, err := s.makePortal(q.Name, st, p.args, nil)
+	if err != nil {
+		return "", err
+	}
+	c.cursor, c.hold, c.kind = true, push || q.Hold, pgwire.PortalRows
+	if q.Binary {
+		c.formats = []pgwire.Format{pgwire.BinaryFormat}
+	}
+	if c.hold {
+		// The query starts now, so that it sees this moment and not that of the first FETCH.
+		return "DECLARE CURSOR", c.start(context.WithoutCancel(ctx))
+	}
+	return "DECLARE CURSOR", nil
+}
+
+func (s *session) cursor(name string) (*portal, error) {
+	c, ok := s.portals[name]
+	if !ok {
+		return nil, sqlerr.New(sqlerr.InvalidCursorName, "cursor %q does not exist", name)
+	}
+	return c, nil
+}
+
+// analyzeFetch gives FETCH its cursor's columns.
+func (s *session) analyzeFetch(st *statement, q *sql.Fetch) error {
+	if q.Move {
+		st.verb, st.counts = "MOVE", true
+		return nil
+	}
+	c, err := s.cursor(q.Cursor)
+	if err != nil {
+		return err
+	}
+	st.cols, st.verb, st.counts = c.st.cols, "FETCH", true
+	return nil
+}
+
+func (s *session) closeCursor(q *sql.CloseCursor) (string, error) {
+	if q.Name == "" {
+		s.closePortals(true)
+		return "CLOSE CURSOR ALL", nil
+	}
+	if _, err := s.cursor(q.Name); err != nil {
+		return "", err
+	}
+	s.ClosePortal(q.Name)
+	return "CLOSE CURSOR", nil
+}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/planner"
+)
+
+// pushRows is a running push query.
+type pushRows struct {
+	q *exec.PushQuery
+}
+
+// openPush starts a push query. It begins with what was acknowledged before, as a pull query would see it.
+func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
+	q := p.st.query
+	if err := s.await(ctx, tablesOf(q.Reads)); err != nil {
+		return nil, err
+	}
+	if !q.ShowOp && q.Root.Props().Mode != planner.ModeAppend {
+		s.notice(sqlerr.SuccessfulCompletion, "rows are new versions only; deletes are left out (SET show_changes = on shows all changes)")
+	}
+	if s.set.must("application_name") == "psql" && p.kind == pgwire.PortalRows && !p.cursor && p.st.kind == pgwire.PortalRows && q.LimitRows < 0 {
+		n := sqlerr.New(sqlerr.SuccessfulCompletion, "psql shows the rows of this query only when it ends").
+			WithHint(`Use \set FETCH_COUNT 1, or COPY (...) TO STDOUT, or end the query with LIMIT n.`)
+		n.Severity = "NOTICE"
+		s.client.Notice(n)
+	}
+	env := s.env(context.WithoutCancel(ctx), p.args)
+	pq, err := exec.OpenPush(ctx, exec.PushConfig{
+		Log: s.e.log, State: s.e.opts.State, Clock: s.e.clock, Env: env, IdleTimeout: s.set.duration("idle_timeout"),
+	}, q)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	return &pushRows{q: pq}, nil
+}
+
+// tablesOf are the tables among relations: a push query over streams need not wait for what lies before its start.
+func tablesOf(rels []*planner.Relation) []*planner.Relation {
+	var out []*planner.Relation
+	for _, r := range rels {
+		if r.Kind == planner.Table {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (r *pushRows) next(ctx context.Context, wait bool) (*vec.Batch, pgwire.Progress, error) {
+	for {
+		b, err := r.q.Poll(ctx)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, pgwire.Done, nil
+		case err != nil:
+			return nil, pgwire.Done, cause(ctx, err)
+		case b != nil:
+			return b, pgwire.More, nil
+		case !wait:
+			return nil, pgwire.Idle, nil
+		}
+		if err := r.q.Wait(ctx); err != nil && !errors.Is(err, io.EOF) {
+			return nil, pgwire.Done, cause(ctx, err)
+		}
+	}
+}
+
+func (r *pushRows) close() {
+	if err := r.q.Close(); err != nil {
+		// What a push query holds is its own; there is nothing left to undo.
+		return
+	}
+}

@@ -1,0 +1,129 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/replication/metadata"
+	"github.com/millracedb/millrace/sql"
+)
+
+const (
+	scramMechanism  = "SCRAM-SHA-256"
+	scramIterations = 4096 // what PostgreSQL 15 uses
+	scramSaltBytes  = 16
+)
+
+// createRole runs CREATE ROLE, CREATE USER and ALTER ROLE.
+func (s *session) createRole(ctx context.Context, q *sql.CreateRole) (string, error) {
+	tag := "CREATE ROLE"
+	if q.Alter {
+		tag = "ALTER ROLE"
+	}
+	if err := s.checkDDL(tag); err != nil {
+		return "", err
+	}
+	if err := s.checkSuperuser(tag); err != nil {
+		return "", err
+	}
+	b := s.e.meta.NewBatch()
+	u := metadata.User{Name: q.Name, Login: q.User, ConnLimit: -1}
+	old, exists := b.Image().User(q.Name)
+	switch {
+	case exists && q.Alter:
+		u = *old
+	case exists && q.IfNotExists:
+		s.notice(sqlerr.DuplicateObject, "role %q already exists, skipping", q.Name)
+		return tag, nil
+	case exists:
+		return "", sqlerr.New(sqlerr.DuplicateObject, "role %q already exists", q.Name)
+	case q.Alter:
+		return "", sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", q.Name)
+	}
+	for _, o := range q.Options {
+		if err := s.e.roleOption(&u, o); err != nil {
+			return "", err
+		}
+	}
+	b.PutUser(u)
+	_, err := s.e.apply(ctx, b)
+	return tag, err
+}
+
+func (s *session) checkSuperuser(what string) error {
+	if u, ok := s.e.meta.Image().User(s.user); ok && (u.Superuser || u.CreateRole) {
+		return nil
+	}
+	return sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: %s needs a superuser or CREATEROLE", what)
+}
+
+func (e *Engine) roleOption(u *metadata.User, o *sql.Option) error {
+	name := strings.ToLower(o.Name)
+	on := !strings.HasPrefix(name, "no")
+	switch name {
+	case "login", "nologin":
+		u.Login = on
+	case "superuser", "nosuperuser":
+		u.Superuser = on
+	case "createrole", "nocreaterole":
+		u.CreateRole = on
+	case "createdb", "nocreatedb":
+		u.CreateDB = on
+	case "inherit", "noinherit", "replication", "noreplication", "bypassrls", "nobypassrls", "encrypted":
+	case "password":
+		if o.Value == nil || o.Value.Kind == sql.NullLiteral {
+			u.Verifiers = nil
+			return nil
+		}
+		salt := make([]byte, scramSaltBytes)
+		if _, err := io.ReadFull(e.opts.Rand, salt); err != nil {
+			return fmt.Errorf("salt for a password: %w", err)
+		}
+		v, err := pgwire.NewVerifier(o.Value.Text, salt, scramIterations)
+		if err != nil {
+			return sqlerr.New(sqlerr.InvalidParameterValue, "password of role %q: %w", u.Name, err)
+		}
+		u.Verifiers = []metadata.Verifier{{
+			Mechanism: scramMechanism, Salt: v.Salt, Iterations: uint32(v.Iterations), StoredKey: v.StoredKey, ServerKey: v.ServerKey,
+		}}
+	default:
+		return sqlerr.New(sqlerr.SyntaxError, "unrecognized role option %q", o.Name).
+			WithHint("Known are LOGIN, SUPERUSER, CREATEROLE, CREATEDB with NO in front, and PASSWORD.")
+	}
+	return nil
+}
+
+func (s *session) dropRole(ctx context.Context, q *sql.Drop) error {
+	if err := s.checkSuperuser("DROP ROLE"); err != nil {
+		return err
+	}
+	b := s.e.meta.NewBatch()
+	for _, name := range q.Names {
+		u, ok := b.Image().User(name.Object())
+		switch {
+		case !ok && q.IfExists:
+			s.notice(sqlerr.SuccessfulCompletion, "role %q does not exist, skipping", name.Object())
+			continue
+		case !ok:
+			return sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name.Object())
+		case u.Name == superuser || u.Name == s.user:
+			return sqlerr.New(sqlerr.ObjectInUse, "role %q cannot be dropped", u.Name).WithDetail("It is the first role, or the one you are.")
+		}
+		for o := range b.Image().Objects() {
+			if o.Owner == u.OID {
+				return sqlerr.New(sqlerr.DependentObjectsStillExist, "role %q cannot be dropped because some objects depend on it", u.Name).
+					WithDetail("owner of %s %s", kindWord(o.Kind), qualified(o.Schema, o.Name))
+			}
+		}
+		b.DeleteUser(u.OID, u.Version)
+	}
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := s.e.apply(ctx, b)
+	return err
+}

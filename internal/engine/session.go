@@ -1,0 +1,355 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+const (
+	// maxPrepared and maxPortals bound what one session may keep open.
+	maxPrepared = 10_000
+	maxPortals  = 10_000
+)
+
+// session is one client's state. One goroutine uses it at a time.
+type session struct {
+	e       *Engine
+	info    *pgwire.SessionInfo
+	client  pgwire.Client
+	set     *settings
+	user    string
+	tx      *txn
+	stmts   map[string]*statement
+	portals map[string]*portal
+	// written are the positions that this session's own writes reached, for consistency = session.
+	written positions
+	// textCache is what values print by; dropped when a setting changes.
+	textCache *types.Settings
+}
+
+var _ pgwire.Session = (*session)(nil)
+
+// statement is a parsed and analysed statement.
+type statement struct {
+	text   string // what positions refer to
+	parsed sql.Parsed
+	params []types.Type
+	cols   []column
+	wire   []pgwire.Column
+	kind   pgwire.PortalKind
+	verb   string // of the command tag
+	counts bool   // the tag counts rows, as SELECT's does
+	query  *planner.Query
+	dml    *planner.DML
+	// image is the index of the metadata image that the plan was made from.
+	image uint64
+	// path is what else it depends on: the settings that give names their meaning.
+	path string
+}
+
+// ParamTypes implements pgwire.Statement.
+func (st *statement) ParamTypes() []uint32 {
+	out := make([]uint32, len(st.params))
+	for i, t := range st.params {
+		out[i] = t.OID()
+	}
+	return out
+}
+
+// Columns implements pgwire.Statement.
+func (st *statement) Columns() []pgwire.Column { return st.wire }
+
+// Text implements pgwire.Statement.
+func (st *statement) Text() string { return st.text }
+
+// Parameter implements pgwire.Session.
+func (s *session) Parameter(name string) string { return s.set.must(strings.ToLower(name)) }
+
+// TxStatus implements pgwire.Session.
+func (s *session) TxStatus() pgwire.TxStatus {
+	switch {
+	case s.tx == nil || !s.tx.explicit:
+		return pgwire.TxIdle
+	case s.tx.failed:
+		return pgwire.TxFailed
+	default:
+		return pgwire.TxBlock
+	}
+}
+
+// text returns the settings that values print and parse by.
+func (s *session) text() *types.Settings {
+	if s.textCache == nil {
+		s.textCache = s.set.text(s.e.clock.Now())
+		s.textCache.RegName = s.regName
+		s.textCache.RegOID = s.regOID
+	}
+	return s.textCache
+}
+
+// parsedQuery is a statement of a simple Query with its text.
+type parsedQuery struct {
+	text   string
+	parsed sql.Parsed
+}
+
+// Parse implements pgwire.Session.
+func (s *session) Parse(_ context.Context, text string) ([]pgwire.Query, error) {
+	all, err := sql.Parse(text, sql.Options{})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]pgwire.Query, len(all))
+	for i, p := range all {
+		out[i] = &parsedQuery{text: text, parsed: p}
+	}
+	if len(all) > 1 {
+		s.begin().several = true
+	}
+	return out, nil
+}
+
+// Run implements pgwire.Session.
+func (s *session) Run(ctx context.Context, q pgwire.Query) (pgwire.Portal, error) {
+	pq := q.(*parsedQuery)
+	delete(s.stmts, "")
+	st, err := s.analyze(ctx, pq.text, pq.parsed, nil)
+	if err != nil {
+		return nil, err
+	}
+	if len(st.params) > 0 {
+		return nil, sqlerr.New(sqlerr.UndefinedParameter, "there is no parameter $1").WithHint("A simple query has no parameters; send it by the extended protocol.")
+	}
+	return s.makePortal("", st, nil, nil)
+}
+
+// Prepare implements pgwire.Session.
+func (s *session) Prepare(ctx context.Context, name, text string, oids []uint32) (pgwire.Statement, error) {
+	parsed, err := sql.ParseOne(text, sql.Options{})
+	if err != nil {
+		return nil, err
+	}
+	hints := make([]types.Type, len(oids))
+	for i, o := range oids {
+		t, ok := types.FromOID(o)
+		if !ok && o != 0 && o != 705 {
+			return nil, sqlerr.New(sqlerr.UndefinedObject, "there is no type with OID %d for parameter $%d", o, i+1)
+		}
+		hints[i] = t
+	}
+	st, err := s.analyze(ctx, text, parsed, hints)
+	if err != nil {
+		return nil, err
+	}
+	return st, s.keepStatement(name, st)
+}
+
+func (s *session) keepStatement(name string, st *statement) error {
+	if _, ok := s.stmts[name]; ok && name != "" {
+		return sqlerr.New(sqlerr.DuplicatePreparedStatement, "prepared statement %q already exists", name)
+	}
+	if len(s.stmts) >= maxPrepared {
+		return sqlerr.New(sqlerr.InsufficientResources, "this session has %d prepared statements already", maxPrepared).WithHint("DEALLOCATE those that are no longer needed.")
+	}
+	s.stmts[name] = st
+	return nil
+}
+
+// Statement implements pgwire.Session.
+func (s *session) Statement(name string) (pgwire.Statement, error) {
+	st, ok := s.stmts[name]
+	if !ok {
+		if name == "" {
+			return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "unnamed prepared statement does not exist")
+		}
+		return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", name)
+	}
+	return st, nil
+}
+
+// CloseStatement implements pgwire.Session.
+func (s *session) CloseStatement(name string) { delete(s.stmts, name) }
+
+// Bind implements pgwire.Session.
+func (s *session) Bind(ctx context.Context, wst pgwire.Statement, b *pgwire.Bind) (pgwire.Portal, error) {
+	st := wst.(*statement)
+	if st.query != nil || st.dml != nil {
+		fresh, err := s.refresh(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		st = fresh
+	}
+	args := make([]types.Datum, len(b.Params))
+	for i, p := range b.Params {
+		d, err := s.decodeParam(st.params[i], p)
+		if err != nil {
+			return nil, sqlerr.From(err).WithDetail("It is the value of parameter $%d.", i+1)
+		}
+		args[i] = d
+	}
+	return s.makePortal(b.Portal, st, args, b.ResultFormats)
+}
+
+func (s *session) decodeParam(t types.Type, p pgwire.Param) (types.Datum, error) {
+	switch {
+	case p.Value == nil:
+		return types.NullDatum, nil
+	case p.Format == pgwire.BinaryFormat:
+		return types.ParseBinary(t, p.Value)
+	default:
+		return types.ParseText(t, string(p.Value), s.text())
+	}
+}
+
+// refresh analyses a statement anew if the catalog or the search path changed since.
+func (s *session) refresh(ctx context.Context, st *statement) (*statement, error) {
+	if st.image == s.catalog().img.Index() && st.path == s.set.must("search_path") {
+		return st, nil
+	}
+	fresh, err := s.analyze(ctx, st.text, st.parsed, st.params)
+	if err != nil {
+		return nil, err
+	}
+	if !sameColumns(st.cols, fresh.cols) {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cached plan must not change result type")
+	}
+	for name, have := range s.stmts {
+		if have == st {
+			s.stmts[name] = fresh
+		}
+	}
+	return fresh, nil
+}
+
+func sameColumns(a, b []column) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if !a[i].typ.Equal(b[i].typ) {
+			return false
+		}
+	}
+	return true
+}
+
+// makePortal registers a portal of st.
+func (s *session) makePortal(name string, st *statement, args []types.Datum, formats []pgwire.Format) (*portal, error) {
+	if err := s.checkFailed(st); err != nil {
+		return nil, err
+	}
+	if old, ok := s.portals[name]; ok {
+		if name != "" {
+			return nil, sqlerr.New(sqlerr.DuplicateCursor, "cursor %q already exists", name)
+		}
+		old.finish()
+	}
+	if len(s.portals) >= maxPortals {
+		return nil, sqlerr.New(sqlerr.InsufficientResources, "this session has %d portals open already", maxPortals)
+	}
+	p := &portal{s: s, name: name, st: st, kind: st.kind, args: args, formats: formats}
+	if st.query != nil {
+		p.visible = st.query.Columns
+	}
+	s.portals[name] = p
+	return p, nil
+}
+
+// checkFailed refuses everything but the end of a failed block.
+func (s *session) checkFailed(st *statement) error {
+	if s.tx == nil || !s.tx.failed {
+		return nil
+	}
+	if t, ok := st.parsed.Statement.(*sql.Transaction); ok {
+		switch t.Kind {
+		case sql.Commit, sql.Rollback, sql.RollbackTo:
+			return nil
+		}
+	}
+	return sqlerr.New(sqlerr.InFailedSQLTransaction, "current transaction is aborted, commands ignored until end of transaction block")
+}
+
+// Portal implements pgwire.Session.
+func (s *session) Portal(name string) (pgwire.Portal, error) {
+	p, ok := s.portals[name]
+	if !ok {
+		return nil, sqlerr.New(sqlerr.InvalidCursorName, "portal %q does not exist", name)
+	}
+	return p, nil
+}
+
+// ClosePortal implements pgwire.Session.
+func (s *session) ClosePortal(name string) {
+	if p, ok := s.portals[name]; ok {
+		p.finish()
+		delete(s.portals, name)
+	}
+}
+
+// closePortals closes all portals that do not outlive a transaction, or all.
+func (s *session) closePortals(all bool) {
+	for name, p := range s.portals {
+		if all || !p.hold {
+			p.finish()
+			delete(s.portals, name)
+		}
+	}
+}
+
+// Sync implements pgwire.Session.
+func (s *session) Sync(ctx context.Context) error {
+	if s.tx == nil || s.tx.explicit {
+		return nil
+	}
+	return s.commit(ctx)
+}
+
+// Fail implements pgwire.Session.
+func (s *session) Fail(error) {
+	switch {
+	case s.tx == nil:
+		s.closePortals(false)
+	case s.tx.explicit:
+		s.tx.fail()
+	default:
+		s.rollback()
+	}
+}
+
+// Close implements pgwire.Session.
+func (s *session) Close() {
+	if s.tx != nil {
+		s.rollback()
+	}
+	s.closePortals(true)
+	s.e.sessionClosed(s)
+}
+
+var errStatementTimeout = sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to statement timeout")
+
+// statementContext bounds a statement by statement_timeout.
+func (s *session) statementContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	d := s.set.duration("statement_timeout")
+	if d == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, d, errStatementTimeout)
+}
+
+// cause replaces the bare error of an ended context by the reason it ended for.
+func cause(ctx context.Context, err error) error {
+	if err != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		if c := context.Cause(ctx); c != nil {
+			return c
+		}
+	}
+	return err
+}

@@ -1,0 +1,120 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/engine/pgcatalog"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+func tpOf(topic string, partition int32) exec.TopicPartition {
+	return exec.TopicPartition{Topic: topic, Partition: partition}
+}
+
+func seconds2duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// queryStats fills in what the tasks of a query on this node have counted.
+func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
+	for _, t := range e.runner.Stats(oid) {
+		q.RowsIn += t.RowsIn
+		q.RowsOut += t.RowsOut
+		q.LateRows += t.Errors.Late
+		q.ErrorRows += t.Errors.Late + t.Errors.Eval + t.Errors.Decode
+		q.StateBytes += t.StateBytes
+		q.Lag += t.Lag
+	}
+}
+
+func (e *Engine) taskStats(oid uint64, name string) []pgcatalog.Task {
+	state, _ := e.runner.Status(oid)
+	var out []pgcatalog.Task
+	for _, t := range e.runner.Stats(oid) {
+		out = append(out, pgcatalog.Task{
+			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state.String(),
+			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes,
+		})
+	}
+	return out
+}
+
+// explainRunning shows the plan of a persistent query with what its tasks have counted.
+func (s *session) explainRunning(o *metadata.Object) (string, error) {
+	def, err := queryDef(o)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "query %s: %s\n", o.Name, def.State)
+	if def.Error != "" {
+		fmt.Fprintf(&b, "error %s: %s\n", def.SQLState, def.Error)
+	}
+	if q, ok := s.e.super.query(uint32(o.OID)); ok {
+		b.WriteString(planner.ExplainPersistent(q.plan))
+	}
+	stats := s.e.runner.Stats(uint64(o.OID))
+	if len(stats) == 0 {
+		return b.String(), nil
+	}
+	fmt.Fprintf(&b, "\n%-9s %-9s %12s %12s %8s %8s %8s %10s %8s\n", "fragment", "partition", "rows in", "rows out", "late", "errors", "commits", "state", "lag")
+	for _, t := range stats {
+		fmt.Fprintf(&b, "%-9d %-9d %12d %12d %8d %8d %8d %10d %8d\n",
+			t.Fragment, t.Partition, t.RowsIn, t.RowsOut, t.Errors.Late, t.Errors.Eval+t.Errors.Decode, t.Commits, t.StateBytes, t.Lag)
+	}
+	return b.String(), nil
+}
+
+// collector gives Prometheus the counters of queries.
+type collector struct {
+	e                                *Engine
+	rowsIn, rowsOut, late, errs, lag *prometheus.Desc
+	sessions                         *prometheus.Desc
+}
+
+// Collectors are the engine's metrics.
+func (e *Engine) Collectors() []prometheus.Collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("millrace_"+name, help, labels, nil)
+	}
+	return []prometheus.Collector{&collector{
+		e:        e,
+		rowsIn:   desc("query_rows_in_total", "Rows that the tasks of a persistent query have read since the node started.", "query"),
+		rowsOut:  desc("query_rows_out_total", "Rows that they have written.", "query"),
+		late:     desc("query_late_rows_total", "Rows that came after their window had closed.", "query"),
+		errs:     desc("query_error_rows_total", "Rows that took no part: late, not decodable, or failing in an expression.", "query"),
+		lag:      desc("query_lag_records", "Records that are readable and not read yet.", "query"),
+		sessions: desc("sessions", "Open PostgreSQL sessions."),
+	}}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.rowsIn, c.rowsOut, c.late, c.errs, c.lag, c.sessions} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	for _, o := range queries(c.e.meta.Image()) {
+		var q pgcatalog.Query
+		c.e.queryStats(uint64(o.OID), &q)
+		counter := func(d *prometheus.Desc, v int64) {
+			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), o.Name)
+		}
+		counter(c.rowsIn, q.RowsIn)
+		counter(c.rowsOut, q.RowsOut)
+		counter(c.late, q.LateRows)
+		counter(c.errs, q.ErrorRows)
+		ch <- prometheus.MustNewConstMetric(c.lag, prometheus.GaugeValue, float64(q.Lag), o.Name)
+	}
+	c.e.mu.Lock()
+	n := len(c.e.mu.sessions)
+	c.e.mu.Unlock()
+	ch <- prometheus.MustNewConstMetric(c.sessions, prometheus.GaugeValue, float64(n))
+}

@@ -1,0 +1,330 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+	"github.com/millracedb/millrace/sql"
+)
+
+// supervisor makes what runs on this node what the catalog says: tasks of persistent queries, owners and materializers of tables. One goroutine does
+// all of it, so starts and stops never overlap.
+type supervisor struct {
+	e      *Engine
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	reason chan failure // queries that failed, to be marked in the catalog
+
+	mu struct {
+		sync.Mutex
+		running map[metadata.OID]*runningQuery
+		tables  map[metadata.OID]*planner.Relation
+		index   uint64        // of the image that was acted on
+		acted   chan struct{} // closed and replaced when index moves
+	}
+}
+
+// runningQuery is a persistent query whose tasks run here.
+type runningQuery struct {
+	version uint64
+	plan    *planner.Persistent
+	sink    *planner.Relation
+	state   string
+}
+
+type failure struct {
+	query metadata.OID
+	err   error
+}
+
+// maxFailures bounds the failures that wait to be marked; more are found again when the tasks are started anew.
+const maxFailures = 1024
+
+func newSupervisor(e *Engine) *supervisor {
+	s := &supervisor{e: e, reason: make(chan failure, maxFailures)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.mu.running = map[metadata.OID]*runningQuery{}
+	s.mu.tables = map[metadata.OID]*planner.Relation{}
+	s.mu.acted = make(chan struct{})
+	return s
+}
+
+func (s *supervisor) start() { s.wg.Go(s.loop) }
+
+func (s *supervisor) close() {
+	s.cancel()
+	s.wg.Wait()
+}
+
+func (s *supervisor) loop() {
+	for {
+		img, changed := s.e.meta.Watch()
+		s.reconcile(img)
+		select {
+		case <-changed:
+		case f := <-s.reason:
+			s.mark(f)
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// failed is told by the runner that a query has failed for good.
+func (s *supervisor) failed(query uint64, _ int32, err error) {
+	select {
+	case s.reason <- failure{metadata.OID(query), err}:
+	default:
+	}
+}
+
+// lost is told by the runner that a task ended because another node took over.
+func (s *supervisor) lost(spec exec.TaskSpec, err error) {
+	s.e.logger.Warn("task lost its partition", "query", spec.Name, "partition", spec.Partition, "err", err)
+}
+
+// mark writes a failure into the catalog, so that SQL says so everywhere and for ever.
+func (s *supervisor) mark(f failure) {
+	s.e.logger.Error("persistent query failed", "query", f.query, "err", f.err)
+	for {
+		img := s.e.meta.Image()
+		o, ok := img.Object(f.query)
+		if !ok {
+			return
+		}
+		def, err := queryDef(o)
+		if err != nil || def.State == stateFailed {
+			return
+		}
+		se := sqlerr.From(f.err)
+		def.State, def.SQLState, def.Error = stateFailed, string(se.Code), se.Message
+		next := *o
+		if next.Payload, err = json.Marshal(def); err != nil {
+			return
+		}
+		b := s.e.meta.NewBatch()
+		b.PutObject(next)
+		if _, err := s.e.meta.Apply(s.ctx, b); !errors.Is(err, metadata.ErrVersionConflict) {
+			return
+		}
+	}
+}
+
+// reconcile starts and stops until this node runs what img says.
+func (s *supervisor) reconcile(img *metadata.Image) {
+	if err := s.e.opts.WaitIndex(s.ctx, img.Index()); err != nil {
+		return
+	}
+	s.stopGone(img)
+	for o := range img.Objects() {
+		switch {
+		case o.Space == spaceRelation && o.Kind != kindView && o.Kind != kindStream:
+			s.startTable(img, o)
+		case o.Space == spaceQuery:
+			s.startQuery(img, o)
+		}
+	}
+	s.mu.Lock()
+	s.mu.index = img.Index()
+	close(s.mu.acted)
+	s.mu.acted = make(chan struct{})
+	s.mu.Unlock()
+}
+
+// stopGone stops what was dropped, paused or failed.
+func (s *supervisor) stopGone(img *metadata.Image) {
+	for oid, q := range s.queries() {
+		o, ok := img.Object(oid)
+		if !ok {
+			s.e.runner.StopQuery(uint64(oid))
+			s.forget(oid)
+			s.dropState(oid)
+			if err := s.e.opts.Groups.DeleteGroup(s.ctx, groupName(oid), true); err != nil {
+				s.e.logger.Warn("group of a dropped query is not deleted", "query", oid, "err", err)
+			}
+			continue
+		}
+		if def, err := queryDef(o); err == nil && def.State != stateRunning && q.state == stateRunning {
+			s.e.runner.PauseQuery(uint64(oid))
+			q.state = def.State
+		}
+	}
+	s.mu.Lock()
+	var gone []metadata.OID
+	for oid := range s.mu.tables {
+		if _, ok := img.Object(oid); !ok {
+			gone = append(gone, oid)
+			delete(s.mu.tables, oid)
+		}
+	}
+	s.mu.Unlock()
+	for _, oid := range gone {
+		s.e.tables.stop(uint32(oid))
+		s.dropState(oid)
+	}
+}
+
+func (s *supervisor) dropState(oid metadata.OID) {
+	if err := s.e.opts.State.Drop(uint64(oid)); err != nil {
+		s.e.logger.Error("state of a dropped object is not deleted", "oid", oid, "err", err)
+	}
+}
+
+func (s *supervisor) queries() map[metadata.OID]*runningQuery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make(map[metadata.OID]*runningQuery, len(s.mu.running))
+	for k, v := range s.mu.running {
+		out[k] = v
+	}
+	return out
+}
+
+func (s *supervisor) forget(oid metadata.OID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.mu.running, oid)
+}
+
+// query returns what runs here under an OID.
+func (s *supervisor) query(oid uint32) (*runningQuery, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q, ok := s.mu.running[metadata.OID(oid)]
+	return q, ok
+}
+
+// startTable starts what keeps a table's rows.
+func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
+	s.mu.Lock()
+	_, ok := s.mu.tables[o.OID]
+	s.mu.Unlock()
+	if ok {
+		return
+	}
+	rel, err := s.e.relation(s.ctx, img, o)
+	if err == nil {
+		err = s.e.tables.start(s.ctx, rel)
+	}
+	if err != nil {
+		s.e.logger.Error("table cannot be started", "table", o.Name, "err", err)
+		return
+	}
+	s.mu.Lock()
+	s.mu.tables[o.OID] = rel
+	s.mu.Unlock()
+}
+
+// startQuery plans a persistent query and starts its tasks.
+func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
+	def, err := queryDef(o)
+	if err != nil {
+		s.e.logger.Error("query cannot be read", "query", o.Name, "err", err)
+		return
+	}
+	q, known := s.query(uint32(o.OID))
+	if known && (q.state == stateRunning || def.State != stateRunning) {
+		return
+	}
+	if !known {
+		if q, err = s.plan(img, o, def); err != nil {
+			s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
+			return
+		}
+		s.mu.Lock()
+		s.mu.running[o.OID] = q
+		s.mu.Unlock()
+	}
+	if def.State != stateRunning {
+		return
+	}
+	q.state = stateRunning
+	if err := s.startTasks(o, q); err != nil {
+		s.failed(uint64(o.OID), 0, err)
+	}
+}
+
+// plan plans a query from its definition.
+func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefinition) (*runningQuery, error) {
+	sinkObject, ok := img.Object(metadata.OID(def.Sink))
+	if !ok {
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "its result is gone")
+	}
+	if writerOf(sinkObject) == uint32(o.OID) {
+		c, err := s.e.bound(s.ctx, img, sinkObject)
+		if err != nil {
+			return nil, err
+		}
+		return &runningQuery{version: o.Version, plan: c.plan, sink: c.rel}, nil
+	}
+	sink, err := s.e.relation(s.ctx, img, sinkObject)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := sql.ParseOne(def.Statement, sql.Options{})
+	if err != nil {
+		return nil, err
+	}
+	insert, ok := parsed.Statement.(*sql.Insert)
+	if !ok {
+		return nil, sqlerr.New(sqlerr.DataCorrupted, "its definition is no INSERT statement")
+	}
+	plan, err := s.e.bindInsert(s.ctx, img, insert, def.Settings, uint32(o.OID))
+	return &runningQuery{version: o.Version, plan: plan, sink: sink}, err
+}
+
+func groupName(oid metadata.OID) string { return fmt.Sprintf("millrace-query-%d", oid) }
+
+// startTasks takes a new generation of the query's group and starts its tasks under it, inputs before those that read them.
+func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
+	group := groupName(o.OID)
+	generation, _, _, err := s.e.opts.Groups.Group(group)
+	if err != nil {
+		return err
+	}
+	member := fmt.Sprintf("node-%d", s.e.opts.NodeID)
+	generation++
+	if err := s.e.opts.Groups.SetGroup(s.ctx, group, generation, []coordinator.GroupMember{{ID: member, ClientID: "millrace"}}); err != nil {
+		return err
+	}
+	for _, f := range q.plan.Fragments {
+		for p := range f.Partitions {
+			err := s.e.runner.Start(exec.TaskSpec{
+				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: p,
+				Group: group, Member: member, Generation: generation, IdleTimeout: q.sink.IdleTimeout,
+			})
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// waitActed waits until the supervisor has acted on an image of at least index.
+func (s *supervisor) waitActed(ctx context.Context, index uint64) error {
+	for {
+		s.mu.Lock()
+		done, acted := s.mu.index >= index, s.mu.acted
+		s.mu.Unlock()
+		if done {
+			return nil
+		}
+		select {
+		case <-acted:
+		case <-ctx.Done():
+			return cause(ctx, ctx.Err())
+		case <-s.ctx.Done():
+			return sqlerr.New(sqlerr.AdminShutdown, "the node is stopping")
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+)
+
+// txn is a transaction: implicit for the statements up to one Sync, explicit between BEGIN and COMMIT. An idle one holds nothing back in the log;
+// its writes wait in the session and are appended at COMMIT.
+type txn struct {
+	explicit bool
+	failed   bool
+	// several: the implicit transaction has more than one statement, so a push query or DDL must not end it early.
+	several   bool
+	readOnly  bool
+	isolation string
+	before    *settings // to go back to
+	micros    int64     // start, for now()
+	stmtAt    int64     // start of the statement
+	writes    *writeBuffer
+	saves     []savepoint
+}
+
+// savepoint is a place to go back to.
+type savepoint struct {
+	name     string
+	settings *settings
+	writes   int // length of the buffer
+}
+
+// begin returns the session's transaction, an implicit one if there is none.
+func (s *session) begin() *txn {
+	if s.tx == nil {
+		now := s.e.clock.Now().UnixMicro()
+		s.tx = &txn{
+			before: s.set.clone(), micros: now, stmtAt: now,
+			isolation: s.set.must("default_transaction_isolation"), readOnly: s.set.on("default_transaction_read_only"),
+		}
+		s.textCache = nil
+	}
+	return s.tx
+}
+
+// beginStatement opens an implicit transaction for a statement and checks that it may run.
+func (s *session) beginStatement(st *statement) error {
+	if err := s.checkFailed(st); err != nil {
+		return err
+	}
+	s.begin().stmtAt = s.e.clock.Now().UnixMicro()
+	return nil
+}
+
+// checkWrite refuses writes in a read-only transaction.
+func (s *session) checkWrite(what string) error {
+	if s.begin().readOnly {
+		return sqlerr.New(sqlerr.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", what)
+	}
+	return nil
+}
+
+// fail makes an explicit block failed: what it wrote since the last savepoint is forgotten at once, with its locks.
+func (t *txn) fail() {
+	t.failed = true
+	keep := 0
+	if n := len(t.saves); n > 0 {
+		keep = t.saves[n-1].writes
+	}
+	t.writes.truncate(keep)
+}
+
+// commit ends the transaction: its writes are appended as one log transaction and readable when it returns.
+func (s *session) commit(ctx context.Context) error {
+	t := s.tx
+	if t.writes != nil {
+		if err := s.flushWrites(ctx, t.writes); err != nil {
+			s.rollback()
+			return err
+		}
+	}
+	s.endTxn()
+	s.set.endLocal(t.before)
+	s.textCache = nil
+	return nil
+}
+
+// rollback undoes the transaction.
+func (s *session) rollback() {
+	t := s.tx
+	if t.writes != nil {
+		t.writes.release()
+	}
+	s.endTxn()
+	s.restore(t.before)
+}
+
+func (s *session) endTxn() {
+	s.tx = nil
+	s.closePortals(false)
+}
+
+// restore brings settings back and tells the client about those it follows.
+func (s *session) restore(before *settings) {
+	now := s.set
+	s.set, s.textCache = before, nil
+	for key, d := range settingDefs {
+		a, _ := now.get(key)
+		if b, _ := before.get(key); a != b {
+			s.client.ParameterChanged(d.name, b)
+		}
+	}
+}
+
+// transaction runs BEGIN, COMMIT, ROLLBACK and savepoints.
+func (s *session) transaction(ctx context.Context, t *sql.Transaction) (string, error) {
+	switch t.Kind {
+	case sql.Begin:
+		return s.beginBlock(t)
+	case sql.Commit:
+		return s.endBlock(ctx, t, true)
+	case sql.Rollback:
+		return s.endBlock(ctx, t, false)
+	case sql.Savepoint, sql.ReleaseSavepoint, sql.RollbackTo:
+		return s.savepoint(t)
+	default:
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "prepared transactions are not supported")
+	}
+}
+
+func (s *session) beginBlock(t *sql.Transaction) (string, error) {
+	tx := s.begin()
+	if tx.explicit {
+		s.warn(sqlerr.ActiveSQLTransaction, "there is already a transaction in progress")
+		return "BEGIN", nil
+	}
+	tx.explicit = true
+	return "BEGIN", s.setModes(t.Modes)
+}
+
+// setModes gives the transaction its isolation and access mode.
+func (s *session) setModes(m sql.TransactionModes) error {
+	if m.Isolation != "" {
+		s.tx.isolation = strings.ToLower(m.Isolation)
+		if _, err := s.set.set("transaction_isolation", s.tx.isolation, false); err != nil {
+			return err
+		}
+		if s.tx.isolation == "serializable" {
+			s.warn(sqlerr.Warning, "SERIALIZABLE gives the snapshot of REPEATABLE READ")
+		}
+	}
+	if m.ReadOnly != sql.Unset {
+		s.tx.readOnly = m.ReadOnly == sql.Yes
+		v := "off"
+		if s.tx.readOnly {
+			v = "on"
+		}
+		_, err := s.set.set("transaction_read_only", v, false)
+		return err
+	}
+	return nil
+}
+
+func (s *session) endBlock(ctx context.Context, t *sql.Transaction, commit bool) (string, error) {
+	explicit := s.tx != nil && s.tx.explicit
+	if !explicit {
+		s.warn(sqlerr.NoActiveSQLTransaction, "there is no transaction in progress")
+	}
+	tag := "ROLLBACK"
+	switch {
+	case s.tx == nil:
+		if commit {
+			tag = "COMMIT"
+		}
+	case commit && !s.tx.failed:
+		if err := s.commit(ctx); err != nil {
+			return "", err
+		}
+		tag = "COMMIT"
+	default:
+		s.rollback()
+	}
+	if t.Chain && explicit {
+		s.begin().explicit = true
+	}
+	return tag, nil
+}
+
+func (s *session) savepoint(t *sql.Transaction) (string, error) {
+	if s.tx == nil || !s.tx.explicit {
+		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "SAVEPOINT can only be used in transaction blocks")
+	}
+	if t.Kind == sql.Savepoint {
+		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len()})
+		return "SAVEPOINT", nil
+	}
+	for i := len(s.tx.saves) - 1; i >= 0; i-- {
+		sp := s.tx.saves[i]
+		if sp.name != t.Name {
+			continue
+		}
+		if t.Kind == sql.ReleaseSavepoint {
+			s.tx.saves = s.tx.saves[:i]
+			return "RELEASE", nil
+		}
+		return "ROLLBACK", s.rollbackTo(i, sp)
+	}
+	return "", sqlerr.New(sqlerr.InvalidSavepoint, "savepoint %q does not exist", t.Name)
+}
+
+func (s *session) rollbackTo(i int, sp savepoint) error {
+	s.tx.failed = false
+	s.tx.writes.truncate(sp.writes)
+	s.tx.saves = s.tx.saves[:i+1]
+	s.restore(sp.settings.clone())
+	return nil
+}
+
+func (s *session) warn(code sqlerr.Code, format string, args ...any) {
+	e := sqlerr.New(code, format, args...)
+	e.Severity = "WARNING"
+	s.client.Notice(e)
+}

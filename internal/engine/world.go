@@ -1,0 +1,286 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+
+	"github.com/millracedb/millrace/exec/expr"
+	"github.com/millracedb/millrace/internal/engine/pgcatalog"
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// world shows one metadata image to pgcatalog.
+type world struct {
+	s   *session
+	img *metadata.Image
+}
+
+var _ pgcatalog.World = (*world)(nil)
+
+func (s *session) world() *world { return &world{s: s, img: s.e.meta.Image()} }
+
+func (w *world) Database() string { return database }
+
+func (w *world) Relations() []*planner.Relation {
+	var out []*planner.Relation
+	for o := range w.img.Objects() {
+		if o.Space != spaceRelation {
+			continue
+		}
+		r, err := w.s.e.relation(context.Background(), w.img, o)
+		if err != nil {
+			// One relation that cannot be bound must not hide the others.
+			w.s.e.logger.Error("relation cannot be shown", "relation", o.Name, "err", err)
+			continue
+		}
+		out = append(out, r)
+	}
+	out = append(out, w.s.e.errorsRelation())
+	sort.Slice(out, func(i, j int) bool { return out[i].OID < out[j].OID })
+	return out
+}
+
+// The OIDs of built-in schemas; pg_catalog and public have PostgreSQL's own.
+const (
+	oidPgCatalog  = 11
+	oidPublic     = 2200
+	oidInfoSchema = 13000
+	oidMillrace   = 13001
+)
+
+func (w *world) Schemas() []pgcatalog.Schema {
+	out := []pgcatalog.Schema{
+		{OID: oidPgCatalog, Name: "pg_catalog", Owner: superuser, Comment: "system catalog schema"},
+		{OID: oidPublic, Name: schemaPublic, Owner: superuser, Comment: "standard public schema"},
+		{OID: oidInfoSchema, Name: "information_schema", Owner: superuser},
+		{OID: oidMillrace, Name: "millrace", Owner: superuser, Comment: "what runs here, as tables"},
+	}
+	for o := range w.img.ObjectsIn(spaceSchema, "") {
+		out = append(out, pgcatalog.Schema{OID: uint32(o.OID), Name: o.Name, Owner: w.s.e.userName(w.img, o.Owner), Comment: o.Comment})
+	}
+	return out
+}
+
+func (w *world) Roles() []pgcatalog.Role {
+	var out []pgcatalog.Role
+	for u := range w.img.Users() {
+		out = append(out, pgcatalog.Role{
+			OID: uint32(u.OID), Name: u.Name, Superuser: u.Superuser, Login: u.Login, CreateRole: u.CreateRole, CreateDB: u.CreateDB, ConnLimit: u.ConnLimit,
+		})
+	}
+	return out
+}
+
+func (w *world) Settings() []pgcatalog.Setting {
+	var out []pgcatalog.Setting
+	for key, d := range settingDefs {
+		out = append(out, pgcatalog.Setting{
+			Name: d.name, Value: w.s.set.must(key), Default: d.value, Description: d.doc, Category: d.category, ReadOnly: d.readOnly,
+		})
+	}
+	sort.Slice(out, func(i, j int) bool { return strings.ToLower(out[i].Name) < strings.ToLower(out[j].Name) })
+	return out
+}
+
+func (w *world) Queries() []pgcatalog.Query {
+	var out []pgcatalog.Query
+	for _, o := range queries(w.img) {
+		def, err := queryDef(o)
+		if err != nil {
+			continue
+		}
+		q := pgcatalog.Query{
+			OID: uint32(o.OID), ID: o.Name, State: strings.ToUpper(def.State), SQLState: def.SQLState, Error: def.Error, Statement: def.Statement,
+		}
+		if sink, ok := w.img.Object(metadata.OID(def.Sink)); ok {
+			q.Sink = qualified(sink.Schema, sink.Name)
+		}
+		w.s.e.queryStats(uint64(o.OID), &q)
+		out = append(out, q)
+	}
+	return out
+}
+
+func (w *world) Tasks() []pgcatalog.Task {
+	var out []pgcatalog.Task
+	for _, o := range queries(w.img) {
+		out = append(out, w.s.e.taskStats(uint64(o.OID), o.Name)...)
+	}
+	return out
+}
+
+func (w *world) Topics() []pgcatalog.Topic {
+	var out []pgcatalog.Topic
+	for t := range w.img.Topics() {
+		x := pgcatalog.Topic{Name: t.Name, Partitions: int32(len(t.Partitions)), CleanupPolicy: "delete"}
+		switch t.Owner.Kind {
+		case metadata.OwnerInternal:
+			x.Owner = "internal"
+		case metadata.OwnerSQL:
+			if o, ok := w.img.Object(t.Owner.OID); ok {
+				x.Owner = o.Name
+			}
+		}
+		var configs []string
+		for k, v := range t.Configs {
+			configs = append(configs, k+"="+v)
+			if k == "cleanup.policy" {
+				x.CleanupPolicy = v
+			}
+		}
+		sort.Strings(configs)
+		x.Configs = strings.Join(configs, ", ")
+		out = append(out, x)
+	}
+	return out
+}
+
+func (w *world) Partitions() []pgcatalog.Partition {
+	var out []pgcatalog.Partition
+	for t := range w.img.Topics() {
+		for i := range t.Partitions {
+			p := t.Partitions[i]
+			x := pgcatalog.Partition{Topic: t.Name, Partition: p.ID, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, State: "online"}
+			o, err := w.s.e.log.Offsets(context.Background(), tpOf(t.Name, p.ID))
+			if err != nil {
+				x.State = err.Error()
+			}
+			x.LogStart, x.HighWatermark, x.LastStable = o.LogStart, o.HighWatermark, o.LastStable
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+func (w *world) Groups() []pgcatalog.Group {
+	var out []pgcatalog.Group
+	for _, o := range queries(w.img) {
+		g := groupName(o.OID)
+		generation, members, ok, err := w.s.e.opts.Groups.Group(g)
+		if err == nil && ok {
+			out = append(out, pgcatalog.Group{ID: g, Generation: generation, Members: int32(len(members))})
+		}
+	}
+	return out
+}
+
+func (w *world) Nodes() []pgcatalog.Node {
+	var out []pgcatalog.Node
+	for b := range w.img.Brokers() {
+		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Release: b.Release, State: "online"}
+		switch {
+		case b.Fenced:
+			n.State = "fenced"
+		case b.Draining:
+			n.State = "draining"
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// catalogSession shows the session to pgcatalog.
+type catalogSession struct {
+	s   *session
+	ctx context.Context
+}
+
+var _ pgcatalog.Session = catalogSession{}
+
+func (s *session) catalogSession() catalogSession { return catalogSession{s, context.Background()} }
+
+func (c catalogSession) User() string         { return c.s.user }
+func (c catalogSession) BackendPID() int32    { return c.s.info.PID }
+func (c catalogSession) SearchPath() []string { return c.s.set.searchPath() }
+func (c catalogSession) Release() string      { return c.s.e.opts.Release }
+func (c catalogSession) StartMicros() int64   { return c.s.begin().micros }
+
+func (c catalogSession) Setting(name string) (string, bool) {
+	return c.s.set.get(strings.ToLower(name))
+}
+
+func (c catalogSession) SetSetting(name, value string, local bool) error {
+	changed, err := c.s.set.set(name, value, local)
+	if err == nil {
+		c.s.changed(changed)
+	}
+	return err
+}
+
+func (c catalogSession) Sleep(seconds float64) error {
+	t := c.s.e.clock.NewTimer(seconds2duration(seconds))
+	defer t.Stop()
+	select {
+	case <-t.C():
+		return nil
+	case <-c.ctx.Done():
+		return cause(c.ctx, c.ctx.Err())
+	}
+}
+
+func (c catalogSession) CancelBackend(pid int32) bool {
+	other := c.s.e.sessionByPID(pid)
+	if other == nil {
+		return false
+	}
+	other.client.Cancel()
+	return true
+}
+
+func (c catalogSession) TerminateBackend(pid int32) bool {
+	other := c.s.e.sessionByPID(pid)
+	if other == nil {
+		return false
+	}
+	other.client.Terminate(sqlerr.New(sqlerr.AdminShutdown, "terminating connection due to administrator command"))
+	return true
+}
+
+// functions answers the functions of a session in expressions.
+type functions struct {
+	s   *session
+	ctx context.Context
+}
+
+var _ expr.SetSession = (*functions)(nil)
+
+// Call implements expr.Session.
+func (f *functions) Call(id string, args []types.Datum) (types.Datum, error) {
+	return pgcatalog.Call(f.ctx, f.s.world(), catalogSession{f.s, f.ctx}, id, args)
+}
+
+// CallSet implements expr.SetSession.
+func (f *functions) CallSet(id string, args []types.Datum) expr.Rows {
+	return pgcatalog.CallSet(f.ctx, f.s.world(), catalogSession{f.s, f.ctx}, id, args)
+}
+
+func (s *session) regName(k types.Kind, oid uint32) (string, bool) {
+	return pgcatalog.RegName(s.world(), s.catalogSession(), k, oid)
+}
+
+func (s *session) regOID(k types.Kind, name string) (uint32, error) {
+	return pgcatalog.RegOID(s.world(), s.catalogSession(), k, name)
+}
+
+// queryObject finds a persistent query by OID.
+func (e *Engine) queryObject(oid uint32) (*metadata.Object, bool) {
+	return e.meta.Image().Object(metadata.OID(oid))
+}
+
+func (e *Engine) sessionByPID(pid int32) *session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for s := range e.mu.sessions {
+		if s.info.PID == pid {
+			return s
+		}
+	}
+	return nil
+}
+
+func (e *Engine) lanePrefix() string { return fmt.Sprintf("_millrace-lane-%d", e.opts.NodeID) }

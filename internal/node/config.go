@@ -1,0 +1,163 @@
+package node
+
+import (
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/fsys"
+)
+
+// Config is what a node needs. The zero value with a Dir is a node on the default ports.
+type Config struct {
+	// Dir is the data directory.
+	Dir string
+	// NodeID is 1 to 2147483647; 0 takes what the directory says, or 1.
+	NodeID int32
+	// PG, Kafka, HTTP and Raft are listen addresses. Empty: DefaultPG and so on. "off" does not listen, where the node can do without.
+	PG, Kafka, HTTP, Raft string
+	// MemoryBytes is the node's memory, divided by name (see share). 0: DefaultMemory.
+	MemoryBytes int64
+	// Partitions of topics that statements make without saying; 0: 4.
+	Partitions int32
+	// Insecure allows to listen beyond loopback without authentication.
+	Insecure bool
+	// RequirePassword asks for SCRAM-SHA-256 also on loopback.
+	RequirePassword bool
+	// TLS, if set, is offered to PostgreSQL clients.
+	TLS *tls.Config
+	// Release is the program's version.
+	Release string
+
+	Clock  clock.Clock  // default clock.Real
+	Rand   io.Reader    // default crypto/rand.Reader; safe for concurrent use
+	FS     fsys.FS      // default fsys.OS
+	Logger *slog.Logger // default slog.Default()
+	// Listen opens a listener; default net.Listen over TCP.
+	Listen func(addr string) (net.Listener, error)
+	// OnFatal is told why the node must stop (a failed sync, a hung metadata write). Default: it is logged.
+	OnFatal func(error)
+}
+
+// Defaults of the listen addresses and of the memory.
+const (
+	DefaultPG     = "127.0.0.1:5433"
+	DefaultKafka  = "127.0.0.1:9092"
+	DefaultHTTP   = "127.0.0.1:8088"
+	DefaultRaft   = "127.0.0.1:7433"
+	DefaultMemory = 1 << 30
+
+	// MinMemory is the least a node runs in.
+	MinMemory = 128 << 20
+
+	// Off as an address means not to listen.
+	Off = "off"
+)
+
+// EnsureDefaults fills in what is not set.
+func (c *Config) EnsureDefaults() {
+	for _, a := range []struct {
+		addr *string
+		def  string
+	}{{&c.PG, DefaultPG}, {&c.Kafka, DefaultKafka}, {&c.HTTP, DefaultHTTP}, {&c.Raft, DefaultRaft}} {
+		if *a.addr == "" {
+			*a.addr = a.def
+		}
+	}
+	if c.MemoryBytes == 0 {
+		c.MemoryBytes = DefaultMemory
+	}
+	if c.Partitions == 0 {
+		c.Partitions = 4
+	}
+	if c.Clock == nil {
+		c.Clock = clock.Real
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Reader
+	}
+	if c.FS == nil {
+		c.FS = fsys.OS
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Listen == nil {
+		c.Listen = func(addr string) (net.Listener, error) {
+			var lc net.ListenConfig
+			return lc.Listen(ctxBackground, "tcp", addr)
+		}
+	}
+	if c.OnFatal == nil {
+		logger := c.Logger
+		c.OnFatal = func(err error) { logger.Error("the node must stop", "err", err) }
+	}
+}
+
+// Validate reports everything that is wrong at once.
+func (c *Config) Validate() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Dir == "" {
+		bad("--data: a directory is needed; allowed: a path, or --ephemeral for one that is thrown away")
+	}
+	if c.NodeID < 0 {
+		bad("--node-id: %d; allowed: 1 to 2147483647", c.NodeID)
+	}
+	if c.MemoryBytes < MinMemory {
+		bad("--memory: %d bytes; allowed: %d MiB or more", c.MemoryBytes, MinMemory>>20)
+	}
+	if c.Partitions < 1 || c.Partitions > 10_000 {
+		bad("--partitions: %d; allowed: 1 to 10000", c.Partitions)
+	}
+	for _, a := range []struct{ flag, addr string }{{"--pg", c.PG}, {"--kafka", c.Kafka}, {"--http", c.HTTP}, {"--raft", c.Raft}} {
+		errs = append(errs, c.validateAddr(a.flag, a.addr))
+	}
+	return errors.Join(errs...)
+}
+
+// validateAddr checks a listen address, and that it is closed by default: beyond loopback only with authentication.
+func (c *Config) validateAddr(flag, addr string) error {
+	if addr == Off && flag != "--pg" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%s: %q is no address; allowed: host:port, or off (but for --pg)", flag, addr)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return fmt.Errorf("%s: %q is no port; allowed: 0 to 65535", flag, port)
+	}
+	if isLoopback(host) || c.Insecure {
+		return nil
+	}
+	if flag == "--pg" && c.RequirePassword && c.TLS != nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %s is reachable from other machines; allowed: a loopback address, or with --insecure any", flag, addr)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// share returns a part of the memory in percent.
+func (c *Config) share(percent int64) int64 { return c.MemoryBytes / 100 * percent }
+
+// The shares of the memory, in percent; what is left is slack for the runtime.
+const (
+	stateShare    = 40
+	requestShare  = 15
+	tailShare     = 6
+	pebbleShare   = 15
+	sessionsShare = 15
+)

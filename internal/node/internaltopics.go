@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// Topics that the node itself needs.
+const (
+	topicTransactions = "__transaction_state"
+	topicOffsets      = "__consumer_offsets"
+	// TopicErrors is the dead-letter stream behind millrace.errors.
+	TopicErrors = "_millrace_errors"
+
+	internalPartitions = 16
+	errorPartitions    = 1
+)
+
+// internalTopics are made when the cluster forms. Coordinator topics are compacted; errors are kept 7 days and 1 GiB.
+var internalTopics = []metadata.TopicSpec{
+	{Name: topicTransactions, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}},
+	{Name: topicOffsets, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}},
+	{Name: TopicErrors, Partitions: errorPartitions, Configs: map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "1073741824", "message.timestamp.type": "LogAppendTime",
+	}},
+}
+
+// register makes this process a broker and forms the cluster's topics if they are not there.
+func register(ctx context.Context, store *metadata.Store, broker metadata.Broker) (uint64, error) {
+	b := store.NewBatch()
+	var replaces uint64
+	if old, ok := b.Image().Broker(broker.ID); ok {
+		replaces = old.Epoch
+	}
+	ref := b.RegisterBroker(broker, replaces)
+	res, err := store.Apply(ctx, b)
+	if err != nil {
+		return 0, err
+	}
+	epoch := res.Epoch(ref)
+	b = store.NewBatch()
+	for _, spec := range internalTopics {
+		if _, ok := b.Image().Topic(spec.Name); !ok {
+			spec.Owner = metadata.Owner{Kind: metadata.OwnerInternal}
+			b.CreateTopic(spec)
+		}
+	}
+	if b.Len() == 0 {
+		return epoch, nil
+	}
+	if _, err = store.Apply(ctx, b); errors.Is(err, metadata.ErrExists) {
+		err = nil
+	}
+	return epoch, err
+}
