@@ -240,6 +240,22 @@ func (r *Runner) Close() error {
 	return nil
 }
 
+// runs reports whether a task runs here.
+func (r *Runner) runs(k taskKey) bool {
+	r.mu.Lock()
+	t := r.mu.tasks[k]
+	r.mu.Unlock()
+	if t == nil {
+		return false
+	}
+	select {
+	case <-t.done:
+		return false
+	default:
+		return true
+	}
+}
+
 func (r *Runner) find(query uint64) *progress {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -38,6 +38,7 @@ type source struct {
 	iter    record.Iterator
 	open    bool // iter is within a batch
 	peeked  bool // iter.Record waits to be decoded
+	fresh   bool // fetched since tables were last caught up
 	wake    chan struct{}
 	cancel  func()
 
@@ -112,7 +113,7 @@ func (s *source) nextFrame(ctx context.Context) (bool, error) {
 	for i, a := range f.Aborted {
 		aborted[i] = record.AbortedTxn(a)
 	}
-	s.fetched = f
+	s.fetched, s.fresh = f, true
 	s.frames.Reset(f.Batches, aborted)
 	return s.nextFrame(ctx)
 }

@@ -3,7 +3,6 @@ package exec
 import (
 	"context"
 	"errors"
-	"sync"
 
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -15,11 +14,6 @@ const maxOwnerQueue = 1024
 // ownerQueue is what transactions hand to the goroutine that owns a partition.
 type ownerQueue struct {
 	writes chan *ownerWrite
-	ids    struct {
-		sync.Mutex
-		next  int64 // beyond every hidden key given out
-		ready bool
-	}
 }
 
 func newOwnerQueue() *ownerQueue { return &ownerQueue{writes: make(chan *ownerWrite, maxOwnerQueue)} }
@@ -63,9 +57,6 @@ func (p *tablePart) lost() error {
 // the next one reads what the topic has.
 func (s *tableSession) serve() error {
 	q := s.p.owner
-	q.ids.Lock()
-	q.ids.next, q.ids.ready = max(q.ids.next, s.src.position()), true
-	q.ids.Unlock()
 	for {
 		select {
 		case <-s.p.ctx.Done():
@@ -178,6 +169,9 @@ func (s *tableSession) lend(w *ownerWrite) error {
 		b := s.state.NewBatch()
 		w.apply(b)
 		err := s.moveTo(b, out.end, s.src.fetched.LeaderEpoch)
+		if err == nil {
+			err = s.catchUp() // past the transaction's marker, which readers wait for
+		}
 		w.err = err
 		close(w.done)
 		return err
@@ -189,16 +183,14 @@ func (s *tableSession) lend(w *ownerWrite) error {
 // errNothingWritten is the outcome of a transaction that gave the partition back unused.
 var errNothingWritten = errors.New("nothing was written")
 
-// hiddenKeys gives n numbers that no row of the partition has as its hidden key: they count log positions, which each row uses
-// at least one of, so they are never given twice.
-func (p *tablePart) hiddenKeys(n int) (first int64, err error) {
-	q := p.owner
-	q.ids.Lock()
-	defer q.ids.Unlock()
-	if !q.ids.ready {
-		return 0, sqlerr.New(sqlerr.CannotConnectNow, "table %q is starting", p.rel.Name)
+// hiddenKey gives a pair that no row of the partition has in its hidden key: the log position at which this node became the
+// owner, and a count. If two owners began at one position, the first of them wrote nothing.
+func (p *tablePart) hiddenKey() (began int64, count uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.hidden == 0 {
+		p.mu.began = p.mu.position
 	}
-	first = q.ids.next
-	q.ids.next += int64(n)
-	return first, nil
+	p.mu.hidden++
+	return p.mu.began, p.mu.hidden
 }

@@ -63,6 +63,8 @@ type tablePart struct {
 		err      error
 		changed  chan struct{}
 		skipped  int64 // records that do not decode
+		began    int64 // position when the first hidden key was given out
+		hidden   uint32
 	}
 }
 

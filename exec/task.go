@@ -121,38 +121,13 @@ func (t *task) work() (bool, error) {
 	if best == nil {
 		return false, nil
 	}
-	if !best.isTable {
+	if !best.isTable && best.fresh {
+		best.fresh = false
 		if err := t.catchUpTables(); err != nil {
 			return false, err
 		}
 	}
 	return true, t.step(best)
-}
-
-// catchUpTables reads the looked-up tables to the end they have now, which is after the stream's batch was fetched.
-func (t *task) catchUpTables() error {
-	for _, s := range t.pipe.sources {
-		if !s.isTable {
-			continue
-		}
-		bounds, err := t.r.cfg.Log.Offsets(t.ctx, s.tp)
-		if err != nil {
-			return err
-		}
-		for s.position() < bounds.LastStable {
-			ok, err := s.fetch(t.ctx)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			if err := t.step(s); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func (t *task) step(s *source) error {

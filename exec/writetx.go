@@ -215,7 +215,7 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 		return nil, err
 	}
 	if hiddenKey(rel) {
-		if err := tx.fillHidden(x, rows); err != nil {
+		if err := tx.fillHidden(ctx, x, rows); err != nil {
 			return nil, err
 		}
 	}
@@ -368,48 +368,58 @@ func (tx *WriteTx) Rollback() {
 	tx.t.locks.release(tx)
 }
 
-// hiddenKey reports whether rel has no key of its own: its rows get a number.
+// hiddenKey reports whether rel has no key of its own: its rows get one that no user sees.
 func hiddenKey(rel *planner.Relation) bool {
-	return len(rel.Key) == 1 && rel.Columns[rel.Key[0]].Hidden && rel.Columns[rel.Key[0]].Type.Kind == types.Int8
+	return len(rel.Key) == 1 && rel.Columns[rel.Key[0]].Hidden && rel.Columns[rel.Key[0]].Type.Kind == types.UUID
 }
 
-// hiddenTries is how many numbers are tried for one whose place is the row's partition.
+// hiddenTries is how many keys are tried for one whose place is the row's partition.
 const hiddenTries = 256
 
-// fillHidden gives each row a number that is unique in the table: a position of one partition, shifted, plus the first number
-// from 0 on that makes the key belong to that partition. The batch goes to one partition, which rotates.
-func (tx *WriteTx) fillHidden(x *txTable, rows *vec.Batch) error {
+// fillHidden gives each row without one a key that is unique in the table: a log position and a count of one partition, and the
+// first number from 0 on that makes the key belong to that partition. The batch goes to one partition, which rotates.
+func (tx *WriteTx) fillHidden(ctx context.Context, x *txTable, rows *vec.Batch) error {
 	col := rows.Cols[x.rel.Key[0]]
 	target := (tx.t.rotate.Add(1) & math.MaxInt32) % x.rel.Partitions
 	part := tx.t.part(x.rel.OID, target)
 	if part == nil || part.owner == nil {
 		return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", target, x.rel.Name)
 	}
-	one := vec.NewVector(col.Type, 1)
-	one.AppendInt(0)
+	if err := tx.t.Wait(ctx, x.rel.OID, target, 0); err != nil {
+		return err
+	}
 	for i := range rows.Len() {
-		if !col.IsNull(i) {
-			continue
-		}
-		for done := false; !done; {
-			at, err := part.hiddenKeys(1)
-			if err != nil {
+		for done := !col.IsNull(i); !done; {
+			began, count := part.hiddenKey()
+			var err error
+			if done, err = x.tryHidden(col, i, began, count, target); err != nil {
 				return err
-			}
-			for try := range int64(hiddenTries) {
-				one.I64[0] = at*hiddenTries + try
-				p, err := x.partitionOf([]*vec.Vector{one}, 0)
-				if err != nil {
-					return err
-				}
-				if done = p == target; done {
-					col.SetRow(i, one, 0)
-					break
-				}
 			}
 		}
 	}
 	return nil
+}
+
+// tryHidden looks for a key made of a position and a count that belongs to partition target, and makes it row i of col.
+func (x *txTable) tryHidden(col *vec.Vector, i int, began int64, count uint32, target int32) (bool, error) {
+	one := vec.NewVector(col.Type, 1)
+	var id [16]byte
+	binary.BigEndian.PutUint64(id[:8], uint64(began))
+	binary.BigEndian.PutUint32(id[8:], count)
+	for try := range uint32(hiddenTries) {
+		binary.BigEndian.PutUint32(id[12:], try)
+		one.Reset()
+		one.AppendBytes(id[:])
+		p, err := x.partitionOf([]*vec.Vector{one}, 0)
+		if err != nil {
+			return false, err
+		}
+		if p == target {
+			col.SetRow(i, one, 0)
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // live returns the writes that count, by partition.

@@ -1,0 +1,161 @@
+package exec_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/exec/memlog"
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/planner"
+)
+
+// pipelineOfThree makes a filter, a table over it and a table over that, and a join with a table.
+func pipelineOfThree(h *harness) {
+	h.run(`CREATE STREAM s (id INT KEY, k TEXT, x INT) WITH (topic = 's')`)
+	h.run(`CREATE TABLE d (k TEXT PRIMARY KEY, name TEXT) WITH (topic = 'd')`)
+	h.run(`CREATE STREAM f AS SELECT id, k, x FROM s WHERE x >= 0`)
+	h.run(`CREATE TABLE c AS SELECT k, count(*) AS n, sum(x) AS total FROM f GROUP BY k`)
+	h.run(`CREATE TABLE j AS SELECT c.k, c.n, c.total, d.name FROM c LEFT JOIN d ON c.k = d.k`)
+}
+
+// oracle is what the tables must hold for rows put so far.
+type oracle struct {
+	n, total map[string]int
+	names    map[string]string
+}
+
+func newOracle() *oracle {
+	return &oracle{n: map[string]int{}, total: map[string]int{}, names: map[string]string{}}
+}
+
+func (o *oracle) put(h *harness, rng *rand.Rand, rows int) {
+	for range rows {
+		k, x := fmt.Sprintf("k%d", rng.IntN(5)), rng.IntN(20)-4
+		h.put("s", fmt.Sprintf(`{"id":%d,"k":"%s","x":%d}`, rng.IntN(100), k, x))
+		if x >= 0 {
+			o.n[k]++
+			o.total[k] += x
+		}
+	}
+	k := fmt.Sprintf("k%d", rng.IntN(5))
+	if rng.IntN(3) == 0 {
+		h.put("d", `-{"k":"`+k+`"}`)
+		delete(o.names, k)
+		return
+	}
+	o.names[k] = fmt.Sprint("n", rng.IntN(9))
+	h.put("d", fmt.Sprintf(`{"k":"%s","name":"%s"}`, k, o.names[k]))
+}
+
+func (o *oracle) rows() (rows []string) {
+	for k, n := range o.n {
+		name := "NULL"
+		if v, ok := o.names[k]; ok {
+			name = v
+		}
+		rows = append(rows, fmt.Sprintf("%s|%d|%d|%s", k, n, o.total[k], name))
+	}
+	return rows
+}
+
+func TestRestartWithStateReadsNoInputAgain(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(1, 2)), newOracle()
+	o.put(h, rng, 50)
+	require.ElementsMatch(t, o.rows(), h.table("j"))
+	read := h.log.Fetched("s") + h.log.Fetched("f")
+	h.restart(true)
+	require.ElementsMatch(t, o.rows(), h.table("j"))
+	require.Equal(t, read, h.log.Fetched("s")+h.log.Fetched("f"), "no input is read twice")
+	o.put(h, rng, 20)
+	require.ElementsMatch(t, o.rows(), h.table("j"))
+}
+
+func TestStateThatWasDeletedComesBackFromTheChangelog(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(3, 4)), newOracle()
+	for range 3 {
+		o.put(h, rng, 30)
+		require.ElementsMatch(t, o.rows(), h.table("j"))
+		h.restart(false)
+		require.ElementsMatch(t, o.rows(), h.table("j"))
+	}
+}
+
+func TestFaultsOfTheLogLoseAndDoubleNothing(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(5, 6)), newOracle()
+	for i := range 30 {
+		h.log.SetFault([]memlog.Fault{memlog.None, memlog.Unavailable, memlog.UnknownCommit, memlog.UnknownAbort}[i%4])
+		o.put(h, rng, 10)
+		if i%5 == 4 {
+			h.restart(rng.IntN(2) == 0)
+		}
+	}
+	require.ElementsMatch(t, o.rows(), h.table("j"), h.failure("j"))
+}
+
+// TestWorkersHandTasksOverWithoutLoss moves all tasks between two workers in one process while rows come in.
+func TestWorkersHandTasksOverWithoutLoss(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	other := h.newWorker("v", fsys.NewMem())
+	rng, o := rand.New(rand.NewPCG(7, 8)), newOracle()
+	workers := []*worker{h.w, other}
+	where := map[string]int{}
+	for range 8 {
+		o.put(h, rng, 20)
+		for name, q := range h.queries {
+			for _, f := range q.plan.Fragments {
+				for p := range f.Partitions {
+					id := fmt.Sprint(name, f.ID, p)
+					if rng.IntN(2) == 0 {
+						h.move(workers[where[id]], workers[1-where[id]], q, f, p)
+						where[id] = 1 - where[id]
+					}
+				}
+			}
+		}
+	}
+	h.eventually("the tables agree", func() bool {
+		return fmt.Sprint(sorted(o.rows())) == fmt.Sprint(h.rows("j"))
+	})
+}
+
+// move stops a task here and starts it there.
+func (h *harness) move(from, to *worker, q *query, f *planner.Fragment, p int32) {
+	from.runner.Stop(q.oid, f.ID, p)
+	require.NoError(h.t, to.runner.Start(h.spec(to, q, f, p)))
+}
+
+// TestFencedWorkerCommitsNothing takes all tasks over from a worker that is thought dead and is not.
+func TestFencedWorkerCommitsNothing(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(9, 10)), newOracle()
+	o.put(h, rng, 40)
+	other := h.newWorker("v", fsys.NewMem())
+	other.gen++
+	require.NoError(t, other.runner.Fence(context.Background(), h.w.runner.LaneIDs()))
+	for _, q := range h.queries {
+		h.log.SetGeneration("query-"+q.name, other.gen)
+		h.start(other, q, func(int32) bool { return true })
+	}
+	o.put(h, rng, 40)
+	h.eventually("the tables agree", func() bool { return fmt.Sprint(sorted(o.rows())) == fmt.Sprint(h.rows("j")) })
+	o.put(h, rng, 40)
+	h.eventually("the tables still agree", func() bool { return fmt.Sprint(sorted(o.rows())) == fmt.Sprint(h.rows("j")) })
+}
+
+func sorted(rows []string) []string {
+	slices.Sort(rows)
+	return rows
+}
