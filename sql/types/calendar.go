@@ -169,7 +169,7 @@ func lookupZoneWord(key string) (*time.Location, bool) {
 	if loc, ok := zoneCache.Load(key); ok {
 		return loc.(*time.Location), true
 	}
-	if key == "" || key == "local" || len(key) > maxZoneName {
+	if key == "" || key == "local" || key == "localtime" || len(key) > maxZoneName {
 		return nil, false
 	}
 	for _, spelling := range []string{capitalizeZone(key), strings.ToUpper(key)} {
@@ -193,8 +193,8 @@ func capitalizeZone(key string) string {
 		small := start > 0 && (word == "of" || word == "es" || word == "au")
 		switch {
 		case small || word == "":
-		case word == "gmt" || word == "utc" || word == "us" || word == "dumontdurville":
-			copy(out[start:], zoneSpelling(word))
+		case oddZoneWords[word] != "":
+			copy(out[start:], oddZoneWords[word])
 		case word[0] >= 'a' && word[0] <= 'z':
 			out[start] -= 'a' - 'A'
 		}
@@ -203,11 +203,11 @@ func capitalizeZone(key string) string {
 	return string(out)
 }
 
-func zoneSpelling(word string) string {
-	if word == "dumontdurville" {
-		return "DumontDUrville"
-	}
-	return strings.ToUpper(word)
+// oddZoneWords are the parts of names with capitals elsewhere than at the beginning.
+var oddZoneWords = map[string]string{
+	"gmt": "GMT", "utc": "UTC", "us": "US", "uct": "UCT", "gmt0": "GMT0", "gb": "GB", "act": "ACT", "lhi": "LHI", "nsw": "NSW", "in": "IN",
+	"dumontdurville": "DumontDUrville", "comodrivadavia": "ComodRivadavia", "mcmurdo": "McMurdo", "denoronha": "DeNoronha",
+	"easterisland": "EasterIsland", "bajanorte": "BajaNorte", "bajasur": "BajaSur",
 }
 
 // zoneAbbreviations are the abbreviations of PostgreSQL's default set that mean one thing, in hours east of UTC.
