@@ -500,6 +500,9 @@ func (b *binder) bindArray(e *sql.ArrayExpr, elem *types.Type) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.Kind == types.Array {
+		return nil, notYet("an array of arrays", "arrays have one dimension", "an array of STRUCT, or jsonb", e.Pos)
+	}
 	return &ArrayExpr{xs, types.ArrayOf(t)}, nil
 }
 

@@ -466,17 +466,19 @@ func (b *binder) joinUsing(n *Join, names []string, ls, rs, sc *scope, pos sql.P
 			return nil, err
 		}
 		conds = append(conds, eq)
-		m := scopeCol{name: name, expr: l, star: true, bare: true, base: lc.base}
+		m := scopeCol{name: name, star: true, bare: true, base: lc.base}
+		pair := []Expr{l, r}
+		t, err := b.common(pair, nil, "JOIN/USING")
+		if err != nil {
+			return nil, err
+		}
 		switch n.Kind {
 		case RightJoin:
-			m.expr = r
+			m.expr = pair[1]
 		case FullJoin:
-			pair := []Expr{l, r}
-			t, err := b.common(pair, nil, "JOIN/USING")
-			if err != nil {
-				return nil, err
-			}
 			m.expr, m.base = &Coalesce{pair, t}, Col{}
+		default:
+			m.expr = pair[0]
 		}
 		merged = append(merged, m)
 		for i := range sc.cols {

@@ -129,7 +129,7 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 			WithHint("DISTINCT, FILTER, ORDER BY and * go with aggregate functions only.").At(e.Offset())
 	}
 	if len(fs) > 0 && fs[0].Kind == WindowOnlyFunc {
-		return nil, sqlerr.New(sqlerr.WindowingError, "window function %s requires an OVER clause", e.Name).At(e.Offset())
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "window function %s requires an OVER clause", e.Name).At(e.Offset())
 	}
 	xs, variadic, err := b.bindArgs(e)
 	if err != nil {

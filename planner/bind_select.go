@@ -161,59 +161,70 @@ func (s *selectBlock) addFields(x Expr, pos sql.Pos) error {
 
 // targetName is the name PostgreSQL gives a column without AS (its FigureColname).
 func targetName(e sql.Expr) string {
-	switch e := e.(type) {
-	case *sql.ColumnRef:
-		return e.Parts[len(e.Parts)-1]
-	case *sql.FuncCall:
-		return e.Name
-	case *sql.FieldSelect:
-		return e.Field
-	case *sql.Subscript:
-		return targetName(e.X)
-	case *sql.Slice:
-		return targetName(e.X)
-	case *sql.Collate:
-		return targetName(e.X)
-	case *sql.SpecialValue:
-		return e.Name
-	case *sql.Cast:
-		if n := targetName(e.X); n != "?column?" {
-			return n
-		}
-		if e.Type.ArrayDims > 0 {
-			return e.Type.Name
-		}
-		return e.Type.Name
-	case *sql.TypedLiteral:
-		return e.Type.Name
-	case *sql.Case:
-		if e.Else != nil {
-			if n := targetName(e.Else); n != "?column?" {
-				return n
-			}
-		}
-		return "case"
-	case *sql.AtTimeZone:
-		return "timezone"
-	case *sql.ArrayExpr:
-		return "array"
-	case *sql.Row:
-		return "row"
-	case *sql.Subquery:
-		switch e.Kind {
-		case sql.ExistsSubquery:
-			return "exists"
-		case sql.ArraySubquery:
-			return "array"
-		}
-		if sel, ok := e.Query.Body.(*sql.Select); ok && len(sel.Targets) > 0 {
-			if sel.Targets[0].Alias != "" {
-				return sel.Targets[0].Alias
-			}
-			return targetName(sel.Targets[0].Expr)
-		}
+	if name, _ := figureName(e); name != "" {
+		return name
 	}
 	return "?column?"
+}
+
+// figureName also tells whether the name is a good one; that of a cast's type or a CASE gives way to a better one outside.
+func figureName(e sql.Expr) (name string, good bool) {
+	switch e := e.(type) {
+	case *sql.ColumnRef:
+		return e.Parts[len(e.Parts)-1], true
+	case *sql.FuncCall:
+		return e.Name, true
+	case *sql.FieldSelect:
+		return e.Field, true
+	case *sql.Subscript:
+		return figureName(e.X)
+	case *sql.Slice:
+		return figureName(e.X)
+	case *sql.Collate:
+		return figureName(e.X)
+	case *sql.SpecialValue:
+		return e.Name, true
+	case *sql.Cast:
+		if name, good := figureName(e.X); good {
+			return name, true
+		}
+		return e.Type.Name, false
+	case *sql.TypedLiteral:
+		return e.Type.Name, false
+	case *sql.Case:
+		if e.Else != nil {
+			if name, good := figureName(e.Else); good {
+				return name, true
+			}
+		}
+		return "case", false
+	case *sql.AtTimeZone:
+		return "timezone", true
+	case *sql.ArrayExpr:
+		return "array", true
+	case *sql.Row:
+		return "row", true
+	case *sql.Subquery:
+		return subqueryName(e)
+	}
+	return "", false
+}
+
+func subqueryName(e *sql.Subquery) (string, bool) {
+	switch e.Kind {
+	case sql.ExistsSubquery:
+		return "exists", true
+	case sql.ArraySubquery:
+		return "array", true
+	}
+	sel, ok := e.Query.Body.(*sql.Select)
+	if !ok || len(sel.Targets) == 0 {
+		return "", false
+	}
+	if t := sel.Targets[0]; t.Alias != "" {
+		return t.Alias, true
+	}
+	return figureName(sel.Targets[0].Expr)
 }
 
 func (s *selectBlock) bindHaving() error {

@@ -13,8 +13,7 @@ const (
 )
 
 // casts lists the contexts of the casts between kinds; what is not listed follows the general rules of CastAllowed.
-// PostgreSQL 15, catalog pg_cast. It departs in one point: text and varchar become name only by assignment, so that text = name
-// has one meaning without operators of mixed kinds.
+// PostgreSQL 15, catalog pg_cast.
 var casts = buildCasts()
 
 type castPair struct{ from, to types.Kind }
@@ -51,10 +50,10 @@ func buildCasts() map[castPair]CastContext {
 	}
 	add(CastAssignment, types.Text, types.Regclass)
 	add(CastAssignment, types.Varchar, types.Regclass)
-	add(CastImplicit, types.Text, types.Varchar)
-	add(CastAssignment, types.Text, types.Name, types.Char)
-	add(CastImplicit, types.Varchar, types.Text)
-	add(CastAssignment, types.Varchar, types.Name, types.Char)
+	add(CastImplicit, types.Text, types.Varchar, types.Name)
+	add(CastAssignment, types.Text, types.Char)
+	add(CastImplicit, types.Varchar, types.Text, types.Name)
+	add(CastAssignment, types.Varchar, types.Char)
 	add(CastImplicit, types.Name, types.Text)
 	add(CastAssignment, types.Name, types.Varchar)
 	add(CastImplicit, types.Char, types.Text)
