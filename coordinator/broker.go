@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -64,8 +65,7 @@ func (b *Broker) Close() error {
 // them: what was decided is finished in the background. An error is about some of them; the others serve, and Lead can be called
 // again for those.
 //
-// When all of __transaction_state is led from here, transactions are aborted that a crash made the coordinator forget (see the
-// package comment): only then is it sure that no other coordinator knows them.
+// Transactions that a crash made the coordinator forget (see the package comment) are aborted first.
 func (b *Broker) Lead(ctx context.Context, transactions, offsets []int32) error {
 	open := b.partitions.OpenTransactions() // before anything serves, so none can begin unseen
 	errs := make([]error, len(transactions)+len(offsets))
@@ -79,13 +79,10 @@ func (b *Broker) Lead(ctx context.Context, transactions, offsets []int32) error 
 	}
 	wg.Wait()
 	err := errors.Join(errs...)
-	if err == nil && len(transactions) == int(b.count) {
-		b.abortOrphans(ctx, leases, open)
-	}
+	leases = slices.DeleteFunc(leases, func(l *lease) bool { return l == nil })
+	b.abortOrphans(ctx, leases, open, len(leases) == int(b.count))
 	for _, l := range leases {
-		if l != nil {
-			b.serve(l)
-		}
+		b.serve(l)
 	}
 	return err
 }

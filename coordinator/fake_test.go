@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -18,7 +19,12 @@ type memLog struct {
 	}
 	// skipSync, when set, turns the Flush of matching partitions into a lie: the high watermark moves, a crash forgets all the same.
 	skipSync func(tp TopicPartition) bool
+	// steps, when not nil, counts down with each append and sync; at zero the node is dead and nothing is written any more.
+	steps *atomic.Int64
 }
+
+// dead takes a step and reports whether it was one too many.
+func (m *memLog) dead() bool { return m.steps != nil && m.steps.Add(-1) < 0 }
 
 type memPartition struct {
 	log *memLog
@@ -31,7 +37,6 @@ type memPartition struct {
 		synced  int     // number of frames below the high watermark
 		open    map[int64]int16
 		epochs  map[int64]int16
-		offline bool
 		stuck   chan struct{} // while set the high watermark rests until it closes
 	}
 }
@@ -126,7 +131,7 @@ func (p *memPartition) endLocked() int64 {
 func (p *memPartition) Append(_ context.Context, batches []byte, _ AppendOptions) (base, next int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.offline {
+	if p.log.dead() {
 		return 0, 0, kerr.KafkaStorageError
 	}
 	h, frame, _, err := record.Next(batches)
@@ -168,7 +173,7 @@ func (p *memPartition) Flush(offset int64) {
 }
 
 func (p *memPartition) flushLocked(int64) {
-	if p.mu.stuck != nil {
+	if p.mu.stuck != nil || p.mu.synced == len(p.mu.frames) || p.log.dead() {
 		return
 	}
 	p.mu.synced = len(p.mu.frames)
@@ -189,6 +194,11 @@ func (p *memPartition) WaitHighWatermark(ctx context.Context, offset int64) erro
 		}
 	}
 	p.Flush(offset)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.synced < len(p.mu.frames) && p.mu.ends[p.mu.synced] <= offset {
+		return kerr.KafkaStorageError
+	}
 	return ctx.Err()
 }
 

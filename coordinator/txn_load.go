@@ -116,27 +116,31 @@ func (c *Transactions) serve(l *lease) {
 	l.ready.Store(true)
 }
 
-// abortOrphans ends the transactions in open that none of leases knows as open: their ONGOING record was lost in a crash, so no
-// decision can ever have been made. Only called while none of the leases serves, else a transaction could begin meanwhile.
-func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open []OpenTransaction) {
-	known := map[int64]*txnEntry{}
-	epoch := int32(0)
-	epochs := map[int64]int32{}
+// abortOrphans ends the transactions in open that the coordinator has forgotten: a crash took their ONGOING record, so no decision can
+// ever have been made. A producer id that none of leases knows may be another coordinator's, unless everything is led from here (all).
+// Only called while none of the leases serves, else a transaction could begin meanwhile.
+func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open []OpenTransaction, all bool) {
+	type owner struct {
+		t     *txn
+		epoch int32
+	}
+	known := map[int64]owner{}
+	newest := int32(0)
 	for _, l := range leases {
-		epoch = max(epoch, l.epoch)
+		newest = max(newest, l.epoch)
 		for _, e := range l.snapshot() {
 			t := e.value.Load()
-			known[t.producerID], epochs[t.producerID] = e, l.epoch
+			known[t.producerID] = owner{t, l.epoch}
 		}
 	}
 	for _, o := range open {
-		coordinatorEpoch := epoch
-		if e := known[o.ProducerID]; e != nil {
-			t := e.value.Load()
-			if (t.state == stateOngoing || t.deciding()) && t.contains(o.TopicPartition) {
-				continue
-			}
-			coordinatorEpoch = epochs[o.ProducerID]
+		own, ok := known[o.ProducerID]
+		if !ok && !all || ok && own.t.owns(o) {
+			continue
+		}
+		coordinatorEpoch := newest
+		if ok {
+			coordinatorEpoch = own.epoch
 		}
 		mk := record.Marker{ProducerID: o.ProducerID, ProducerEpoch: o.ProducerEpoch, CoordinatorEpoch: coordinatorEpoch}
 		if _, err := c.markers.write(ctx, []TopicPartition{o.TopicPartition}, mk); err != nil {
@@ -144,4 +148,17 @@ func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open [
 				"producer_id", o.ProducerID, "err", err)
 		}
 	}
+}
+
+// owns reports whether what the producer has open in a partition is part of t. Where every end raises the epoch, batches that already
+// carry the epoch of t's markers are of the transaction after t: it began before t's completion was durable, and the markers of t,
+// which are written again now, must not end it.
+func (t txn) owns(o OpenTransaction) bool {
+	switch {
+	case t.deciding():
+		return t.contains(o.TopicPartition) && !(t.version >= epochBumpVersion && o.ProducerEpoch >= t.epoch)
+	case t.state == stateOngoing:
+		return t.contains(o.TopicPartition)
+	}
+	return false
 }
