@@ -7,7 +7,8 @@
 // and a follower's fetch offset is its durable end, because followers sync before they fetch again. So the high watermark never passes what
 // is on the disks of the in-sync replicas.
 //
-// Leader is the leader's half; diverge.go is how leader and follower find where their logs part.
+// Leader is the leader's half; diverge.go is how leader and follower find where their logs part. The tests run both halves and a controller against modelled disks and
+// lost messages, and show of each rule that without it something committed is lost.
 package core
 
 import "slices"
