@@ -30,19 +30,26 @@ type Ref int
 
 // Result is the outcome of an applied batch.
 type Result struct {
-	Index  uint64 // raft index of the entry; Image().Index() is at least this
-	values []uint64
+	Index  uint64   // raft index of the entry; Image().Index() is at least this
+	values []uint64 // by Ref; zeros at the end are left out
+}
+
+func (r Result) value(ref Ref) uint64 {
+	if int(ref) >= len(r.values) {
+		return 0
+	}
+	return r.values[ref]
 }
 
 // OID is the OID of a put object or user, or the first of those taken.
-func (r Result) OID(ref Ref) OID { return OID(r.values[ref]) }
+func (r Result) OID(ref Ref) OID { return OID(r.value(ref)) }
 
 // Epoch is the broker epoch that a registration gave.
-func (r Result) Epoch(ref Ref) uint64 { return r.values[ref] }
+func (r Result) Epoch(ref Ref) uint64 { return r.value(ref) }
 
 // ProducerIDs is the block that TakeProducerIDs got.
 func (r Result) ProducerIDs(ref Ref) ProducerIDBlock {
-	return ProducerIDBlock{First: int64(r.values[ref]), Len: ProducerIDBlockLen}
+	return ProducerIDBlock{First: int64(r.value(ref)), Len: ProducerIDBlockLen}
 }
 
 func newBatch(img *Image, release string, rand io.Reader) *Batch {

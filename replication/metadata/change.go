@@ -153,7 +153,8 @@ func decodeChange(b []byte, release string) (change, error) {
 	return c, nil
 }
 
-// applyEntry applies all changes of e to img or none. Results are parallel to the changes.
+// applyEntry applies all changes of e to img or none. Results are parallel to the changes, but zeros at the end are left out: they are remembered for long,
+// and an election of thousands of partitions has nothing to answer.
 func applyEntry(img *Image, index uint64, e *entry) (*Image, []uint64, error) {
 	tx := img.begin(index)
 	results := make([]uint64, len(e.changes))
@@ -167,5 +168,9 @@ func applyEntry(img *Image, index uint64, e *entry) (*Image, []uint64, error) {
 	if err := tx.check(); err != nil {
 		return nil, nil, err
 	}
-	return tx.commit(), results, nil
+	n := len(results)
+	for n > 0 && results[n-1] == 0 {
+		n--
+	}
+	return tx.commit(), append([]uint64(nil), results[:n]...), nil
 }
