@@ -503,3 +503,18 @@ func FuzzSnapshot(f *testing.F) {
 		}
 	})
 }
+
+func TestASnapshotWithAChangedByteIsRefused(t *testing.T) {
+	m := newMachine(t)
+	m.broker(1)
+	m.must(func(b *Batch) { b.CreateTopic(TopicSpec{Name: "t", Partitions: 2}) })
+	good := dump(m.image())
+	for i := range good {
+		bad := bytes.Clone(good)
+		bad[i] ^= 1
+		_, _, err := readSnapshot(bytes.NewReader(bad))
+		require.Error(t, err, "byte %d", i)
+		_, _, err = readSnapshot(bytes.NewReader(good[:i]))
+		require.Error(t, err, "cut at %d", i)
+	}
+}
