@@ -31,13 +31,14 @@ type memPartition struct {
 	tp  TopicPartition
 	mu  struct {
 		sync.Mutex
-		frames  [][]byte
-		ends    []int64 // LEO behind each frame
-		durable int     // number of frames that a crash leaves
-		synced  int     // number of frames below the high watermark
-		open    map[int64]int16
-		epochs  map[int64]int16
-		stuck   chan struct{} // while set the high watermark rests until it closes
+		frames   [][]byte
+		ends     []int64 // LEO behind each frame
+		durable  int     // number of frames that a crash leaves
+		synced   int     // number of frames below the high watermark
+		open     map[int64]int16
+		epochs   map[int64]int16
+		refusals int           // number of appends still to be refused
+		stuck    chan struct{} // while set the high watermark rests until it closes
 	}
 }
 
@@ -131,6 +132,10 @@ func (p *memPartition) endLocked() int64 {
 func (p *memPartition) Append(_ context.Context, batches []byte, _ AppendOptions) (base, next int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.mu.refusals > 0 {
+		p.mu.refusals--
+		return 0, 0, kerr.KafkaStorageError
+	}
 	if p.log.dead() {
 		return 0, 0, kerr.KafkaStorageError
 	}
@@ -214,6 +219,13 @@ func (p *memPartition) block() (unblock func()) {
 		p.mu.Unlock()
 		close(stuck)
 	}
+}
+
+// refuse makes the next n appends fail.
+func (p *memPartition) refuse(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.refusals = n
 }
 
 func (p *memPartition) Read(_ context.Context, offset int64, _ int) ([]byte, func(), error) {

@@ -82,7 +82,7 @@ func (t txn) checkProducer(producerID int64, epoch int16) *kerr.Error {
 	switch {
 	case producerID != t.producerID:
 		return kerr.InvalidProducerIDMapping
-	case epoch != t.epoch:
+	case epoch != t.epoch, epoch > lastUsableEpoch: // the last one is for fencing only
 		return kerr.ProducerFenced
 	}
 	return nil
