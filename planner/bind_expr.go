@@ -45,7 +45,7 @@ func (b *binder) bindExpr(e sql.Expr) (Expr, error) {
 		return nil, err
 	}
 	defer b.st.leave()
-	if err := b.st.count(1); err != nil {
+	if err := b.st.count(); err != nil {
 		return nil, err
 	}
 	switch e := e.(type) {
@@ -296,6 +296,8 @@ func (b *binder) bindPair(l, r sql.Expr) (Expr, Expr, error) {
 
 // bindBetween spells x BETWEEN lo AND hi out; x is bound once per comparison so that nothing is shared.
 func (b *binder) bindBetween(e *sql.Between) (Expr, error) {
+	b.st.copying++
+	defer func() { b.st.copying-- }()
 	compare := func(op string, bound sql.Expr) (Expr, error) {
 		return b.bindExpr(&sql.BinaryOp{Pos: e.Pos, Op: op, Left: e.X, Right: bound})
 	}
@@ -357,7 +359,9 @@ func (b *binder) bindCase(e *sql.Case) (Expr, error) {
 		var cond Expr
 		var err error
 		if e.Operand != nil {
+			b.st.copying++
 			cond, err = b.bindExpr(&sql.BinaryOp{Pos: w.Pos, Op: "=", Left: e.Operand, Right: w.Cond})
+			b.st.copying--
 		} else {
 			cond, err = b.bindCondition(w.Cond, "CASE/WHEN")
 		}

@@ -87,7 +87,7 @@ func (b *binder) bindFromItem(it sql.FromItem) (Node, *scope, error) {
 		return nil, nil, err
 	}
 	defer b.st.leave()
-	if err := b.st.count(1); err != nil {
+	if err := b.st.count(); err != nil {
 		return nil, nil, err
 	}
 	switch it := it.(type) {
@@ -282,7 +282,9 @@ func (b *binder) bindView(rel *Relation, t *sql.Table) (Node, *scope, error) {
 	if !ok {
 		return nil, nil, sqlerr.New(sqlerr.InternalError, "the text of view %q is not a query", rel.Name)
 	}
+	b.st.copying++
 	n, err := b.st.binder().bindQuery(q)
+	b.st.copying--
 	if err == nil {
 		n, err = b.settleUnknown(n)
 	}

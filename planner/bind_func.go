@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"strings"
+
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
@@ -54,12 +56,12 @@ type windowSpec struct {
 
 type windowCollector struct{ used bool }
 
+// findFunc returns the overload with an ID that the tables must have.
 func findFunc(id string) *Func {
-	for _, fs := range registry {
-		for _, f := range fs {
-			if f.ID() == id {
-				return f
-			}
+	name, _, _ := strings.Cut(id, "(")
+	for _, f := range registry[name] {
+		if f.ID() == id {
+			return f
 		}
 	}
 	panic("planner: no signature " + id)

@@ -249,6 +249,8 @@ func (b *binder) bindIn(e *sql.In) (Expr, error) {
 			return b.inList(e, xs, all, eq.Args[0].Type(), eq.Func)
 		}
 	}
+	b.st.copying++
+	defer func() { b.st.copying-- }()
 	alts := make([]Expr, len(e.List))
 	for i := range e.List {
 		if i > 0 {
@@ -275,6 +277,8 @@ func (b *binder) inList(e *sql.In, xs []Expr, nodes []sql.Expr, t types.Type, eq
 }
 
 func (b *binder) bindInRows(e *sql.In) (Expr, error) {
+	b.st.copying++
+	defer func() { b.st.copying-- }()
 	alts := make([]Expr, len(e.List))
 	for i, it := range e.List {
 		x, err := b.bindBinary(&sql.BinaryOp{Pos: e.Pos, Op: "=", Left: e.X, Right: it})

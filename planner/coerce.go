@@ -21,6 +21,11 @@ func (b *binder) coerce(x Expr, t types.Type, ctx CastContext, pos sql.Pos) (Exp
 			return y, err
 		}
 	}
+	if c, ok := x.(*Const); ok && isInteger(from.Kind) && t.Mod < 0 && !c.Val.Null {
+		if y := widenInteger(c, t); y != nil {
+			return y, nil
+		}
+	}
 	if row, ok := x.(*RowExpr); ok && t.Kind == types.Struct && len(row.Fields) == len(t.Fields) {
 		return b.coerceRow(row, t, ctx, pos)
 	}
@@ -29,6 +34,19 @@ func (b *binder) coerce(x Expr, t types.Type, ctx CastContext, pos sql.Pos) (Exp
 		return nil, sqlerr.New(sqlerr.CannotCoerce, "cannot cast type %s to %s", from, t).At(pos.Offset())
 	}
 	return &Cast{Arg: x, To: t, Explicit: ctx == CastExplicit}, nil
+}
+
+// widenInteger makes an integer constant one of a wider numeric type; nil if t is not wider.
+func widenInteger(c *Const, t types.Type) *Const {
+	switch {
+	case isInteger(t.Kind) && t.Kind > c.Typ.Kind:
+		return &Const{t, c.Val}
+	case t.Kind == types.Numeric:
+		return &Const{t, types.BytesDatum(strconv.FormatInt(c.Val.I, 10))}
+	case t.Kind == types.Float8:
+		return &Const{t, types.FloatDatum(float64(c.Val.I))}
+	}
+	return nil
 }
 
 func (b *binder) coerceUnknown(x Expr, t types.Type, ctx CastContext, pos sql.Pos) (y Expr, done bool, err error) {

@@ -81,6 +81,8 @@ func (b *binder) cteNode(c *cte, t *sql.Table) (Node, error) {
 		return nil, err
 	}
 	defer b.st.leave()
+	b.st.copying++
+	defer func() { b.st.copying-- }()
 	q := c.def.Statement.(*sql.Query)
 	inner := &binder{st: b.st, env: c.env, ctes: c.next}
 	var n Node

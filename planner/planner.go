@@ -9,8 +9,9 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// maxBoundItems bounds what one statement may expand to (views and common table expressions are inlined wherever they are named).
-const maxBoundItems = 20_000
+// maxCopies bounds what a statement may expand to beyond its own text: views and WITH queries are bound wherever they are named, and the
+// operand of BETWEEN and CASE once per comparison.
+const maxCopies = 500_000
 
 // maxDepth bounds the nesting of queries and expressions while they are bound.
 const maxDepth = 6_000
@@ -77,8 +78,10 @@ type statement struct {
 	params []types.Type
 	refs   [][]*Param
 	reads  []*Relation
-	items  int
-	depth  int
+	// copies counts what was bound while copying is positive, which is inside of what may be bound several times.
+	copies  int
+	copying int
+	depth   int
 	// nextID numbers recursive unions.
 	nextID int
 	// positions are where columns were named.
@@ -105,11 +108,14 @@ func (st *statement) growParams(i int) {
 	}
 }
 
-// count charges the statement for n items of its expanded form.
-func (st *statement) count(n int) error {
-	if st.items += n; st.items > maxBoundItems {
+// count charges the statement for one relation or expression, if it is a copy.
+func (st *statement) count() error {
+	if st.copying == 0 {
+		return nil
+	}
+	if st.copies++; st.copies > maxCopies {
 		return sqlerr.New(sqlerr.StatementTooComplex, "the statement is too complex").
-			WithDetail("With its views and WITH queries expanded it has more than %d relations and expressions.", maxBoundItems)
+			WithDetail("With its views and WITH queries expanded it has more than %d relations and expressions.", maxCopies)
 	}
 	return nil
 }
