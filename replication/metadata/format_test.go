@@ -39,11 +39,26 @@ func everyChange() map[string]change {
 	acl := ACL{2, "t", 3, "User:u", "*", 4, 5}
 	set := setting{SettingKey{"cluster", "e", "n"}, "v"}
 	all := []change{
-		registerBroker{broker, 9}, setBrokerState{1, 2, true, true}, unregisterBroker{1, 2},
-		createTopic{topic}, deleteTopic{uuid}, addPartitions{uuid, []Partition{partition}}, changePartition{uuid, partition, 3, []uint64{0, 9}},
-		setTopicConfigs{uuid, map[string]string{"a": "1"}, []string{"b"}}, setTopicOwner{uuid, Owner{}, owner},
-		putObject{object}, deleteObject{16384, 7}, takeOIDs{2}, putUser{user}, deleteUser{10, 1}, putACL{acl}, deleteACL{acl},
-		putSetting{set}, deleteSetting{set.SettingKey}, takeProducerIDs{1, 2}, setFeatureLevel{1, 2},
+		registerBroker{broker, 9},
+		setBrokerState{1, 2, true, true},
+		unregisterBroker{1, 2},
+		createTopic{topic},
+		deleteTopic{uuid},
+		addPartitions{uuid, []Partition{partition}},
+		changePartition{uuid, partition, 3, []uint64{0, 9}},
+		setTopicConfigs{uuid, map[string]string{"a": "1"}, []string{"b"}},
+		setTopicOwner{uuid, Owner{}, owner},
+		putObject{object},
+		deleteObject{16384, 7},
+		takeOIDs{2},
+		putUser{user},
+		deleteUser{10, 1},
+		putACL{acl},
+		deleteACL{acl},
+		putSetting{set},
+		deleteSetting{set.SettingKey},
+		takeProducerIDs{1, 2},
+		setFeatureLevel{1, 2},
 	}
 	out := map[string]change{}
 	for _, c := range all {
