@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/vec"
@@ -321,65 +320,9 @@ func (in *copyIn) field(v *vec.Vector, f copyfmt.Field) error {
 		return nil
 	}
 	if in.options.Kind == copyfmt.Binary {
-		d, err := types.ParseBinary(v.Type, f.Value)
-		if err == nil {
-			v.AppendDatum(d)
-		}
-		return err
+		return v.AppendBinary(f.Value)
 	}
-	return appendText(v, f.Value, in.text)
-}
-
-// appendText appends a value given as text. Integers and plain text, the bulk of most loads, take no boxed value.
-func appendText(v *vec.Vector, b []byte, set *types.Settings) error {
-	switch v.Type.Kind {
-	case types.Int4, types.Int8:
-		if n, ok := parseInt(b); ok && (v.Type.Kind == types.Int8 || n == int64(int32(n))) {
-			v.AppendInt(n)
-			return nil
-		}
-	case types.Text:
-		if utf8.Valid(b) && !hasZero(b) {
-			v.AppendBytes(b)
-			return nil
-		}
-	}
-	d, err := types.ParseText(v.Type, string(b), set)
-	if err == nil {
-		v.AppendDatum(d)
-	}
-	return err
-}
-
-func hasZero(b []byte) bool {
-	for _, c := range b {
-		if c == 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// parseInt reads plain decimal digits with an optional minus, up to 18 of them; anything else is left to the general parser.
-func parseInt(b []byte) (int64, bool) {
-	neg := len(b) > 0 && b[0] == '-'
-	if neg {
-		b = b[1:]
-	}
-	if len(b) == 0 || len(b) > 18 {
-		return 0, false
-	}
-	n := int64(0)
-	for _, c := range b {
-		if c < '0' || c > '9' {
-			return 0, false
-		}
-		n = 10*n + int64(c-'0')
-	}
-	if neg {
-		n = -n
-	}
-	return n, true
+	return v.AppendText(f.Value, in.text)
 }
 
 // flush hands the rows so far to the insert.
