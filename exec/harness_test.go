@@ -328,31 +328,8 @@ func (h *harness) table(name string) []string {
 
 func (h *harness) rows(name string) []string {
 	h.t.Helper()
-	rel := h.rels[name]
-	snap := h.w.state.Snapshot()
-	defer func() { require.NoError(h.t, snap.Close()) }()
 	var rows []string
-	for p := range rel.Partitions {
-		r, ok, err := exec.NewTableReader(snap, rel, p)
-		require.NoError(h.t, err)
-		if !ok {
-			continue
-		}
-		scan, err := r.Scan(exec.Bound{}, exec.Bound{})
-		require.NoError(h.t, err)
-		b := exec.NewRowBatch(rel, 16)
-		for {
-			n, err := scan.Next(b, 100)
-			require.NoError(h.t, err)
-			if n == 0 {
-				break
-			}
-		}
-		require.NoError(h.t, scan.Close())
-		for i := range b.Len() {
-			rows = append(rows, rowText(b, i))
-		}
-	}
+	h.eachRow(name, func(b *vec.Batch, i int) { rows = append(rows, rowText(b, i)) })
 	sort.Strings(rows)
 	return rows
 }

@@ -51,14 +51,6 @@ type opContext struct {
 	first bool
 }
 
-// opStats counts what one operator did, for EXPLAIN ANALYZE. The task's goroutine owns it and publishes it at a commit.
-type opStats struct {
-	name       string
-	opID       uint32
-	rowsOut    int64
-	stateBytes int64
-}
-
 // schemaOf returns the column types of a node's rows.
 func schemaOf(n planner.Node) []types.Type {
 	cols := n.Props().Cols

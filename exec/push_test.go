@@ -19,7 +19,7 @@ import (
 func (h *harness) push(text string) *exec.PushQuery {
 	h.t.Helper()
 	p := h.planner()
-	q, err := p.PlanQuery(context.Background(), h.parse(text).(*sql.Select).Query, nil)
+	q, err := p.PlanQuery(context.Background(), h.parse(text).(*sql.Query), nil)
 	require.NoError(h.t, err)
 	push, err := exec.OpenPush(context.Background(), exec.PushConfig{
 		Log: h.log, State: h.w.state, Clock: clock.Real, IdleTimeout: 20 * time.Millisecond,
@@ -95,7 +95,7 @@ func TestPushAggregatesUpdateInPlace(t *testing.T) {
 	p := h.push(`SELECT k, count(*), sum(x) FROM s GROUP BY k EMIT CHANGES`)
 	require.Equal(t, []string{"+I a|2|3"}, h.next(p, 1))
 	h.put("s", `{"id":3,"k":"a","x":3}`)
-	require.Equal(t, []string{"+U a|3|6"}, h.next(p, 1))
+	require.Equal(t, []string{"-U a|2|3", "+U a|3|6"}, h.next(p, 2))
 }
 
 func TestPushFinalShowsEachWindowOnce(t *testing.T) {

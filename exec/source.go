@@ -16,6 +16,7 @@ const (
 	fetchBytes      = 1 << 20 // asked for at once
 	sourceBatchRows = 2048    // decoded before they go on
 	maxFuture       = time.Hour
+	trimEvery       = 1000 // records of an exchange that are deleted at once, behind the committed position
 )
 
 // source reads one partition of one leaf of a fragment: it fetches, decodes, and keeps stream time. One goroutine uses it.
@@ -46,6 +47,7 @@ type source struct {
 	clock   []int64
 	heardAt time.Time
 	rows    int64
+	trimmed int64 // an exchange's records below were deleted
 }
 
 // recordDecoder turns records into rows of a batch.

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"encoding/binary"
+	"errors"
 	"time"
 
 	"github.com/millracedb/millrace/internal/record"
@@ -42,6 +43,21 @@ func (t *task) commitRound() error {
 	t.cx.errors.reset()
 	t.rowsIn = 0
 	t.publishPositions()
+	return t.trim()
+}
+
+// trim deletes what was read of repartition topics: nobody else reads them. What cannot be deleted now is deleted later.
+func (t *task) trim() error {
+	for _, s := range t.pipe.sources {
+		if s.scan != nil || s.position() < s.trimmed+trimEvery {
+			continue
+		}
+		err := t.r.cfg.Log.DeleteRecords(t.ctx, s.tp, s.position())
+		if err != nil && !errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		s.trimmed = s.position()
+	}
 	return nil
 }
 

@@ -73,19 +73,20 @@ func (t *task) position() error {
 		return err
 	}
 	for i, s := range t.pipe.sources {
-		at := committed[i]
-		if at < 0 {
-			bounds, err := t.r.cfg.Log.Offsets(t.ctx, s.tp)
-			if err != nil {
-				return err
-			}
-			_, topic := s.decode.(*scanDecoder)
-			at = bounds.LogStart
-			if topic && t.spec.StartLatest && !s.isTable {
-				at = bounds.LastStable
-			}
+		bounds, err := t.r.cfg.Log.Offsets(t.ctx, s.tp)
+		if err != nil {
+			return err
 		}
-		s.offset, s.next = at, at
+		at := committed[i]
+		switch {
+		case s.scan == nil:
+			at = max(at, bounds.LogStart) // what was read is deleted, and may reach beyond what was committed by markers
+		case at < 0 && t.spec.StartLatest && !s.isTable:
+			at = bounds.LastStable
+		case at < 0:
+			at = bounds.LogStart
+		}
+		s.offset, s.next, s.trimmed = at, at, at
 		s.heardAt = t.r.cfg.Clock.Now()
 		if s.cancel, err = t.r.cfg.Log.Subscribe(s.tp, t.wake); err != nil {
 			return err

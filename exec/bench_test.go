@@ -1,0 +1,93 @@
+package exec_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// fill puts n rows into a stream (id INT KEY, city TEXT, x INT, note TEXT), in batches as a busy producer sends them.
+func (h *harness) fill(name string, n int) {
+	rel := h.rels[name]
+	builders := make([]record.Builder, rel.Partitions)
+	flush := func(p int32) {
+		batch, err := builders[p].Finish(nil)
+		require.NoError(h.t, err)
+		_, err = h.log.Append(context.Background(), []exec.PartitionBatch{{
+			TopicPartition: exec.TopicPartition{Topic: rel.Topic, Partition: p}, Batch: batch,
+		}})
+		require.NoError(h.t, err)
+		builders[p].Reset(record.BatchOptions{})
+	}
+	for p := range builders {
+		builders[p].Reset(record.BatchOptions{})
+	}
+	for i := range n {
+		key := []byte{0, byte(i >> 16), byte(i >> 8), byte(i)}
+		p := record.PartitionForKey(key, rel.Partitions)
+		value := fmt.Sprintf(`{"city":"city-%d","x":%d,"note":"some text that nobody reads","z":[1,2]}`, i%1000, i%100)
+		require.NoError(h.t, builders[p].Append(int64(i), key, []byte(value)))
+		if builders[p].Len() == 1000 {
+			flush(p)
+		}
+	}
+	for p := range builders {
+		if builders[p].Len() > 0 {
+			flush(int32(p))
+		}
+	}
+}
+
+const benchRows = 200_000
+
+func benchQuery(b *testing.B, name, query string) {
+	for b.Loop() {
+		b.StopTimer()
+		h := newHarness(b, 4)
+		h.run(`CREATE STREAM s (id INT KEY, city TEXT, x INT, note TEXT) WITH (topic = 's')`)
+		h.fill("s", benchRows)
+		b.StartTimer()
+		h.run(query)
+		h.settle(name)
+		b.StopTimer()
+		h.w.close()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.N)*benchRows/b.Elapsed().Seconds(), "rows/s")
+}
+
+func BenchmarkJSONFilter(b *testing.B) {
+	benchQuery(b, "f", `CREATE STREAM f AS SELECT id, city, x FROM s WHERE x > 50`)
+}
+
+func BenchmarkTumblingCount(b *testing.B) {
+	benchQuery(b, "w", `CREATE TABLE w AS SELECT city, windowstart AS ws, count(*) AS n FROM s WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY city EMIT CHANGES`)
+}
+
+func BenchmarkBulkInsert(b *testing.B) {
+	h := newHarness(b, 4)
+	h.run(`CREATE TABLE t (id INT PRIMARY KEY, city TEXT, x INT)`)
+	rel, ctx, next := h.rels["t"], context.Background(), int64(0)
+	const rows = 10_000
+	for b.Loop() {
+		batch := exec.NewRowBatch(rel, rows)
+		for range rows {
+			batch.AppendDatums([]types.Datum{types.IntDatum(next), types.BytesDatum("some city"), types.IntDatum(next % 100)}, vec.Insert, 1000)
+			next++
+		}
+		tx := h.w.tables.Begin(0)
+		existing, err := tx.Insert(ctx, rel, batch)
+		require.NoError(b, err)
+		require.Empty(b, existing)
+		_, err = tx.Commit(ctx)
+		require.NoError(b, err)
+	}
+	b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
+}
