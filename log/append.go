@@ -285,7 +285,7 @@ func (l *Log) publish(batches []written, info *AppendInfo, config *Config) (dura
 		s.add(&b.h, config.IndexIntervalBytes)
 		l.mu.leo = b.h.LastOffset() + 1
 		if b.h.HasProducer() {
-			l.applyProducerLocked(s, b, l.opts.Clock.Now().UnixMilli())
+			l.applyProducer(&l.mu.producers, s, b, l.opts.Clock.Now().UnixMilli())
 		}
 	}
 	durable = -1
@@ -301,16 +301,16 @@ func (l *Log) publish(batches []written, info *AppendInfo, config *Config) (dura
 	return durable, queue
 }
 
-// applyProducerLocked notes a written batch in the producer table, and an aborted transaction in the transaction index. A
-// marker from a leader that cannot be read has been written all the same: the checksum was right.
-func (l *Log) applyProducerLocked(s *segment, b *written, now int64) {
-	ended, ok, err := l.mu.producers.apply(&b.h, b.frame, now)
+// applyProducer notes a written batch in the producer table t, and an aborted transaction in the transaction index of s. A marker
+// from a leader that cannot be read has been written all the same: the checksum was right.
+func (l *Log) applyProducer(t *producerTable, s *segment, b *written, now int64) {
+	ended, ok, err := t.apply(&b.h, b.frame, now)
 	if err != nil {
 		l.logger.Warn("control batch is not understood", "offset", b.h.BaseOffset, "error", err)
 		return
 	}
 	if ok && !ended.commit {
-		stable := l.mu.producers.firstUnstable(ended.last+1, ended.last+1)
+		stable := t.firstUnstable(ended.last+1, ended.last+1)
 		s.txn.append(appendTxnEntry(nil, abortedTxn{ended.producerID, ended.first, ended.last, stable}))
 	}
 }
@@ -336,10 +336,7 @@ func (l *Log) roll(base int64) error {
 	if err := l.snapshotProducers(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	err := old.seal()
-	l.mu.Unlock()
-	if err != nil {
+	if err := l.seal(old); err != nil {
 		return err
 	}
 	s, err := newSegment(l.opts.FS, l.dir, base)
@@ -354,6 +351,20 @@ func (l *Log) roll(base int64) error {
 	if queue {
 		l.opts.Sync.enqueue(l)
 	}
+	return nil
+}
+
+// seal writes the indexes of a segment that will not grow any more. The caller holds appendMu.
+func (l *Log) seal(s *segment) error {
+	l.mu.Lock()
+	s.addTimeEntry()
+	l.mu.Unlock()
+	if err := s.writeIndexes(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.seal()
 	return nil
 }
 

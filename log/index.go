@@ -103,7 +103,7 @@ func (r *indexReader) at(i int) []byte {
 	if r.f == nil {
 		return r.mem[i*r.width : (i+1)*r.width]
 	}
-	if n, err := r.f.ReadAt(r.buf, int64(i)*int64(r.width)); err != nil && !(errors.Is(err, io.EOF) && n == r.width) {
+	if n, err := r.f.ReadAt(r.buf, int64(i)*int64(r.width)); err != nil && (n < r.width || !errors.Is(err, io.EOF)) {
 		clear(r.buf)
 		r.err = errors.Join(r.err, err)
 	}

@@ -133,13 +133,12 @@ func (l *Log) closeOrderly() error {
 	if err := l.snapshotProducers(); err != nil {
 		return err
 	}
-	l.mu.Lock()
-	err := active.seal() // so that the sync takes the indexes too
-	l.mu.dirDirty = true
-	l.mu.Unlock()
-	if err != nil {
+	if err := l.seal(active); err != nil { // so that the sync takes the indexes too
 		return err
 	}
+	l.mu.Lock()
+	l.mu.dirDirty = true
+	l.mu.Unlock()
 	l.runSync()
 	return l.Failure()
 }

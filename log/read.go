@@ -44,7 +44,7 @@ func (c *Chunk) AppendTo(dst []byte) ([]byte, error) {
 	}
 	at := len(dst)
 	dst = append(dst, make([]byte, c.size)...)
-	if n, err := c.file.ReadAt(dst[at:], c.pos); err != nil && !(errors.Is(err, io.EOF) && int64(n) == c.size) {
+	if n, err := c.file.ReadAt(dst[at:], c.pos); err != nil && (int64(n) < c.size || !errors.Is(err, io.EOF)) {
 		return dst[:at], fmt.Errorf("read of segment: %w", err)
 	}
 	return dst, nil

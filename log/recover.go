@@ -110,8 +110,11 @@ func (ld *loader) openSegments() error {
 			ld.logger.Info("segment is scanned: its indexes do not fit", "file", s.path, "error", err)
 		}
 		whole, err := ld.scan(s)
-		if err != nil || !whole {
-			return errors.Join(err, ld.dropAfter(i))
+		if err != nil {
+			return err
+		}
+		if !whole {
+			return ld.dropAfter(i)
 		}
 	}
 	return nil
@@ -211,27 +214,38 @@ func (ld *loader) scan(s *segment) (whole bool, err error) {
 	}
 	s.resetIndexes(ld.fs, ld.dir)
 	ld.rebuilt[s] = true
-	sc := scanner{file: s.file, size: st.Size(), window: scanWindow}
+	bad, err := ld.scanBatches(s, st.Size())
+	if err != nil || bad == nil {
+		return bad == nil, err // if the disk cannot be read, say so rather than cut
+	}
+	return false, ld.meetBadBytes(s, st.Size(), bad)
+}
+
+// scanBatches goes through the batches of a segment. It returns what is wrong with the first bad one, and apart from that why
+// the file cannot be read.
+func (ld *loader) scanBatches(s *segment, size int64) (bad, err error) {
+	sc := scanner{file: s.file, size: size, window: scanWindow}
 	for ; ; sc.skip() {
 		more, err := sc.header()
-		if err == nil && !more {
-			return true, nil
-		}
-		if err == nil {
+		if err == nil && more {
 			err = ld.scanBatch(s, &sc)
 		}
-		if err == nil {
-			continue
+		switch {
+		case isBadBytes(err):
+			return err, nil
+		case err != nil || !more:
+			return nil, err
 		}
-		if !isBadBytes(err) {
-			return false, err // the disk cannot be read: say so rather than cut
-		}
-		if s.next < ld.opts.RecoveryPoint {
-			ld.mu.damage = &Damage{File: s.path, Pos: s.size, Offset: s.next, Cause: err}
-			return false, nil
-		}
-		return false, ld.cutTorn(s, st.Size(), err)
 	}
+}
+
+// meetBadBytes cuts what no sync has promised, and leaves alone what one has.
+func (ld *loader) meetBadBytes(s *segment, size int64, cause error) error {
+	if s.next >= ld.opts.RecoveryPoint {
+		return ld.cutTorn(s, size, cause)
+	}
+	ld.mu.damage = &Damage{File: s.path, Pos: s.size, Offset: s.next, Cause: cause}
+	return nil
 }
 
 func isBadBytes(err error) bool {
@@ -285,8 +299,8 @@ func cutFile(fs fsys.FS, path string, size, end int64) error {
 func (ld *loader) dropAfter(i int) error {
 	rest := ld.bases[i+1:]
 	ld.bases = ld.bases[:i+1]
-	if ld.mu.damage != nil {
-		return nil
+	if damaged := ld.mu.damage != nil; damaged {
+		rest = nil
 	}
 	for _, base := range rest {
 		path := segmentFile(ld.fs, ld.dir, base, logSuffix)
@@ -302,12 +316,13 @@ func (ld *loader) dropAfter(i int) error {
 
 // removeIndexes removes a segment's index files, as far as they exist.
 func removeIndexes(fs fsys.FS, dir string, base int64) error {
+	var errs []error
 	for _, suffix := range []string{offsetSuffix, timeSuffix, txnSuffix} {
-		if err := fs.Remove(segmentFile(fs, dir, base, suffix)); err != nil && !fsys.IsNotExist(err) {
-			return err
+		if err := fs.Remove(segmentFile(fs, dir, base, suffix)); !fsys.IsNotExist(err) {
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // finishOffsets finds where the log begins and ends. An end below the recovery point is damage: synced bytes are missing.
@@ -372,7 +387,7 @@ func (ld *loader) loadProducers() error {
 		return err
 	}
 	ld.mu.producers = table
-	return ld.replay(from, ld.rebuilt)
+	return ld.replay(&ld.mu.producers, ld.mu.segments, from, ld.rebuilt)
 }
 
 // newestSnapshot returns the newest valid snapshot at an offset of at most limit, and that offset; without one an empty
@@ -416,12 +431,12 @@ func isBase(segments []*segment, offset int64) bool {
 	return slices.ContainsFunc(segments, func(s *segment) bool { return s.base == offset })
 }
 
-// replay applies the batches from offset from on to the producer table. Aborted transactions go into the transaction index of
-// the segments in rebuilt.
-func (l *Log) replay(from int64, rebuilt map[*segment]bool) error {
+// replay applies the batches of segments from offset from on to t. Aborted transactions go into the transaction index of the
+// segments in rebuilt, which nobody else sees yet.
+func (l *Log) replay(t *producerTable, segments []*segment, from int64, rebuilt map[*segment]bool) error {
 	discard, now := &segment{}, l.opts.Clock.Now().UnixMilli()
-	for _, s := range l.mu.segments {
-		if s.next <= from && s != l.active() {
+	for i, s := range segments {
+		if s.next <= from && i < len(segments)-1 {
 			continue
 		}
 		into := discard
@@ -446,7 +461,7 @@ func (l *Log) replay(from int64, rebuilt map[*segment]bool) error {
 					return err
 				}
 			}
-			l.applyProducerLocked(into, &b, now)
+			l.applyProducer(t, into, &b, now)
 		}
 	}
 	return nil
@@ -457,7 +472,7 @@ func (ld *loader) settle() error {
 	l := ld.Log
 	for _, s := range l.mu.segments {
 		if ld.rebuilt[s] && s != l.active() {
-			if err := s.seal(); err != nil {
+			if err := s.sealAlone(); err != nil {
 				return err
 			}
 		}

@@ -64,7 +64,7 @@ func (l *Log) retentionStartLocked(config *Config, now time.Time) (start int64, 
 	for _, s := range l.mu.segments {
 		expired := config.RetentionAge > 0 && s.maxTime >= 0 && s.maxTime < oldest
 		surplus := config.RetentionBytes > 0 && total-s.size >= config.RetentionBytes
-		if !(expired || surplus) || s.size == 0 || s.next > l.mu.hw {
+		if (!expired && !surplus) || s.size == 0 || s.next > l.mu.hw {
 			break
 		}
 		total -= s.size

@@ -71,7 +71,7 @@ func (h *handle) release() error {
 	if h.refs.Add(-1) > 0 {
 		return nil
 	}
-	err := h.File.Close()
+	err := h.Close()
 	if path := h.doom.Load(); path != nil {
 		if rerr := h.fs.Remove(*path); !fsys.IsNotExist(rerr) { // the whole directory may be gone
 			err = errors.Join(err, rerr)
@@ -164,9 +164,8 @@ func (s *segment) addTimeEntry() {
 	s.time.append(appendTimeEntry(nil, s.maxTime, s.maxTimeAt-s.base))
 }
 
-// writeIndexes writes the index files, with the closing time entry.
+// writeIndexes writes the index files. The closing time entry has been added.
 func (s *segment) writeIndexes() error {
-	s.addTimeEntry()
 	for _, x := range s.indexes() {
 		if err := x.write(); err != nil {
 			return err
@@ -175,15 +174,21 @@ func (s *segment) writeIndexes() error {
 	return nil
 }
 
-// seal writes the indexes and lets go of their memory.
-func (s *segment) seal() error {
-	if err := s.writeIndexes(); err != nil {
-		return err
-	}
+// seal lets go of the indexes' memory once they are written.
+func (s *segment) seal() {
 	for _, x := range []*index{&s.offset, &s.time, &s.txn} {
 		x.seal()
 	}
 	s.sealed = true
+}
+
+// sealAlone is what Log.seal does, for a segment nobody else sees yet.
+func (s *segment) sealAlone() error {
+	s.addTimeEntry()
+	if err := s.writeIndexes(); err != nil {
+		return err
+	}
+	s.seal()
 	return nil
 }
 

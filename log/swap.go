@@ -129,7 +129,7 @@ func (l *Log) swapFiles(old []*segment, w *cleaned) error {
 	if err := l.opts.FS.Rename(swapPath, w.seg.path); err != nil {
 		return err
 	}
-	if err := w.seg.seal(); err != nil {
+	if err := w.seg.sealAlone(); err != nil {
 		return err
 	}
 	for _, x := range w.seg.indexes() {

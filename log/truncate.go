@@ -52,10 +52,8 @@ func (l *Log) truncate(offset int64) error {
 	l.tail.clear()
 	l.mu.Lock()
 	i := l.segmentAtLocked(offset)
-	s := l.mu.segments[i]
-	gone := l.mu.segments[i+1:]
-	l.mu.segments = l.mu.segments[: i+1 : i+1]
-	v := s.view()
+	kept, cut, gone := l.mu.segments[:i:i], l.mu.segments[i], l.mu.segments[i+1:]
+	v := cut.view()
 	l.mu.Unlock()
 	pos, _, ok, err := v.locate(offset)
 	if !ok {
@@ -64,10 +62,24 @@ func (l *Log) truncate(offset int64) error {
 	if err = errors.Join(err, v.file.release()); err != nil {
 		return err
 	}
-	if err := l.retire(gone); err != nil {
+	// The later segments must be gone for good before the cut: after a crash between the two they would follow a gap.
+	if err := l.doom(gone); err != nil {
 		return err
 	}
-	return l.cutSegment(s, pos)
+	if err := l.syncDir(); err != nil {
+		return err
+	}
+	active, err := l.cutSegment(cut, pos)
+	if err != nil {
+		return err
+	}
+	if err := l.installCut(append(kept, active)); err != nil {
+		return err
+	}
+	for _, s := range append(gone[:len(gone):len(gone)], cut) {
+		err = errors.Join(err, s.file.release())
+	}
+	return errors.Join(err, l.syncDir())
 }
 
 // lowerRecoveryPoint makes offset the recovery point, if it is lower, before anything is cut.
@@ -83,51 +95,72 @@ func (l *Log) lowerRecoveryPoint(offset int64) error {
 	return l.opts.BeforeTruncate()
 }
 
-// cutSegment truncates what is now the last segment to pos and makes it active.
-func (l *Log) cutSegment(s *segment, pos int64) error {
-	if err := l.opts.FS.Truncate(s.path, pos); err != nil {
-		return err
+// cutSegment truncates the file of old to pos and returns it as a new active segment.
+func (l *Log) cutSegment(old *segment, pos int64) (*segment, error) {
+	if err := l.opts.FS.Truncate(old.path, pos); err != nil {
+		return nil, err
 	}
-	if err := removeIndexes(l.opts.FS, l.dir, s.base); err != nil {
-		return err
+	if err := removeIndexes(l.opts.FS, l.dir, old.base); err != nil {
+		return nil, err
 	}
-	if err := l.reopen(s); err != nil {
-		return err
+	s, err := newSegment(l.opts.FS, l.dir, old.base)
+	if err != nil {
+		return nil, err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.resetIndexes(l.opts.FS, l.dir)
+	interval := l.Config().IndexIntervalBytes
 	sc := scanner{file: s.file, size: pos, window: scanWindow}
 	for ; ; sc.skip() {
 		more, err := sc.header()
 		if err != nil {
-			return err
+			return nil, errors.Join(err, s.file.release())
 		}
 		if !more {
-			break
+			return s, s.file.Sync()
 		}
-		s.add(&sc.h, l.mu.config.IndexIntervalBytes)
+		s.add(&sc.h, interval)
 	}
-	l.mu.leo = s.next
-	l.mu.synced, l.mu.durable, l.mu.hw = min(l.mu.synced, s.next), min(l.mu.durable, s.next), min(l.mu.hw, s.next)
-	l.mu.cleanPoint = min(l.mu.cleanPoint, s.next)
-	table, from, err := newestSnapshot(l.opts.FS, l.dir, s.base, l.mu.segments)
+}
+
+// installCut makes segments, the last of which has been cut, those of the log.
+func (l *Log) installCut(segments []*segment) error {
+	active := segments[len(segments)-1]
+	table, from, err := newestSnapshot(l.opts.FS, l.dir, active.base, segments)
 	if err != nil {
 		return err
 	}
-	l.mu.producers = table
-	if err := l.replay(from, map[*segment]bool{s: true}); err != nil {
+	if err := l.replay(&table, segments, from, map[*segment]bool{active: true}); err != nil {
 		return err
 	}
-	if err := s.file.Sync(); err != nil {
-		return err
-	}
-	return l.syncDir()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	end := active.next
+	l.mu.segments, l.mu.producers, l.mu.leo = segments, table, end
+	l.mu.synced, l.mu.durable, l.mu.hw = min(l.mu.synced, end), min(l.mu.durable, end), min(l.mu.hw, end)
+	l.mu.cleanPoint = min(l.mu.cleanPoint, end)
+	return nil
 }
 
-// retire takes segments off the disk: each is renamed first, so that a crash does not bring it back, and removed when its last
-// reader is done. They are not in mu.segments any more.
+// retire takes segments off the disk, which are not in mu.segments any more.
 func (l *Log) retire(segments []*segment) error {
+	if len(segments) == 0 {
+		return nil
+	}
+	if err := l.doom(segments); err != nil {
+		return err
+	}
+	for _, s := range segments {
+		if err := s.file.release(); err != nil {
+			return err
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.dirDirty = true
+	return nil
+}
+
+// doom renames segments, so that a crash does not bring them back, and has them removed when their last reader is done.
+func (l *Log) doom(segments []*segment) error {
 	for _, s := range segments {
 		doomed := s.path + deletedSuffix
 		if err := l.opts.FS.Rename(s.path, doomed); err != nil {
@@ -137,14 +170,6 @@ func (l *Log) retire(segments []*segment) error {
 			return err
 		}
 		s.file.doom.Store(&doomed)
-		if err := s.file.release(); err != nil {
-			return err
-		}
-	}
-	if len(segments) > 0 {
-		l.mu.Lock()
-		l.mu.dirDirty = true
-		l.mu.Unlock()
 	}
 	return nil
 }
