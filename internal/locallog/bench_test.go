@@ -67,6 +67,8 @@ func benchNode(b *testing.B, disk string, partitions int32) *node {
 	}
 	n := startNode(b, fs, dir)
 	b.Cleanup(func() { n.stop(b) })
-	n.apply(b, func(batch *metadata.Batch) { batch.CreateTopic(metadata.TopicSpec{Name: "out", Partitions: partitions}) })
+	n.apply(b, func(batch *metadata.Batch) {
+		batch.CreateTopic(metadata.TopicSpec{Name: "out", Partitions: partitions})
+	})
 	return n
 }
