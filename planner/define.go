@@ -282,11 +282,22 @@ func (d *definer) time() error {
 	if i < 0 {
 		return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name).At(pos)
 	}
-	c := &d.rel.Columns[i]
+	if err := checkTimestamp(&d.rel.Columns[i], d.opts.TimestampFormat, pos); err != nil {
+		return err
+	}
+	d.rel.TimestampColumn, d.rel.TimestampFormat = i, d.opts.TimestampFormat
+	if d.stmt.Watermark == nil {
+		return nil
+	}
+	return d.watermark(d.stmt.Watermark)
+}
+
+// checkTimestamp refuses columns that cannot give rowtime.
+func checkTimestamp(c *Column, format string, pos int) error {
 	switch c.Type.Kind {
 	case types.Timestamp, types.TimestampTZ, types.Int8, types.Date:
 	case types.Text, types.Varchar:
-		if d.opts.TimestampFormat == "" {
+		if format == "" {
 			return sqlerr.New(sqlerr.InvalidTableDefinition, "rowtime from column %q of type %s needs option \"timestamp_format\"", c.Name, c.Type).
 				WithHint("For example timestamp_format = 'YYYY-MM-DD HH24:MI:SS'.").At(pos)
 		}
@@ -294,11 +305,7 @@ func (d *definer) time() error {
 		return sqlerr.New(sqlerr.DatatypeMismatch, "column %q of type %s cannot give rowtime", c.Name, c.Type).
 			WithHint("It must be TIMESTAMPTZ, TIMESTAMP, BIGINT (milliseconds), DATE, or TEXT with timestamp_format.").At(pos)
 	}
-	d.rel.TimestampColumn, d.rel.TimestampFormat = i, d.opts.TimestampFormat
-	if d.stmt.Watermark == nil {
-		return nil
-	}
-	return d.watermark(d.stmt.Watermark)
+	return nil
 }
 
 // watermark binds the expression that is the stream time a row proves.
@@ -319,78 +326,6 @@ func (d *definer) watermark(w *sql.Watermark) error {
 	}
 	d.rel.Watermark = d.st.p.foldExpr(x)
 	return nil
-}
-
-func (d *definer) formats() error {
-	return setFormats(d.rel, d.opts, d.stmt.Offset())
-}
-
-// setFormats settles the formats of key and value and checks that they can hold the columns.
-func setFormats(rel *Relation, opts *Options, pos int) error {
-	rel.ValueFormat = "json"
-	if opts.ValueFormat != "" {
-		rel.ValueFormat = opts.ValueFormat
-	}
-	rel.KeyFormat = defaultKeyFormat(rel)
-	if o := opts.KeyFormat; o != "" && (len(rel.Key) > 0 || o == "none") {
-		rel.KeyFormat = o
-	}
-	if opts.given["key_format"] == nil && opts.given["format"] != nil && rel.KeyFormat == "kafka" && !kafkaKey(rel) {
-		rel.KeyFormat = "json"
-	}
-	switch {
-	case rel.KeyFormat == "none" && len(rel.Key) > 0:
-		return sqlerr.New(sqlerr.InvalidTableDefinition, "key_format none can only be used when there are no key columns").At(pos)
-	case rel.KeyFormat == "kafka" && !kafkaKey(rel):
-		return sqlerr.New(sqlerr.InvalidTableDefinition, "key_format kafka holds one column of INT, BIGINT, DOUBLE, TEXT or BYTEA NOT NULL").
-			WithHint("Use key_format = 'json'.").At(pos)
-	}
-	values := valueColumns(rel)
-	if rel.ValueFormat == "kafka" && (len(values) != 1 || !kafkaKind(rel.Columns[values[0]].Type.Kind)) {
-		return sqlerr.New(sqlerr.InvalidTableDefinition, "value_format kafka holds one column of INT, BIGINT, DOUBLE, TEXT or BYTEA").
-			WithHint("Use value_format = 'json'.").At(pos)
-	}
-	if rel.ValueFormat == "none" && len(values) > 0 {
-		return sqlerr.New(sqlerr.InvalidTableDefinition, "value_format none can only be used when all columns are key columns").At(pos)
-	}
-	return nil
-}
-
-// valueColumns are the columns that the record's value holds.
-func valueColumns(rel *Relation) []int {
-	var out []int
-	for i, c := range rel.Columns {
-		if !contains(rel.Key, i) && !c.Headers {
-			out = append(out, i)
-		}
-	}
-	return out
-}
-
-func kafkaKind(k types.Kind) bool {
-	switch k {
-	case types.Int4, types.Int8, types.Float8, types.Text, types.Varchar, types.Bytea:
-		return true
-	}
-	return false
-}
-
-func kafkaKey(rel *Relation) bool {
-	if len(rel.Key) != 1 {
-		return false
-	}
-	c := rel.Columns[rel.Key[0]]
-	return kafkaKind(c.Type.Kind) && (c.Type.Kind != types.Bytea || c.NotNull)
-}
-
-func defaultKeyFormat(rel *Relation) string {
-	switch {
-	case len(rel.Key) == 0:
-		return "none"
-	case kafkaKey(rel):
-		return "kafka"
-	}
-	return "json"
 }
 
 // BindView binds CREATE VIEW: its query is planned once to find its columns and its errors, and kept as text. text is the

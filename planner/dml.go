@@ -15,7 +15,7 @@ const (
 // DML is a planned INSERT, UPDATE or DELETE. Let n be len(Rel.Columns), hidden columns included.
 //
 // INSERT: Source yields full rows: its first n columns are Rel.Columns in order, coerced, with defaults filled in. Columns of a hidden key
-// arrive as NULL and get their value from whoever appends.
+// arrive as NULL and get their value from whoever appends, who also checks NOT NULL.
 //
 // UPDATE and DELETE: Source yields the rows that matched: its first n columns are the row as it was read, the rest (Extra of them) come from FROM
 // or USING, or are subqueries of SET computed once. Whoever runs the change locks the row's key and compares the row with its current version. If

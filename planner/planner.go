@@ -20,8 +20,6 @@ const maxDepth = 6_000
 type Settings struct {
 	// Text has TimeZone, DateStyle and the catalog's names for reg* literals; nil is UTC and no names.
 	Text *types.Settings
-	// Dialect is "millrace" or "ksql"; "" is millrace.
-	Dialect string
 	// Latest: auto_offset_reset is latest, so push queries over streams start at their end.
 	Latest bool
 	// ShowChanges asks for the column op in push results over updating plans.

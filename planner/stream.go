@@ -39,18 +39,6 @@ func newStreamer(n Node, final bool) *streamer {
 	return s
 }
 
-func firstPartitions(n Node) int32 {
-	if s, ok := n.(*Scan); ok && s.Rel.Partitions > 0 {
-		return s.Rel.Partitions
-	}
-	for _, in := range n.Inputs() {
-		if p := firstPartitions(in); p > 0 {
-			return p
-		}
-	}
-	return 0
-}
-
 // lower returns the node for continuous execution and where its old columns are now.
 func (s *streamer) lower(n Node) (Node, []int, error) {
 	switch x := n.(type) {
@@ -70,96 +58,6 @@ func (s *streamer) lower(n Node) (Node, []int, error) {
 		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow", "the query without EMIT", -1)
 	}
 	return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "%s has no incremental form in a continuous query", nodeName(n))
-}
-
-func (s *streamer) lowerScan(x *Scan) (Node, []int, error) {
-	if x.Rel.Kind == Virtual {
-		return nil, nil, notYet("a continuous query over "+x.Rel.Schema+"."+x.Rel.Name, "catalog tables do not announce their changes",
-			"the query without EMIT", -1)
-	}
-	at := sameColumns(len(x.Cols))
-	want := []int(nil)
-	if x.Rel.Kind == Table {
-		want = x.Rel.Key
-	} else if s.identify {
-		want = []int{PseudoRowPartition, PseudoRowOffset}
-	}
-	key := make([]int, len(want))
-	for i, ord := range want {
-		key[i] = x.output(ord)
-	}
-	x.Latest = s.latest && x.Rel.Kind == Stream
-	e := edge{count: x.Rel.Partitions}
-	if x.Rel.Kind == Table {
-		x.P.Mode, x.P.ChangeKey = ModeUpsert, key
-		if x.Rel.Placement {
-			x.P.PartitionKey = x.present(x.Rel.PartitionKey())
-		}
-	} else {
-		if s.identify {
-			e.ident = key
-		}
-		e.streamKey = x.present(x.Rel.Key)
-		if x.Rel.Placement && len(x.Rel.Key) > 0 {
-			x.P.PartitionKey = e.streamKey
-		}
-	}
-	s.edges[x] = e
-	return x, at, nil
-}
-
-// output returns the ordinal at which the scan gives column ord of its relation, added as a hidden column if need be.
-func (x *Scan) output(ord int) int {
-	for i, o := range x.Cols {
-		if o == ord {
-			return i
-		}
-	}
-	col := Col{Hidden: true}
-	if ord >= 0 {
-		col.Name, col.Type = x.Rel.Columns[ord].Name, x.Rel.Columns[ord].Type
-	} else {
-		for _, p := range pseudoColumns {
-			if p.ord == ord {
-				col.Name, col.Type = p.name, p.typ
-			}
-		}
-	}
-	x.Cols = append(x.Cols, ord)
-	x.P.Cols = append(append([]Col(nil), x.P.Cols...), col)
-	return len(x.Cols) - 1
-}
-
-// present returns where the columns ords are in the output, nil unless all are.
-func (x *Scan) present(ords []int) []int {
-	out := make([]int, 0, len(ords))
-	for _, ord := range ords {
-		for i, o := range x.Cols {
-			if o == ord {
-				out = append(out, i)
-				break
-			}
-		}
-	}
-	if len(out) < len(ords) {
-		return nil
-	}
-	return out
-}
-
-// PartitionKey are the ordinals of the columns whose key encoding decides a row's partition: the key, for windowed rows without the
-// window, so that one task has all windows of a group.
-func (r *Relation) PartitionKey() []int {
-	if r.Window == nil {
-		return r.Key
-	}
-	var out []int
-	for _, k := range r.Key {
-		if n := r.Columns[k].Name; n != "windowstart" && n != "windowend" {
-			out = append(out, k)
-		}
-	}
-	return out
 }
 
 func (s *streamer) lowerFilter(x *Filter) (Node, []int, error) {
@@ -327,6 +225,12 @@ func (s *streamer) normalize(n Node) Node {
 	return out
 }
 
+// placedWithin reports whether rows with equal columns ords are in one partition already, because some of those columns decide it.
+func placedWithin(n Node, ords []int) bool {
+	by := n.Props().PartitionKey
+	return by != nil && subset(by, ords)
+}
+
 // placeBy makes sure that rows with equal columns ords are in one partition out of s.partitions. Rows that move away from their change key
 // need their old rows with them, and are from then on identified by both.
 func (s *streamer) placeBy(n Node, ords []int) Node {
@@ -372,11 +276,16 @@ func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
 	}
 	in = s.normalize(in)
 	in, ords := s.computed(in, keys)
-	in = s.placeBy(in, ords)
+	if !placedWithin(in, ords) {
+		in = s.placeBy(in, ords)
+	}
 	out := &Aggregate{P: Props{Cols: x.P.Cols}, In: in, Keys: refs(in, ords), Aggs: aggs}
 	out.P.Mode = ModeRetract
 	out.P.ChangeKey = sameColumns(len(keys))
-	out.P.PartitionKey = sameColumns(len(keys))
+	out.P.PartitionKey = []int{}
+	for _, o := range in.Props().PartitionKey {
+		out.P.PartitionKey = append(out.P.PartitionKey, indexOf(ords, o))
+	}
 	e := edge{count: s.edges[in].count}
 	if x.Window != nil {
 		w := *x.Window

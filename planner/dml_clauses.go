@@ -1,0 +1,147 @@
+package planner
+
+import (
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+)
+
+func (b *binder) bindOnConflict(rel *Relation, stmt *sql.Insert) (*OnConflict, error) {
+	c := stmt.OnConflict
+	if c == nil {
+		return nil, nil
+	}
+	if !rel.Ordinary {
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "ON CONFLICT needs an ordinary table, and %q is not one", rel.Name).
+			WithHint("In a table over a topic the last write of a key wins anyway.").At(c.Offset())
+	}
+	noMatch := sqlerr.New(sqlerr.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification").
+		WithHint("The only constraint is the primary key.").At(c.Offset())
+	if c.Constraint != "" && c.Constraint != rel.Name+"_pkey" {
+		return nil, sqlerr.New(sqlerr.UndefinedObject, "constraint %q for table %q does not exist", c.Constraint, rel.Name).At(c.Offset())
+	}
+	out := &OnConflict{Target: rel.Key, DoNothing: len(c.Set) == 0}
+	for _, name := range c.Columns {
+		i := rel.column(name)
+		if i < 0 {
+			return nil, relationColumnError(rel, name, c.Offset())
+		}
+		if !contains(rel.Key, i) {
+			return nil, noMatch
+		}
+	}
+	if len(c.Columns) > 0 && len(c.Columns) != len(rel.Key) {
+		return nil, noMatch
+	}
+	if len(c.Columns) == 0 && c.Constraint == "" && !out.DoNothing {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
+			WithHint("For example, ON CONFLICT (column_name).").At(c.Offset())
+	}
+	if out.DoNothing {
+		return out, nil
+	}
+	name := rel.Name
+	if stmt.Alias != "" {
+		name = stmt.Alias
+	}
+	sc, err := joinScopes(rowScope(rel, name, 0), rowScope(rel, "excluded", 0))
+	if err != nil {
+		return nil, err
+	}
+	for i := range sc.cols { // a bare name means the existing row
+		if sc.cols[i].tab.name == "excluded" {
+			sc.cols[i].bare = false
+		}
+	}
+	inner := *b
+	inner.scope, inner.clause = sc, "ON CONFLICT"
+	if out.Set, err = inner.bindAssignments(rel, c.Set); err != nil {
+		return nil, err
+	}
+	if c.Where != nil {
+		out.Where, err = inner.bindCondition(c.Where, "WHERE")
+	}
+	return out, err
+}
+
+// bindAssignments binds SET: one expression per column of rel; a column not named keeps its value, column i of the row.
+func (b *binder) bindAssignments(rel *Relation, set []*sql.Assignment) ([]Expr, error) {
+	out := make([]Expr, len(rel.Columns))
+	for _, a := range set {
+		values, err := assignmentValues(a)
+		if err != nil {
+			return nil, err
+		}
+		for i, name := range a.Columns {
+			ord := rel.column(name)
+			if ord < 0 || rel.Columns[ord].Hidden {
+				return nil, relationColumnError(rel, name, a.Offset())
+			}
+			if out[ord] != nil {
+				return nil, sqlerr.New(sqlerr.SyntaxError, "multiple assignments to same column %q", name).At(a.Offset())
+			}
+			c := &rel.Columns[ord]
+			if _, ok := values[i].(*sql.Default); ok {
+				out[ord] = defaultOf(c)
+				continue
+			}
+			x, err := b.bindExpr(values[i])
+			if err != nil {
+				return nil, err
+			}
+			if out[ord], err = b.assign(x, c, posOf(values[i])); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, c := range rel.Columns {
+		if out[i] == nil {
+			out[i] = &ColumnRef{Ord: i, Typ: c.Type, Name: c.Name}
+		}
+	}
+	return out, nil
+}
+
+func assignmentValues(a *sql.Assignment) ([]sql.Expr, error) {
+	if !a.Tuple {
+		return []sql.Expr{a.Value}, nil
+	}
+	if row, ok := a.Value.(*sql.Row); ok {
+		if len(row.Items) != len(a.Columns) {
+			return nil, sqlerr.New(sqlerr.SyntaxError, "number of columns does not match number of values").At(a.Offset())
+		}
+		return row.Items, nil
+	}
+	if len(a.Columns) == 1 {
+		return []sql.Expr{a.Value}, nil
+	}
+	return nil, notYet("SET (a, b) = (SELECT ...)", "a subquery gives one value", "one subquery per column, or UPDATE ... FROM", a.Pos)
+}
+
+// bindReturning binds RETURNING over sc; to maps an ordinal of sc's row to one of the row that DML.Returning is over.
+func (b *binder) bindReturning(out *DML, targets []*sql.Target, sc *scope, to func(int) int) error {
+	if len(targets) == 0 {
+		return nil
+	}
+	if !out.Rel.Ordinary && out.Kind == DMLInsert && out.Rel.Kind == Table {
+		return sqlerr.New(sqlerr.WrongObjectType, "RETURNING needs an ordinary table or a stream, and %q is not one", out.Rel.Name).At(targets[0].Offset())
+	}
+	inner := *b
+	inner.scope = sc
+	s := &selectBlock{b: &inner, sel: &sql.Select{Targets: targets, From: []sql.FromItem{&sql.Table{}}}, aggs: &aggCollector{keys: map[string]int{}}, wins: &windowCollector{}}
+	if err := s.bindTargets(); err != nil {
+		return err
+	}
+	if len(s.aggs.aggs) > 0 || s.wins.used {
+		return sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in RETURNING").At(targets[0].Offset())
+	}
+	for _, t := range s.targets {
+		if hasSubquery(t.expr) || anyExpr(t.expr, isSetCall) {
+			return notYet("a subquery or set-returning function in RETURNING", "it is computed by the owner of the row", "a SELECT after the statement", t.pos)
+		}
+		x := b.settle(t.expr)
+		t.col.Type = x.Type()
+		out.Returning = append(out.Returning, remapCols(x, to))
+		out.ReturningCols = append(out.ReturningCols, t.col)
+	}
+	return nil
+}
