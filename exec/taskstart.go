@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/planner"
 )
 
 // setUp builds the task's operators over its committed state, and positions its inputs at the committed offsets.
@@ -106,7 +107,7 @@ func (t *task) recover() error {
 			t.restoreOutputs(mark)
 			return t.loadExtra(mark.Extra)
 		}
-		return nil
+		return t.assumeOutputs()
 	}
 	t.changelog.TopicPartition = TopicPartition{Topic: t.spec.Fragment.Changelog, Partition: t.spec.Partition}
 	bounds, err := t.r.cfg.Log.Offsets(t.ctx, t.changelog.TopicPartition)
@@ -118,6 +119,9 @@ func (t *task) recover() error {
 			return err
 		}
 		mark = Mark{Changelog: bounds.LogStart, ChangelogEpoch: bounds.LeaderEpoch}
+		if err := t.assumeOutputs(); err != nil {
+			return err
+		}
 	}
 	if mark, err = t.replay(mark, bounds.LastStable); err != nil {
 		return err
@@ -128,6 +132,26 @@ func (t *task) recover() error {
 		return nil
 	}
 	return t.loadExtra(mark.Extra)
+}
+
+// assumeOutputs takes what the output topics hold for what the task has written, where no mark says it: at least that much is there.
+func (t *task) assumeOutputs() error {
+	topic := ""
+	switch root := t.spec.Fragment.Root.(type) {
+	case *planner.Sink:
+		topic = root.Rel.Topic
+	case *planner.Exchange:
+		topic = root.Topic
+	}
+	for p := range t.env.counts[topic] {
+		tp := TopicPartition{Topic: topic, Partition: p}
+		bounds, err := t.r.cfg.Log.Offsets(t.ctx, tp)
+		if err != nil {
+			return err
+		}
+		t.outputs[tp] = bounds.LastStable
+	}
+	return nil
 }
 
 func (t *task) restoreOutputs(m Mark) {
