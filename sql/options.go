@@ -66,6 +66,15 @@ func (p *parser) optionValue() *Literal {
 	return l
 }
 
+// numberOption takes a number with or without sign.
+func (p *parser) numberOption() *Literal {
+	l := p.optionValue()
+	if l.Kind != IntegerLiteral && l.Kind != DecimalLiteral {
+		p.unexpectedAt(l.Pos)
+	}
+	return l
+}
+
 // addOption appends an option without a value of its own.
 func addOption(list []*Option, pos Pos, name string, v *Literal) []*Option {
 	return append(list, &Option{Pos: pos, Name: name, Value: v})
@@ -86,25 +95,25 @@ func (p *parser) sequenceOptions() []*Option {
 			out = addOption(out, pos, "as", stringOption(pos, p.lowerLabel()))
 		case p.accept("increment"):
 			p.accept("by")
-			out = addOption(out, pos, "increment", p.optionValue())
+			out = addOption(out, pos, "increment", p.numberOption())
 		case p.accept("minvalue"):
-			out = addOption(out, pos, "minvalue", p.optionValue())
+			out = addOption(out, pos, "minvalue", p.numberOption())
 		case p.accept("maxvalue"):
-			out = addOption(out, pos, "maxvalue", p.optionValue())
+			out = addOption(out, pos, "maxvalue", p.numberOption())
 		case p.accept("no", "minvalue"):
 			out = addOption(out, pos, "no minvalue", nil)
 		case p.accept("no", "maxvalue"):
 			out = addOption(out, pos, "no maxvalue", nil)
 		case p.accept("start"):
 			p.accept("with")
-			out = addOption(out, pos, "start", p.optionValue())
+			out = addOption(out, pos, "start", p.numberOption())
 		case p.accept("restart"):
 			out = addOption(out, pos, "restart", nil)
 			if p.accept("with") || p.tok().kind == tokInteger || p.isPunct("-") {
-				out[len(out)-1].Value = p.optionValue()
+				out[len(out)-1].Value = p.numberOption()
 			}
 		case p.accept("cache"):
-			out = addOption(out, pos, "cache", p.optionValue())
+			out = addOption(out, pos, "cache", p.numberOption())
 		case p.accept("cycle"):
 			out = addOption(out, pos, "cycle", nil)
 		case p.accept("no", "cycle"):
@@ -141,7 +150,7 @@ func (p *parser) roleOptions() []*Option {
 		case p.accept("password"):
 			out = addOption(out, pos, "password", stringOption(pos, p.stringLit()))
 		case p.accept("connection", "limit"):
-			out = addOption(out, pos, "connection limit", p.optionValue())
+			out = addOption(out, pos, "connection limit", p.numberOption())
 		case p.accept("valid", "until"):
 			out = addOption(out, pos, "valid until", stringOption(pos, p.stringLit()))
 		case p.accept("in", "role"), p.accept("in", "group"):

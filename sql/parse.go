@@ -304,6 +304,12 @@ func (p *parser) expectEnd() {
 	}
 }
 
+// endsStatement reports whether the token n places ahead ends the statement.
+func (p *parser) endsStatement(n int) bool {
+	t := p.peek(n)
+	return t.kind == tokEOF || t.is(p.src, ";")
+}
+
 // failAt keeps the first error and ends the parse.
 func (p *parser) failAt(pos Pos, code sqlerr.Code, format string, args ...any) *sqlerr.Error {
 	if p.err == nil {

@@ -337,15 +337,16 @@ func (p *parser) postfix(o operand) operand {
 			o = p.subscript(o, pos)
 		case t.is(p.src, ".") && takesField(o):
 			p.next()
+			if p.acceptPunct("*") {
+				return p.allFields(o, pos)
+			}
 			o = p.field(o, pos)
 		case t.is(p.src, "->") && p.isFieldName():
 			p.next()
 			o = p.field(o, pos)
 		case t.is(p.src, "->*"):
 			p.next()
-			s := &Star{Pos: pos}
-			p.fillFrom(&s.Of, o)
-			o = operand{node: s}
+			return p.allFields(o, pos)
 		default:
 			return o
 		}
@@ -377,13 +378,16 @@ func (p *parser) isFieldName() bool {
 	return !after.is(p.src, "(") && !after.is(p.src, ".")
 }
 
-// field parses the member or * after . or ->.
+// allFields makes (o).*, which takes no postfix operator.
+func (p *parser) allFields(o operand, pos Pos) operand {
+	s := &Star{Pos: pos}
+	p.fillFrom(&s.Of, o)
+	p.raise(1)
+	return operand{node: s}
+}
+
+// field parses the member after . or ->.
 func (p *parser) field(o operand, pos Pos) operand {
-	if p.acceptPunct("*") {
-		s := &Star{Pos: pos}
-		p.fillFrom(&s.Of, o)
-		return operand{node: s}
-	}
 	f := &FieldSelect{Pos: pos, Field: p.label()}
 	p.fillFrom(&f.X, o)
 	return operand{node: f}

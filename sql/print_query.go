@@ -23,7 +23,14 @@ func (p *printer) query(q *Query) {
 	}
 	if q.WithTies && q.Limit != nil {
 		p.w(" FETCH FIRST ")
-		p.expr(q.Limit, precAtom)
+		switch q.Limit.(type) {
+		case *Literal, *Param:
+			p.atom(q.Limit)
+		default:
+			p.w("(")
+			p.expr(q.Limit, precLowest)
+			p.w(")")
+		}
 		p.w(" ROWS WITH TIES")
 	}
 	if q.Emit != nil {

@@ -25,7 +25,9 @@ func (p *parser) execute(pos Pos) Statement {
 }
 
 func (p *parser) deallocate(pos Pos) Statement {
-	p.accept("prepare")
+	if !p.endsStatement(1) {
+		p.accept("prepare")
+	}
 	if p.accept("all") {
 		return &Deallocate{Pos: pos}
 	}
@@ -82,8 +84,7 @@ func (p *parser) isCursorName() bool {
 	if p.tok().kind != tokWord {
 		return isQuoted(p.tok())
 	}
-	next := p.peek(1)
-	end := next.kind == tokEOF || next.is(p.src, ";") || next.isWord(p.src, "with")
+	end := p.endsStatement(1) || p.peek(1).isWord(p.src, "with")
 	return end && isName(p.tok(), notColumn)
 }
 
@@ -291,7 +292,7 @@ func (p *parser) maintenance(m *Maintenance, words ...string) {
 		}
 		m.Options = addOption(m.Options, pos, w, nil)
 	}
-	if p.tok().kind == tokEOF || p.isPunct(";") {
+	if p.endsStatement(0) {
 		return
 	}
 	p.list(func() {

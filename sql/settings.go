@@ -54,7 +54,7 @@ func (p *parser) setting(s *Set) {
 	case p.isWord("names") && !p.isAssignment(1):
 		p.next()
 		s.Name = "client_encoding"
-		if p.tok().kind == tokEOF || p.isPunct(";") {
+		if p.endsStatement(0) {
 			s.Default = true
 		} else {
 			p.nameOrDefault(s)
@@ -172,7 +172,7 @@ func (p *parser) show(pos Pos) Statement {
 		return &Show{Pos: pos, Name: "transaction_isolation"}
 	case p.accept("create"):
 		c := &ShowCreate{Pos: pos}
-		if next := p.peek(1); next.kind != tokEOF && !next.is(p.src, ";") && !next.is(p.src, ".") {
+		if next := p.peek(1); !p.endsStatement(1) && !next.is(p.src, ".") {
 			c.Kind = p.objectKind()
 		}
 		c.Name = p.qualifiedName()
@@ -230,12 +230,11 @@ func (p *parser) explain(pos Pos) Statement {
 		}
 	}
 	t := p.tok()
-	next := p.peek(1)
 	switch {
-	case p.isWord("query") && next.kind != tokEOF && !next.is(p.src, ";"):
+	case p.isWord("query") && !p.endsStatement(1):
 		p.next()
 		e.QueryID = p.wordOrString()
-	case p.isString(), isQuoted(t), isName(t, wordReserved) && (next.kind == tokEOF || next.is(p.src, ";")):
+	case p.isString(), isQuoted(t), isName(t, wordReserved) && p.endsStatement(1):
 		e.QueryID = p.wordOrString()
 	default:
 		e.Statement = p.statement()
@@ -300,7 +299,7 @@ func (p *parser) control(pos Pos, action string) Statement {
 	if p.accept("all") {
 		return c
 	}
-	if next := p.peek(1); next.kind != tokEOF && !next.is(p.src, ";") {
+	if !p.endsStatement(1) {
 		p.accept("query")
 	}
 	if c.ID = p.wordOrString(); c.ID == "" && p.err == nil {
