@@ -105,7 +105,7 @@ func (s *selectBlock) bindGroupBy() error {
 	if g.Distinct {
 		sets = distinctSets(sets)
 	}
-	if !plain && !(len(sets) == 1 && len(sets[0]) == len(s.group.exprs)) {
+	if !plain && (len(sets) != 1 || len(sets[0]) != len(s.group.exprs)) {
 		if s.b.st.unbounded {
 			return notYet("GROUPING SETS, ROLLUP and CUBE in a continuous query", "each set is a grouping of its own",
 				"one view per grouping, joined by UNION ALL when you read them", g.Pos)

@@ -47,8 +47,10 @@ func (b *binder) bindSelect(sel *sql.Select, orderBy []*sql.OrderItem) (Node, er
 		}
 		s.node = newFilter(node, cond)
 	}
-	for _, step := range []func() error{s.bindWindow, s.bindTargets, s.bindGroupBy, s.bindHaving,
-		func() error { return s.bindOrderBy(orderBy) }, s.bindDistinctOn, s.bindPartitionBy} {
+	for _, step := range []func() error{
+		s.bindWindow, s.bindTargets, s.bindGroupBy, s.bindHaving,
+		func() error { return s.bindOrderBy(orderBy) }, s.bindDistinctOn, s.bindPartitionBy,
+	} {
 		if err := step(); err != nil {
 			return nil, err
 		}

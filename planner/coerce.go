@@ -73,7 +73,7 @@ func (b *binder) coerceUnknown(x Expr, t types.Type, ctx CastContext, pos sql.Po
 func (b *binder) readLiteral(s string, t types.Type, ctx CastContext, pos sql.Pos) (Expr, error) {
 	set := b.st.p.Settings.Text
 	if t.Kind >= types.Regclass && t.Kind <= types.Regrole && (set == nil || set.RegOID == nil) {
-		if _, err := strconv.ParseUint(s, 10, 32); err != nil {
+		if !isNumber(s) {
 			return &Cast{Arg: textConst(s), To: t, Explicit: true}, nil
 		}
 	}
@@ -89,6 +89,12 @@ func (b *binder) readLiteral(s string, t types.Type, ctx CastContext, pos sql.Po
 		return c, err
 	}
 	return &Cast{Arg: c, To: t, Explicit: ctx == CastExplicit}, nil
+}
+
+// isNumber reports whether s can be an OID.
+func isNumber(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 32)
+	return err == nil
 }
 
 func (b *binder) coerceRow(row *RowExpr, t types.Type, ctx CastContext, pos sql.Pos) (Expr, error) {

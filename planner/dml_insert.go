@@ -269,9 +269,9 @@ func defaultOf(c *Column) Expr {
 
 // fullRow puts the given values in their columns and the defaults in the others; rowtime, if given, comes last.
 func (ins *inserter) fullRow(given []Expr) ([]Expr, error) {
-	row := make([]Expr, len(ins.rel.Columns))
-	for i := range row {
-		row[i] = defaultOf(&ins.rel.Columns[i])
+	row := make([]Expr, 0, len(ins.rel.Columns)+1)
+	for i := range ins.rel.Columns {
+		row = append(row, defaultOf(&ins.rel.Columns[i]))
 	}
 	for i, t := range ins.targets {
 		if t == PseudoRowtime {

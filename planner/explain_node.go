@@ -202,8 +202,10 @@ func describeAggregate(x *Aggregate) (string, []string) {
 }
 
 func describeJoin(x *Join) (string, []string) {
-	kind := map[JoinKind]string{InnerJoin: "Join", LeftJoin: "Left join", RightJoin: "Right join", FullJoin: "Full join", SemiJoin: "Semi join",
-		AntiJoin: "Anti join", CrossJoin: "Cross join"}[x.Kind]
+	kind := map[JoinKind]string{
+		InnerJoin: "Join", LeftJoin: "Left join", RightJoin: "Right join", FullJoin: "Full join", SemiJoin: "Semi join",
+		AntiJoin: "Anti join", CrossJoin: "Cross join",
+	}[x.Kind]
 	switch x.Strategy {
 	case StreamTable:
 		kind += ", stream with table"

@@ -307,9 +307,8 @@ func (p *exprPrinter) sortKeys(ks []SortKey) {
 func quoteName(s string) string {
 	plain := s != ""
 	for i, c := range []byte(s) {
-		if !(c >= 'a' && c <= 'z' || c == '_' || i > 0 && c >= '0' && c <= '9') {
-			plain = false
-		}
+		word := c >= 'a' && c <= 'z' || c == '_' || i > 0 && c >= '0' && c <= '9'
+		plain = plain && word
 	}
 	if plain || s == "?column?" {
 		return s

@@ -37,13 +37,17 @@ func fragment(out *Persistent, root Node, query string, partitions int32, replic
 		prefix := "_millrace_" + query + "_" + strconv.Itoa(int(f.ID))
 		if x, ok := root.(*Exchange); ok {
 			x.Topic = prefix + "_repartition"
-			out.Topics = append(out.Topics, TopicSpec{Name: x.Topic, Partitions: partitions, Replicas: replicas,
-				Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1"}})
+			out.Topics = append(out.Topics, TopicSpec{
+				Name: x.Topic, Partitions: partitions, Replicas: replicas,
+				Configs: map[string]string{"cleanup.policy": "delete", "retention.ms": "-1"},
+			})
 		}
 		if f.Stateful {
 			f.Changelog = prefix + "_changelog"
-			out.Topics = append(out.Topics, TopicSpec{Name: f.Changelog, Partitions: f.Partitions, Replicas: replicas,
-				Configs: map[string]string{"cleanup.policy": "compact", "retention.ms": "-1"}})
+			out.Topics = append(out.Topics, TopicSpec{
+				Name: f.Changelog, Partitions: f.Partitions, Replicas: replicas,
+				Configs: map[string]string{"cleanup.policy": "compact", "retention.ms": "-1"},
+			})
 		}
 		out.Fragments = append(out.Fragments, f)
 	}

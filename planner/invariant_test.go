@@ -160,8 +160,11 @@ func planAnything(h *harness, stmt sql.Statement, text string) error {
 }
 
 func checkDML(d *DML, err error) error {
+	if d == nil {
+		return nil // refused, which is fine: err says why
+	}
 	if err != nil {
-		return nil
+		return fmt.Errorf("a plan with an error: %w", err)
 	}
 	ExplainDML(d)
 	if have, want := len(d.Source.Root.Props().Cols), len(d.Rel.Columns)+d.Extra; have != want {

@@ -260,7 +260,7 @@ func pushJoin(j *Join, above []Expr) Node {
 	width, nl := len(j.L.Props().Cols)+len(j.R.Props().Cols), len(j.L.Props().Cols)
 	var left, right, on, up []Expr
 	leftOnly := func(c Expr) bool { return within(c, 0, nl, width) }
-	rightOnly := func(c Expr) bool { return within(c, nl, width, width) && !(j.Lateral && hasOuter(c)) }
+	rightOnly := func(c Expr) bool { return within(c, nl, width, width) && (!j.Lateral || !hasOuter(c)) }
 	toRight := func(c Expr) Expr { return shiftCols(c, -nl) }
 	inner := j.Kind == InnerJoin || j.Kind == CrossJoin
 	for _, c := range conjuncts(j.Cond) {
