@@ -192,8 +192,14 @@ func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) e
 	if b.Len() == 0 {
 		return nil
 	}
-	_, err := s.e.apply(ctx, b)
-	return err
+	// Tasks stop first: they must not find their topics gone. Queries come before what they read.
+	s.e.super.stopBeforeDrop(set.order)
+	if _, err := s.e.apply(ctx, b); err != nil {
+		s.e.super.again()
+		return err
+	}
+	s.e.super.afterDrop(set.order)
+	return nil
 }
 
 func (s *session) dropSchema(ctx context.Context, q *sql.Drop) error {

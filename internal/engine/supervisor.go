@@ -22,7 +22,8 @@ type supervisor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	reason chan failure // queries that failed, to be marked in the catalog
+	reason chan failure  // queries that failed, to be marked in the catalog
+	kick   chan struct{} // capacity one: look again though the image is the same
 
 	mu struct {
 		sync.Mutex
@@ -50,7 +51,7 @@ type failure struct {
 const maxFailures = 1024
 
 func newSupervisor(e *Engine) *supervisor {
-	s := &supervisor{e: e, reason: make(chan failure, maxFailures)}
+	s := &supervisor{e: e, reason: make(chan failure, maxFailures), kick: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.running = map[metadata.OID]*runningQuery{}
 	s.mu.tables = map[metadata.OID]*planner.Relation{}
@@ -73,6 +74,7 @@ func (s *supervisor) loop() {
 		case <-changed:
 		case f := <-s.reason:
 			s.mark(f)
+		case <-s.kick:
 		case <-s.ctx.Done():
 			return
 		}
@@ -94,17 +96,17 @@ func (s *supervisor) lost(spec exec.TaskSpec, err error) {
 
 // mark writes a failure into the catalog, so that SQL says so everywhere and for ever.
 func (s *supervisor) mark(f failure) {
-	s.e.logger.Error("persistent query failed", "query", f.query, "err", f.err)
 	for {
 		img := s.e.meta.Image()
 		o, ok := img.Object(f.query)
 		if !ok {
-			return
+			return // dropped meanwhile
 		}
 		def, err := queryDef(o)
 		if err != nil || def.State == stateFailed {
 			return
 		}
+		s.e.logger.Error("persistent query failed", "query", o.Name, "err", f.err)
 		se := sqlerr.From(f.err)
 		def.State, def.SQLState, def.Error = stateFailed, string(se.Code), se.Message
 		next := *o
@@ -138,6 +140,44 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 	close(s.mu.acted)
 	s.mu.acted = make(chan struct{})
 	s.mu.Unlock()
+}
+
+// stopBeforeDrop stops what a DROP is about to take the topics from. If the DROP then fails, again brings it back.
+func (s *supervisor) stopBeforeDrop(objects []*metadata.Object) {
+	for _, o := range objects {
+		s.mu.Lock()
+		_, isTable := s.mu.tables[o.OID]
+		delete(s.mu.tables, o.OID)
+		_, isQuery := s.mu.running[o.OID]
+		s.mu.Unlock()
+		if isTable {
+			s.e.tables.stop(uint32(o.OID))
+		}
+		if isQuery {
+			s.e.runner.StopQuery(uint64(o.OID))
+			s.forget(o.OID)
+		}
+	}
+}
+
+// afterDrop deletes the state of what was dropped.
+func (s *supervisor) afterDrop(objects []*metadata.Object) {
+	for _, o := range objects {
+		if o.Space == spaceQuery {
+			if err := s.e.opts.Groups.DeleteGroup(s.ctx, groupName(o.OID), true); err != nil {
+				s.e.logger.Warn("group of a dropped query is not deleted", "query", o.Name, "err", err)
+			}
+		}
+		s.dropState(o.OID)
+	}
+}
+
+// again makes the supervisor look at the image once more.
+func (s *supervisor) again() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
 }
 
 // stopGone stops what was dropped, paused or failed.

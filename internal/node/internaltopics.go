@@ -27,20 +27,9 @@ var internalTopics = []metadata.TopicSpec{
 	}},
 }
 
-// register makes this process a broker and forms the cluster's topics if they are not there.
-func register(ctx context.Context, store *metadata.Store, broker metadata.Broker) (uint64, error) {
+// formTopics makes the internal topics that are not there yet.
+func formTopics(ctx context.Context, store *metadata.Store) error {
 	b := store.NewBatch()
-	var replaces uint64
-	if old, ok := b.Image().Broker(broker.ID); ok {
-		replaces = old.Epoch
-	}
-	ref := b.RegisterBroker(broker, replaces)
-	res, err := store.Apply(ctx, b)
-	if err != nil {
-		return 0, err
-	}
-	epoch := res.Epoch(ref)
-	b = store.NewBatch()
 	for _, spec := range internalTopics {
 		if _, ok := b.Image().Topic(spec.Name); !ok {
 			spec.Owner = metadata.Owner{Kind: metadata.OwnerInternal}
@@ -48,10 +37,10 @@ func register(ctx context.Context, store *metadata.Store, broker metadata.Broker
 		}
 	}
 	if b.Len() == 0 {
-		return epoch, nil
+		return nil
 	}
-	if _, err = store.Apply(ctx, b); errors.Is(err, metadata.ErrExists) {
-		err = nil
+	if _, err := store.Apply(ctx, b); !errors.Is(err, metadata.ErrExists) {
+		return err
 	}
-	return epoch, err
+	return nil
 }

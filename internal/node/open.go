@@ -127,7 +127,7 @@ func (n *Node) openFiles(context.Context) error {
 func (n *Node) openMetadata(ctx context.Context) error {
 	opts := metadata.Options{
 		FS: n.cfg.FS, Dir: n.path(metaDir), Identity: n.identity, Release: n.cfg.Release, Clock: n.cfg.Clock, Rand: n.cfg.Rand,
-		Logger: n.cfg.Logger, OnFatal: n.stop,
+		Logger: n.cfg.Logger, OnFatal: n.stop, HasData: len(n.logs.Found()) > 0,
 	}
 	if n.cfg.Raft != Off {
 		l, err := n.cfg.Listen(n.cfg.Raft)
@@ -157,12 +157,15 @@ func (n *Node) openMetadata(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.epoch, err = register(ctx, n.meta, metadata.Broker{
+	n.epoch, err = n.meta.Register(ctx, metadata.Broker{
 		ID: n.identity.NodeID, Incarnation: incarnation, Directory: n.identity.Directory, Release: n.cfg.Release,
 		FeatureMin: featureMin, FeatureMax: featureMax,
 	})
 	if err != nil {
 		return fmt.Errorf("registering as a broker: %w", err)
+	}
+	if err := formTopics(ctx, n.meta); err != nil {
+		return fmt.Errorf("making the internal topics: %w", err)
 	}
 	n.logs.SetBrokerEpoch(int64(n.epoch))
 	return nil
