@@ -12,6 +12,8 @@ type Call struct {
 	Env  *Env
 	Args []types.Type
 	Ret  types.Type
+
+	memo *memo
 }
 
 // rowFunc computes one row from boxed arguments. Strings of arguments alias vectors and must not be kept.
@@ -25,6 +27,8 @@ type vecFunc func(args []*vec.Vector, sel []int32, out *vec.Vector, errs *Errors
 type impl struct {
 	row rowFunc
 	vec vecFunc
+	// make makes a vecFunc with memory of its own, for one program.
+	make func() vecFunc
 }
 
 // registry holds the implementations by planner.Func.ID. The init functions of the fn_*.go files fill it; it is read-only afterwards.
@@ -33,6 +37,8 @@ var registry = map[string]impl{}
 func row(id string, f rowFunc) { register(id, impl{row: f}) }
 
 func vector(id string, f vecFunc) { register(id, impl{vec: f}) }
+
+func factory(id string, f func() vecFunc) { register(id, impl{make: f}) }
 
 func register(id string, im impl) {
 	if _, ok := registry[id]; ok {
@@ -65,9 +71,12 @@ func compileCall(e *planner.Call) (node, error) {
 	if !ok {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "function %s is not supported yet", id)
 	}
-	call := &Call{Ret: e.Typ, Args: make([]types.Type, len(e.Args))}
+	call := &Call{Ret: e.Typ, Args: make([]types.Type, len(e.Args)), memo: &memo{}}
 	for i, a := range e.Args {
 		call.Args[i] = a.Type()
+	}
+	if im.make != nil {
+		return strictVector(e.Typ, ns, im.make()), nil
 	}
 	if im.vec != nil {
 		return strictVector(e.Typ, ns, im.vec), nil

@@ -52,10 +52,10 @@ func init() {
 		registerFloatOps(k)
 	}
 	registerCompare("bool", "bool", intCompare)
-	for _, k := range []string{"date", "time", "timestamp", "timestamptz", "oid", "regclass", "regtype"} {
+	for _, k := range []string{"date", "time", "timestamp", "timestamptz", "oid"} {
 		registerCompare(k, k, intCompare)
 	}
-	for _, k := range []string{"text", "varchar", "bytea", "uuid", "name", "char"} {
+	for _, k := range []string{"text", "bytea", "uuid", "name", "char"} {
 		registerCompare(k, k, bytesCompare)
 	}
 }

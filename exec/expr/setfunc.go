@@ -44,7 +44,7 @@ func CompileSet(f *planner.Func, args []types.Type, ret types.Type) (*SetCall, e
 	if !ok && !f.Session {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "function %s is not supported yet", f.ID())
 	}
-	return &SetCall{f: f, impl: im, strict: !f.NotStrict, call: Call{Args: args, Ret: ret}}, nil
+	return &SetCall{f: f, impl: im, strict: !f.NotStrict, call: Call{Args: args, Ret: ret, memo: &memo{}}}, nil
 }
 
 // SetSession is a Session that also answers set-returning functions.
