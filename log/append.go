@@ -250,7 +250,7 @@ func (l *Log) assign(batches []written, info *AppendInfo, config *Config, leo in
 // was; any other takes it offline.
 func (l *Log) write(batches []written, frames []byte, config *Config) error {
 	if l.rollDue(batches, len(frames), config) {
-		if err := l.roll(batches[0].h.BaseOffset); err != nil {
+		if err := l.roll(l.nextBase(batches)); err != nil {
 			return l.writeFailed(err)
 		}
 	}
@@ -325,6 +325,15 @@ func (l *Log) rollDue(batches []written, size int, config *Config) bool {
 	return s.size+int64(size) > config.SegmentBytes ||
 		last.LastOffset()-s.base > math.MaxInt32 ||
 		(s.firstTime >= 0 && first.MaxTimestamp-s.firstTime > config.SegmentAge.Milliseconds())
+}
+
+// nextBase returns where a new segment begins: at the log's end, so that a start can tell a lost tail from a gap that the
+// leader's compaction has left; beyond the gap only if relative offsets would not reach over it.
+func (l *Log) nextBase(batches []written) int64 {
+	if leo := l.LEO(); batches[len(batches)-1].h.LastOffset()-leo <= math.MaxInt32 {
+		return leo
+	}
+	return batches[0].h.BaseOffset
 }
 
 // roll seals the active segment and begins one at base. The caller holds appendMu.

@@ -253,7 +253,7 @@ func (m *Manager) OpenLog(tp TopicPartition, id TopicID, config Config, onDurabl
 	opts := Options{
 		Dir: dir, FS: m.fs, Clock: m.clock, Logger: m.logger, Sync: m.sync, Cache: m.cache, Config: config, Clean: m.clean,
 		RecoveryPoint: saved(recoveryPointFile), LogStart: saved(logStartFile), CleanPoint: saved(cleanPointFile),
-		OnDurable: onDurable, BeforeTruncate: m.saveRecoveryPoints, MayWrite: m.disk.mayWrite, OnDiskFull: m.disk.full,
+		OnDurable: onDurable, BeforeCut: m.saveBounds, MayWrite: m.disk.mayWrite, OnDiskFull: m.disk.full,
 	}
 	m.mu.Unlock()
 	switch {
@@ -396,14 +396,16 @@ func (m *Manager) Logs() []*Log {
 // Checkpoint writes down recovery points, high watermarks, log starts and clean points, as far as they have changed.
 func (m *Manager) Checkpoint() error {
 	return errors.Join(
-		m.saveRecoveryPoints(),
+		m.saveBounds(),
 		m.save(highWatermarkFile, (*Log).HighWatermark),
-		m.save(logStartFile, (*Log).LogStart),
 		m.save(cleanPointFile, (*Log).CleanPoint),
 	)
 }
 
-func (m *Manager) saveRecoveryPoints() error { return m.save(recoveryPointFile, (*Log).RecoveryPoint) }
+// saveBounds writes down what decides about damage at the next start.
+func (m *Manager) saveBounds() error {
+	return errors.Join(m.save(recoveryPointFile, (*Log).RecoveryPoint), m.save(logStartFile, (*Log).LogStart))
+}
 
 // save writes one checkpoint file. Partitions that are not open keep what the file said.
 func (m *Manager) save(file string, of func(*Log) int64) error {

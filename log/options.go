@@ -121,9 +121,9 @@ type Options struct {
 	// OnDurable is called after the durable end has moved, by the goroutine of the sync or of the append, with no lock held;
 	// calls of one log may overlap. It must be quick. May be nil.
 	OnDurable func(end int64)
-	// BeforeTruncate must make RecoveryPoint, which has just been lowered, durable before data below the old one is cut:
-	// else a crash between the two would look like damage. May be nil.
-	BeforeTruncate func() error
+	// BeforeCut must make RecoveryPoint and LogStart, which have just changed, durable before files are cut or removed: else
+	// a crash between the two would look like damage. May be nil.
+	BeforeCut func() error
 	// MayWrite is asked before each append of a client; its error is returned. It is how a full disk refuses writes. May be
 	// nil.
 	MayWrite func() error

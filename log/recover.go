@@ -55,12 +55,27 @@ func (ld *loader) prepareDir() error {
 		}
 	}
 	slices.Sort(ld.bases)
+	if err := ld.dropExpired(have); err != nil {
+		return err
+	}
 	for _, name := range names {
 		if stale(name, have) {
 			if err := ld.fs.Remove(ld.fs.PathJoin(ld.dir, name)); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// dropExpired removes segments that lie wholly below the log start: retention was cut short, or a crash undid a part of it.
+func (ld *loader) dropExpired(have map[int64]bool) error {
+	for len(ld.bases) > 1 && ld.bases[1] <= ld.opts.LogStart {
+		if err := ld.fs.Remove(segmentFile(ld.fs, ld.dir, ld.bases[0], logSuffix)); err != nil {
+			return err
+		}
+		delete(have, ld.bases[0])
+		ld.bases = ld.bases[1:]
 	}
 	return nil
 }
@@ -109,7 +124,7 @@ func (ld *loader) openSegments() error {
 			}
 			ld.logger.Info("segment is scanned: its indexes do not fit", "file", s.path, "error", err)
 		}
-		whole, err := ld.scan(s)
+		whole, err := ld.scan(s, end)
 		if err != nil {
 			return err
 		}
@@ -207,7 +222,7 @@ func (s *segment) walkEnd(pos int64) error {
 
 // scan reads a segment from its beginning, checks every batch and builds the indexes anew. At the first bad byte it cuts, or
 // reports damage, and answers whole false.
-func (ld *loader) scan(s *segment) (whole bool, err error) {
+func (ld *loader) scan(s *segment, end int64) (whole bool, err error) {
 	st, err := s.file.Stat()
 	if err != nil {
 		return false, err
@@ -215,8 +230,14 @@ func (ld *loader) scan(s *segment) (whole bool, err error) {
 	s.resetIndexes(ld.fs, ld.dir)
 	ld.rebuilt[s] = true
 	bad, err := ld.scanBatches(s, st.Size())
-	if err != nil || bad == nil {
-		return bad == nil, err // if the disk cannot be read, say so rather than cut
+	if err != nil {
+		return false, err // if the disk cannot be read, say so rather than cut
+	}
+	if bad == nil && (end == math.MaxInt64 || end == s.next) {
+		return true, nil
+	}
+	if bad == nil {
+		bad = fmt.Errorf("it ends at offset %d, and the next segment begins at %d", s.next, end)
 	}
 	return false, ld.meetBadBytes(s, st.Size(), bad)
 }

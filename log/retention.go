@@ -88,6 +88,11 @@ func (l *Log) raiseStart(start int64) (removed int, err error) {
 	changed := l.mu.epochs.truncateFromStart(start)
 	l.mu.cleanPoint = max(l.mu.cleanPoint, l.mu.segments[0].base)
 	l.mu.Unlock()
+	if n > 0 && l.opts.BeforeCut != nil {
+		if err := l.opts.BeforeCut(); err != nil {
+			return 0, l.fail(err)
+		}
+	}
 	if err := l.retire(gone); err != nil {
 		return 0, l.fail(err)
 	}

@@ -89,10 +89,10 @@ func (l *Log) lowerRecoveryPoint(offset int64) error {
 	lower := offset < l.mu.synced
 	l.mu.synced, l.mu.durable = min(l.mu.synced, offset), min(l.mu.durable, offset)
 	l.mu.Unlock()
-	if !lower || l.opts.BeforeTruncate == nil {
+	if !lower || l.opts.BeforeCut == nil {
 		return nil
 	}
-	return l.opts.BeforeTruncate()
+	return l.opts.BeforeCut()
 }
 
 // cutSegment truncates the file of old to pos and returns it as a new active segment.

@@ -109,7 +109,7 @@ func ReadFile(fs FS, name string, limit int64) ([]byte, error) {
 		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are sensible", name, st.Size(), limit)
 	}
 	data := make([]byte, st.Size())
-	if n, err := f.ReadAt(data, 0); err != nil && !(errors.Is(err, io.EOF) && n == len(data)) {
+	if n, err := f.ReadAt(data, 0); err != nil && (n < len(data) || !errors.Is(err, io.EOF)) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return data, nil

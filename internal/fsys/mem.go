@@ -240,7 +240,8 @@ func (m *Mem) GetDiskUsage(string) (DiskUsage, error) {
 func (m *Mem) Unwrap() vfs.FS { return m.MemFS }
 
 // Truncate implements FS. The MemFS beneath cannot shorten a file, so a shorter copy takes its name. As with a real file
-// system, a crash may bring the longer file back until file and directory are synced.
+// system, a crash may bring the longer file back until the directory is synced. What remains counts as synced, which is kinder
+// than a real one to bytes that were not, but a cut must not lose those that were.
 func (m *Mem) Truncate(name string, size int64) error {
 	if err := m.check(OpTruncate, name); err != nil {
 		return err
@@ -257,6 +258,9 @@ func (m *Mem) Truncate(name string, size int64) error {
 	}
 	defer func() { _ = to.Close() }()
 	if _, err := io.CopyN(to, from, size); err != nil {
+		return err
+	}
+	if err := to.Sync(); err != nil {
 		return err
 	}
 	return m.MemFS.Rename(tmp, name)
