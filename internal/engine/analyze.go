@@ -30,6 +30,9 @@ func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, h
 	if st.cols != nil && st.kind == pgwire.PortalCommand {
 		st.kind = pgwire.PortalRows
 	}
+	if _, ok := parsed.Statement.(*sql.Prepare); ok {
+		return st, nil // its parameters are those of the statement that it names
+	}
 	for i := len(st.params); i < parsed.Params; i++ {
 		t := types.Of(types.Text)
 		if i < len(hints) && hints[i].Kind != types.Unknown {

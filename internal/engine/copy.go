@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/exec"
@@ -38,7 +39,8 @@ func (s *session) analyzeCopy(ctx context.Context, p *planner.Planner, st *state
 			return err
 		}
 		st.dml = dml
-		return nil
+		dml.Targets, err = copyTargets(dml.Rel, q)
+		return err
 	}
 	query, ok := q.Statement.(*sql.Query)
 	if q.Statement == nil {
@@ -57,6 +59,27 @@ func (s *session) analyzeCopy(ctx context.Context, p *planner.Planner, st *state
 // copyInsert is INSERT INTO t (columns) DEFAULT VALUES: COPY takes the defaults from its plan and the values from the client.
 func copyInsert(q *sql.Copy) *sql.Insert {
 	return &sql.Insert{Pos: q.Pos, Table: q.Table, Columns: q.Columns}
+}
+
+// copyTargets are the ordinals of the columns that a COPY FROM fills: those it names, or all that are visible.
+func copyTargets(rel *planner.Relation, q *sql.Copy) ([]int, error) {
+	var out []int
+	for ord, c := range rel.Columns {
+		if q.Columns == nil && !c.Hidden && !c.Headers {
+			out = append(out, ord)
+		}
+	}
+	for _, name := range q.Columns {
+		ord := slices.IndexFunc(rel.Columns, func(c planner.Column) bool { return c.Name == name && !c.Hidden })
+		switch {
+		case ord < 0:
+			return nil, sqlerr.New(sqlerr.UndefinedColumn, "column %q of relation %q does not exist", name, rel.Name).At(q.Table.Offset())
+		case slices.Contains(out, ord):
+			return nil, sqlerr.New(sqlerr.DuplicateColumn, "column %q specified more than once", name).At(q.Table.Offset())
+		}
+		out = append(out, ord)
+	}
+	return out, nil
 }
 
 // copySelect is SELECT columns FROM t.

@@ -45,6 +45,33 @@ func (w *world) Relations() []*planner.Relation {
 	return out
 }
 
+func (w *world) RelationByOID(oid uint32) *planner.Relation {
+	if oid == errorsOID {
+		return w.s.e.errorsRelation()
+	}
+	o, ok := w.img.Object(metadata.OID(oid))
+	return w.relation(o, ok && o.Space == spaceRelation)
+}
+
+func (w *world) RelationByName(schema, name string) *planner.Relation {
+	if e := w.s.e.errorsRelation(); e.Schema == schema && e.Name == name {
+		return e
+	}
+	o, ok := w.img.ObjectByName(spaceRelation, schema, name)
+	return w.relation(o, ok)
+}
+
+func (w *world) relation(o *metadata.Object, ok bool) *planner.Relation {
+	if !ok {
+		return nil
+	}
+	r, err := w.s.e.relation(context.Background(), w.img, o)
+	if err != nil {
+		return nil // Relations logs it
+	}
+	return r
+}
+
 // The OIDs of built-in schemas; pg_catalog and public have PostgreSQL's own.
 const (
 	oidPgCatalog  = 11
