@@ -229,7 +229,10 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 	case p.accept("references"):
 		c.References = p.reference()
 	case p.isWord("deferrable"), p.isWords("not", "deferrable"), p.isWord("initially"):
-		p.constraintTiming()
+		start := p.i
+		if p.constraintTiming(); p.i == start {
+			p.unexpected()
+		}
 	default:
 		return false
 	}

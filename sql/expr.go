@@ -97,7 +97,7 @@ type scanner struct {
 	betweens             int  // BETWEENs whose AND has not come
 	logic                int  // ANDs and ORs
 	escape               bool // ESCAPE may follow
-	tested               bool // IS NULL or IN (..) stands before, so that only looser operators may follow
+	tested               bool // IS NULL, IN (..) or ANY (..) stands before, so that only looser operators may follow
 }
 
 func (s *scanner) endRun() {
@@ -111,7 +111,7 @@ func (s *scanner) operator(t tightness) {
 	s.ops++
 }
 
-// refuseTight is for an operator after IS NULL or IN (..) that binds tighter than these: PostgreSQL makes the whole test
+// refuseTight is for an operator after IS NULL, IN (..) or ANY (..) that binds tighter than these: PostgreSQL makes the whole test
 // its operand, MySQL's grammar has nothing like it.
 func (s *scanner) refuseTight(pos Pos) {
 	if s.tested {
@@ -352,6 +352,7 @@ func (s *scanner) quantifier() bool {
 		s.expectPunct(")")
 	})
 	s.leafIfOK(pos, operand{node: a})
+	s.tested = true
 	return s.operators()
 }
 

@@ -154,6 +154,10 @@ func (l *lifter) apply(op, left, right Expr) Expr {
 	if l.err != nil {
 		return nil
 	}
+	if a, ok := left.(*anyOperand); ok {
+		l.unexpectedAt(a.Pos)
+		return nil
+	}
 	a, quantified := right.(*anyOperand)
 	switch n := op.(type) {
 	case *BinaryOp:
