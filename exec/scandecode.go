@@ -27,8 +27,9 @@ type scanDecoder struct {
 	keys    []*vec.Vector // columns that key fills
 	values  []*vec.Vector
 	pseudo  []pseudoCol
-	headers []*vec.Vector // columns that would show headers; they are NULL
-	time    *vec.Vector   // the column that gives rowtime, nil for the record's timestamp
+	headers []*vec.Vector      // columns that would show headers; they are NULL
+	time    *vec.Vector        // the column that gives rowtime, nil for the record's timestamp
+	pattern *types.DatePattern // how that column, a text, is read; nil for a column of time
 	byOrd   []*vec.Vector
 	extra   []*vec.Vector // decoded, but not part of the rows
 	mark    *expr.Program // WATERMARK, nil for rowtime
@@ -55,6 +56,9 @@ func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) err
 	}
 	if n.Rel.TimestampColumn >= 0 {
 		d.time = d.want(n.Rel.TimestampColumn)
+		if n.Rel.TimestampFormat != "" {
+			d.pattern = types.ParseDatePattern(n.Rel.TimestampFormat)
+		}
 	}
 	if n.Rel.Watermark != nil {
 		for ord := range n.Rel.Columns { // the expression may name any of them
@@ -187,7 +191,15 @@ func (d *scanDecoder) rowtime(r *record.Record, n int) (int64, error) {
 		if d.time.IsNull(n) {
 			return 0, sqlerr.New(sqlerr.NotNullViolation, "column %q, which gives the row's time, is NULL", d.rel.Columns[d.rel.TimestampColumn].Name)
 		}
-		t = eventTime(d.time, n)
+		if d.pattern == nil {
+			t = eventTime(d.time, n)
+		} else {
+			us, err := d.pattern.Parse(d.time.Str(n), time.UTC)
+			if err != nil {
+				return 0, err
+			}
+			t = floorMillis(us)
+		}
 	}
 	if t < 0 || t > d.clock.Now().Add(maxFuture).UnixMilli() {
 		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "the row's time, %s, is before 1970 or more than %s ahead of the clock",
