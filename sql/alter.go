@@ -161,7 +161,7 @@ func (p *parser) alterSystem(pos Pos) Statement {
 	at := p.pos()
 	switch {
 	case p.accept("reset"):
-		a.Reset, _ = p.reset1(at).(*Reset)
+		a.Reset, _ = p.resetSetting(at).(*Reset)
 	case p.accept("set"), p.isString():
 		a.Set = &Set{Pos: at}
 		p.setting(a.Set)

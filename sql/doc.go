@@ -8,5 +8,5 @@
 // Names are folded but not resolved, types are syntactic, nothing here knows a catalog. Trees are immutable once returned.
 //
 // The parser has no state between calls and may be used from any number of goroutines. A wrong tree is best debugged from
-// expr_emit.go: print the lowered text of the slots and compare it with the operator table in expr_ops.go.
+// resolve in tidb.go: print the lowered text and compare it with the table of marks in slots.go.
 package sql

@@ -3,7 +3,6 @@ package sql
 import (
 	"fmt"
 	"math"
-	"runtime/debug"
 	"strconv"
 	"sync"
 
@@ -132,7 +131,7 @@ func run(text string, opts Options, f func(*parser)) (err error) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			err = sqlerr.New(sqlerr.InternalError, "the parser failed: %v", r).WithDetail("%s", clip(string(debug.Stack())))
+			err = sqlerr.New(sqlerr.InternalError, "the parser failed: %v", r)
 		}
 	}()
 	p := parsers.Get().(*parser)

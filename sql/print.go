@@ -6,8 +6,8 @@ import (
 )
 
 // String returns n, a statement or an expression, as text in the millrace dialect. Parsing the text gives a tree that
-// Equal calls the same, except that parameters keep their numbers whatever is cut out. Words of SQL are upper case, names
-// are quoted where they must be.
+// Equal calls the same. Words of SQL are upper case, names are quoted where they must be. Of WITH TIES and other clauses
+// with several spellings it chooses one, so the text need not be the one that was parsed.
 func String(n Node) string {
 	var p printer
 	switch n := n.(type) {

@@ -135,8 +135,8 @@ func (p *parser) setConstraints(pos Pos) Statement {
 	return s
 }
 
-// reset1 parses what follows RESET and ksqlDB's UNSET.
-func (p *parser) reset1(pos Pos) Statement {
+// resetSetting parses what follows RESET and ksqlDB's UNSET.
+func (p *parser) resetSetting(pos Pos) Statement {
 	switch {
 	case p.accept("all"):
 		return &Reset{Pos: pos}
