@@ -78,6 +78,14 @@ func (r replicated) Append(_ context.Context, batches []byte, o AppendOptions) (
 	return res.BaseOffset, res.LastOffset + 1, nil
 }
 
+// WaitHighWatermark fails once the term is over, even if this node leads again: what was written in it may have been cut off.
+func (r replicated) WaitHighWatermark(ctx context.Context, offset int64) error {
+	r.Flush(offset)
+	return r.WaitCommitted(ctx, replication.AppendResult{
+		AppendResult: log.AppendResult{LastOffset: offset - 1}, LeaderEpoch: r.epoch,
+	})
+}
+
 func (r replicated) Read(_ context.Context, offset int64, maxBytes int) ([]byte, func(), error) {
 	f, err := r.Fetch(offset, maxBytes, replication.ReadLogEnd, r.epoch)
 	if err != nil {

@@ -114,7 +114,8 @@ type Lane interface {
 
 // TaskCommit is what one task contributes to a round.
 type TaskCommit struct {
-	// Group, Member and Generation are the task's claim on its input partitions. An empty Group commits no offsets.
+	// Group, Member and Generation are the task's claim on its input partitions. An empty Group commits no offsets; an empty Member
+	// makes no claim, so that the offsets are committed whoever is in the group.
 	Group      string
 	Member     string
 	Generation int32

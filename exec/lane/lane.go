@@ -164,12 +164,12 @@ func (l *Lane) end(ctx context.Context) error {
 	return l.spent
 }
 
-// abort ends a transaction that failed. When that fails too the next Commit begins by taking the transactional id again, and so
-// aborts it.
+// abort ends a transaction that failed. When that fails too, or when the epoch stays and with it sequence numbers of batches that
+// were never appended, the next Commit begins by taking the transactional id again.
 func (l *Lane) abort(ctx context.Context) {
 	l.dirty = true
 	if code, err := l.p.endOnce(ctx, false); err == nil && code == 0 {
-		l.dirty = false
+		l.dirty = !l.p.implicit()
 	}
 }
 
