@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"time"
 
@@ -355,8 +356,10 @@ func (l *Log) wakeLocked() {
 	}
 }
 
-// runSync makes one sync of the log.
+// runSync makes one sync of the log. It lets others run first: writers whom the last sync has woken are about to append, and
+// share this one then.
 func (l *Log) runSync() {
+	runtime.Gosched()
 	job := l.beginSync()
 	l.finishSync(job, job.run(l.opts.FS))
 }
