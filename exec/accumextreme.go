@@ -29,7 +29,7 @@ func (v *valueSets) groupOf(ordinal int, slotKey []byte) []byte {
 // add changes the count of row i's value by sign and returns the counts before and after. A count never falls below zero.
 func (v *valueSets) add(ordinal int, slot int32, arg *vec.Vector, i int, sign int64) (before, after int64, err error) {
 	group := v.groupOf(ordinal, v.slotKey(slot))
-	v.rest = appendKeyCol(v.rest[:0], arg, i)
+	v.rest = types.AppendKey(v.rest[:0], arg.Type, arg.View(i))
 	old, ok, err := v.table.get(group, v.rest)
 	if err != nil {
 		return 0, 0, err
@@ -192,19 +192,12 @@ func (a *extremeAcc) memSize() int64 {
 	return int64(a.cur.MemSize() + cap(a.stale))
 }
 
-// compareRows compares two values of one type that are not NULL: NaN is greatest, numerics go by value, text by bytes.
+// compareRows compares two values of one type that are not NULL.
 func compareRows(x *vec.Vector, i int, y *vec.Vector, j int) int {
-	switch x.Storage() {
-	case types.StoreInt:
+	if x.Storage() == types.StoreInt {
 		return cmp.Compare(x.I64[i], y.I64[j])
-	case types.StoreFloat:
-		return cmp.Compare(orderedFloat(x.F64[i]), orderedFloat(y.F64[j]))
-	default:
-		if x.Type.Kind != types.Numeric {
-			return bytes.Compare(x.Bytes(i), y.Bytes(j))
-		}
-		return bytes.Compare(appendNumericKey(nil, x.Str(i)), appendNumericKey(nil, y.Str(j)))
 	}
+	return types.Compare(x.Type, x.View(i), y.View(j))
 }
 
 // distinctAcc passes on the first of equal values that comes and the last that leaves.

@@ -71,7 +71,7 @@ func (r *TableReader) get(dst *vec.Batch, key []byte) (ok bool, err error) {
 // appendKeyDatums encodes the leading key columns of rel, as many as there are values.
 func appendKeyDatums(dst []byte, rel *planner.Relation, key []types.Datum) []byte {
 	for i, d := range key {
-		dst = appendKeyDatum(dst, rel.Columns[rel.Key[i]].Type, d)
+		dst = types.AppendKey(dst, rel.Columns[rel.Key[i]].Type, d)
 	}
 	return dst
 }
