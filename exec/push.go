@@ -73,7 +73,7 @@ func OpenPush(ctx context.Context, cfg PushConfig, q *planner.Query) (*PushQuery
 	if p.cx.env == nil {
 		p.cx.env = newEnv(cfg.Clock)
 	}
-	p.out.schema = schemaOf(q.Root)
+	p.out.schema, p.out.newOnly = schemaOf(q.Root), !q.ShowOp && q.Root.Props().Mode != planner.ModeAppend
 	env := &taskEnv{log: cfg.Log, clock: cfg.Clock, partitions: 1, counts: map[string]int32{}, cx: p.cx, all: true, collect: &p.out}
 	for _, topic := range taskTopics(q.Root) {
 		n, err := cfg.Log.PartitionCount(ctx, topic)
@@ -336,12 +336,23 @@ func (p *PushQuery) Close() error {
 // pushCollector takes what the root of a push query gives.
 type pushCollector struct {
 	schema []types.Type
+	// newOnly leaves out rows that leave the result: a query that does not show changes sends new versions only.
+	newOnly bool
 	ready  []*vec.Batch
 }
 
 func (c *pushCollector) push(in chunk, _ int) error {
-	b := vec.NewBatch(c.schema, in.Len())
-	b.AppendGather(&vec.Batch{Cols: in.Cols, Ops: in.Ops, Rowtime: in.Rowtime}, vec.All(nil, in.Len()))
+	sel := make([]int32, 0, in.Len())
+	for i := range in.Len() {
+		if !c.newOnly || in.Op(i).Adds() {
+			sel = append(sel, int32(i))
+		}
+	}
+	if len(sel) == 0 {
+		return nil
+	}
+	b := vec.NewBatch(c.schema, len(sel))
+	b.AppendGather(&vec.Batch{Cols: in.Cols, Ops: in.Ops, Rowtime: in.Rowtime}, sel)
 	c.ready = append(c.ready, b)
 	return nil
 }

@@ -38,7 +38,7 @@ const badLine = `{"date":"2001/04/01 12:00","delay":"very","distance":100,"origi
 
 const insertBad = `INSERT INTO flight_lines VALUES ('` + badLine + `')`
 
-const selectErrors = `SELECT topic, record_partition, record_offset, reason, payload FROM millrace.errors`
+const selectErrors = `SELECT topic, partition, "offset", reason, payload FROM millrace.errors`
 
 // Results is the table that the demonstration ends with.
 const Results = `SELECT state, sum(flights) AS flights, round(sum(minutes)::numeric / sum(flights), 2) AS mean_delay, max(worst) AS worst

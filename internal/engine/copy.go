@@ -376,7 +376,7 @@ func (p *portal) CopyOut(ctx context.Context) (pgwire.CopyOut, error) {
 	if err := p.s.beginStatement(p.st); err != nil {
 		return nil, err
 	}
-	out := &copyOut{p: p, visible: p.st.query.Columns}
+	out := &copyOut{p: p, visible: p.st.visible()}
 	names := make([]string, len(p.st.cols))
 	for i, c := range p.st.cols {
 		names[i] = c.name

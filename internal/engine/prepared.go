@@ -62,11 +62,7 @@ func (s *session) executed(ctx context.Context, p *portal, q *sql.Execute) (*por
 			return nil, err
 		}
 	}
-	target := &portal{s: s, st: st, kind: st.kind, args: args}
-	if st.query != nil {
-		target.visible = st.query.Columns
-	}
-	return target, nil
+	return &portal{s: s, st: st, kind: st.kind, args: args, visible: st.visible()}, nil
 }
 
 func (s *session) executeRows(ctx context.Context, p *portal, q *sql.Execute) (rows, string, error) {

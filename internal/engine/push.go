@@ -10,11 +10,13 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
 )
 
 // pushRows is a running push query.
 type pushRows struct {
-	q *exec.PushQuery
+	q  *exec.PushQuery
+	op bool // rows have the column op in front
 }
 
 // openPush starts a push query. It begins with what was acknowledged before, as a pull query would see it.
@@ -39,7 +41,18 @@ func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
-	return &pushRows{q: pq}, nil
+	return &pushRows{q: pq, op: p.st.showOp}, nil
+}
+
+// withOp puts the operation of each row before its columns.
+func withOp(b *vec.Batch) *vec.Batch {
+	op := vec.NewVector(types.Of(types.Text), b.Len())
+	for i := range b.Len() {
+		op.AppendString(b.Op(i).String())
+	}
+	out := &vec.Batch{Cols: append([]*vec.Vector{op}, b.Cols...), Ops: b.Ops, Rowtime: b.Rowtime}
+	out.SetLen(b.Len())
+	return out
 }
 
 // tablesOf are the tables among relations: a push query over streams need not wait for what lies before its start.
@@ -62,6 +75,9 @@ func (r *pushRows) next(ctx context.Context, wait bool) (*vec.Batch, pgwire.Prog
 		case err != nil:
 			return nil, pgwire.Done, cause(ctx, err)
 		case b != nil:
+			if r.op {
+				b = withOp(b)
+			}
 			return b, pgwire.More, nil
 		case !wait:
 			return nil, pgwire.Idle, nil

@@ -48,10 +48,27 @@ type statement struct {
 	counts bool   // the tag counts rows, as SELECT's does
 	query  *planner.Query
 	dml    *planner.DML
+	// showOp: a push query under show_changes, whose rows have the column op in front.
+	showOp bool
 	// image is the index of the metadata image that the plan was made from.
 	image uint64
 	// path is what else it depends on: the settings that give names their meaning.
 	path string
+}
+
+// visible are the ordinals of the columns that a query shows; nil: all.
+func (st *statement) visible() []int {
+	if st.query == nil {
+		return nil
+	}
+	if !st.showOp {
+		return st.query.Columns
+	}
+	out := []int{0}
+	for _, ord := range st.query.Columns {
+		out = append(out, ord+1)
+	}
+	return out
 }
 
 // ParamTypes implements pgwire.Statement.
@@ -256,9 +273,7 @@ func (s *session) makePortal(name string, st *statement, args []types.Datum, for
 		return nil, sqlerr.New(sqlerr.InsufficientResources, "this session has %d portals open already", maxPortals)
 	}
 	p := &portal{s: s, name: name, st: st, kind: st.kind, args: args, formats: formats}
-	if st.query != nil {
-		p.visible = st.query.Columns
-	}
+	p.visible = st.visible()
 	s.portals[name] = p
 	return p, nil
 }

@@ -3,34 +3,40 @@ package pgcatalog
 import (
 	"context"
 
-	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// Lookup returns a virtual relation, nil if there is none of that name.
-func Lookup(schema, name string) *planner.Relation { return nil }
+// fills are the functions that make the rows, by qualified name. A virtual table without one is empty.
+var fills = map[string]func(c *catalog, t *table){
+	"pg_catalog.pg_class":     (*catalog).fillClass,
+	"pg_catalog.pg_attribute": (*catalog).fillAttribute,
+	"pg_catalog.pg_attrdef":   (*catalog).fillAttrdef,
+	"pg_catalog.pg_namespace": (*catalog).fillNamespace,
+	"pg_catalog.pg_type":      (*catalog).fillType,
 
-// Rows computes the rows of a virtual relation, all columns in order.
+	"millrace.relations":  (*catalog).fillMillRelations,
+	"millrace.queries":    (*catalog).fillMillQueries,
+	"millrace.tasks":      (*catalog).fillMillTasks,
+	"millrace.topics":     (*catalog).fillMillTopics,
+	"millrace.partitions": (*catalog).fillMillPartitions,
+	"millrace.groups":     (*catalog).fillMillGroups,
+	"millrace.nodes":      (*catalog).fillMillNodes,
+	"millrace.settings":   (*catalog).fillMillSettings,
+	"millrace.functions":  (*catalog).fillMillFunctions,
+	"millrace.types":      (*catalog).fillMillTypes,
+}
+
+// Rows computes the rows of a virtual relation, all columns in order. The caller owns the slices.
 func Rows(ctx context.Context, w World, s Session, rel *planner.Relation) ([][]types.Datum, error) {
-	return nil, nil
-}
-
-// Call answers a function of the session or the catalog, by planner.Func.ID.
-func Call(ctx context.Context, w World, s Session, id string, args []types.Datum) (types.Datum, error) {
-	return types.NullDatum, sqlerr.New(sqlerr.FeatureNotSupported, "function %s is not supported yet", id)
-}
-
-// CallSet answers a set-returning one.
-func CallSet(ctx context.Context, w World, s Session, id string, args []types.Datum) expr.Rows {
-	return func(func([]types.Datum, error) bool) {}
-}
-
-// RegName returns what a value of a reg type prints as.
-func RegName(w World, s Session, k types.Kind, oid uint32) (string, bool) { return "", false }
-
-// RegOID resolves the text of a reg type.
-func RegOID(w World, s Session, k types.Kind, name string) (uint32, error) {
-	return 0, sqlerr.New(sqlerr.UndefinedObject, "%q does not exist", name)
+	v := shapes.byOID[rel.OID]
+	if v == nil {
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q is not a virtual table", rel.Name)
+	}
+	t := &table{v: v}
+	if fill := fills[rel.Schema+"."+rel.Name]; fill != nil {
+		fill(&catalog{ctx: ctx, w: w, s: s}, t)
+	}
+	return t.rows, nil
 }

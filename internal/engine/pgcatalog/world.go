@@ -6,6 +6,10 @@ import "github.com/millracedb/millrace/planner"
 type World interface {
 	Database() string
 	Relations() []*planner.Relation // streams, tables and views, all schemas, by OID
+	// RelationByOID and RelationByName find one of Relations, nil if there is none. The functions that clients call for each row of pg_class
+	// need it.
+	RelationByOID(oid uint32) *planner.Relation
+	RelationByName(schema, name string) *planner.Relation
 	Schemas() []Schema
 	Roles() []Role
 	Settings() []Setting
