@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -38,7 +37,7 @@ func startBroker(t *testing.T, m *memLog, ids *ids) *Broker {
 	t.Helper()
 	b := New(Config{
 		Partitions: m, AllocateIDs: ids.allocate, Clock: clock.Real, InternalPartitions: testPartitions,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, b.Lead(t.Context(), allPartitions, allPartitions))
 	return b
@@ -327,7 +326,7 @@ func TestExhaustedEpochsMoveToANewProducerID(t *testing.T) {
 	b, m := newTestBroker(t)
 	p := &testProducer{b: b, txID: "tx", local: true}
 	require.NoError(t, p.init(testCtx))
-	l, e, kerror := b.Transactions.open(testCtx, "tx")
+	l, e, kerror := b.open(testCtx, "tx")
 	require.Nil(t, kerror)
 	almost := *e.value.Load()
 	almost.epoch = lastUsableEpoch

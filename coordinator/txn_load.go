@@ -156,7 +156,7 @@ func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open [
 func (t txn) owns(o OpenTransaction) bool {
 	switch {
 	case t.deciding():
-		return t.contains(o.TopicPartition) && !(t.version >= epochBumpVersion && o.ProducerEpoch >= t.epoch)
+		return t.contains(o.TopicPartition) && (t.version < epochBumpVersion || o.ProducerEpoch < t.epoch)
 	case t.state == stateOngoing:
 		return t.contains(o.TopicPartition)
 	}
