@@ -160,9 +160,8 @@ func (b *binder) subplan(q *sql.Query) (Node, *Subquery, error) {
 	if q.Emit != nil {
 		return nil, nil, sqlerr.New(sqlerr.SyntaxError, "EMIT is not allowed in a subquery").At(q.Emit.Offset())
 	}
-	if b.st.unbounded {
-		return nil, nil, notYet("a subquery in an expression of a continuous query", "it would have to follow the changes of its tables",
-			"join the table instead", posOf(q))
+	if b.st.subqueryAt < 0 {
+		b.st.subqueryAt = posOf(q)
 	}
 	sub := b.sub()
 	plan, err := sub.bindQuery(q)

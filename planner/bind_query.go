@@ -172,9 +172,10 @@ func allUndecided(xs []Expr) bool {
 }
 
 func (b *binder) bindSetOp(s *sql.SetOp) (Node, error) {
-	if b.st.unbounded && (s.Kind != sql.Union || !s.All) {
-		word := map[sql.SetOpKind]string{sql.Union: "UNION", sql.Intersect: "INTERSECT", sql.Except: "EXCEPT"}[s.Kind]
-		return nil, notYet(word+" in a continuous query", "it must count the copies of every row", "UNION ALL, or SELECT DISTINCT columns as GROUP BY them", s.Pos)
+	if b.st.unbounded && s.Kind != sql.Union {
+		word := map[sql.SetOpKind]string{sql.Intersect: "INTERSECT", sql.Except: "EXCEPT"}[s.Kind]
+		return nil, notYet(word+" in a continuous query", "it must count the copies of every row on both sides",
+			"IN (SELECT ...) for INTERSECT, NOT EXISTS (SELECT ...) for EXCEPT", s.Pos)
 	}
 	l, err := b.bindPlainBody(s.Left)
 	if err != nil {

@@ -349,9 +349,9 @@ func (s *selectBlock) build() (Node, error) {
 	s.buildWindows()
 	n := s.project()
 	if s.sel.Distinct {
-		if s.b.st.unbounded {
-			return nil, notYet("SELECT DISTINCT in a continuous query", "it must count the copies of every row",
-				"GROUP BY the same columns", s.sel.Pos)
+		if s.b.st.unbounded && len(s.on) > 0 {
+			return nil, notYet("DISTINCT ON in a continuous query", "the rows that wait behind the first ones would have to be kept",
+				"GROUP BY the same columns with min or max", s.sel.Pos)
 		}
 		if len(s.on) == 0 {
 			n = &Distinct{P: Props{Cols: n.Props().Cols}, In: n}

@@ -158,6 +158,9 @@ func (m *maker) plan(q *sql.Query, identify bool) error {
 		return notYet("the pseudo column op in a persistent query", "a stream of changes needs old rows in its topic",
 			"op in a push query", posOf(q))
 	}
+	if err := m.st.refuseSubqueries(n); err != nil {
+		return err
+	}
 	final := q.Emit != nil && q.Emit.Final
 	m.s = newStreamer(n, final)
 	m.s.latest = m.opts.Latest

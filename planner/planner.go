@@ -80,6 +80,8 @@ type statement struct {
 	copies  int
 	copying int
 	depth   int
+	// subqueryAt is where the first subquery in an expression stands, -1 for none.
+	subqueryAt sql.Pos
 	// nextID numbers recursive unions.
 	nextID int
 	// positions are where columns were named.
@@ -89,7 +91,7 @@ type statement struct {
 }
 
 func (p *Planner) begin(ctx context.Context, hints []types.Type) *statement {
-	st := &statement{p: p, ctx: ctx}
+	st := &statement{p: p, ctx: ctx, subqueryAt: -1}
 	for i, h := range hints {
 		st.growParams(i)
 		st.params[i] = h

@@ -30,6 +30,9 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 	if out.LimitRows, out.ForInterval, err = st.pushEnd(q, limit); err != nil {
 		return nil, err
 	}
+	if err := st.refuseSubqueries(n); err != nil {
+		return nil, err
+	}
 	s := newStreamer(n, q.Emit.Final)
 	s.latest = p.Settings.Latest
 	root, at, err := s.lower(n)

@@ -53,7 +53,16 @@ func (s *streamer) lower(n Node) (Node, []int, error) {
 	case *Join:
 		return s.lowerJoin(x)
 	case *SetOp:
+		if !x.All {
+			all := *x
+			all.All = true
+			return s.lower(distinctRows(&all))
+		}
 		return s.lowerUnion(x)
+	case *Distinct:
+		if len(x.On) == 0 {
+			return s.lower(distinctRows(x.In))
+		}
 	case *Values, *FuncScan:
 		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow", "the query without EMIT", -1)
 	}
@@ -99,9 +108,9 @@ func (s *streamer) lowerProject(x *Project) (Node, []int, error) {
 		return nil, nil, err
 	}
 	ip, ie := in.Props(), s.edges[in]
-	if ie.ident != nil && anySet(x.Exprs) {
-		return nil, nil, notYet("a set-returning function in a view without a declared key", "its rows have no identity of their own",
-			"CREATE STREAM ... AS, or GROUP BY over the stream", -1)
+	if anySet(x.Exprs) {
+		return nil, nil, notYet("a set-returning function in a continuous query", "one row would become several of the same identity",
+			"the function in a query that ends, over the stream or view", -1)
 	}
 	out := newProject(in, movedAll(append([]Expr(nil), x.Exprs...), at), append([]Col(nil), x.P.Cols...))
 	place := func(ord int) int {

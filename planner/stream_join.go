@@ -8,8 +8,11 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 		return nil, nil, notYet("LATERAL in a continuous query", "the right side would be planned anew for each row", "a join on an equality", -1)
 	}
 	if x.Kind == SemiJoin || x.Kind == AntiJoin {
-		return nil, nil, notYet("SEMI, ANTI, IN and EXISTS in a continuous query", "they must count the matches of every row",
-			"a join with the table, grouped by the key", -1)
+		n, err := semiByGroups(x)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s.lower(n)
 	}
 	l, lAt, err := s.lower(x.L)
 	if err != nil {
@@ -59,6 +62,77 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 		return f, at, s.checkVolatile(out, cond)
 	}
 	return out, at, nil
+}
+
+// distinctRows groups by all columns, which is DISTINCT.
+func distinctRows(in Node) Node {
+	return &Aggregate{P: Props{Cols: in.Props().Cols}, In: in, Keys: identity(in)}
+}
+
+// uniqueBy reports whether no two rows of n can be equal in the columns of set: they hold the key of the table that n reads.
+func uniqueBy(n Node, set []bool) bool {
+	switch x := n.(type) {
+	case *Filter:
+		return uniqueBy(x.In, set)
+	case *Project:
+		below := make([]bool, len(x.In.Props().Cols))
+		for i, e := range x.Exprs {
+			if c, ok := e.(*ColumnRef); ok && set[i] {
+				below[c.Ord] = true
+			}
+		}
+		return !anySet(x.Exprs) && uniqueBy(x.In, below)
+	case *Scan:
+		for _, k := range x.Rel.Key {
+			found := false
+			for i, ord := range x.Cols {
+				found = found || ord == k && set[i]
+			}
+			if !found {
+				return false
+			}
+		}
+		return x.Rel.Kind == Table
+	}
+	return false
+}
+
+// semiByGroups restates a semi-join as a join with the distinct keys of its right side, and an anti-join as a left join that keeps what found
+// no key.
+func semiByGroups(x *Join) (Node, error) {
+	if x.Cond != nil || len(x.LKeys) == 0 {
+		return nil, notYet("IN or EXISTS on more than equalities in a continuous query", "a row would have to keep all its matches",
+			"a join with the table, grouped by the key", -1)
+	}
+	cols := make([]Col, len(x.RKeys))
+	for i, k := range x.RKeys {
+		cols[i] = Col{Name: keyName(k, i), Type: k.Type()}
+	}
+	groups := mergeProjects(newProject(x.R, x.RKeys, cols))
+	if !uniqueBy(groups, allOf(len(cols))) {
+		groups = distinctRows(groups)
+	}
+	j := &Join{L: x.L, R: groups, Kind: InnerJoin, LKeys: x.LKeys, RKeys: identity(groups)}
+	if x.Kind == AntiJoin {
+		j.Kind = LeftJoin
+	}
+	var n Node = newJoin(j)
+	if x.Kind == AntiJoin {
+		first := len(x.L.Props().Cols)
+		n = newFilter(n, &IsNull{Arg: &ColumnRef{Ord: first, Typ: cols[0].Type, Name: cols[0].Name}})
+	}
+	return newProject(n, identity(x.L), x.L.Props().Cols), nil
+}
+
+// refuseSubqueries refuses the subqueries that did not become joins.
+func (st *statement) refuseSubqueries(n Node) error {
+	found := false
+	visitNodes(n, func(n Node) { found = found || len(subplans(n)) > 0 })
+	if !found {
+		return nil
+	}
+	return notYet("this subquery in a continuous query", "it would have to be evaluated again at each change of its tables",
+		"IN (SELECT ...) and [NOT] EXISTS on equalities, or a join with a view that computes it", st.subqueryAt)
 }
 
 func joinStrategy(kind JoinKind, l, r ChangeMode) (JoinStrategy, error) {
