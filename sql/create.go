@@ -350,7 +350,7 @@ func (p *parser) database(pos Pos) Statement {
 	d := &CreateDatabase{Pos: pos, Name: p.name()}
 	p.accept("with")
 	for p.err == nil && isName(p.tok(), wordReserved) {
-		o := &Option{Pos: p.pos(), Name: p.optionName()}
+		o := &Option{Pos: p.pos(), Name: p.lowerLabel()}
 		if o.Name == "connection" && p.accept("limit") {
 			o.Name = "connection limit"
 		}

@@ -322,6 +322,9 @@ func (p *parser) callee(start int, pos Pos) *FuncCall {
 
 // postfix parses ::type, [..], .field and ->field after an operand.
 func (p *parser) postfix(o operand) operand {
+	if _, ok := o.node.(*Star); ok {
+		return o // t.* takes none
+	}
 	for p.err == nil {
 		t, pos := p.tok(), p.pos()
 		if t.kind != tokPunctuation && t.kind != tokOperator {

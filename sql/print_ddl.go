@@ -246,7 +246,7 @@ func (p *printer) createDatabase(s *CreateDatabase) {
 		if o.Name == "connection limit" {
 			p.w(o.Name)
 		} else {
-			p.optionName(o.Name)
+			p.ident(o.Name)
 		}
 		p.w(" = ")
 		p.literal(o.Value)

@@ -383,7 +383,11 @@ func (p *printer) lookingAround(s Statement) {
 	switch s := s.(type) {
 	case *Show:
 		p.w("SHOW ")
-		p.setting(s.Name)
+		if shownObjects[s.Name] || s.Name == "create" { // SHOW 'users' is a setting
+			p.str(s.Name)
+		} else {
+			p.setting(s.Name)
+		}
 	case *ShowObjects:
 		p.w("SHOW ")
 		p.flag(s.All, "ALL ")
