@@ -338,7 +338,7 @@ type pushCollector struct {
 	schema []types.Type
 	// newOnly leaves out rows that leave the result: a query that does not show changes sends new versions only.
 	newOnly bool
-	ready  []*vec.Batch
+	ready   []*vec.Batch
 }
 
 func (c *pushCollector) push(in chunk, _ int) error {
