@@ -1,7 +1,9 @@
 package log
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -94,4 +96,80 @@ func writeOffsets(fs fsys.FS, path string, offsets map[TopicPartition]int64) err
 		lines = append(lines, fmt.Sprintf("%s %d %d", tp.Topic, tp.Partition, offset))
 	}
 	return writeCheckpoint(fs, path, lines)
+}
+
+// CheckpointedHighWatermark returns the high watermark that was last written down for the partition, 0 if none: a hint, as it
+// trails by seconds.
+func (m *Manager) CheckpointedHighWatermark(tp TopicPartition) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.saved[highWatermarkFile][tp]
+}
+
+// Checkpoint writes down recovery points, high watermarks, log starts and clean points, as far as they have changed.
+func (m *Manager) Checkpoint() error {
+	return errors.Join(
+		m.saveBounds(),
+		m.save(highWatermarkFile, (*Log).HighWatermark),
+		m.save(cleanPointFile, (*Log).CleanPoint),
+	)
+}
+
+// saveBounds writes down what decides about damage at the next start.
+func (m *Manager) saveBounds() error {
+	return errors.Join(m.save(recoveryPointFile, (*Log).RecoveryPoint), m.save(logStartFile, (*Log).LogStart))
+}
+
+// save writes one checkpoint file. Partitions that are not open keep what the file said.
+func (m *Manager) save(file string, of func(*Log) int64) error {
+	m.saveMu.Lock()
+	defer m.saveMu.Unlock()
+	m.mu.Lock()
+	offsets := maps.Clone(m.mu.saved[file])
+	logs := maps.Clone(m.mu.logs)
+	m.mu.Unlock()
+	changed := false
+	for tp, l := range logs {
+		if l.Damage() != nil {
+			continue // what was written down is what shows the damage
+		}
+		if offset := of(l); offset != offsets[tp] {
+			offsets[tp], changed = offset, true
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return m.write(file, offsets)
+}
+
+// write writes a checkpoint file and remembers what is in it. The caller holds saveMu.
+func (m *Manager) write(file string, offsets map[TopicPartition]int64) error {
+	if err := writeOffsets(m.fs, m.path(file), offsets); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.saved[file] = offsets
+	return nil
+}
+
+// forget takes the partition out of all checkpoints, so that a later one of that name does not inherit them.
+func (m *Manager) forget(tp TopicPartition) error {
+	m.saveMu.Lock()
+	defer m.saveMu.Unlock()
+	for _, file := range []string{recoveryPointFile, highWatermarkFile, logStartFile, cleanPointFile} {
+		m.mu.Lock()
+		_, known := m.mu.saved[file][tp]
+		offsets := maps.Clone(m.mu.saved[file])
+		m.mu.Unlock()
+		if !known {
+			continue
+		}
+		delete(offsets, tp)
+		if err := m.write(file, offsets); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -138,3 +138,53 @@ func saveEpochs(fs fsys.FS, dir string, entries []epochStart) error {
 	}
 	return writeCheckpoint(fs, fs.PathJoin(dir, epochFile), lines)
 }
+
+// AssignEpoch notes that epoch begins at the log's end, and makes that durable. A new leader does so before it serves.
+func (l *Log) AssignEpoch(epoch int32) error {
+	l.appendMu.Lock()
+	defer l.appendMu.Unlock()
+	return l.assignEpoch(epoch, l.LEO())
+}
+
+// assignEpoch is AssignEpoch at any offset. The caller holds appendMu.
+func (l *Log) assignEpoch(epoch int32, start int64) error {
+	l.mu.Lock()
+	changed := l.mu.epochs.assign(epoch, start)
+	l.mu.Unlock()
+	if !changed {
+		return nil
+	}
+	return l.saveEpochs()
+}
+
+// LatestEpoch returns the newest leader epoch the log knows, or UndefinedEpoch.
+func (l *Log) LatestEpoch() int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epochs.latest()
+}
+
+// EndOffsetForEpoch returns the largest epoch at most epoch, and where it ends (KIP-279); UndefinedEpoch and UndefinedOffset if
+// the log cannot say.
+func (l *Log) EndOffsetForEpoch(epoch int32) (int32, int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epochs.endOffset(epoch, l.mu.leo)
+}
+
+// EpochAt returns the leader epoch of the record at offset, or UndefinedEpoch.
+func (l *Log) EpochAt(offset int64) int32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.epochs.epochAt(offset)
+}
+
+func (l *Log) saveEpochs() error {
+	l.mu.Lock()
+	entries := l.mu.epochs.entries
+	l.mu.Unlock()
+	if err := saveEpochs(l.opts.FS, l.dir, entries); err != nil {
+		return l.fail(err)
+	}
+	return nil
+}

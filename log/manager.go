@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -307,14 +306,6 @@ func (m *Manager) Log(tp TopicPartition) (*Log, bool) {
 	return l, ok
 }
 
-// CheckpointedHighWatermark returns the high watermark that was last written down for the partition, 0 if none: a hint, as it
-// trails by seconds.
-func (m *Manager) CheckpointedHighWatermark(tp TopicPartition) int64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.mu.saved[highWatermarkFile][tp]
-}
-
 // DeleteLog closes the log of a partition, if it is open, and removes its directory: at once under another name, for good in
 // the background.
 func (m *Manager) DeleteLog(tp TopicPartition) error {
@@ -364,26 +355,6 @@ func (m *Manager) removeInBackground(dir string) {
 	})
 }
 
-// forget takes the partition out of all checkpoints, so that a later one of that name does not inherit them.
-func (m *Manager) forget(tp TopicPartition) error {
-	m.saveMu.Lock()
-	defer m.saveMu.Unlock()
-	for _, file := range []string{recoveryPointFile, highWatermarkFile, logStartFile, cleanPointFile} {
-		m.mu.Lock()
-		_, known := m.mu.saved[file][tp]
-		offsets := maps.Clone(m.mu.saved[file])
-		m.mu.Unlock()
-		if !known {
-			continue
-		}
-		delete(offsets, tp)
-		if err := m.write(file, offsets); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Logs returns the open logs, in the order of their names.
 func (m *Manager) Logs() []*Log {
 	m.mu.Lock()
@@ -391,54 +362,6 @@ func (m *Manager) Logs() []*Log {
 	logs := slices.Collect(maps.Values(m.mu.logs))
 	slices.SortFunc(logs, func(a, b *Log) int { return cmp.Compare(a.dir, b.dir) })
 	return logs
-}
-
-// Checkpoint writes down recovery points, high watermarks, log starts and clean points, as far as they have changed.
-func (m *Manager) Checkpoint() error {
-	return errors.Join(
-		m.saveBounds(),
-		m.save(highWatermarkFile, (*Log).HighWatermark),
-		m.save(cleanPointFile, (*Log).CleanPoint),
-	)
-}
-
-// saveBounds writes down what decides about damage at the next start.
-func (m *Manager) saveBounds() error {
-	return errors.Join(m.save(recoveryPointFile, (*Log).RecoveryPoint), m.save(logStartFile, (*Log).LogStart))
-}
-
-// save writes one checkpoint file. Partitions that are not open keep what the file said.
-func (m *Manager) save(file string, of func(*Log) int64) error {
-	m.saveMu.Lock()
-	defer m.saveMu.Unlock()
-	m.mu.Lock()
-	offsets := maps.Clone(m.mu.saved[file])
-	logs := maps.Clone(m.mu.logs)
-	m.mu.Unlock()
-	changed := false
-	for tp, l := range logs {
-		if l.Damage() != nil {
-			continue // what was written down is what shows the damage
-		}
-		if offset := of(l); offset != offsets[tp] {
-			offsets[tp], changed = offset, true
-		}
-	}
-	if !changed {
-		return nil
-	}
-	return m.write(file, offsets)
-}
-
-// write writes a checkpoint file and remembers what is in it. The caller holds saveMu.
-func (m *Manager) write(file string, offsets map[TopicPartition]int64) error {
-	if err := writeOffsets(m.fs, m.path(file), offsets); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.mu.saved[file] = offsets
-	return nil
 }
 
 // closeParallel is how many logs are closed at once.
@@ -500,99 +423,4 @@ func (m *Manager) markClean() error {
 		return err
 	}
 	return fsys.WriteFileAtomic(m.fs, m.path(cleanStopFile), data)
-}
-
-// Intervals of the background work. They are Kafka's defaults, but for the tick.
-const (
-	tickInterval       = time.Second      // disk space, flush.ms
-	checkpointInterval = 5 * time.Second  // log.flush.offset.checkpoint.interval.ms is 60 s there, the high watermark's 5 s
-	cleanInterval      = 15 * time.Second // log.cleaner.backoff.ms
-	retentionInterval  = 5 * time.Minute  // log.retention.check.interval.ms
-)
-
-// checkpointLoop looks at the disk, syncs the logs that have flush.ms, and writes the checkpoints.
-func (m *Manager) checkpointLoop(ctx context.Context) {
-	timer := m.clock.NewTimer(tickInterval)
-	defer timer.Stop()
-	last := m.clock.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C():
-		}
-		m.disk.check()
-		m.flushDue()
-		if m.clock.Since(last) >= checkpointInterval {
-			last = m.clock.Now()
-			if err := m.Checkpoint(); err != nil {
-				m.logger.Error("checkpoints are not written", "error", err)
-			}
-		}
-		timer.Reset(tickInterval)
-	}
-}
-
-// flushDue asks for a sync of the logs under fsync=interval whose flush.ms has passed.
-func (m *Manager) flushDue() {
-	now := m.clock.Now()
-	for _, l := range m.Logs() {
-		if l.flushDue(now) {
-			l.RequestSync()
-		}
-	}
-}
-
-// cleanLoop applies retention and compacts.
-func (m *Manager) cleanLoop(ctx context.Context) {
-	timer := m.clock.NewTimer(cleanInterval)
-	defer timer.Stop()
-	last := m.clock.Now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C():
-		}
-		if m.clock.Since(last) >= retentionInterval || m.disk.isLow() {
-			last = m.clock.Now()
-			m.RetainAll()
-		}
-		m.CompactAll(ctx)
-		timer.Reset(cleanInterval)
-	}
-}
-
-// RetainAll applies retention to all logs now.
-func (m *Manager) RetainAll() {
-	for _, l := range m.Logs() {
-		if n, err := l.Retain(); err != nil && !errors.Is(err, ErrClosed) {
-			m.logger.Warn("retention failed", "dir", l.dir, "error", err)
-		} else if n > 0 {
-			m.logger.Info("segments are past their retention", "dir", l.dir, "segments", n)
-		}
-	}
-}
-
-// CompactAll compacts the logs that are due, the dirtiest first.
-func (m *Manager) CompactAll(ctx context.Context) {
-	type due struct {
-		log   *Log
-		ratio float64
-	}
-	var work []due
-	for _, l := range m.Logs() {
-		if ratio, ok := l.CompactionDue(); ok {
-			work = append(work, due{l, ratio})
-		}
-	}
-	slices.SortFunc(work, func(a, b due) int { return cmp.Compare(b.ratio, a.ratio) })
-	for _, w := range work {
-		if ctx.Err() != nil {
-			return
-		}
-		if _, err := w.log.Compact(ctx); err != nil && ctx.Err() == nil && !errors.Is(err, ErrClosed) {
-			m.logger.Warn("compaction failed", "dir", w.log.dir, "error", err)
-		}
-	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -265,4 +266,33 @@ func (t *producerTable) sorted() []*producer {
 	}
 	slices.SortFunc(all, func(a, b *producer) int { return cmp.Compare(a.id, b.id) })
 	return all
+}
+
+// BeginVerification returns a guard for AppendInfo: it marks that the transaction coordinator is being asked whether the
+// producer may begin a transaction here (KIP-890). It is 0 when the producer's transaction is open already.
+func (l *Log) BeginVerification(producerID int64, epoch int16) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.mu.producers.beginVerification(producerID, epoch)
+}
+
+// ProducerState is what the log knows of a producer, for DescribeProducers.
+type ProducerState struct {
+	ProducerID       int64
+	Epoch            int16
+	LastSequence     int32
+	LastTimestamp    time.Time
+	CoordinatorEpoch int32
+	TxnStart         int64 // first offset of the open transaction, -1 if there is none
+}
+
+// Producers returns the state of all producers, by id.
+func (l *Log) Producers() []ProducerState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var states []ProducerState
+	for _, p := range l.mu.producers.sorted() {
+		states = append(states, ProducerState{p.id, p.epoch, p.lastSeq(), time.UnixMilli(p.lastTime), p.coordinatorEpoch, p.txnFirst})
+	}
+	return states
 }

@@ -411,47 +411,6 @@ func (ld *loader) loadProducers() error {
 	return ld.replay(&ld.mu.producers, ld.mu.segments, from, ld.rebuilt)
 }
 
-// newestSnapshot returns the newest valid snapshot at an offset of at most limit, and that offset; without one an empty
-// table and 0. Snapshots that are of no more use are removed.
-func newestSnapshot(fs fsys.FS, dir string, limit int64, segments []*segment) (producerTable, int64, error) {
-	names, err := fs.List(dir)
-	if err != nil {
-		return producerTable{}, 0, err
-	}
-	var offsets []int64
-	for _, name := range names {
-		if offset, ok := parseSegmentFile(name, snapshotSuffix); ok {
-			offsets = append(offsets, offset)
-		}
-	}
-	slices.Sort(offsets)
-	slices.Reverse(offsets)
-	table, from, found := newProducerTable(), int64(0), false
-	for _, offset := range offsets {
-		path := segmentFile(fs, dir, offset, snapshotSuffix)
-		if !found && offset <= limit {
-			t, err := loadSnapshot(fs, path)
-			if err == nil {
-				table, from, found = t, offset, true
-				continue
-			}
-			if !errors.Is(err, errBadSnapshot) {
-				return table, 0, err
-			}
-		} else if found && isBase(segments, offset) {
-			continue
-		}
-		if err := fs.Remove(path); err != nil {
-			return table, 0, err
-		}
-	}
-	return table, from, nil
-}
-
-func isBase(segments []*segment, offset int64) bool {
-	return slices.ContainsFunc(segments, func(s *segment) bool { return s.base == offset })
-}
-
 // replay applies the batches of segments from offset from on to t. Aborted transactions go into the transaction index of the
 // segments in rebuilt, which nobody else sees yet.
 func (l *Log) replay(t *producerTable, segments []*segment, from int64, rebuilt map[*segment]bool) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/record"
@@ -96,4 +97,53 @@ func loadSnapshot(fs fsys.FS, path string) (producerTable, error) {
 		return producerTable{}, err
 	}
 	return decodeSnapshot(b)
+}
+
+// snapshotProducers writes the producer table at the log's end. The caller holds appendMu.
+func (l *Log) snapshotProducers() error {
+	l.mu.Lock()
+	all, leo := l.mu.producers.sorted(), l.mu.leo
+	l.mu.Unlock()
+	return saveSnapshot(l.opts.FS, segmentFile(l.opts.FS, l.dir, leo, snapshotSuffix), all)
+}
+
+// newestSnapshot returns the newest valid snapshot at an offset of at most limit, and that offset; without one an empty
+// table and 0. Snapshots that are of no more use are removed.
+func newestSnapshot(fs fsys.FS, dir string, limit int64, segments []*segment) (producerTable, int64, error) {
+	names, err := fs.List(dir)
+	if err != nil {
+		return producerTable{}, 0, err
+	}
+	var offsets []int64
+	for _, name := range names {
+		if offset, ok := parseSegmentFile(name, snapshotSuffix); ok {
+			offsets = append(offsets, offset)
+		}
+	}
+	slices.Sort(offsets)
+	slices.Reverse(offsets)
+	table, from, found := newProducerTable(), int64(0), false
+	for _, offset := range offsets {
+		path := segmentFile(fs, dir, offset, snapshotSuffix)
+		if !found && offset <= limit {
+			t, err := loadSnapshot(fs, path)
+			if err == nil {
+				table, from, found = t, offset, true
+				continue
+			}
+			if !errors.Is(err, errBadSnapshot) {
+				return table, 0, err
+			}
+		} else if found && isBase(segments, offset) {
+			continue
+		}
+		if err := fs.Remove(path); err != nil {
+			return table, 0, err
+		}
+	}
+	return table, from, nil
+}
+
+func isBase(segments []*segment, offset int64) bool {
+	return slices.ContainsFunc(segments, func(s *segment) bool { return s.base == offset })
 }
