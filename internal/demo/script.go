@@ -25,7 +25,7 @@ const createDelays = `CREATE TABLE delays AS
     GROUP BY state`
 
 const pushQuery = `SELECT state, day, flights, worst FROM delays
-    WHERE worst > 400 EMIT CHANGES LIMIT 5`
+    WHERE worst > 180 EMIT CHANGES LIMIT 5`
 
 const lookUp = `SELECT * FROM delays WHERE state = 'TX' AND day = '2001-01-15'`
 
