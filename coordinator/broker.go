@@ -13,12 +13,6 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 )
 
-// InternalTopicConfigs are the settings that both internal topics are created with. Segments are small, for what compaction has not
-// reached is read at each start.
-func InternalTopicConfigs() map[string]string {
-	return map[string]string{"cleanup.policy": "compact", "segment.bytes": "16777216"}
-}
-
 // Config is what a Broker needs. All fields but InternalPartitions and Logger must be set.
 type Config struct {
 	Partitions Partitions

@@ -7,22 +7,7 @@ import (
 
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/replication"
-	"github.com/millracedb/millrace/replication/metadata"
 )
-
-// ProducerIDs is a Config.AllocateIDs that takes blocks from the metadata quorum for the broker registered with that epoch.
-func ProducerIDs(store *metadata.Store, broker int32, epoch uint64) func(context.Context) (first, count int64, err error) {
-	return func(ctx context.Context) (first, count int64, err error) {
-		b := store.NewBatch()
-		ref := b.TakeProducerIDs(broker, epoch)
-		r, err := store.Apply(ctx, b)
-		if err != nil {
-			return 0, 0, err
-		}
-		block := r.ProducerIDs(ref)
-		return block.First, block.Len, nil
-	}
-}
 
 // Replicated is this node's partitions as the coordinators want them.
 func Replicated(m *replication.Manager) Partitions { return replicatedPartitions{m} }

@@ -48,6 +48,7 @@ type Log interface {
 
 	// Append appends batches outside a transaction, acknowledged as acks=all, and returns one result per batch. A batch is
 	// atomic; several batches are not atomic together. Batches of one partition are appended in order.
+	// ErrUnknownOutcome says that some or all may have been appended; after any other error none was.
 	Append(ctx context.Context, batches []PartitionBatch) ([]Appended, error)
 
 	// OpenLane opens the lane with the given transactional id. It fences an older lane with that id and returns after

@@ -27,8 +27,7 @@ func NewAppender(t Transport, c clock.Clock) *Appender {
 	return a
 }
 
-// Append does what exec.Log's Append promises. After an error it is not known which of the batches were appended, unless it is
-// ErrUnknownTopic.
+// Append does what exec.Log's Append promises.
 func (a *Appender) Append(ctx context.Context, batches []exec.PartitionBatch) ([]exec.Appended, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -43,13 +42,17 @@ func (a *Appender) Append(ctx context.Context, batches []exec.PartitionBatch) ([
 	for i := range batches {
 		sends[i] = send{&batches[i], &out[i]}
 	}
+	p.inDoubt = false
 	err := p.produce(ctx, sends)
 	if err == nil {
 		return out, nil
 	}
-	p.forget() // the sequences are in doubt: go on under another producer id
-	if errors.Is(err, exec.ErrFenced) {
-		err = fmt.Errorf("%w (%w)", exec.ErrUnavailable, err)
+	p.forget() // the sequences have a gap or are in doubt: go on under another producer id
+	switch {   // what is underneath is said, not wrapped: it has a verdict of its own
+	case p.inDoubt:
+		err = fmt.Errorf("%w (%s)", exec.ErrUnknownOutcome, err.Error())
+	case errors.Is(err, exec.ErrFenced): // nobody fences an appender; its producer id has expired
+		err = fmt.Errorf("%w (%s)", exec.ErrUnavailable, err.Error())
 	}
 	return nil, err
 }

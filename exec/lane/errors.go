@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// giveUpAfter bounds how long one request is tried again.
+	// giveUpAfter bounds how long one request is tried again. Inside a transaction it is half the transaction's time-out, so that it is
+	// the lane that gives up and not the coordinator.
 	giveUpAfter = 30 * time.Second
 	// The pause between tries grows from minPause to maxPause.
 	minPause = 2 * time.Millisecond
@@ -63,10 +64,14 @@ func (p *producer) explain(what string, err error) error {
 // retry calls f until it says that there is no point in trying again, with growing pauses. UNKNOWN_TOPIC_OR_PARTITION counts as final
 // by its callers. The last error is returned.
 func (p *producer) retry(ctx context.Context, f func() (again bool, err error)) error {
+	return p.retryFor(ctx, giveUpAfter, f)
+}
+
+func (p *producer) retryFor(ctx context.Context, patience time.Duration, f func() (again bool, err error)) error {
 	start := p.clock.Now()
 	for wait := minPause; ; wait = min(2*wait, maxPause) {
 		again, err := f()
-		if err == nil || !again || ctx.Err() != nil || p.clock.Since(start) > giveUpAfter {
+		if err == nil || !again || ctx.Err() != nil || p.clock.Since(start) > patience {
 			return err
 		}
 		timer := p.clock.NewTimer(wait)

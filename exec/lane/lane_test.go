@@ -95,7 +95,7 @@ func describe(name string, req kmsg.Request) string {
 					err = record.Check(&h, p.Records)
 				}
 				fmt.Fprintf(&b, " %s-%d epoch=%d seq=%d", t.Topic, p.Partition, h.ProducerEpoch, h.BaseSequence)
-				if err != nil || !h.IsTransactional() || h.ProducerID != 7 {
+				if err != nil || h.IsTransactional() != (r.TransactionID != nil) || h.ProducerID != 7 {
 					fmt.Fprintf(&b, " BAD %v", err)
 				}
 			}
@@ -230,4 +230,37 @@ func TestBatchThatIsNoBatchFailsTheRound(t *testing.T) {
 	l := openLane(t, &script{version: 2})
 	_, err := l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{{Batch: []byte("no batch")}}}})
 	require.ErrorIs(t, err, kerr.CorruptMessage)
+}
+
+func TestAppendThatMayHaveHappenedIsUnknown(t *testing.T) {
+	s := &script{version: 2, lose: map[string]int{"Produce": 1 << 30}}
+	a := NewAppender(s, clock.Real)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := a.Append(ctx, []exec.PartitionBatch{testBatch(t, 0, 1)})
+	require.ErrorIs(t, err, exec.ErrUnknownOutcome)
+	require.NotErrorIs(t, err, exec.ErrUnavailable)
+
+	s.lose = nil
+	s.codes = map[string][]int16{"Produce": {0, kerr.MessageTooLarge.Code}}
+	_, err = a.Append(t.Context(), []exec.PartitionBatch{testBatch(t, 0, 1), testBatch(t, 0, 1)})
+	require.ErrorIs(t, err, exec.ErrUnknownOutcome, "the first batch is there")
+}
+
+func TestAppendThatWasRefusedSaysSo(t *testing.T) {
+	s := &script{version: 2, codes: map[string][]int16{
+		"Produce": {kerr.NotLeaderForPartition.Code, kerr.MessageTooLarge.Code, kerr.InvalidProducerIDMapping.Code},
+	}}
+	a := NewAppender(s, clock.Real)
+	round := []exec.PartitionBatch{testBatch(t, 0, 1)}
+	_, err := a.Append(t.Context(), round)
+	require.ErrorIs(t, err, kerr.MessageTooLarge)
+	require.NotErrorIs(t, err, exec.ErrUnknownOutcome)
+	_, err = a.Append(t.Context(), round)
+	require.ErrorIs(t, err, exec.ErrUnavailable)
+	require.NotErrorIs(t, err, exec.ErrFenced)
+	s.asked = nil
+	_, err = a.Append(t.Context(), round)
+	require.NoError(t, err)
+	require.Equal(t, []string{"InitProducerID epoch=-1", "Produce out-0 epoch=3 seq=0"}, s.asked)
 }

@@ -55,7 +55,7 @@ func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCo
 		return nil, err
 	}
 	req := p.offsetsRequest(c, tasks, indexes)
-	err := p.retry(ctx, func() (bool, error) {
+	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
 		resp, err := p.transport.Request(ctx, req)
 		if err != nil {
 			return true, err
@@ -120,7 +120,7 @@ func (p *producer) addOffsets(ctx context.Context, group string) error {
 	req := kmsg.NewPtrAddOffsetsToTxnRequest()
 	req.Version = addOffsetsVersion
 	req.TransactionalID, req.ProducerID, req.ProducerEpoch, req.Group = *p.txID, p.id, p.epoch, group
-	err := p.retry(ctx, func() (bool, error) {
+	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
 		resp, err := p.transport.Request(ctx, req)
 		if err != nil {
 			return true, err

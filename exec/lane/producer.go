@@ -2,6 +2,7 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,6 +37,15 @@ type producer struct {
 	epoch     int16
 	sequences map[exec.TopicPartition]int32 // next one, per partition, of this epoch
 	added     map[exec.TopicPartition]bool  // partitions that the open transaction has, where they must be added by request
+	inDoubt   bool                          // a batch may have been appended though its answer was an error, or never came
+}
+
+// patience is how long a request inside a transaction, or an append outside one, is tried again.
+func (p *producer) patience() time.Duration {
+	if p.txID == nil {
+		return giveUpAfter
+	}
+	return p.timeout / 2
 }
 
 func (p *producer) implicit() bool { return p.transport.TransactionVersion() >= 2 }
@@ -139,19 +149,28 @@ func (p *producer) produceWave(ctx context.Context, wave []send) error {
 			return err
 		}
 	}
-	err := p.retry(ctx, func() (bool, error) {
+	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
 		resp, err := p.transport.Request(ctx, p.produceRequest(wave))
 		if err != nil {
+			p.inDoubt = true
 			return true, err
 		}
+		sent := len(wave)
 		var again bool
 		wave, again, err = acknowledged(wave, resp.(*kmsg.ProduceResponse))
+		p.inDoubt = p.inDoubt || len(wave) < sent || maybeAppended(err)
 		return again, err
 	})
 	if err != nil {
 		return p.explain("Produce", err)
 	}
 	return nil
+}
+
+// maybeAppended reports whether the error of a partition leaves open that the batch is in its log.
+func maybeAppended(err error) bool {
+	return errors.Is(err, kerr.RequestTimedOut) || errors.Is(err, kerr.NotEnoughReplicasAfterAppend) || errors.Is(err, kerr.UnknownServerError) ||
+		errors.Is(err, kerr.KafkaStorageError)
 }
 
 // stamp makes the batch this producer's and takes its sequence numbers.
@@ -209,13 +228,17 @@ func acknowledged(wave []send, resp *kmsg.ProduceResponse) (left []send, again b
 		a := answers[s.batch.TopicPartition]
 		switch {
 		case a == nil:
-			left, worst = append(left, s), kerr.UnknownServerError
+			left, again, worst = append(left, s), false, kerr.UnknownServerError
 		case a.ErrorCode == 0 || a.ErrorCode == kerr.DuplicateSequenceNumber.Code:
 			*s.out = exec.Appended{BaseOffset: a.BaseOffset, LeaderEpoch: a.CurrentLeader.LeaderEpoch}
 		case !retriable(a.ErrorCode) || a.ErrorCode == kerr.UnknownTopicOrPartition.Code:
-			return wave, false, fmt.Errorf("%s-%d: %w", s.batch.Topic, s.batch.Partition, kerr.ErrorForCode(a.ErrorCode))
+			left, again = append(left, s), false
+			worst = fmt.Errorf("%s-%d: %w", s.batch.Topic, s.batch.Partition, kerr.ErrorForCode(a.ErrorCode))
 		default:
-			left, worst = append(left, s), kerr.ErrorForCode(a.ErrorCode)
+			left = append(left, s)
+			if again {
+				worst = kerr.ErrorForCode(a.ErrorCode)
+			}
 		}
 	}
 	return left, again, worst
@@ -240,7 +263,7 @@ func (p *producer) addPartitions(ctx context.Context, wave []send) error {
 	if len(req.Topics) == 0 {
 		return nil
 	}
-	err := p.retry(ctx, func() (bool, error) {
+	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
 		resp, err := p.transport.Request(ctx, req)
 		if err != nil {
 			return true, err

@@ -9,6 +9,7 @@ package locallog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -146,13 +147,17 @@ func (l *Log) Append(ctx context.Context, batches []exec.PartitionBatch) ([]exec
 		}
 		parts[i] = p
 	}
-	results := make([]replication.AppendResult, len(batches))
+	results := make([]replication.AppendResult, 0, len(batches))
 	opts := replication.AppendOptions{Acks: replication.AcksAll, Origin: log.Client, NoSync: true}
 	for i, p := range parts {
-		var err error
-		if results[i], err = p.AppendAsync(batches[i].Batch, opts); err != nil {
+		r, err := p.AppendAsync(batches[i].Batch, opts)
+		switch {
+		case err != nil && i == 0:
 			return nil, lane.Explain(err)
+		case err != nil:
+			return nil, unknown(err)
 		}
+		results = append(results, r)
 	}
 	for i, p := range parts {
 		p.Flush(results[i].LastOffset + 1)
@@ -160,12 +165,15 @@ func (l *Log) Append(ctx context.Context, batches []exec.PartitionBatch) ([]exec
 	out := make([]exec.Appended, len(batches))
 	for i, p := range parts {
 		if err := p.WaitCommitted(ctx, results[i]); err != nil {
-			return nil, lane.Explain(err)
+			return nil, unknown(err)
 		}
 		out[i] = exec.Appended{BaseOffset: results[i].BaseOffset, LeaderEpoch: results[i].LeaderEpoch}
 	}
 	return out, nil
 }
+
+// unknown is the error of an append of which something is written.
+func unknown(err error) error { return fmt.Errorf("append: %w (%w)", exec.ErrUnknownOutcome, err) }
 
 // OpenLane implements exec.Log.
 func (l *Log) OpenLane(ctx context.Context, transactionalID string) (exec.Lane, error) {

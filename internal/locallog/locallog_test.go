@@ -70,19 +70,32 @@ func startNode(t testing.TB, fs fsys.FS, dir string) *node {
 			for _, topic := range []string{coordinator.OffsetsTopic, coordinator.TransactionTopic} {
 				b.CreateTopic(metadata.TopicSpec{
 					Name: topic, Partitions: testPartitions, Owner: metadata.Owner{Kind: metadata.OwnerInternal},
-					Configs: coordinator.InternalTopicConfigs(),
+					Configs: map[string]string{"cleanup.policy": "compact"},
 				})
 			}
 		})
 	}
 	n.broker = coordinator.New(coordinator.Config{
-		Partitions: coordinator.Replicated(n.partitions), AllocateIDs: coordinator.ProducerIDs(n.meta, 1, epoch),
+		Partitions: coordinator.Replicated(n.partitions), AllocateIDs: n.producerIDs(epoch),
 		Clock: clock.Real, InternalPartitions: testPartitions,
 	})
 	all := []int32{0, 1, 2, 3}
 	require.NoError(t, n.broker.Lead(ctx, all, all))
 	n.log = New(n.partitions, n.broker, clock.Real)
 	return n
+}
+
+func (n *node) producerIDs(epoch uint64) func(context.Context) (first, count int64, err error) {
+	return func(ctx context.Context) (first, count int64, err error) {
+		b := n.meta.NewBatch()
+		ref := b.TakeProducerIDs(1, epoch)
+		r, err := n.meta.Apply(ctx, b)
+		if err != nil {
+			return 0, 0, err
+		}
+		block := r.ProducerIDs(ref)
+		return block.First, block.Len, nil
+	}
 }
 
 func (n *node) stop(t testing.TB) {
