@@ -21,6 +21,7 @@ func (h *harness) push(text string) *exec.PushQuery {
 	p := h.planner()
 	q, err := p.PlanQuery(context.Background(), h.parse(text).(*sql.Query), nil)
 	require.NoError(h.t, err)
+	q.ShowOp = true
 	push, err := exec.OpenPush(context.Background(), exec.PushConfig{
 		Log: h.log, State: h.w.state, Clock: clock.Real, IdleTimeout: 20 * time.Millisecond,
 	}, q)

@@ -78,3 +78,11 @@ func (o *roundOutput) take() ([]PartitionBatch, error) {
 	o.order, o.bytes = o.order[:0], 0
 	return all, nil
 }
+
+// notNull is b as a key or value that may be empty but is not null.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 func (h *harness) pushAt(text string, c clock.Clock) *exec.PushQuery {
 	q, err := h.planner().PlanQuery(context.Background(), h.parse(text).(*sql.Query), nil)
 	require.NoError(h.t, err)
+	q.ShowOp = true
 	push, err := exec.OpenPush(context.Background(), exec.PushConfig{Log: h.log, State: h.w.state, Clock: c}, q)
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { require.NoError(h.t, push.Close()) })

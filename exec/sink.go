@@ -95,7 +95,7 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op) error {
 	if s.key == nil {
 		return s.out.add(TopicPartition{Topic: s.topic, Partition: s.rotate % s.parts}, rowtime, nil, s.vbuf)
 	}
-	return s.out.add(s.partition(s.kbuf), rowtime, s.kbuf, s.vbuf)
+	return s.out.add(s.partition(s.kbuf), rowtime, notNull(s.kbuf), s.vbuf)
 }
 
 // columns picks the input columns that an encoder wants; what is not written is NULL.
@@ -141,9 +141,9 @@ func (s *sinkOp) flush(int64) error {
 		key := s.index.key(int32(n))
 		var value []byte
 		if !r.deleted {
-			value = s.arena[r.off : r.off+r.len]
+			value = notNull(s.arena[r.off : r.off+r.len])
 		}
-		if err := s.out.add(s.partition(key), r.rowtime, key, value); err != nil {
+		if err := s.out.add(s.partition(key), r.rowtime, notNull(key), value); err != nil {
 			return err
 		}
 	}

@@ -200,11 +200,9 @@ func (t *task) addChangelog() error {
 	var key []byte
 	for _, w := range st.writes {
 		key = append(binary.BigEndian.AppendUint32(key[:0], w.op), st.key(w)...)
-		val := st.val(w)
-		if w.deleted {
-			val = nil
-		} else if val == nil {
-			val = []byte{}
+		var val []byte
+		if !w.deleted {
+			val = notNull(st.val(w))
 		}
 		if err := t.env.output.add(tp, stamp, key, val); err != nil {
 			return err

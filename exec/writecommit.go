@@ -96,11 +96,9 @@ func (p *txPart) encode() error {
 						return err
 					}
 				}
-				if value = val; value == nil {
-					value = []byte{}
-				}
+				value = notNull(val)
 			}
-			if err := out.add(p.part.tp, rows.Rowtime[i], key, value); err != nil {
+			if err := out.add(p.part.tp, rows.Rowtime[i], notNull(key), value); err != nil {
 				return err
 			}
 		}

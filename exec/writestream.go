@@ -114,11 +114,11 @@ func (s *txStreams) encode() (batches []PartitionBatch, records []int64, err err
 		var key, val []byte
 		at := int(w.off)
 		if w.key >= 0 {
-			key = s.arena[at : at+int(w.key) : at+int(w.key)]
+			key = notNull(s.arena[at : at+int(w.key) : at+int(w.key)])
 			at += int(w.key)
 		}
 		if w.val >= 0 {
-			val = s.arena[at : at+int(w.val) : at+int(w.val)]
+			val = notNull(s.arena[at : at+int(w.val) : at+int(w.val)])
 		}
 		if err := out.add(w.tp, w.time, key, val); err != nil {
 			return nil, nil, err
