@@ -17,7 +17,8 @@ type Origin uint8
 const (
 	// Client is a producer: one batch at a time, checked by every rule, offsets assigned here.
 	Client Origin = iota
-	// Coordinator is this cluster itself, on the leader: transaction markers and internal records, several batches at a time.
+	// Coordinator is this cluster itself, on the leader: transaction markers and internal records, several batches at a time
+	// but at most one of a producer.
 	Coordinator
 	// Replica is a follower copying its leader: offsets and epochs stay, nothing is refused but what would break the log.
 	Replica

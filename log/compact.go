@@ -85,11 +85,7 @@ func (l *Log) Compact(ctx context.Context) (CompactStats, error) {
 	if err := p.buildMap(ctx); err != nil {
 		return p.stats, fmt.Errorf("compact %s: %w", l.dir, err)
 	}
-	aborted, err := l.AbortedTransactions(0, p.end)
-	if err != nil {
-		return p.stats, err
-	}
-	p.aborted.Reset(aborted)
+	p.aborted.Reset(l.aborted(0, p.end))
 	for _, group := range p.groups() {
 		if err := p.clean(ctx, group); err != nil {
 			return p.stats, fmt.Errorf("compact %s: %w", l.dir, err)
@@ -100,6 +96,12 @@ func (l *Log) Compact(ctx context.Context) (CompactStats, error) {
 	l.mu.cleanPoint = max(l.mu.cleanPoint, p.end)
 	p.stats.CleanPoint = l.mu.cleanPoint
 	return p.stats, nil
+}
+
+func (l *Log) aborted(from, to int64) []record.AbortedTxn {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.abortedLocked(from, to)
 }
 
 // pass is one compaction under way.
@@ -187,12 +189,8 @@ func (v *view) each(ctx context.Context, do func(h *record.Header, frame []byte)
 
 // buildMap notes the last offset of each key in the dirty part. Data of aborted transactions does not count.
 func (p *pass) buildMap(ctx context.Context) error {
-	aborted, err := p.log.AbortedTransactions(p.from, p.end)
-	if err != nil {
-		return err
-	}
 	var filter record.AbortedFilter
-	filter.Reset(aborted)
+	filter.Reset(p.log.aborted(p.from, p.end))
 	var it record.Iterator
 	full := false
 	for i := range p.views {
@@ -269,9 +267,7 @@ func (p *pass) clean(ctx context.Context, group [2]int) error {
 			return errors.Join(err, w.drop())
 		}
 	}
-	if err := p.copyAborted(group, w.seg); err != nil {
-		return errors.Join(err, w.drop())
-	}
+	p.copyAborted(group, w.seg)
 	if err := w.finish(); err != nil {
 		return errors.Join(err, w.drop())
 	}
@@ -282,25 +278,16 @@ func (p *pass) clean(ctx context.Context, group [2]int) error {
 }
 
 // copyAborted takes over the transaction index, but for the entries whose markers have gone: their data went long before.
-func (p *pass) copyAborted(group [2]int, into *segment) error {
+func (p *pass) copyAborted(group [2]int, into *segment) {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
 	for _, s := range p.segments[group[0]:group[1]] {
-		p.log.mu.Lock()
-		txn := s.txn
-		p.log.mu.Unlock()
-		r, err := txn.reader()
-		if err != nil {
-			return err
-		}
-		for i := range r.n {
-			if e := r.at(i); !p.gone[txnEntry(e).last] {
+		for mem := s.txn.mem; len(mem) > 0; mem = mem[txnEntrySize:] {
+			if e := mem[:txnEntrySize]; !p.gone[txnEntry(e).last] {
 				into.txn.append(e)
 			}
 		}
-		if err := r.close(); err != nil {
-			return err
-		}
 	}
-	return nil
 }
 
 // cleanBatch returns what is left of a batch, nil if nothing. The last batch of a group is kept, if need be empty, so that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"sync/atomic"
 
 	"github.com/millracedb/millrace/internal/fsys"
 )
@@ -20,10 +21,12 @@ type index struct {
 	n     int    // entries
 	mem   []byte // all entries; nil once sealed
 	live  bool   // mem counts
+	// gone is the segment's: once it is set the file may be missing, or that of another segment of the same base.
+	gone *atomic.Bool
 }
 
-func newIndex(fs fsys.FS, path string, width int) index {
-	return index{fs: fs, path: path, width: width, live: true}
+func newIndex(fs fsys.FS, path string, width int, gone *atomic.Bool) index {
+	return index{fs: fs, path: path, width: width, live: true, gone: gone}
 }
 
 // indexSizeMax bounds an index file that is read into memory: the largest segment with an entry for every batch.
@@ -74,13 +77,23 @@ func (x *index) write() error {
 // seal drops the memory after write.
 func (x *index) seal() { x.mem, x.live = nil, false }
 
-// reader gives access to the entries; close it after use.
+// reader gives access to the entries; close it after use. Of a segment that is gone it shows none: whoever still reads that
+// goes through the segment from its beginning.
 func (x *index) reader() (*indexReader, error) {
 	r := &indexReader{n: x.n, width: x.width, mem: x.mem}
 	if x.live || x.n == 0 {
 		return r, nil
 	}
 	f, err := x.fs.Open(x.path)
+	if x.gone.Load() { // set before the file goes, so a file opened while it is not set is the right one
+		if err == nil {
+			err = f.Close()
+		}
+		if fsys.IsNotExist(err) {
+			err = nil
+		}
+		return &indexReader{width: x.width}, err
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -95,7 +95,14 @@ func TestLostDirectoryIsDamage(t *testing.T) {
 	require.NoError(t, m.Close())
 	require.NoError(t, fs.RemoveAll("/data/a-0"))
 	m = openManager(t, fs)
-	require.ErrorIs(t, openLog(t, m, tp, Config{}).Failure(), ErrDamaged)
+	l := openLog(t, m, tp, Config{})
+	require.ErrorIs(t, l.Failure(), ErrDamaged)
+	// A follower begins anew, and a crash right after is no damage.
+	require.NoError(t, l.RestartAt(0))
+	crashed := fs.CrashClone(vfs.CrashCloneCfg{})
+	require.NoError(t, m.Close())
+	m = openManager(t, crashed)
+	require.NoError(t, openLog(t, m, tp, Config{}).Failure())
 	require.NoError(t, m.Close())
 }
 

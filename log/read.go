@@ -161,43 +161,34 @@ func (l *Log) viewAfter(base, limit int64) (view, bool) {
 }
 
 // AbortedTransactions returns the aborted transactions with data in offsets from (inclusive) to to (exclusive), as a
-// read_committed fetch answers them.
+// read_committed fetch answers them. Ask after Read: if retention has taken from meanwhile, it is kerr.OffsetOutOfRange, since
+// the transactions of what was read are not known any more.
 func (l *Log) AbortedTransactions(from, to int64) ([]record.AbortedTxn, error) {
 	l.mu.Lock()
-	var indexes []index
-	for _, s := range l.mu.segments[l.segmentAtLocked(from):] {
-		if s.txn.n > 0 {
-			indexes = append(indexes, s.txn)
-		}
+	defer l.mu.Unlock()
+	if l.mu.closed {
+		return nil, storageError(ErrClosed, nil)
 	}
-	l.mu.Unlock()
-	var aborted []record.AbortedTxn
-	for i := range indexes {
-		done, err := collectAborted(&indexes[i], from, to, &aborted)
-		if err != nil || done {
-			return aborted, err
-		}
+	if from < l.mu.logStart || from > l.mu.leo {
+		return nil, l.outOfRangeLocked(from)
 	}
-	return aborted, nil
+	return l.abortedLocked(from, to), nil
 }
 
-// collectAborted reports done once no later entry can concern offsets below to.
-func collectAborted(x *index, from, to int64, aborted *[]record.AbortedTxn) (done bool, err error) {
-	r, err := x.reader()
-	if err != nil {
-		return false, err
-	}
-	for i := range r.n {
-		t := txnEntry(r.at(i))
-		if t.last >= from && t.first < to {
-			*aborted = append(*aborted, record.AbortedTxn{ProducerID: t.producerID, FirstOffset: t.first})
-		}
-		if t.lastStable >= to {
-			done = true
-			break
+func (l *Log) abortedLocked(from, to int64) []record.AbortedTxn {
+	var aborted []record.AbortedTxn
+	for _, s := range l.mu.segments[l.segmentAtLocked(from):] {
+		for mem := s.txn.mem; len(mem) > 0; mem = mem[txnEntrySize:] {
+			t := txnEntry(mem)
+			if t.last >= from && t.first < to {
+				aborted = append(aborted, record.AbortedTxn{ProducerID: t.producerID, FirstOffset: t.first})
+			}
+			if t.lastStable >= to {
+				return aborted // no later one concerns offsets below to
+			}
 		}
 	}
-	return done, r.close()
+	return aborted
 }
 
 // TimedOffset is a record found by its time.

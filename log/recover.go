@@ -144,11 +144,10 @@ func (s *segment) trust(end int64) error {
 	s.size = st.Size()
 	active := end == math.MaxInt64
 	for _, x := range []*index{&s.offset, &s.time, &s.txn} {
-		if active {
+		if active || x == &s.txn {
 			err = x.load()
-		} else if err = x.open(); fsys.IsNotExist(err) && x == &s.txn {
-			x.seal()
-			err = nil
+		} else {
+			err = x.open()
 		}
 		if err != nil {
 			return err

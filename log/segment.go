@@ -98,6 +98,7 @@ type segment struct {
 	sinceIndex  int64 // bytes since the last index entry
 	sealed      bool  // indexes are written
 	indexSynced bool
+	gone        atomic.Bool // its files are about to be removed or replaced
 }
 
 // newSegment opens or creates the segment's file; its indexes are empty and in memory.
@@ -116,9 +117,9 @@ func (s *segment) resetIndexes(fs fsys.FS, dir string) {
 	s.next, s.size, s.sinceIndex = s.base, 0, 0
 	s.firstTime, s.maxTime, s.maxTimeAt = -1, -1, s.base
 	s.sealed, s.indexSynced = false, false
-	s.offset = newIndex(fs, segmentFile(fs, dir, s.base, offsetSuffix), offsetEntrySize)
-	s.time = newIndex(fs, segmentFile(fs, dir, s.base, timeSuffix), timeEntrySize)
-	s.txn = newIndex(fs, segmentFile(fs, dir, s.base, txnSuffix), txnEntrySize)
+	s.offset = newIndex(fs, segmentFile(fs, dir, s.base, offsetSuffix), offsetEntrySize, &s.gone)
+	s.time = newIndex(fs, segmentFile(fs, dir, s.base, timeSuffix), timeEntrySize, &s.gone)
+	s.txn = newIndex(fs, segmentFile(fs, dir, s.base, txnSuffix), txnEntrySize, &s.gone)
 }
 
 // indexes returns the index files that exist for a sealed segment: the transaction index only if it has entries.
@@ -174,11 +175,11 @@ func (s *segment) writeIndexes() error {
 	return nil
 }
 
-// seal lets go of the indexes' memory once they are written.
+// seal lets go of the indexes' memory once they are written. The transaction index stays: aborted transactions are few, and a
+// reader must not miss one.
 func (s *segment) seal() {
-	for _, x := range []*index{&s.offset, &s.time, &s.txn} {
-		x.seal()
-	}
+	s.offset.seal()
+	s.time.seal()
 	s.sealed = true
 }
 

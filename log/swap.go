@@ -122,6 +122,7 @@ func (l *Log) swapFiles(old []*segment, w *cleaned) error {
 		return err
 	}
 	for _, s := range old {
+		s.gone.Store(true)
 		if err := errors.Join(l.opts.FS.Remove(s.path), removeIndexes(l.opts.FS, l.dir, s.base)); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (l *Log) cutEpochs() error {
 
 // truncate does the work of TruncateTo, under appendMu and syncMu.
 func (l *Log) truncate(offset int64) error {
-	if err := l.lowerRecoveryPoint(offset); err != nil {
+	if err := l.lowerRecoveryPoint(offset, false); err != nil {
 		return err
 	}
 	l.tail.clear()
@@ -82,11 +82,15 @@ func (l *Log) truncate(offset int64) error {
 	return errors.Join(err, l.syncDir())
 }
 
-// lowerRecoveryPoint makes offset the recovery point, if it is lower, before anything is cut.
-func (l *Log) lowerRecoveryPoint(offset int64) error {
+// lowerRecoveryPoint makes offset the recovery point, if it is lower, before anything is cut. With all, everything is going to
+// be cut, and damage does not matter any more.
+func (l *Log) lowerRecoveryPoint(offset int64, all bool) error {
 	l.mu.Lock()
 	l.mu.touched = true
-	lower := offset < l.mu.synced
+	lower := all || offset < l.mu.synced
+	if all {
+		l.mu.damage = nil // of a damaged log the old recovery point would stay written down
+	}
 	l.mu.synced, l.mu.durable = min(l.mu.synced, offset), min(l.mu.durable, offset)
 	l.mu.Unlock()
 	if !lower || l.opts.BeforeCut == nil {
@@ -97,6 +101,7 @@ func (l *Log) lowerRecoveryPoint(offset int64) error {
 
 // cutSegment truncates the file of old to pos and returns it as a new active segment.
 func (l *Log) cutSegment(old *segment, pos int64) (*segment, error) {
+	old.gone.Store(true)
 	if err := l.opts.FS.Truncate(old.path, pos); err != nil {
 		return nil, err
 	}
@@ -162,6 +167,7 @@ func (l *Log) retire(segments []*segment) error {
 // doom renames segments, so that a crash does not bring them back, and has them removed when their last reader is done.
 func (l *Log) doom(segments []*segment) error {
 	for _, s := range segments {
+		s.gone.Store(true)
 		doomed := s.path + deletedSuffix
 		if err := l.opts.FS.Rename(s.path, doomed); err != nil {
 			return err
@@ -183,8 +189,8 @@ func (l *Log) RestartAt(offset int64) error {
 	if err := l.Failure(); err != nil && !errors.Is(err, ErrDamaged) {
 		return err
 	}
-	if err := l.lowerRecoveryPoint(min(offset, l.LogStart())); err != nil {
-		return err
+	if err := l.lowerRecoveryPoint(min(offset, l.LogStart()), true); err != nil {
+		return l.fail(err)
 	}
 	if err := l.restart(offset); err != nil {
 		return l.fail(err)
