@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec"
@@ -67,6 +68,8 @@ type Engine struct {
 	cache  relationCache
 	super  *supervisor
 
+	started time.Time
+
 	mu struct {
 		sync.Mutex
 		sessions map[*session]struct{}
@@ -77,7 +80,7 @@ var _ pgwire.Backend = (*Engine)(nil)
 
 // Open starts the engine and the tasks of everything in the catalog.
 func Open(ctx context.Context, opts Options) (*Engine, error) {
-	e := &Engine{opts: opts, meta: opts.Meta, log: opts.Log, clock: opts.Clock, logger: opts.Logger}
+	e := &Engine{opts: opts, meta: opts.Meta, log: opts.Log, clock: opts.Clock, logger: opts.Logger, started: opts.Clock.Now()}
 	e.mu.sessions = map[*session]struct{}{}
 	e.cache.mu.relations = map[metadata.OID]cachedRelation{}
 	if err := e.ensureSuperuser(ctx); err != nil {

@@ -24,7 +24,8 @@ var _ pgcatalog.World = (*world)(nil)
 
 func (s *session) world() *world { return &world{s: s, img: s.e.meta.Image()} }
 
-func (w *world) Database() string { return database }
+func (w *world) Database() string   { return database }
+func (w *world) StartMicros() int64 { return w.s.e.started.UnixMicro() }
 
 func (w *world) Relations() []*planner.Relation {
 	var out []*planner.Relation

@@ -15,6 +15,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"pg_catalog.pg_attrdef":   (*catalog).fillAttrdef,
 	"pg_catalog.pg_namespace": (*catalog).fillNamespace,
 	"pg_catalog.pg_type":      (*catalog).fillType,
+	"pg_catalog.pg_proc":      (*catalog).fillProc,
 
 	"millrace.relations":  (*catalog).fillMillRelations,
 	"millrace.queries":    (*catalog).fillMillQueries,

@@ -19,6 +19,8 @@ type World interface {
 	Partitions() []Partition
 	Groups() []Group
 	Nodes() []Node
+	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
+	StartMicros() int64
 }
 
 // Session is the session that asks.

@@ -1,0 +1,45 @@
+package pgcatalog
+
+import (
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// fillAttribute fills pg_attribute: the columns of relations and of primary keys' indexes.
+func (c *catalog) fillAttribute(t *table) {
+	for _, r := range c.relations() {
+		for i, col := range r.columns() {
+			t.add(attributeRow(r.OID, i+1, col, r.notNull(i)))
+		}
+		for i, k := range r.primaryKey() {
+			col := r.Columns[k]
+			col.DefaultText = ""
+			t.add(attributeRow(indexOID(r.OID), i+1, col, false))
+		}
+	}
+}
+
+func attributeRow(relid uint32, attnum int, col planner.Column, notNull bool) row {
+	ph := physical(col.Type)
+	dims := int64(0)
+	if col.Type.Kind == types.Array {
+		dims = 1
+	}
+	return row{
+		"attrelid": oid(relid), "attname": text(col.Name), "atttypid": oid(col.Type.OID()), "attstattarget": num(-1), "attlen": num(int64(col.Type.Len())),
+		"attnum": num(int64(attnum)), "attndims": num(dims), "attcacheoff": num(-1), "atttypmod": num(int64(col.Type.Mod)), "attbyval": flag(ph.byVal),
+		"attalign": text(ph.align), "attstorage": text(ph.storage), "attnotnull": flag(notNull), "atthasdef": flag(col.DefaultText != ""),
+		"attislocal": flag(true), "attcollation": oid(typeCollation(col.Type)),
+	}
+}
+
+// fillAttrdef fills pg_attrdef: the columns' defaults, as text.
+func (c *catalog) fillAttrdef(t *table) {
+	for _, r := range c.relations() {
+		for i, col := range r.columns() {
+			if col.DefaultText != "" {
+				t.add(row{"oid": oid(attrdefOID(r.OID, i+1)), "adrelid": oid(r.OID), "adnum": num(int64(i + 1)), "adbin": text(col.DefaultText)})
+			}
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package pgcatalog
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// definitionCalls print objects as SQL (PostgreSQL docs, chapter 9.26.4, "System Catalog Information Functions").
+var definitionCalls = map[string]callFunc{
+	"format_type(oid,int4)":      formatType,
+	"pg_get_userbyid(oid)":       ofOID(userByOID),
+	"pg_get_expr(text,oid)":      exprText,
+	"pg_get_expr(text,oid,bool)": exprText,
+
+	"pg_get_constraintdef(oid)":      ofOID(constraintDef),
+	"pg_get_constraintdef(oid,bool)": ofOID(constraintDef),
+	"pg_get_indexdef(oid)":           indexDef,
+	"pg_get_indexdef(oid,int4,bool)": indexDef,
+
+	"pg_get_viewdef(oid)":      ofOID(viewDef),
+	"pg_get_viewdef(oid,bool)": ofOID(viewDef),
+	"pg_get_viewdef(oid,int4)": ofOID(viewDef),
+	"pg_get_viewdef(text)": func(c *catalog, a []types.Datum) (types.Datum, error) {
+		o, err := c.regOID(types.Regclass, a[0].S)
+		if err != nil {
+			return types.NullDatum, err
+		}
+		return viewDef(c, o), nil
+	},
+
+	"pg_get_functiondef(oid)":                 ofOID(functionDef),
+	"pg_get_function_arguments(oid)":          ofOID(ofFunc(argumentList)),
+	"pg_get_function_identity_arguments(oid)": ofOID(ofFunc(argumentList)),
+	"pg_get_function_result(oid)":             ofOID(ofFunc(resultText)),
+
+	// Millrace has no such objects.
+	"pg_get_function_sqlbody(oid)":         always(types.NullDatum),
+	"pg_get_ruledef(oid)":                  always(types.NullDatum),
+	"pg_get_ruledef(oid,bool)":             always(types.NullDatum),
+	"pg_get_triggerdef(oid)":               always(types.NullDatum),
+	"pg_get_triggerdef(oid,bool)":          always(types.NullDatum),
+	"pg_get_statisticsobjdef(oid)":         always(types.NullDatum),
+	"pg_get_statisticsobjdef_columns(oid)": always(types.NullDatum),
+	"pg_get_partkeydef(oid)":               always(types.NullDatum),
+	"pg_get_partition_constraintdef(oid)":  always(types.NullDatum),
+	"pg_get_serial_sequence(text,text)":    always(types.NullDatum),
+	"nextval(regclass)":                    noSequence,
+	"currval(regclass)":                    noSequence,
+	"setval(regclass,int8)":                noSequence,
+	"setval(regclass,int8,bool)":           noSequence,
+	"lastval()": func(*catalog, []types.Datum) (types.Datum, error) {
+		return types.NullDatum, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "lastval is not yet defined in this session")
+	},
+
+	"obj_description(oid)":        ofOID(relationComment),
+	"obj_description(oid,name)":   objDescription,
+	"col_description(oid,int4)":   always(types.NullDatum),
+	"shobj_description(oid,name)": always(types.NullDatum),
+}
+
+// formatType prints a type by OID and modifier.
+func formatType(_ *catalog, args []types.Datum) (types.Datum, error) {
+	if args[0].Null {
+		return types.NullDatum, nil
+	}
+	mod := int32(-1)
+	if !args[1].Null {
+		mod = int32(args[1].I)
+	}
+	return text(typeText(uint32(args[0].I), mod)), nil
+}
+
+func typeText(o uint32, mod int32) string {
+	if o == 0 {
+		return "-"
+	}
+	t, ok := types.FromOID(o)
+	if !ok {
+		return "???"
+	}
+	if t.Kind == types.Array {
+		elem := *t.Elem
+		elem.Mod = mod
+		t.Elem = &elem
+	} else {
+		t.Mod = mod
+	}
+	return t.String()
+}
+
+func userByOID(c *catalog, o uint32) types.Datum {
+	if r, ok := c.roleByOID(o); ok {
+		return text(r.Name)
+	}
+	return text("unknown (OID=" + strconv.FormatUint(uint64(o), 10) + ")")
+}
+
+// exprText prints an expression of a catalog, which is text here already.
+func exprText(_ *catalog, args []types.Datum) (types.Datum, error) { return args[0], nil }
+
+// constraintDef prints a primary key, the only constraint there is.
+func constraintDef(c *catalog, o uint32) types.Datum {
+	r, index, ok := c.classByOID(o)
+	if !ok || !index {
+		return types.NullDatum
+	}
+	return text("PRIMARY KEY (" + r.keyColumns() + ")")
+}
+
+func (r relation) keyColumns() string {
+	var names []string
+	for _, k := range r.primaryKey() {
+		names = append(names, sql.QuoteIdent(r.Columns[k].Name))
+	}
+	return strings.Join(names, ", ")
+}
+
+// indexDef prints an index, or one of its columns if a number is given. The pretty form leaves out the schema of a visible table.
+func indexDef(c *catalog, args []types.Datum) (types.Datum, error) {
+	r, index, ok := c.classByOID(uint32(args[0].I))
+	if !ok || !index {
+		return types.NullDatum, nil
+	}
+	pretty := false
+	if len(args) == 3 {
+		pretty = args[2].I != 0
+		if n := args[1].I; n != 0 {
+			if key := r.primaryKey(); n > 0 && n <= int64(len(key)) {
+				return text(sql.QuoteIdent(r.Columns[key[n-1]].Name)), nil
+			}
+			return text(""), nil
+		}
+	}
+	table := sql.QuoteIdent(r.Name)
+	if !pretty || !c.visible(r.Relation) {
+		table = sql.QuoteIdent(r.Schema) + "." + table
+	}
+	return text("CREATE UNIQUE INDEX " + sql.QuoteIdent(r.keyName()) + " ON " + table + " USING btree (" + r.keyColumns() + ")"), nil
+}
+
+// viewDef prints the query behind a view or behind the result of a persistent query. A stream without a query shows the statement that
+// made it: clients see it as a view, and that is what defines it.
+func viewDef(c *catalog, o uint32) types.Datum {
+	r, index, ok := c.classByOID(o)
+	if !ok || index || r.kind == 'r' || r.Kind == planner.Virtual {
+		return types.NullDatum
+	}
+	return text(" " + definition(r) + ";")
+}
+
+func definition(r relation) string {
+	if r.Kind == planner.View {
+		return r.ViewText
+	}
+	def := strings.TrimRight(strings.TrimSpace(r.Definition), "; \n\t")
+	parsed, err := sql.ParseOne(def, sql.Options{})
+	if err != nil {
+		return def // the text says more than nothing
+	}
+	if create, ok := parsed.Statement.(*sql.CreateRelation); ok && create.Query != nil {
+		return sql.String(create.Query)
+	}
+	return def
+}
+
+// functionDef prints the head of a function. All are built in, so there is no body to show.
+func functionDef(_ *catalog, o uint32) types.Datum {
+	p := procs().byOID[o]
+	if p == nil || p.f == nil {
+		return types.NullDatum
+	}
+	return text("CREATE OR REPLACE FUNCTION pg_catalog." + sql.QuoteIdent(p.name) + "(" + argumentList(p.f) + ")\n RETURNS " + resultText(p.f) +
+		"\n LANGUAGE internal\nAS $function$" + p.name + "$function$\n")
+}
+
+// ofFunc makes a function of a signature one of an OID.
+func ofFunc(print func(*planner.Func) string) func(*catalog, uint32) types.Datum {
+	return func(_ *catalog, o uint32) types.Datum {
+		p := procs().byOID[o]
+		switch {
+		case p == nil:
+			return types.NullDatum
+		case p.f == nil:
+			return text("")
+		default:
+			return text(print(p.f))
+		}
+	}
+}
+
+// noSequence is the answer of the functions on sequences, which Millrace does not have.
+func noSequence(c *catalog, args []types.Datum) (types.Datum, error) {
+	name, ok := c.className(uint32(args[0].I))
+	if !ok {
+		return types.NullDatum, sqlerr.New(sqlerr.UndefinedTable, "there is no relation with OID %d", args[0].I)
+	}
+	return types.NullDatum, sqlerr.New(sqlerr.WrongObjectType, "%q is not a sequence", name)
+}
+
+func relationComment(c *catalog, o uint32) types.Datum {
+	if r, ok := c.relationByOID(o); ok {
+		return optional(r.Comment)
+	}
+	return types.NullDatum
+}
+
+// objDescription returns the comment on an object of a catalog: relations and schemas have them.
+func objDescription(c *catalog, args []types.Datum) (types.Datum, error) {
+	o := uint32(args[0].I)
+	switch args[1].S {
+	case "pg_class":
+		return relationComment(c, o), nil
+	case "pg_namespace":
+		for _, s := range c.w.Schemas() {
+			if s.OID == o {
+				return optional(s.Comment), nil
+			}
+		}
+	}
+	return types.NullDatum, nil
+}

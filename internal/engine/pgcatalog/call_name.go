@@ -1,0 +1,29 @@
+package pgcatalog
+
+import (
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// nameCalls are to_regclass and its like: a name's OID, or NULL if there is none (PostgreSQL docs, chapter 9.26.4).
+var nameCalls = map[string]callFunc{
+	"to_regclass(text)":     toReg(types.Regclass),
+	"to_regtype(text)":      toReg(types.Regtype),
+	"to_regproc(text)":      toReg(types.Regproc),
+	"to_regnamespace(text)": toReg(types.Regnamespace),
+	"to_regrole(text)":      toReg(types.Regrole),
+}
+
+func toReg(k types.Kind) callFunc {
+	return func(c *catalog, args []types.Datum) (types.Datum, error) {
+		o, err := c.regOID(k, args[0].S)
+		switch sqlerr.CodeOf(err) {
+		case sqlerr.InvalidName, sqlerr.FeatureNotSupported:
+			return types.NullDatum, err
+		}
+		if err != nil {
+			return types.NullDatum, nil
+		}
+		return oid(o), nil
+	}
+}

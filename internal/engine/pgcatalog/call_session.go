@@ -1,0 +1,146 @@
+package pgcatalog
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// sessionCalls tell about the session and the server (PostgreSQL docs, chapter 9.26.1).
+var sessionCalls = map[string]callFunc{
+	"version()":             value(version),
+	"current_database()":    value(database),
+	"current_catalog()":     value(database),
+	"current_schema()":      value(currentSchema),
+	"current_schemas(bool)": currentSchemas,
+	"current_user()":        value(user),
+	"current_role()":        value(user),
+	"session_user()":        value(user),
+	"user()":                value(user),
+	"pg_backend_pid()":      value(func(c *catalog) types.Datum { return num(int64(c.s.BackendPID())) }),
+	"pg_is_in_recovery()":   always(flag(false)),
+	"pg_my_temp_schema()":   always(oid(0)),
+	"pg_client_encoding()":  always(text("UTF8")),
+	"getdatabaseencoding()": always(text("UTF8")),
+	"pg_sleep(float8)":      sleep,
+	"pg_cancel_backend(int4)": func(c *catalog, a []types.Datum) (types.Datum, error) {
+		return flag(c.s.CancelBackend(int32(a[0].I))), nil
+	},
+	"txid_current()":             value(transactionID),
+	"pg_current_xact_id()":       value(transactionID),
+	"pg_conf_load_time()":        value(started),
+	"pg_postmaster_start_time()": value(started),
+	"pg_terminate_backend(int4)": func(c *catalog, a []types.Datum) (types.Datum, error) {
+		return flag(c.s.TerminateBackend(int32(a[0].I))), nil
+	},
+	"pg_is_other_temp_schema(oid)": always(flag(false)),
+	// The client's address is not known here; PostgreSQL has NULL for a connection through a Unix socket.
+	"inet_server_addr()":      always(types.NullDatum),
+	"inet_server_port()":      always(types.NullDatum),
+	"inet_client_addr()":      always(types.NullDatum),
+	"inet_client_port()":      always(types.NullDatum),
+	"current_query()":         always(types.NullDatum),
+	"pg_listening_channels()": always(types.NullDatum),
+	"pg_notify(text,text)":    always(text("")),
+}
+
+// lockCalls are advisory locks. They lock nothing: Millrace has them for clients that take one round their own schema changes, and says yes.
+var lockCalls = map[string]callFunc{
+	"pg_advisory_lock(int8)":      always(text("")),
+	"pg_advisory_xact_lock(int8)": always(text("")),
+	"pg_advisory_unlock(int8)":    always(flag(true)),
+	"pg_advisory_unlock_all()":    always(text("")),
+	"pg_try_advisory_lock(int8)":  always(flag(true)),
+}
+
+// version begins like PostgreSQL's, since drivers read the number out of it.
+func version(c *catalog) types.Datum {
+	v, _ := c.s.Setting("server_version")
+	return text(fmt.Sprintf("PostgreSQL %s (Millrace %s)", v, c.s.Release()))
+}
+
+func database(c *catalog) types.Datum { return text(c.w.Database()) }
+func user(c *catalog) types.Datum     { return text(c.s.User()) }
+
+// transactionID is a number that no other transaction of the session has, and that grows: its start.
+func transactionID(c *catalog) types.Datum { return num(c.s.StartMicros()) }
+
+func started(c *catalog) types.Datum { return num(c.w.StartMicros()) }
+
+// existing are the schemas of the search path that exist.
+func (c *catalog) existing() []string {
+	have := c.schemaOIDs()
+	var out []string
+	for _, s := range c.s.SearchPath() {
+		if _, ok := have[s]; ok {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+func currentSchema(c *catalog) types.Datum {
+	if path := c.existing(); len(path) > 0 {
+		return text(path[0])
+	}
+	return types.NullDatum
+}
+
+// currentSchemas returns the search path, with the schemas searched without being named if asked.
+func currentSchemas(c *catalog, args []types.Datum) (types.Datum, error) {
+	path := c.existing()
+	if args[0].I != 0 && !strings.Contains(" "+strings.Join(path, " ")+" ", " "+schemaPgCatalog+" ") {
+		path = append([]string{schemaPgCatalog}, path...)
+	}
+	return texts(types.Name, path), nil
+}
+
+func sleep(c *catalog, args []types.Datum) (types.Datum, error) {
+	return text(""), c.s.Sleep(args[0].F)
+}
+
+// settingCalls read and change settings (PostgreSQL docs, chapter 9.27.1).
+var settingCalls = map[string]callFunc{
+	"current_setting(text)": func(c *catalog, a []types.Datum) (types.Datum, error) {
+		v, ok := c.s.Setting(a[0].S)
+		if !ok {
+			return types.NullDatum, sqlerr.New(sqlerr.UndefinedObject, "unrecognized configuration parameter %q", a[0].S)
+		}
+		return text(v), nil
+	},
+	"current_setting(text,bool)": func(c *catalog, a []types.Datum) (types.Datum, error) {
+		v, ok := c.s.Setting(a[0].S)
+		switch {
+		case ok:
+			return text(v), nil
+		case a[1].I != 0:
+			return types.NullDatum, nil
+		default:
+			return types.NullDatum, sqlerr.New(sqlerr.UndefinedObject, "unrecognized configuration parameter %q", a[0].S)
+		}
+	},
+	"set_config(text,text,bool)": setConfig,
+}
+
+// setConfig changes a setting and returns its new value. A NULL value stands for the default.
+func setConfig(c *catalog, args []types.Datum) (types.Datum, error) {
+	if args[0].Null {
+		return types.NullDatum, sqlerr.New(sqlerr.InvalidParameterValue, "set_config needs the name of a parameter")
+	}
+	name, value := args[0].S, args[1].S
+	if args[1].Null {
+		for _, s := range c.w.Settings() {
+			if strings.EqualFold(s.Name, name) {
+				value = s.Default
+			}
+		}
+	}
+	local := !args[2].Null && args[2].I != 0
+	if err := c.s.SetSetting(name, value, local); err != nil {
+		return types.NullDatum, err
+	}
+	now, _ := c.s.Setting(name)
+	return text(now), nil
+}

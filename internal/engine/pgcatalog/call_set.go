@@ -1,0 +1,39 @@
+package pgcatalog
+
+import (
+	"strings"
+
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// setCalls are the set-returning functions by planner.Func.ID.
+var setCalls = map[string]func(c *catalog, args []types.Datum) [][]types.Datum{
+	// Nothing is partitioned the way PostgreSQL means it, so a relation is its only ancestor where it has one at all.
+	"pg_partition_ancestors(regclass)": func(*catalog, []types.Datum) [][]types.Datum { return nil },
+	"pg_timezone_names()":              func(c *catalog, _ []types.Datum) [][]types.Datum { return c.timezoneNames() },
+	"pg_get_keywords()":                func(*catalog, []types.Datum) [][]types.Datum { return keywords() },
+}
+
+// keywordList are the key words of PostgreSQL 15 and of Millrace that a client may meet in SQL.
+const keywordList = `all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both case cast changes
+char character check coalesce collate collation column concurrently constraint create cross current_catalog current_date current_role
+current_schema current_time current_timestamp current_user dec decimal default deferrable desc distinct do else emit end except exists extract
+false fetch float for foreign freeze from full grace grant greatest group grouping having hopping ilike in initially inner inout int integer intersect
+interval into is isnull join lateral leading least left like limit localtime localtimestamp materialized national natural nchar none normalize not
+notnull null nullif numeric offset on only or order out outer overlaps overlay partition placing position precision primary query real references
+returning right row select session session_user setof similar smallint some stream substring symmetric table tablesample then time timestamp to
+trailing treat trim true tumbling union unique user using values varchar variadic verbose view watermark when where window with within`
+
+// keywords lists words with PostgreSQL's classes: R reserved, U not. A word that has to be quoted to be a name is reserved.
+func keywords() [][]types.Datum {
+	var out [][]types.Datum
+	for w := range strings.FieldsSeq(keywordList) {
+		class, desc := "U", "unreserved"
+		if sql.QuoteIdent(w) != w {
+			class, desc = "R", "reserved"
+		}
+		out = append(out, []types.Datum{text(w), text(class), flag(class == "U"), text(desc), text("can be bare label")})
+	}
+	return out
+}

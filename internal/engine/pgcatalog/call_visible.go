@@ -1,0 +1,40 @@
+package pgcatalog
+
+import (
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// visibleCalls ask whether the bare name of an object finds it (PostgreSQL docs, chapter 9.26.3). What is built in is in pg_catalog and always
+// found; NULL stands for an object that is not there.
+var visibleCalls = map[string]callFunc{
+	"pg_table_is_visible(oid)": ofOID(func(c *catalog, o uint32) types.Datum {
+		r, _, ok := c.classByOID(o)
+		if !ok {
+			return types.NullDatum
+		}
+		return flag(c.visible(r.Relation))
+	}),
+	"pg_type_is_visible(oid)": ofOID(func(_ *catalog, o uint32) types.Datum {
+		_, ok := types.FromOID(o)
+		return trueOrNull(ok)
+	}),
+	"pg_function_is_visible(oid)":  ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(procs().byOID[o] != nil) }),
+	"pg_collation_is_visible(oid)": ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(o == oidDefault || o == oidC) }),
+	"pg_opclass_is_visible(oid)":   ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(isOpclass(o)) }),
+
+	"pg_operator_is_visible(oid)":       always(types.NullDatum),
+	"pg_opfamily_is_visible(oid)":       always(types.NullDatum),
+	"pg_conversion_is_visible(oid)":     always(types.NullDatum),
+	"pg_statistics_obj_is_visible(oid)": always(types.NullDatum),
+	"pg_ts_config_is_visible(oid)":      always(types.NullDatum),
+	"pg_ts_dict_is_visible(oid)":        always(types.NullDatum),
+	"pg_ts_parser_is_visible(oid)":      always(types.NullDatum),
+	"pg_ts_template_is_visible(oid)":    always(types.NullDatum),
+}
+
+func trueOrNull(ok bool) types.Datum {
+	if ok {
+		return flag(true)
+	}
+	return types.NullDatum
+}

@@ -1,0 +1,53 @@
+package pgcatalog
+
+import (
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// fillClass fills pg_class: every relation, and an index for each primary key.
+func (c *catalog) fillClass(t *table) {
+	schemas, role := c.schemaOIDs(), c.roleOIDs()
+	for _, r := range c.relations() {
+		am, replident := uint32(0), "n"
+		if r.kind != 'v' {
+			am = oidHeap
+		}
+		if r.OID >= firstUserOID && r.kind == 'r' {
+			replident = "d"
+		}
+		key := r.primaryKey()
+		t.add(row{
+			"oid": oid(r.OID), "relname": text(r.Name), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)), "relam": oid(am),
+			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relpersistence": text("p"), "relkind": text(string(r.kind)),
+			"relnatts": num(int64(len(r.columns()))), "relispopulated": flag(true), "relreplident": text(replident),
+		})
+		if len(key) == 0 {
+			continue
+		}
+		t.add(row{
+			"oid": oid(indexOID(r.OID)), "relname": text(r.keyName()), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)),
+			"relam": oid(oidBtree), "relfilenode": oid(indexOID(r.OID)), "relpersistence": text("p"), "relkind": text("i"), "relnatts": num(int64(len(key))),
+			"relispopulated": flag(true), "relreplident": text("n"),
+		})
+	}
+}
+
+// firstUserOID is the first OID of objects that users make.
+const firstUserOID = 16384
+
+// filenode is the OID of what holds rows, 0 of what holds none.
+func filenode(r relation) uint32 {
+	if r.kind == 'v' || r.Kind == planner.Virtual {
+		return 0
+	}
+	return r.OID
+}
+
+// fillNamespace fills pg_namespace.
+func (c *catalog) fillNamespace(t *table) {
+	role := c.roleOIDs()
+	for _, s := range c.w.Schemas() {
+		t.add(row{"oid": oid(s.OID), "nspname": text(s.Name), "nspowner": oid(role(s.Owner))})
+	}
+}

@@ -1,0 +1,108 @@
+package pgcatalog
+
+import (
+	"github.com/millracedb/millrace/planner"
+)
+
+// fillMillRelations fills millrace.relations: the streams, tables and views that users made, and millrace.errors.
+func (c *catalog) fillMillRelations(t *table) {
+	queries := map[uint32]string{}
+	for _, q := range c.w.Queries() {
+		queries[q.OID] = q.ID
+	}
+	for _, r := range c.w.Relations() {
+		cells := row{
+			"schema": text(r.Schema), "name": text(r.Name), "kind": text(kindWord(r)), "query": optional(queries[r.Query]),
+			"owner": text(r.Owner), "comment": optional(r.Comment),
+		}
+		if r.Kind != planner.View {
+			cells["topic"], cells["partitions"] = text(r.Topic), num(int64(r.Partitions))
+			cells["key_format"], cells["value_format"] = text(r.KeyFormat), text(r.ValueFormat)
+		}
+		t.add(cells)
+	}
+}
+
+func kindWord(r *planner.Relation) string {
+	switch r.Kind {
+	case planner.Stream:
+		return "stream"
+	case planner.View:
+		return "view"
+	default:
+		return "table"
+	}
+}
+
+func (c *catalog) fillMillQueries(t *table) {
+	for _, q := range c.w.Queries() {
+		t.add(row{
+			"id": text(q.ID), "sink": text(q.Sink), "state": text(q.State), "sqlstate": optional(q.SQLState), "error": optional(q.Error),
+			"rows_in": num(q.RowsIn), "rows_out": num(q.RowsOut), "late_rows": num(q.LateRows), "error_rows": num(q.ErrorRows), "lag": num(q.Lag),
+			"statement": text(q.Statement),
+		})
+	}
+}
+
+func (c *catalog) fillMillTasks(t *table) {
+	for _, k := range c.w.Tasks() {
+		t.add(row{
+			"query": text(k.Query), "fragment": num(int64(k.Fragment)), "partition": num(int64(k.Partition)), "state": text(k.State),
+			"rows_in": num(k.RowsIn), "rows_out": num(k.RowsOut), "state_bytes": num(k.StateBytes),
+		})
+	}
+}
+
+func (c *catalog) fillMillTopics(t *table) {
+	for _, p := range c.w.Topics() {
+		t.add(row{
+			"name": text(p.Name), "partitions": num(int64(p.Partitions)), "owner": optional(p.Owner), "cleanup_policy": text(p.CleanupPolicy), "configs": text(p.Configs),
+		})
+	}
+}
+
+func (c *catalog) fillMillPartitions(t *table) {
+	for _, p := range c.w.Partitions() {
+		t.add(row{
+			"topic": text(p.Topic), "partition": num(int64(p.Partition)), "leader": num(int64(p.Leader)), "leader_epoch": num(int64(p.LeaderEpoch)),
+			"log_start": num(p.LogStart), "high_watermark": num(p.HighWatermark), "last_stable": num(p.LastStable), "state": text(p.State),
+		})
+	}
+}
+
+func (c *catalog) fillMillGroups(t *table) {
+	for _, g := range c.w.Groups() {
+		t.add(row{"group_id": text(g.ID), "generation": num(int64(g.Generation)), "members": num(int64(g.Members))})
+	}
+}
+
+func (c *catalog) fillMillNodes(t *table) {
+	for _, n := range c.w.Nodes() {
+		t.add(row{"id": num(int64(n.ID)), "epoch": num(n.Epoch), "release": text(n.Release), "state": text(n.State)})
+	}
+}
+
+func (c *catalog) fillMillSettings(t *table) {
+	for _, s := range c.w.Settings() {
+		t.add(row{"name": text(s.Name), "value": text(s.Value), "default_value": text(s.Default), "description": text(s.Description)})
+	}
+}
+
+func (c *catalog) fillMillFunctions(t *table) {
+	kinds := map[planner.FuncKind]string{
+		planner.ScalarFunc: "function", planner.AggregateFunc: "aggregate", planner.SetFunc: "set-returning", planner.WindowOnlyFunc: "window",
+	}
+	for _, f := range planner.Functions() {
+		if !f.IsOperator() {
+			t.add(row{"name": text(f.Name), "arguments": text(argumentList(f)), "result": text(resultText(f)), "kind": text(kinds[f.Kind])})
+		}
+	}
+}
+
+func (c *catalog) fillMillTypes(t *table) {
+	for _, typ := range catalogTypes() {
+		if !isPseudo(typ) {
+			t.add(row{"name": text(typ.String()), "oid": oid(typ.OID())})
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package pgcatalog
+
+import (
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// RegName returns what a value of a reg type prints as: a name as the user would have to write it, with its schema where the bare
+// name would not find it. It is false for an OID of nothing, which prints as a number (PostgreSQL docs, chapter 8.19).
+func RegName(w World, s Session, k types.Kind, oid uint32) (string, bool) {
+	c := &catalog{w: w, s: s}
+	switch k {
+	case types.Regclass:
+		return c.className(oid)
+	case types.Regtype:
+		if t, ok := types.FromOID(oid); ok {
+			return t.String(), true
+		}
+	case types.Regproc:
+		return procName(oid)
+	case types.Regnamespace:
+		for _, n := range w.Schemas() {
+			if n.OID == oid {
+				return sql.QuoteIdent(n.Name), true
+			}
+		}
+	case types.Regrole:
+		if r, ok := c.roleByOID(oid); ok {
+			return sql.QuoteIdent(r.Name), true
+		}
+	}
+	return "", false
+}
+
+// className is the name of a relation or of a primary key's index.
+func (c *catalog) className(oid uint32) (string, bool) {
+	r, index, ok := c.classByOID(oid)
+	if !ok {
+		return "", false
+	}
+	name := r.Name
+	if index {
+		name = r.keyName()
+	}
+	if c.visible(r.Relation) {
+		return sql.QuoteIdent(name), true
+	}
+	return sql.QuoteIdent(r.Schema) + "." + sql.QuoteIdent(name), true
+}
+
+// classByOID finds a row of pg_class: a relation, or the table of an index.
+func (c *catalog) classByOID(oid uint32) (r relation, index, ok bool) {
+	if table, isIndex := tableOfIndex(oid); isIndex {
+		r, ok = c.relationByOID(table)
+		return r, true, ok && len(r.primaryKey()) > 0
+	}
+	r, ok = c.relationByOID(oid)
+	return r, false, ok
+}
+
+// RegOID resolves the text of a reg type that is no number. Errors are PostgreSQL's.
+func RegOID(w World, s Session, k types.Kind, name string) (uint32, error) {
+	return (&catalog{w: w, s: s}).regOID(k, name)
+}
+
+func (c *catalog) regOID(k types.Kind, name string) (uint32, error) {
+	if k == types.Regtype {
+		return typeOID(name)
+	}
+	parts, err := splitName(name)
+	if err != nil {
+		return 0, err
+	}
+	switch k {
+	case types.Regclass:
+		return c.classOID(parts)
+	case types.Regproc:
+		return procOID(parts)
+	case types.Regnamespace:
+		if o := c.schemaOID(parts[0]); o != 0 && len(parts) == 1 {
+			return o, nil
+		}
+		return 0, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name)
+	case types.Regrole:
+		for _, r := range c.roles() {
+			if r.Name == parts[0] && len(parts) == 1 {
+				return r.OID, nil
+			}
+		}
+		return 0, sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name)
+	}
+	return 0, sqlerr.New(sqlerr.FeatureNotSupported, "names of type %s cannot be resolved", k)
+}
+
+// classOID finds a relation, or the index of a primary key, by one or two names; a database's name may stand before them.
+func (c *catalog) classOID(parts []string) (uint32, error) {
+	full := strings.Join(parts, ".")
+	if len(parts) == 3 && parts[0] == c.w.Database() {
+		parts = parts[1:]
+	}
+	schemas := c.path()
+	switch len(parts) {
+	case 1:
+	case 2:
+		schemas = parts[:1]
+		if c.schemaOID(parts[0]) == 0 {
+			return 0, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", parts[0])
+		}
+	default:
+		return 0, sqlerr.New(sqlerr.FeatureNotSupported, "cross-database references are not implemented: %q", full)
+	}
+	name := parts[len(parts)-1]
+	for _, schema := range schemas {
+		if r, ok := c.relationByName(schema, name); ok {
+			return r.OID, nil
+		}
+		if table, ok := strings.CutSuffix(name, "_pkey"); ok {
+			if r, ok := c.relationByName(schema, table); ok && len(r.primaryKey()) > 0 {
+				return indexOID(r.OID), nil
+			}
+		}
+	}
+	return 0, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", full)
+}
+
+// typeOID finds a type by any of its names; modifiers are read over.
+func typeOID(name string) (uint32, error) {
+	s := strings.ToLower(strings.TrimSpace(name))
+	s = strings.TrimPrefix(s, schemaPgCatalog+".")
+	if open, end := strings.IndexByte(s, '('), strings.IndexByte(s, ')'); open >= 0 && end > open {
+		s = strings.TrimSpace(s[:open]) + s[end+1:]
+	}
+	unknown := sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", name)
+	dims := strings.Count(s, "[]")
+	s = strings.TrimSpace(strings.ReplaceAll(s, "[]", ""))
+	if quoted := strings.Trim(s, `"`); quoted != s && quoted != "char" {
+		s = quoted
+	} else if quoted == "char" && quoted == s {
+		s = "character" // without quotes it is the standard's type
+	} else {
+		s = quoted
+	}
+	t, ok := types.Lookup(strings.Join(strings.Fields(s), " "))
+	if !ok {
+		return 0, unknown
+	}
+	if dims > 0 && t.Kind != types.Array {
+		t = types.ArrayOf(t)
+	}
+	if o := t.OID(); o != 0 {
+		return o, nil
+	}
+	return 0, unknown
+}
+
+// procOID finds a function by name. Several of one name are an error, as the name does not tell which.
+func procOID(parts []string) (uint32, error) {
+	name := parts[len(parts)-1]
+	full := strings.Join(parts, ".")
+	var found []uint32
+	if len(parts) == 1 || len(parts) == 2 && parts[0] == schemaPgCatalog {
+		found = procs().byName[name]
+	}
+	switch len(found) {
+	case 0:
+		return 0, sqlerr.New(sqlerr.UndefinedFunction, "function %q does not exist", full)
+	case 1:
+		return found[0], nil
+	default:
+		return 0, sqlerr.New(sqlerr.AmbiguousFunction, "more than one function named %q", full)
+	}
+}
+
+// procName is a function's name. One that the bare name would not find alone is qualified.
+func procName(oid uint32) (string, bool) {
+	p := procs().byOID[oid]
+	if p == nil {
+		return "", false
+	}
+	name := sql.QuoteIdent(p.name)
+	if len(procs().byName[p.name]) > 1 {
+		name = schemaPgCatalog + "." + name
+	}
+	return name, true
+}
+
+// splitName reads a possibly qualified name: parts without quotes are folded to lower case.
+func splitName(s string) ([]string, error) {
+	invalid := sqlerr.New(sqlerr.InvalidName, "invalid name syntax")
+	var parts []string
+	for rest := strings.TrimSpace(s); ; {
+		var part string
+		if strings.HasPrefix(rest, `"`) {
+			var ok bool
+			if part, rest, ok = cutQuoted(rest[1:]); !ok {
+				return nil, invalid
+			}
+		} else {
+			n := strings.IndexAny(rest, ". \t\n\"")
+			if n < 0 {
+				n = len(rest)
+			}
+			part, rest = strings.ToLower(rest[:n]), rest[n:]
+		}
+		if part == "" {
+			return nil, invalid
+		}
+		parts = append(parts, part)
+		rest = strings.TrimSpace(rest)
+		if rest == "" {
+			return parts, nil
+		}
+		if rest[0] != '.' {
+			return nil, invalid
+		}
+		rest = strings.TrimSpace(rest[1:])
+	}
+}
+
+// cutQuoted reads a quoted name after its opening quote; a doubled quote stands for one.
+func cutQuoted(s string) (name, rest string, ok bool) {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(s, `"`)
+		if !found {
+			return "", "", false
+		}
+		b.WriteString(before)
+		if !strings.HasPrefix(after, `"`) {
+			return b.String(), after, true
+		}
+		b.WriteByte('"')
+		s = after[1:]
+	}
+}
