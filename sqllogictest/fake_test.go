@@ -1,0 +1,153 @@
+package sqllogictest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgproto3"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/stretchr/testify/require"
+)
+
+// answer is what the scripted server gives for one text of SQL.
+type answer struct {
+	names []string
+	oids  []uint32
+	rows  [][]string // "\x00" is NULL
+	tag   string
+	code  string // an error instead
+	tx    byte   // the state after it; 0 is idle
+	hang  bool   // after the rows, wait for a cancel and answer 57014
+}
+
+// server answers SQL from a table, over the wire. It keeps what it was asked.
+type server struct {
+	t       *testing.T
+	l       net.Listener
+	answers map[string]answer
+	wg      sync.WaitGroup
+	cancel  chan struct{}
+	mu      struct {
+		sync.Mutex
+		asked []string
+	}
+}
+
+func newServer(t *testing.T, answers map[string]answer) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	s := &server{t: t, l: l, answers: answers, cancel: make(chan struct{}, 1)}
+	s.wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.wg.Go(func() {
+				defer conn.Close()
+				s.serve(pgproto3.NewBackend(conn, conn))
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		s.wg.Wait()
+	})
+	return s
+}
+
+func (s *server) connString() string {
+	return "postgres://fake@" + s.l.Addr().String() + "/fake?sslmode=disable"
+}
+
+func (s *server) asked() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.asked
+}
+
+func (s *server) serve(b *pgproto3.Backend) {
+	start, err := b.ReceiveStartupMessage()
+	if err != nil {
+		return
+	}
+	if _, ok := start.(*pgproto3.CancelRequest); ok {
+		s.cancel <- struct{}{}
+		return
+	}
+	b.Send(&pgproto3.AuthenticationOk{})
+	b.Send(&pgproto3.BackendKeyData{ProcessID: 1, SecretKey: []byte{0, 0, 0, 1}})
+	b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	for b.Flush() == nil {
+		msg, err := b.Receive()
+		if err != nil {
+			return
+		}
+		q, ok := msg.(*pgproto3.Query)
+		if !ok {
+			return
+		}
+		s.mu.Lock()
+		s.mu.asked = append(s.mu.asked, q.String)
+		s.mu.Unlock()
+		s.give(b, q.String)
+	}
+}
+
+func (s *server) give(b *pgproto3.Backend, sql string) {
+	a, ok := s.answers[sql]
+	switch {
+	case !ok:
+		a = answer{tag: "SET"}
+	case a.oids != nil:
+		fields := make([]pgproto3.FieldDescription, len(a.oids))
+		for i, oid := range a.oids {
+			fields[i] = pgproto3.FieldDescription{DataTypeOID: oid, TypeModifier: -1}
+			if a.names != nil {
+				fields[i].Name = []byte(a.names[i])
+			}
+		}
+		b.Send(&pgproto3.RowDescription{Fields: fields})
+		for _, row := range a.rows {
+			values := make([][]byte, len(row))
+			for i, v := range row {
+				if v != "\x00" {
+					values[i] = []byte(v)
+				}
+			}
+			b.Send(&pgproto3.DataRow{Values: values})
+		}
+	}
+	if a.hang {
+		_ = b.Flush()
+		<-s.cancel
+		a.code = queryCancelled
+	}
+	if a.code != "" {
+		b.Send(&pgproto3.ErrorResponse{Severity: "ERROR", Code: a.code, Message: "message of " + a.code})
+	} else {
+		b.Send(&pgproto3.CommandComplete{CommandTag: []byte(a.tag)})
+	}
+	if a.tx == 0 {
+		a.tx = 'I'
+	}
+	b.Send(&pgproto3.ReadyForQuery{TxStatus: a.tx})
+}
+
+const (
+	int4 = pgtype.Int4OID
+	text = pgtype.TextOID
+)
+
+// fresh is an Options.Fresh over the server; each restart is counted.
+func (s *server) fresh(restarts *int) func(context.Context) (Target, error) {
+	return func(context.Context) (Target, error) {
+		return Target{ConnString: s.connString(), Restart: func(context.Context) (string, error) {
+			*restarts++
+			return s.connString(), nil
+		}}, nil
+	}
+}
