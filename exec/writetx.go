@@ -28,6 +28,17 @@ type WriteTx struct {
 	waiting *keyLock  // guarded by the lock table
 	locked  keyIndex  // scratch
 	ended   bool
+	created map[uint32]int64 // tables that the transaction makes, with the next number for a hidden key
+}
+
+// Created says that a table comes to be with this transaction: it has no rows and no owner before Commit.
+func (tx *WriteTx) Created(oid uint32) {
+	if tx.created == nil {
+		tx.created = map[uint32]int64{}
+	}
+	if _, ok := tx.created[oid]; !ok {
+		tx.created[oid] = 0
+	}
 }
 
 // txTable are a transaction's rows of one table.
@@ -57,12 +68,15 @@ type txWrite struct {
 // DefaultTransactionBuffer bounds what a transaction writes, in bytes.
 const DefaultTransactionBuffer = 64 << 20
 
-// Begin starts a transaction whose rows may take limit bytes; 0 is the default.
+// maxTransactionBuffer is what offsets of 32 bits reach.
+const maxTransactionBuffer = 2 << 30
+
+// Begin starts a transaction whose rows may take limit bytes, at most 2 GiB; 0 is the default.
 func (t *Tables) Begin(limit int64) *WriteTx {
 	if limit <= 0 {
 		limit = DefaultTransactionBuffer
 	}
-	return &WriteTx{t: t, limit: limit}
+	return &WriteTx{t: t, limit: min(limit, maxTransactionBuffer)}
 }
 
 func (tx *WriteTx) table(rel *planner.Relation) (*txTable, error) {
@@ -144,6 +158,9 @@ type txView struct {
 }
 
 func (tx *WriteTx) view(ctx context.Context, x *txTable) (*txView, error) {
+	if _, fresh := tx.created[x.rel.OID]; fresh {
+		return &txView{x: x, snap: tx.t.cfg.State.Snapshot(), readers: make([]*TableReader, x.rel.Partitions)}, nil
+	}
 	for p := range x.rel.Partitions {
 		part := tx.t.part(x.rel.OID, p)
 		if part == nil || part.owner == nil {
@@ -381,16 +398,13 @@ const hiddenTries = 256
 func (tx *WriteTx) fillHidden(ctx context.Context, x *txTable, rows *vec.Batch) error {
 	col := rows.Cols[x.rel.Key[0]]
 	target := (tx.t.rotate.Add(1) & math.MaxInt32) % x.rel.Partitions
-	part := tx.t.part(x.rel.OID, target)
-	if part == nil || part.owner == nil {
-		return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", target, x.rel.Name)
-	}
-	if err := tx.t.Wait(ctx, x.rel.OID, target, 0); err != nil {
+	next, err := tx.hiddenKeys(ctx, x.rel, target)
+	if err != nil {
 		return err
 	}
 	for i := range rows.Len() {
 		for done := !col.IsNull(i); !done; {
-			began, count := part.hiddenKey()
+			began, count := next()
 			var err error
 			if done, err = x.tryHidden(col, i, began, count, target); err != nil {
 				return err
@@ -398,6 +412,23 @@ func (tx *WriteTx) fillHidden(ctx context.Context, x *txTable, rows *vec.Batch) 
 		}
 	}
 	return nil
+}
+
+// hiddenKeys returns what gives numbers for hidden keys: the owner of the partition, or for a table that the transaction makes, which
+// has no owner yet, a count that begins before every position.
+func (tx *WriteTx) hiddenKeys(ctx context.Context, rel *planner.Relation, target int32) (func() (int64, uint32), error) {
+	if _, fresh := tx.created[rel.OID]; fresh {
+		return func() (int64, uint32) {
+			n := tx.created[rel.OID]
+			tx.created[rel.OID] = n + 1
+			return -1, uint32(n)
+		}, nil
+	}
+	part := tx.t.part(rel.OID, target)
+	if part == nil || part.owner == nil {
+		return nil, sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", target, rel.Name)
+	}
+	return part.hiddenKey, tx.t.Wait(ctx, rel.OID, target, 0)
 }
 
 // tryHidden looks for a key made of a position and a count that belongs to partition target, and makes it row i of col.

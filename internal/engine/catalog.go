@@ -80,7 +80,7 @@ var _ planner.Catalog = (*catalog)(nil)
 
 // catalog returns the newest image under the session's search path.
 func (s *session) catalog() *catalog {
-	return &catalog{img: s.e.meta.Image(), e: s.e, path: s.set.searchPath(), text: s.text()}
+	return &catalog{img: s.image(), e: s.e, path: s.set.searchPath(), text: s.text()}
 }
 
 // Relation implements planner.Catalog.
@@ -217,12 +217,18 @@ func (e *Engine) bound(ctx context.Context, img *metadata.Image, o *metadata.Obj
 	e.cache.mu.Lock()
 	c, ok := e.cache.mu.relations[o.OID]
 	e.cache.mu.Unlock()
-	if ok && c.version == o.Version {
+	// A block's own objects are in no image that others see, and may never be.
+	applied, known := e.meta.Image().Object(o.OID)
+	shared := known && applied == o
+	if ok && shared && c.version == o.Version {
 		return c, nil
 	}
 	c, err := e.bind(ctx, img, o)
 	if err != nil {
 		return cachedRelation{}, fmt.Errorf("loading %s %q: %w", o.Kind, o.Name, err)
+	}
+	if !shared {
+		return c, nil
 	}
 	e.cache.mu.Lock()
 	e.cache.mu.relations[o.OID] = c

@@ -32,7 +32,7 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 	defer cancel()
 	w := &waiter{e: s.e, img: s.e.meta.Image(), done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session"}
 	for _, r := range reads {
-		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) {
+		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
 			continue
 		}
 		_, err := w.relation(wctx, r)
@@ -136,9 +136,4 @@ func (s *session) awaitQuery(ctx context.Context, oid uint32) error {
 		return cause(ctx, err)
 	}
 	return nil
-}
-
-// awaitTable waits until a new relation's rows are kept.
-func (e *Engine) awaitTable(ctx context.Context, _ metadata.OID) error {
-	return e.super.waitActed(ctx, e.meta.Image().Index())
 }

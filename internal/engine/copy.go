@@ -226,6 +226,7 @@ func (p *portal) CopyIn(ctx context.Context) (pgwire.CopyIn, error) {
 		return nil, err
 	}
 	in.c = &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, nil), tx: s.writeTx(), n: len(dml.Rel.Columns)}
+	s.made(dml.Rel)
 	in.c.dml = &planner.DML{Kind: planner.DMLInsert, Rel: dml.Rel, Rowtime: -1}
 	in.batch = exec.NewRowBatch(dml.Rel, copyRows)
 	p.copyIn = in

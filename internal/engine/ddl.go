@@ -13,31 +13,25 @@ import (
 	"github.com/millracedb/millrace/sql"
 )
 
-// checkDDL refuses DDL where it cannot be undone with the rest of a block.
-func (s *session) checkDDL(what string) error {
-	if err := s.checkWrite(what); err != nil {
-		return err
-	}
-	if s.tx.explicit {
-		return sqlerr.New(sqlerr.ActiveSQLTransaction, "%s cannot run inside a transaction block yet", what).WithHint("Run it on its own, before BEGIN.")
-	}
-	return nil
-}
-
 // apply makes a batch of catalog changes durable: wholly or not at all.
 func (e *Engine) apply(ctx context.Context, b *metadata.Batch) (metadata.Result, error) {
 	r, err := e.meta.Apply(ctx, b)
+	return r, ddlError(err)
+}
+
+// ddlError gives a refusal of the metadata its SQLSTATE.
+func ddlError(err error) error {
 	switch {
 	case err == nil:
-		return r, nil
-	case errors.Is(err, metadata.ErrVersionConflict):
-		return r, sqlerr.New(sqlerr.SerializationFailure, "the catalog was changed by another session meanwhile: %w", err).WithHint("Run the statement again.")
+		return nil
+	case errors.Is(err, metadata.ErrVersionConflict), errors.Is(err, metadata.ErrNotFound):
+		return sqlerr.New(sqlerr.SerializationFailure, "the catalog was changed by another session meanwhile: %w", err).WithHint("Run the statement again.")
 	case errors.Is(err, metadata.ErrExists):
-		return r, sqlerr.New(sqlerr.DuplicateObject, "%w", err)
+		return sqlerr.New(sqlerr.DuplicateObject, "%w", err)
 	case errors.Is(err, metadata.ErrDependents):
-		return r, sqlerr.New(sqlerr.DependentObjectsStillExist, "%w", err)
+		return sqlerr.New(sqlerr.DependentObjectsStillExist, "%w", err)
 	default:
-		return r, err
+		return err
 	}
 }
 
@@ -87,52 +81,59 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 
 // storeRelation binds a definition and puts it into the catalog with its topics, as one entry. old is the view that is replaced, or nil.
 func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text, schema string, old *metadata.Object) error {
-	img := s.e.meta.Image()
-	stored := s.definitionSettings()
-	bc, err := s.e.bindCreate(ctx, img, q, stored, text)
-	if err != nil {
-		return err
-	}
 	first, err := s.e.newOIDs(ctx, 2)
 	if err != nil {
 		return err
 	}
-	// The image moved on by taking OIDs; the batch is made from the newest, and what was bound is compared when it is applied.
-	b := s.e.meta.NewBatch()
-	def := definition{Statement: text, Settings: stored}
+	stored := s.definitionSettings()
+	d := s.beginDDL()
+	bc, err := s.e.bindCreate(ctx, d.img, q, stored, text)
+	if err != nil {
+		return err
+	}
 	o := metadata.Object{OID: first, Kind: objectKind(q), Space: spaceRelation, Schema: schema, Name: q.Name.Object(), Owner: s.userOID()}
 	if old != nil {
 		o.OID, o.Version, o.Comment, o.ACL = old.OID, old.Version, old.Comment, old.ACL
 	}
-	if bc.plan != nil {
-		def.Query = uint32(first + 1)
-	}
 	for _, r := range bc.reads {
+		if bc.plan != nil && s.created(r.OID) {
+			return errStagedQuery
+		}
 		if r.OID >= uint32(metadata.FirstOID) {
 			o.DependsOn = append(o.DependsOn, metadata.OID(r.OID))
 		}
 	}
+	if err := s.putRelation(d, bc, o, q, text, stored, first+1); err != nil {
+		d.cancel()
+		return err
+	}
+	d.made = append(d.made, o.OID)
+	if bc.plan != nil {
+		d.after = func(ctx context.Context) error { return s.awaitQuery(ctx, uint32(first+1)) }
+	}
+	return d.end(ctx)
+}
+
+// putRelation puts a relation, its topic and its query into the batch.
+func (s *session) putRelation(d *ddl, bc boundCreate, o metadata.Object, q *sql.CreateRelation, text string, stored map[string]string, query metadata.OID) error {
+	def := definition{Statement: text, Settings: stored}
+	var err error
 	if bc.topic != nil {
-		if def.OwnsTopic, def.Partitions, err = addTopic(b, bc, o.OID, q); err != nil {
+		if def.OwnsTopic, def.Partitions, err = addTopic(d, bc, o.OID, q); err != nil {
 			return err
 		}
 	}
 	if bc.plan != nil {
-		if err := addQuery(b, bc.plan, first+1, o.OID, "ctas_"+o.Name, text, stored, o.DependsOn); err != nil {
+		def.Query = uint32(query)
+		if err := addQuery(d.batch, bc.plan, query, o.OID, "ctas_"+o.Name, text, stored, o.DependsOn); err != nil {
 			return err
 		}
 	}
 	if o.Payload, err = json.Marshal(def); err != nil {
 		return err
 	}
-	b.PutObject(o)
-	if _, err := s.e.apply(ctx, b); err != nil {
-		return err
-	}
-	if bc.plan != nil {
-		return s.awaitQuery(ctx, uint32(first+1))
-	}
-	return s.e.awaitTable(ctx, o.OID)
+	d.batch.PutObject(o)
+	return nil
 }
 
 func objectKind(q *sql.CreateRelation) string {
@@ -149,13 +150,13 @@ func objectKind(q *sql.CreateRelation) string {
 }
 
 // addTopic makes the relation's topic, or adopts the one that WITH (topic) names.
-func addTopic(b *metadata.Batch, bc boundCreate, oid metadata.OID, q *sql.CreateRelation) (owns bool, partitions int32, err error) {
+func addTopic(d *ddl, bc boundCreate, oid metadata.OID, q *sql.CreateRelation) (owns bool, partitions int32, err error) {
 	spec := bc.topic
 	owner := metadata.Owner{}
 	if bc.rel.Ordinary || q.Query != nil {
 		owner = metadata.Owner{Kind: metadata.OwnerSQL, OID: oid}
 	}
-	if t, ok := b.Image().Topic(spec.Name); ok {
+	if t, ok := d.img.Topic(spec.Name); ok {
 		if !hasOption(q, "topic", "kafka_topic") {
 			return false, 0, sqlerr.New(sqlerr.DuplicateTable, "topic %q already exists", spec.Name).WithHint("To use it, write WITH (topic = '%s').", spec.Name)
 		}
@@ -164,7 +165,7 @@ func addTopic(b *metadata.Batch, bc boundCreate, oid metadata.OID, q *sql.Create
 		}
 		return false, int32(len(t.Partitions)), nil
 	}
-	b.CreateTopic(metadata.TopicSpec{Name: spec.Name, Partitions: spec.Partitions, Replicas: int32(spec.Replicas), Owner: owner, Configs: spec.Configs})
+	d.batch.CreateTopic(metadata.TopicSpec{Name: spec.Name, Partitions: spec.Partitions, Replicas: int32(spec.Replicas), Owner: owner, Configs: spec.Configs})
 	return true, spec.Partitions, nil
 }
 
@@ -225,10 +226,9 @@ func (s *session) createSchema(ctx context.Context, q *sql.CreateSchema) (string
 	if strings.HasPrefix(q.Name, "pg_") {
 		return "", sqlerr.New(sqlerr.ReservedName, "unacceptable schema name %q", q.Name).WithDetail(`The prefix "pg_" is reserved for system schemas.`)
 	}
-	b := s.e.meta.NewBatch()
-	b.PutObject(metadata.Object{Kind: kindSchema, Space: spaceSchema, Name: q.Name, Owner: s.userOID()})
-	_, err := s.e.apply(ctx, b)
-	return "CREATE SCHEMA", err
+	d := s.beginDDL()
+	d.batch.PutObject(metadata.Object{Kind: kindSchema, Space: spaceSchema, Name: q.Name, Owner: s.userOID()})
+	return "CREATE SCHEMA", d.end(ctx)
 }
 
 // comment runs COMMENT ON for relations and schemas.
@@ -252,10 +252,9 @@ func (s *session) comment(ctx context.Context, q *sql.Comment) (string, error) {
 	if q.Text != nil {
 		next.Comment = *q.Text
 	}
-	b := s.e.meta.NewBatch()
-	b.PutObject(next)
-	_, err := s.e.apply(ctx, b)
-	return "COMMENT", err
+	d := s.beginDDL()
+	d.batch.PutObject(next)
+	return "COMMENT", d.end(ctx)
 }
 
 // object finds the catalog object of a relation's name.

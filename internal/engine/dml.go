@@ -77,6 +77,7 @@ func (s *session) change(ctx context.Context, p *portal) (*change, error) {
 	ctx, cancel := s.statementContext(ctx)
 	defer cancel()
 	c := &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, p.args), tx: s.writeTx(), n: len(dml.Rel.Columns)}
+	s.made(dml.Rel)
 	if err := c.compile(); err != nil {
 		return nil, err
 	}

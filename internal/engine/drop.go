@@ -121,8 +121,8 @@ func (d *dropSet) gather(o *metadata.Object) error {
 
 // writerOf returns the OID of the query that a relation's CREATE ... AS made.
 func writerOf(o *metadata.Object) uint32 {
-	var def definition
-	if json.Unmarshal(o.Payload, &def) != nil {
+	def, err := relationDef(o)
+	if err != nil {
 		return 0
 	}
 	return def.Query
@@ -162,12 +162,12 @@ func (d *dropSet) writesDropped(o *metadata.Object) bool {
 
 // dropAll removes objects, and the topics that came with them, in one entry.
 func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) error {
-	b := s.e.meta.NewBatch()
+	d := s.beginDDL()
 	gone := map[metadata.UUID]bool{}
 	remove := func(t *metadata.Topic) {
 		if !gone[t.ID] {
 			gone[t.ID] = true
-			b.DeleteTopic(t.ID)
+			d.batch.DeleteTopic(t.ID)
 		}
 	}
 	for _, o := range set.order {
@@ -175,31 +175,36 @@ func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) e
 			remove(t)
 		}
 		if o.Space == spaceRelation && o.Kind != kindView {
-			var def definition
-			if err := json.Unmarshal(o.Payload, &def); err != nil {
-				return err
-			}
-			rel, err := s.e.relation(ctx, set.img, o)
+			t, err := s.ownTopic(ctx, set.img, o, deleteTopic)
 			if err != nil {
+				d.cancel()
 				return err
 			}
-			if t, ok := set.img.Topic(rel.Topic); ok && (def.OwnsTopic || deleteTopic) {
+			if t != nil {
 				remove(t)
 			}
 		}
-		b.DeleteObject(o.OID, o.Version)
+		d.batch.DeleteObject(o.OID, o.Version)
 	}
-	if b.Len() == 0 {
-		return nil
+	d.drops = set.order
+	return d.end(ctx)
+}
+
+// ownTopic is the topic that goes with a relation, nil if it stays.
+func (s *session) ownTopic(ctx context.Context, img *metadata.Image, o *metadata.Object, deleteTopic bool) (*metadata.Topic, error) {
+	def, err := relationDef(o)
+	if err != nil || !def.OwnsTopic && !deleteTopic {
+		return nil, err
 	}
-	// Tasks stop first: they must not find their topics gone. Queries come before what they read.
-	s.e.super.stopBeforeDrop(set.order)
-	if _, err := s.e.apply(ctx, b); err != nil {
-		s.e.super.again()
-		return err
+	rel, err := s.e.relation(ctx, img, o)
+	if err != nil {
+		return nil, err
 	}
-	s.e.super.afterDrop(set.order)
-	return nil
+	t, ok := img.Topic(rel.Topic)
+	if !ok {
+		return nil, nil
+	}
+	return t, nil
 }
 
 func (s *session) dropSchema(ctx context.Context, q *sql.Drop) error {
@@ -233,7 +238,8 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 	if err := s.checkDDL(q.Action); err != nil {
 		return "", err
 	}
-	img := s.e.meta.Image()
+	d := s.beginDDL()
+	img := d.img
 	var targets []*metadata.Object
 	if q.ID == "" {
 		targets = queries(img)
@@ -244,17 +250,13 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 		}
 		targets = []*metadata.Object{o}
 	}
-	b := s.e.meta.NewBatch()
 	for _, o := range targets {
-		if err := controlQuery(b, img, o, q.Action); err != nil {
+		if err := controlQuery(d.batch, img, o, q.Action); err != nil {
+			d.cancel()
 			return "", err
 		}
 	}
-	if b.Len() == 0 {
-		return q.Action, nil
-	}
-	_, err := s.e.apply(ctx, b)
-	return q.Action, err
+	return q.Action, d.end(ctx)
 }
 
 // findQuery finds a persistent query by its id, or by the name of the relation that it writes.

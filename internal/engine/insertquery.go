@@ -16,8 +16,6 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 	if err := s.checkDDL("INSERT ... EMIT CHANGES"); err != nil {
 		return "", err
 	}
-	img := s.e.meta.Image()
-	stored := s.definitionSettings()
 	sink, err := s.catalog().object(q.Table)
 	if err != nil {
 		return "", err
@@ -26,24 +24,27 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 	if err != nil {
 		return "", err
 	}
-	plan, err := s.e.bindInsert(ctx, img, q, stored, uint32(first))
+	stored := s.definitionSettings()
+	d := s.beginDDL()
+	plan, err := s.e.bindInsert(ctx, d.img, q, stored, uint32(first))
 	if err != nil {
 		return "", err
 	}
-	b := s.e.meta.NewBatch()
 	var reads []metadata.OID
 	for _, r := range plan.Reads {
+		if s.created(r.OID) {
+			return "", errStagedQuery
+		}
 		if r.OID >= uint32(metadata.FirstOID) {
 			reads = append(reads, metadata.OID(r.OID))
 		}
 	}
-	if err := addQuery(b, plan, first, sink.OID, "insert_"+sink.Name, p.st.parsed.Text, stored, reads); err != nil {
+	if err := addQuery(d.batch, plan, first, sink.OID, "insert_"+sink.Name, p.st.parsed.Text, stored, reads); err != nil {
+		d.cancel()
 		return "", err
 	}
-	if _, err := s.e.apply(ctx, b); err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("CREATE QUERY insert_%s_%d", sink.Name, first), s.awaitQuery(ctx, uint32(first))
+	d.after = func(ctx context.Context) error { return s.awaitQuery(ctx, uint32(first)) }
+	return fmt.Sprintf("CREATE QUERY insert_%s_%d", sink.Name, first), d.end(ctx)
 }
 
 // bindInsert plans a persistent INSERT under stored settings. oid makes the names of its topics its own.

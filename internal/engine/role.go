@@ -30,9 +30,9 @@ func (s *session) createRole(ctx context.Context, q *sql.CreateRole) (string, er
 	if err := s.checkSuperuser(tag); err != nil {
 		return "", err
 	}
-	b := s.e.meta.NewBatch()
+	d := s.beginDDL()
 	u := metadata.User{Name: q.Name, Login: q.User, ConnLimit: -1}
-	old, exists := b.Image().User(q.Name)
+	old, exists := d.img.User(q.Name)
 	switch {
 	case exists && q.Alter:
 		u = *old
@@ -49,9 +49,8 @@ func (s *session) createRole(ctx context.Context, q *sql.CreateRole) (string, er
 			return "", err
 		}
 	}
-	b.PutUser(u)
-	_, err := s.e.apply(ctx, b)
-	return tag, err
+	d.batch.PutUser(u)
+	return tag, d.end(ctx)
 }
 
 func (s *session) checkSuperuser(what string) error {
@@ -101,9 +100,9 @@ func (s *session) dropRole(ctx context.Context, q *sql.Drop) error {
 	if err := s.checkSuperuser("DROP ROLE"); err != nil {
 		return err
 	}
-	b := s.e.meta.NewBatch()
+	d := s.beginDDL()
 	for _, name := range q.Names {
-		u, ok := b.Image().User(name.Object())
+		u, ok := d.img.User(name.Object())
 		switch {
 		case !ok && q.IfExists:
 			s.notice(sqlerr.SuccessfulCompletion, "role %q does not exist, skipping", name.Object())
@@ -113,17 +112,13 @@ func (s *session) dropRole(ctx context.Context, q *sql.Drop) error {
 		case u.Name == superuser || u.Name == s.user:
 			return sqlerr.New(sqlerr.ObjectInUse, "role %q cannot be dropped", u.Name).WithDetail("It is the first role, or the one you are.")
 		}
-		for o := range b.Image().Objects() {
+		for o := range d.img.Objects() {
 			if o.Owner == u.OID {
 				return sqlerr.New(sqlerr.DependentObjectsStillExist, "role %q cannot be dropped because some objects depend on it", u.Name).
 					WithDetail("owner of %s %s", kindWord(o.Kind), qualified(o.Schema, o.Name))
 			}
 		}
-		b.DeleteUser(u.OID, u.Version)
+		d.batch.DeleteUser(u.OID, u.Version)
 	}
-	if b.Len() == 0 {
-		return nil
-	}
-	_, err := s.e.apply(ctx, b)
-	return err
+	return d.end(ctx)
 }

@@ -17,9 +17,10 @@ type txn struct {
 	several   bool
 	readOnly  bool
 	isolation string
-	before    *settings // to go back to
-	micros    int64     // start, for now()
-	stmtAt    int64     // start of the statement
+	before    *settings  // to go back to
+	micros    int64      // start, for now()
+	stmtAt    int64      // start of the statement
+	ddl       *stagedDDL // catalog changes of an explicit block
 	writes    *writeBuffer
 	saves     []savepoint
 }
@@ -29,6 +30,7 @@ type savepoint struct {
 	name     string
 	settings *settings
 	writes   int // length of the buffer
+	ddl      int // catalog changes
 }
 
 // begin returns the session's transaction, an implicit one if there is none.
@@ -64,16 +66,23 @@ func (s *session) checkWrite(what string) error {
 // fail makes an explicit block failed: what it wrote since the last savepoint is forgotten at once, with its locks.
 func (t *txn) fail() {
 	t.failed = true
-	keep := 0
+	var keep savepoint
 	if n := len(t.saves); n > 0 {
-		keep = t.saves[n-1].writes
+		keep = t.saves[n-1]
 	}
-	t.writes.truncate(keep)
+	t.writes.truncate(keep.writes)
+	t.ddl.truncate(keep.ddl)
 }
 
 // commit ends the transaction: its writes are appended as one log transaction and readable when it returns.
 func (s *session) commit(ctx context.Context) error {
 	t := s.tx
+	if t.ddl.len() > 0 {
+		if err := s.commitStaged(ctx, t.ddl); err != nil {
+			s.rollback()
+			return err
+		}
+	}
 	if t.writes != nil {
 		if err := s.flushWrites(ctx, t.writes); err != nil {
 			s.rollback()
@@ -83,6 +92,14 @@ func (s *session) commit(ctx context.Context) error {
 	s.endTxn()
 	s.set.endLocal(t.before)
 	s.textCache = nil
+	if t.ddl == nil {
+		return nil
+	}
+	for _, f := range t.ddl.after {
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -192,7 +209,7 @@ func (s *session) savepoint(t *sql.Transaction) (string, error) {
 		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "SAVEPOINT can only be used in transaction blocks")
 	}
 	if t.Kind == sql.Savepoint {
-		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len()})
+		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len(), ddl: s.tx.ddl.len()})
 		return "SAVEPOINT", nil
 	}
 	for i := len(s.tx.saves) - 1; i >= 0; i-- {
@@ -212,6 +229,7 @@ func (s *session) savepoint(t *sql.Transaction) (string, error) {
 func (s *session) rollbackTo(i int, sp savepoint) error {
 	s.tx.failed = false
 	s.tx.writes.truncate(sp.writes)
+	s.tx.ddl.truncate(sp.ddl)
 	s.tx.saves = s.tx.saves[:i+1]
 	s.restore(sp.settings.clone())
 	return nil

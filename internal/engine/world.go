@@ -22,7 +22,7 @@ type world struct {
 
 var _ pgcatalog.World = (*world)(nil)
 
-func (s *session) world() *world { return &world{s: s, img: s.e.meta.Image()} }
+func (s *session) world() *world { return &world{s: s, img: s.image()} }
 
 func (w *world) Database() string   { return database }
 func (w *world) StartMicros() int64 { return w.s.e.started.UnixMicro() }

@@ -29,6 +29,13 @@ func (s *session) writeTx() *exec.WriteTx {
 	return t.writes.tx
 }
 
+// made tells the buffer which relations this transaction has made: nobody keeps their rows yet, and there are none.
+func (s *session) made(rel *planner.Relation) {
+	if s.created(rel.OID) {
+		s.tx.writes.tx.Created(rel.OID)
+	}
+}
+
 // len marks the present state and returns its number; 0 is the empty buffer.
 func (w *writeBuffer) len() int {
 	if w == nil {

@@ -205,3 +205,6 @@ func (b *Batch) TakeProducerIDs(broker int32, epoch uint64) Ref {
 
 // SetFeatureLevel raises the feature level from the one in the batch's image.
 func (b *Batch) SetFeatureLevel(to uint32) { b.add(setFeatureLevel{from: b.img.featureLevel, to: to}) }
+
+// Truncate takes back all but the first n changes, so that what fails halfway leaves no trace in a batch that goes on.
+func (b *Batch) Truncate(n int) { b.entry.changes = b.entry.changes[:n] }

@@ -336,3 +336,14 @@ func (s *Store) closeTransport() error {
 	}
 	return nil
 }
+
+// Preview returns the image that the newest one would become by b, and changes nothing. It is how a transaction sees its own changes before they
+// are applied; the error is what Apply would answer now.
+func (s *Store) Preview(b *Batch) (*Image, error) {
+	if b.err != nil {
+		return nil, b.err
+	}
+	img := s.Image()
+	next, _, err := applyEntry(img, img.index, &b.entry)
+	return next, err
+}

@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// stagedDDL is the catalog changes of a block: one batch that is applied at COMMIT, before the rows, and what is to be done around that.
+type stagedDDL struct {
+	batch   *metadata.Batch
+	drops   []*metadata.Object
+	after   []func(context.Context) error
+	img     *metadata.Image // the newest image with the changes; nil after the next change
+	created map[metadata.OID]bool
+}
+
+// ddl is one statement's catalog changes being made.
+type ddl struct {
+	s     *session
+	batch *metadata.Batch
+	img   *metadata.Image // what the statement sees
+	start int             // changes in the batch before it
+	drops []*metadata.Object
+	made  []metadata.OID
+	after func(context.Context) error
+}
+
+// beginDDL starts the catalog changes of a statement: in a block they join those before it, else they are a batch of their own.
+func (s *session) beginDDL() *ddl {
+	d := &ddl{s: s, img: s.image()}
+	if !s.tx.explicit {
+		d.batch = s.e.meta.NewBatch()
+		return d
+	}
+	if s.tx.ddl == nil {
+		s.tx.ddl = &stagedDDL{batch: s.e.meta.NewBatch(), created: map[metadata.OID]bool{}}
+	}
+	d.batch, d.start = s.tx.ddl.batch, s.tx.ddl.batch.Len()
+	return d
+}
+
+// cancel takes back what a statement that failed has put into the block's batch.
+func (d *ddl) cancel() { d.batch.Truncate(d.start) }
+
+// end applies the changes, or stages them for COMMIT.
+func (d *ddl) end(ctx context.Context) error {
+	if d.batch.Len() == d.start {
+		return nil
+	}
+	if !d.s.tx.explicit {
+		return d.s.e.commitDDL(ctx, d.batch, d.drops, d.after)
+	}
+	img, err := d.s.e.meta.Preview(d.batch)
+	if err != nil {
+		d.cancel()
+		return ddlError(err)
+	}
+	t := d.s.tx.ddl
+	t.img, t.drops = img, append(t.drops, d.drops...)
+	for _, oid := range d.made {
+		t.created[oid] = true
+	}
+	if d.after != nil {
+		t.after = append(t.after, d.after)
+	}
+	return nil
+}
+
+// commitDDL makes catalog changes durable, and this node act on them.
+func (e *Engine) commitDDL(ctx context.Context, b *metadata.Batch, drops []*metadata.Object, after ...func(context.Context) error) error {
+	// Tasks stop first: they must not find their topics gone.
+	e.super.stopBeforeDrop(drops)
+	r, err := e.meta.Apply(ctx, b)
+	if err != nil {
+		e.super.again()
+		return ddlError(err)
+	}
+	e.super.afterDrop(drops)
+	if err := e.super.waitActed(ctx, r.Index); err != nil {
+		return err
+	}
+	for _, f := range after {
+		if f == nil {
+			continue
+		}
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// commitStaged applies the catalog changes of a block. What waits for new queries comes after the block's rows.
+func (s *session) commitStaged(ctx context.Context, t *stagedDDL) error {
+	return s.e.commitDDL(ctx, t.batch, t.drops)
+}
+
+// image is the newest image as the session sees it: with the catalog changes of its block.
+func (s *session) image() *metadata.Image {
+	if s.tx == nil || s.tx.ddl == nil || s.tx.ddl.batch.Len() == 0 {
+		return s.e.meta.Image()
+	}
+	t := s.tx.ddl
+	if newest := s.e.meta.Image(); t.img == nil || t.img.Index() != newest.Index() {
+		img, err := s.e.meta.Preview(t.batch)
+		if err != nil {
+			// Another session has changed what this one builds on; COMMIT will say so.
+			return newest
+		}
+		t.img = img
+	}
+	return t.img
+}
+
+// created tells whether a relation was made by this transaction, so that nobody keeps its rows yet.
+func (s *session) created(oid uint32) bool {
+	return s.tx != nil && s.tx.ddl != nil && s.tx.ddl.created[metadata.OID(oid)]
+}
+
+// checkDDL refuses DDL in a read-only transaction.
+func (s *session) checkDDL(what string) error { return s.checkWrite(what) }
+
+// truncate goes back to a savepoint of the block's catalog changes.
+func (t *stagedDDL) truncate(n int) {
+	if t == nil || t.batch.Len() == n {
+		return
+	}
+	// Drops and waits that belong to changes taken back do no harm: they look at what is there.
+	t.batch.Truncate(n)
+	t.img = nil
+}
+
+func (t *stagedDDL) len() int {
+	if t == nil {
+		return 0
+	}
+	return t.batch.Len()
+}
+
+var errStagedQuery = sqlerr.New(sqlerr.FeatureNotSupported, "a persistent query over a relation made in the same block is not supported").
+	WithHint("COMMIT first.")
