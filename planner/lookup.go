@@ -1,5 +1,11 @@
 package planner
 
+import (
+	"math"
+
+	"github.com/millracedb/millrace/sql/types"
+)
+
 // maxLookupKeys bounds the keys that one IN list, or a product of several, looks up; beyond it the table is scanned.
 const maxLookupKeys = 1_000
 
@@ -27,10 +33,6 @@ func lookupKeys(s *Scan) {
 
 // keyValues are the values that the filter leaves for one column, nil if it does not pin the column down.
 func keyValues(s *Scan, col int) []Expr {
-	isCol := func(e Expr) bool {
-		c, ok := e.(*ColumnRef)
-		return ok && s.Cols[c.Ord] == col
-	}
 	for _, c := range conjuncts(s.Filter) {
 		switch x := c.(type) {
 		case *Call:
@@ -38,24 +40,76 @@ func keyValues(s *Scan, col int) []Expr {
 				continue
 			}
 			for i := range 2 {
-				if v := x.Args[1-i]; isCol(x.Args[i]) && fixed(v) && v.Type().Equal(x.Args[i].Type()) {
+				if v := keyValue(s, col, x.Args[i], x.Args[1-i]); v != nil {
 					return []Expr{v}
 				}
 			}
 		case *InList:
-			if x.Negated || !isCol(x.Arg) {
+			if x.Negated {
 				continue
 			}
-			all := true
+			out := make([]Expr, 0, len(x.List))
 			for _, v := range x.List {
-				all = all && fixed(v) && v.Type().Equal(x.Arg.Type())
+				if k := keyValue(s, col, x.Arg, v); k != nil {
+					out = append(out, k)
+				}
 			}
-			if all {
-				return x.List
+			if len(out) == len(x.List) {
+				return out
 			}
 		}
 	}
 	return nil
+}
+
+// keyValue restates side = v as a value of column col, nil if side is not the column or v varies by row. The column may stand under a
+// cast that widens it for the comparison.
+func keyValue(s *Scan, col int, side, v Expr) Expr {
+	widened := false
+	if cast, ok := side.(*Cast); ok && !cast.Explicit {
+		side, widened = cast.Arg, true
+	}
+	c, ok := side.(*ColumnRef)
+	if !ok || s.Cols[c.Ord] != col || !fixed(v) {
+		return nil
+	}
+	t := c.Typ
+	t.Mod = -1
+	switch {
+	case v.Type().Equal(t):
+		return v
+	case !widened:
+		return nil
+	case t.Kind == types.Varchar && v.Type().Kind == types.Text:
+		if k, ok := v.(*Const); ok {
+			return &Const{t, k.Val}
+		}
+		return &Cast{Arg: v, To: t}
+	case isInteger(t.Kind) && isInteger(v.Type().Kind):
+		return narrowInteger(v, t)
+	}
+	return nil
+}
+
+// narrowInteger converts v to the narrower type t; NULL, which no key equals, where it does not fit.
+func narrowInteger(v Expr, t types.Type) Expr {
+	lo, hi := int64(math.MinInt32), int64(math.MaxInt32)
+	if t.Kind == types.Int2 {
+		lo, hi = math.MinInt16, math.MaxInt16
+	}
+	if c, ok := v.(*Const); ok {
+		if c.Val.Null || c.Val.I < lo || c.Val.I > hi {
+			return nullConst(t)
+		}
+		return &Const{t, c.Val}
+	}
+	name := kindNames[v.Type().Kind]
+	compare := func(op string, bound int64) Expr {
+		limit := &Const{v.Type(), types.IntDatum(bound)}
+		return &Call{Func: findFunc(op + "(" + name + "," + name + ")"), Args: []Expr{v, limit}, Typ: types.Of(types.Bool)}
+	}
+	fits := &And{[]Expr{compare(">=", lo), compare("<=", hi)}}
+	return &Case{Whens: []When{{Cond: fits, Then: &Cast{Arg: v, To: t, Explicit: true}}}, Typ: t}
 }
 
 // fixed reports whether e has one value for the whole statement.
