@@ -106,8 +106,9 @@ type Appended struct {
 type Lane interface {
 	// Commit runs one transaction with the contributions of all tasks and returns when its markers lie below the high watermark
 	// everywhere, so that the round is readable. A task whose generation is stale has Err = ErrStaleGeneration in its result and takes no
-	// part; the others commit. An error as a whole (ErrFenced, ErrUnknownOutcome, ErrUnavailable) concerns every task;
-	// but for ErrUnknownOutcome nothing was committed.
+	// part; so does one whose partitions or group refuse what it brings (ErrUnknownTopic, ErrUnavailable, a batch that is too large); the
+	// others commit. An error as a whole (ErrFenced, ErrUnknownOutcome, ErrUnavailable) concerns every task; but for ErrUnknownOutcome
+	// nothing was committed.
 	Commit(ctx context.Context, tasks []TaskCommit) ([]TaskResult, error)
 	// Close gives the lane up. It does not wait for a Commit in flight to succeed.
 	Close() error
@@ -135,7 +136,7 @@ type PartitionOffset struct {
 
 // TaskResult is the outcome for one task of a committed round.
 type TaskResult struct {
-	Err error // nil or ErrStaleGeneration
+	Err error // why the task took no part, or nil
 	// Appended has one entry for each of the task's batches.
 	Appended []Appended
 }

@@ -40,7 +40,7 @@ func (a *Appender) Append(ctx context.Context, batches []exec.PartitionBatch) ([
 	out := make([]exec.Appended, len(batches))
 	sends := make([]send, len(batches))
 	for i := range batches {
-		sends[i] = send{&batches[i], &out[i]}
+		sends[i] = send{task: i, batch: &batches[i], out: &out[i]}
 	}
 	p.inDoubt = false
 	err := p.produce(ctx, sends)
@@ -48,7 +48,8 @@ func (a *Appender) Append(ctx context.Context, batches []exec.PartitionBatch) ([
 		return out, nil
 	}
 	p.forget() // the sequences have a gap or are in doubt: go on under another producer id
-	switch {   // what is underneath is said, not wrapped: it has a verdict of its own
+	// What is underneath is said, not wrapped: it has a verdict of its own.
+	switch {
 	case p.inDoubt:
 		err = fmt.Errorf("%w (%s)", exec.ErrUnknownOutcome, err.Error())
 	case errors.Is(err, exec.ErrFenced): // nobody fences an appender; its producer id has expired

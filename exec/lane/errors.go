@@ -51,10 +51,57 @@ func Explain(err error) error {
 	case kerr.OffsetOutOfRange:
 		return fmt.Errorf("%w (%w)", exec.ErrOffsetOutOfRange, err)
 	}
-	if ke.Retriable || ke == kerr.ConcurrentTransactions || ke == kerr.InvalidTxnState || ke == kerr.TransactionAbortable {
+	if ke.Retriable || ofProducer(ke) {
 		return fmt.Errorf("%w (%w)", exec.ErrUnavailable, err)
 	}
 	return err
+}
+
+// ofProducer reports whether the error is about the producer and its transaction, rather than the partition or group in whose answer it
+// came. A new transaction cures it, unless it says that the producer is fenced.
+func ofProducer(ke *kerr.Error) bool {
+	switch ke {
+	case kerr.ProducerFenced, kerr.InvalidProducerEpoch, kerr.InvalidProducerIDMapping, kerr.InvalidTxnState, kerr.TransactionAbortable,
+		kerr.ConcurrentTransactions, kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.TransactionalIDAuthorizationFailed:
+		return true
+	}
+	return false
+}
+
+// blame is what went wrong for some of the tasks only: the others can commit without them.
+type blame struct {
+	byTask map[int]error // by index of the task
+}
+
+func (b *blame) Error() string { return errors.Join(b.Unwrap()...).Error() }
+
+// Unwrap returns the errors of all tasks.
+func (b *blame) Unwrap() []error {
+	all := make([]error, 0, len(b.byTask))
+	for _, err := range b.byTask {
+		all = append(all, err)
+	}
+	return all
+}
+
+// onlyUnavailable reports whether all of it may pass.
+func (b *blame) onlyUnavailable() bool {
+	for _, err := range b.byTask {
+		if !errors.Is(err, exec.ErrUnavailable) {
+			return false
+		}
+	}
+	return true
+}
+
+// add blames a task, once.
+func (b *blame) add(task int, err error) {
+	if b.byTask == nil {
+		b.byTask = map[int]error{}
+	}
+	if b.byTask[task] == nil {
+		b.byTask[task] = err
+	}
 }
 
 func (p *producer) explain(what string, err error) error {

@@ -93,23 +93,37 @@ func (l *Lane) Commit(ctx context.Context, tasks []exec.TaskCommit) ([]exec.Task
 	if nothingIn(tasks) {
 		return results, nil
 	}
-	err := l.prepare(ctx, tasks, results)
-	if err == nil && nothingLive(tasks, results) {
-		l.abort(ctx)
-		return results, nil
+	for { // each time round without at least one task more
+		err := l.prepare(ctx, tasks, results)
+		var some *blame
+		switch {
+		case err == nil && nothingLive(tasks, results):
+			l.abort(ctx)
+			return results, nil
+		case err == nil:
+			return results, l.end(ctx)
+		case errors.As(err, &some):
+			l.abort(ctx)
+			for i, err := range some.byTask {
+				results[i] = exec.TaskResult{Err: err}
+			}
+			if !nothingLive(tasks, results) {
+				continue
+			}
+			if some.onlyUnavailable() { // the same round may be tried again as a whole
+				return nil, err
+			}
+			return results, nil
+		case errors.Is(err, exec.ErrFenced):
+			l.spent = err
+		default:
+			l.abort(ctx)
+		}
+		return nil, err
 	}
-	if err == nil {
-		return results, l.end(ctx)
-	}
-	if errors.Is(err, exec.ErrFenced) {
-		l.spent = err
-	} else {
-		l.abort(ctx)
-	}
-	return nil, err
 }
 
-// prepare does all of a round but its end. Results are filled in.
+// prepare does all of a round but its end, for the tasks without an error. Results are filled in.
 func (l *Lane) prepare(ctx context.Context, tasks []exec.TaskCommit, results []exec.TaskResult) error {
 	if l.dirty {
 		if err := l.p.init(ctx); err != nil {
@@ -127,7 +141,7 @@ func (l *Lane) prepare(ctx context.Context, tasks []exec.TaskCommit, results []e
 			continue
 		}
 		for j := range tasks[i].Batches {
-			sends = append(sends, send{batch: &tasks[i].Batches[j], out: &results[i].Appended[j]})
+			sends = append(sends, send{task: i, batch: &tasks[i].Batches[j], out: &results[i].Appended[j]})
 		}
 	}
 	return l.p.produce(ctx, sends)

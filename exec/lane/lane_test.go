@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +26,7 @@ type script struct {
 	offset  int64
 	asked   []string
 	codes   map[string][]int16 // by request name: the codes of the next answers, in every partition
+	refuse  int32              // a partition that takes no batch, unless 0
 	lose    map[string]int     // by request name: how many of the next answers get lost
 }
 
@@ -74,6 +77,9 @@ func (s *script) answer(req kmsg.Request, code int16) kmsg.Response {
 			for _, p := range t.Partitions {
 				rp := kmsg.NewProduceResponseTopicPartition()
 				rp.Partition, rp.ErrorCode, rp.BaseOffset = p.Partition, code, s.offset
+				if s.refuse != 0 && p.Partition == s.refuse {
+					rp.ErrorCode = kerr.MessageTooLarge.Code
+				}
 				rt.Partitions = append(rt.Partitions, rp)
 			}
 			r.Topics = append(r.Topics, rt)
@@ -177,19 +183,47 @@ func TestLostAnswersAreAskedAgainWithTheSameSequence(t *testing.T) {
 	}, s.asked)
 }
 
-func TestFailedRoundIsAbortedAndTheLaneGoesOn(t *testing.T) {
+func TestRefusedTaskIsAbortedAndTheOthersCommitInANewEpoch(t *testing.T) {
 	for _, version := range []int16{0, 2} {
-		s := &script{version: version, codes: map[string][]int16{"Produce": {kerr.MessageTooLarge.Code}}}
+		s := &script{version: version, refuse: 1, codes: map[string][]int16{}}
 		l := openLane(t, s)
-		round := []exec.TaskCommit{{Batches: []exec.PartitionBatch{testBatch(t, 0, 1)}}}
-		_, err := l.Commit(t.Context(), round)
-		require.ErrorIs(t, err, kerr.MessageTooLarge)
-		_, err = l.Commit(t.Context(), round)
+		results, err := l.Commit(t.Context(), []exec.TaskCommit{
+			{Batches: []exec.PartitionBatch{testBatch(t, 0, 1)}},
+			{Batches: []exec.PartitionBatch{testBatch(t, 1, 1)}},
+		})
 		require.NoError(t, err)
+		require.NoError(t, results[0].Err)
+		require.ErrorIs(t, results[1].Err, kerr.MessageTooLarge)
 		asked := strings.Join(s.asked, "\n")
-		require.Contains(t, asked, "commit=false")
-		require.Contains(t, asked, "Produce out-0 epoch=2 seq=0", "in a new epoch, for the sequences of the old one have a gap")
+		require.Contains(t, asked, "epoch=1 commit=false")
+		require.Contains(t, asked, "Produce out-0 epoch=2 seq=0\nEndTxn", "in a new epoch, for the sequences of the old one have a gap")
 	}
+}
+
+func TestRoundThatNoPartitionTakesNowIsUnavailableAsAWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{version: 2, codes: map[string][]int16{"Produce": slices.Repeat([]int16{kerr.KafkaStorageError.Code}, 10_000)}}
+		l, err := Open(t.Context(), Options{Transport: s, Clock: clock.Real, TransactionalID: "lane"})
+		require.NoError(t, err)
+		defer l.Close()
+		start := time.Now()
+		_, err = l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{testBatch(t, 0, 1)}}})
+		require.ErrorIs(t, err, exec.ErrUnavailable)
+		require.Less(t, time.Since(start), DefaultTimeout, "the lane gives up before the coordinator does")
+		s.codes = nil
+		_, err = l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{testBatch(t, 0, 1)}}})
+		require.NoError(t, err)
+	})
+}
+
+func TestErrorOfTheProducerConcernsAllTasks(t *testing.T) {
+	s := &script{version: 2, codes: map[string][]int16{"Produce": {kerr.OutOfOrderSequenceNumber.Code}}}
+	l := openLane(t, s)
+	round := []exec.TaskCommit{{Batches: []exec.PartitionBatch{testBatch(t, 0, 1)}}}
+	_, err := l.Commit(t.Context(), round)
+	require.ErrorIs(t, err, exec.ErrUnavailable)
+	_, err = l.Commit(t.Context(), round)
+	require.NoError(t, err)
 }
 
 func TestFencedWhileCommittingIsUnknownOnlyAfterALostAnswer(t *testing.T) {
@@ -226,10 +260,11 @@ func TestClosedLaneGivesUp(t *testing.T) {
 	require.ErrorIs(t, err, exec.ErrUnknownOutcome)
 }
 
-func TestBatchThatIsNoBatchFailsTheRound(t *testing.T) {
+func TestBatchThatIsNoBatchFailsItsTask(t *testing.T) {
 	l := openLane(t, &script{version: 2})
-	_, err := l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{{Batch: []byte("no batch")}}}})
-	require.ErrorIs(t, err, kerr.CorruptMessage)
+	results, err := l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{{Batch: []byte("no batch")}}}})
+	require.NoError(t, err)
+	require.ErrorIs(t, results[0].Err, kerr.CorruptMessage)
 }
 
 func TestAppendThatMayHaveHappenedIsUnknown(t *testing.T) {

@@ -23,7 +23,7 @@ func (p *producer) commitOffsets(ctx context.Context, tasks []exec.TaskCommit, r
 	var order []claim
 	for i := range tasks {
 		t := &tasks[i]
-		if t.Group == "" || len(t.Offsets) == 0 {
+		if t.Group == "" || len(t.Offsets) == 0 || results[i].Err != nil {
 			continue
 		}
 		c := claim{t.Group, t.Member, t.Generation}
@@ -55,9 +55,10 @@ func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCo
 		return nil, err
 	}
 	req := p.offsetsRequest(c, tasks, indexes)
+	answered := false
 	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
 		resp, err := p.transport.Request(ctx, req)
-		if err != nil {
+		if answered = err == nil; !answered {
 			return true, err
 		}
 		code := firstError(resp.(*kmsg.TxnOffsetCommitResponse))
@@ -65,12 +66,20 @@ func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCo
 			over = kerr.ErrorForCode(code)
 			return false, nil
 		}
-		return retriable(code) && code != kerr.UnknownTopicOrPartition.Code, kerr.ErrorForCode(code)
+		err = kerr.ErrorForCode(code)
+		return passes(err), err
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return over, nil
+	case !answered || ctx.Err() != nil || isOfProducer(err):
 		return nil, p.explain("TxnOffsetCommit", err)
 	}
-	return over, nil
+	some := &blame{}
+	for _, i := range indexes {
+		some.add(i, fmt.Errorf("offsets of group %q: %w", c.group, Explain(err)))
+	}
+	return nil, some
 }
 
 func firstError(resp *kmsg.TxnOffsetCommitResponse) int16 {

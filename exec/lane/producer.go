@@ -113,8 +113,10 @@ func (p *producer) endOnce(ctx context.Context, commit bool) (code int16, err er
 
 // send is one batch on its way; out receives where it went.
 type send struct {
+	task  int // index of the task that it is of
 	batch *exec.PartitionBatch
 	out   *exec.Appended
+	err   error // the last answer
 }
 
 // produce appends the batches. A request takes one batch per partition, so those that share a partition go one after the other.
@@ -146,25 +148,39 @@ func (p *producer) produceWave(ctx context.Context, wave []send) error {
 	}
 	for _, s := range wave {
 		if err := p.stamp(s.batch); err != nil {
-			return err
+			some := &blame{}
+			some.add(s.task, err)
+			return some
 		}
 	}
-	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
+	answered := false
+	err := p.retryFor(ctx, p.patience(), func() (again bool, _ error) {
 		resp, err := p.transport.Request(ctx, p.produceRequest(wave))
-		if err != nil {
+		if answered = err == nil; !answered {
 			p.inDoubt = true
 			return true, err
 		}
 		sent := len(wave)
-		var again bool
 		wave, again, err = acknowledged(wave, resp.(*kmsg.ProduceResponse))
 		p.inDoubt = p.inDoubt || len(wave) < sent || maybeAppended(err)
 		return again, err
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case !answered || ctx.Err() != nil || isOfProducer(err):
 		return p.explain("Produce", err)
 	}
-	return nil
+	some := &blame{}
+	for _, s := range wave {
+		some.add(s.task, fmt.Errorf("append to %s-%d: %w", s.batch.Topic, s.batch.Partition, Explain(s.err)))
+	}
+	return some
+}
+
+func isOfProducer(err error) bool {
+	var ke *kerr.Error
+	return errors.As(err, &ke) && ofProducer(ke)
 }
 
 // maybeAppended reports whether the error of a partition leaves open that the batch is in its log.
@@ -213,35 +229,55 @@ func (p *producer) produceRequest(wave []send) *kmsg.ProduceRequest {
 	return req
 }
 
-// acknowledged takes the batches that were appended out of wave. An error that trying again may cure has again set.
+// acknowledged returns those of wave that were not appended, with their errors. The error returned is the one that counts for all: of
+// the producer, else one that trying again does not cure, else any.
 func acknowledged(wave []send, resp *kmsg.ProduceResponse) (left []send, again bool, _ error) {
-	answers := make(map[exec.TopicPartition]*kmsg.ProduceResponseTopicPartition, len(wave))
+	codes := make(map[exec.TopicPartition]*kmsg.ProduceResponseTopicPartition, len(wave))
 	for i := range resp.Topics {
 		rt := &resp.Topics[i]
 		for j := range rt.Partitions {
-			answers[exec.TopicPartition{Topic: rt.Topic, Partition: rt.Partitions[j].Partition}] = &rt.Partitions[j]
+			codes[exec.TopicPartition{Topic: rt.Topic, Partition: rt.Partitions[j].Partition}] = &rt.Partitions[j]
 		}
 	}
-	var worst error
-	again = true
+	var producer, final, passing error
+	var refused, held []send
 	for _, s := range wave {
-		a := answers[s.batch.TopicPartition]
+		a := codes[s.batch.TopicPartition]
 		switch {
 		case a == nil:
-			left, again, worst = append(left, s), false, kerr.UnknownServerError
+			s.err = kerr.UnknownServerError
 		case a.ErrorCode == 0 || a.ErrorCode == kerr.DuplicateSequenceNumber.Code:
 			*s.out = exec.Appended{BaseOffset: a.BaseOffset, LeaderEpoch: a.CurrentLeader.LeaderEpoch}
-		case !retriable(a.ErrorCode) || a.ErrorCode == kerr.UnknownTopicOrPartition.Code:
-			left, again = append(left, s), false
-			worst = fmt.Errorf("%s-%d: %w", s.batch.Topic, s.batch.Partition, kerr.ErrorForCode(a.ErrorCode))
+			continue
 		default:
-			left = append(left, s)
-			if again {
-				worst = kerr.ErrorForCode(a.ErrorCode)
-			}
+			s.err = kerr.ErrorForCode(a.ErrorCode)
+		}
+		switch {
+		case passes(s.err):
+			passing = s.err
+			held = append(held, s)
+		case isOfProducer(s.err):
+			producer = s.err
+			refused = append(refused, s)
+		default:
+			final = s.err
+			refused = append(refused, s)
 		}
 	}
-	return left, again, worst
+	switch {
+	case producer != nil:
+		return refused, false, producer
+	case final != nil:
+		return refused, false, final
+	}
+	return held, true, passing
+}
+
+// passes reports whether the error of a partition may go away by itself. A topic that is unknown is not waited for: whoever made it
+// waited until it was there.
+func passes(err error) bool {
+	var ke *kerr.Error
+	return errors.As(err, &ke) && retriable(ke.Code) && ke != kerr.UnknownTopicOrPartition && ke != kerr.UnknownTopicID
 }
 
 // addPartitions puts the partitions into the transaction, where appends do not do that.
@@ -263,7 +299,9 @@ func (p *producer) addPartitions(ctx context.Context, wave []send) error {
 	if len(req.Topics) == 0 {
 		return nil
 	}
+	var culprit exec.TopicPartition
 	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
+		culprit = exec.TopicPartition{}
 		resp, err := p.transport.Request(ctx, req)
 		if err != nil {
 			return true, err
@@ -271,14 +309,25 @@ func (p *producer) addPartitions(ctx context.Context, wave []send) error {
 		for _, rt := range resp.(*kmsg.AddPartitionsToTxnResponse).Topics {
 			for _, rp := range rt.Partitions {
 				if code := rp.ErrorCode; code != 0 && code != kerr.OperationNotAttempted.Code {
-					return retriable(code) && code != kerr.UnknownTopicOrPartition.Code, kerr.ErrorForCode(code)
+					culprit = exec.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}
+					err := kerr.ErrorForCode(code)
+					return passes(err), err
 				}
 			}
 		}
 		return false, nil
 	})
-	if err != nil {
+	if err != nil && (culprit.Topic == "" || isOfProducer(err)) {
 		return p.explain("AddPartitionsToTxn", err)
+	}
+	if err != nil {
+		some := &blame{}
+		for _, s := range wave {
+			if s.batch.TopicPartition == culprit {
+				some.add(s.task, fmt.Errorf("add %s-%d to the transaction: %w", culprit.Topic, culprit.Partition, Explain(err)))
+			}
+		}
+		return some
 	}
 	if p.added == nil {
 		p.added = map[exec.TopicPartition]bool{}

@@ -46,7 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"PartitionCountFollowsTheTopic", testPartitionCount},
 		{"RoundCommitsBatchesAndOffsetsTogether", testRound},
 		{"RoundOfManyTasksKeepsTheirOrder", testManyTasks},
-		{"RoundThatFailsLeavesNothingToRead", testFailedRound},
+		{"TaskThatIsRefusedLeavesNothingAndTheOthersCommit", testFailedRound},
 		{"OffsetsAloneCommit", testOffsetsAlone},
 		{"SecondLaneWithTheSameIDFencesTheFirst", testFencing},
 		{"OpeningALaneAbortsWhatWasLeftOpen", testTakeOver},

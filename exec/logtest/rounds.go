@@ -62,15 +62,28 @@ func testManyTasks(t *testing.T, h *suite) {
 
 func testFailedRound(t *testing.T, h *suite) {
 	l := h.lane(t, "lane")
-	_, err := l.Commit(h.ctx, []exec.TaskCommit{{
-		Group: "g", Offsets: []exec.PartitionOffset{offset(in0, 3)},
+	bad := exec.TaskCommit{
+		Group: "bad", Offsets: []exec.PartitionOffset{offset(in0, 3)},
 		Batches: []exec.PartitionBatch{batch(t, out0, "void"), batch(t, exec.TopicPartition{Topic: "nowhere"}, "void")},
-	}})
-	require.ErrorIs(t, err, exec.ErrUnknownTopic)
-	require.Equal(t, []int64{-1}, h.committed(t, "g", in0))
-	_, err = l.Commit(h.ctx, []exec.TaskCommit{{Batches: []exec.PartitionBatch{batch(t, out0, "kept")}}})
-	require.NoError(t, err, "the lane goes on")
+	}
+	results, err := l.Commit(h.ctx, []exec.TaskCommit{bad})
+	require.NoError(t, err)
+	require.ErrorIs(t, results[0].Err, exec.ErrUnknownTopic)
+	require.Equal(t, []int64{-1}, h.committed(t, "bad", in0))
+	require.Empty(t, h.read(t, out0))
+
+	results, err = l.Commit(h.ctx, []exec.TaskCommit{
+		bad,
+		{Group: "good", Offsets: []exec.PartitionOffset{offset(in0, 3)}, Batches: []exec.PartitionBatch{batch(t, out0, "kept")}},
+	})
+	require.NoError(t, err)
+	require.ErrorIs(t, results[0].Err, exec.ErrUnknownTopic)
+	require.Empty(t, results[0].Appended)
+	require.NoError(t, results[1].Err)
+	require.Len(t, results[1].Appended, 1)
 	require.Equal(t, []string{"kept"}, h.read(t, out0))
+	require.Equal(t, []int64{-1}, h.committed(t, "bad", in0))
+	require.Equal(t, []int64{3}, h.committed(t, "good", in0))
 }
 
 func testOffsetsAlone(t *testing.T, h *suite) {
