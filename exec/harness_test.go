@@ -203,7 +203,7 @@ func (h *harness) start(w *worker, q *query, which func(int32) bool) {
 
 func (h *harness) spec(w *worker, q *query, f *planner.Fragment, p int32) exec.TaskSpec {
 	return exec.TaskSpec{
-		Query: q.oid, Name: q.name, Plan: q.plan, Fragment: f, Partition: p, Group: "query-" + q.name, Member: w.name,
+		Query: q.oid, Name: q.name, Plan: q.plan, Fragment: f, Partition: p, Group: exec.FragmentGroup("query-"+q.name, q.plan, f), Member: w.name,
 		Generation: w.gen, CommitInterval: 5 * time.Millisecond, IdleTimeout: 50 * time.Millisecond,
 	}
 }

@@ -35,7 +35,7 @@ type progress struct {
 	name string
 	mu   struct {
 		sync.Mutex
-		frontier map[TopicPartition]int64 // next offset whose effects are committed and readable
+		frontier map[fragmentInput]int64  // next offset whose effects are committed and readable
 		outputs  map[TopicPartition]int64 // end of what was written
 		state    QueryState
 		err      error
@@ -44,9 +44,18 @@ type progress struct {
 	}
 }
 
+// fragmentInput is a partition as one fragment reads it: in a self-join two do.
+type fragmentInput struct {
+	fragment uint32
+	tp       TopicPartition
+}
+
+// anyFragment in a wait stands for all fragments that read a partition here.
+const anyFragment = 0
+
 func newProgress(name string) *progress {
 	p := &progress{name: name}
-	p.mu.frontier = map[TopicPartition]int64{}
+	p.mu.frontier = map[fragmentInput]int64{}
 	p.mu.outputs = map[TopicPartition]int64{}
 	p.mu.stats = map[taskKey]TaskStats{}
 	p.mu.changed = make(chan struct{})
@@ -63,7 +72,8 @@ func (p *progress) publish(inputs []PartitionOffset, outputs map[TopicPartition]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, o := range inputs {
-		p.mu.frontier[o.TopicPartition] = max(p.mu.frontier[o.TopicPartition], o.Offset)
+		in := fragmentInput{key.fragment, o.TopicPartition}
+		p.mu.frontier[in] = max(p.mu.frontier[in], o.Offset)
 	}
 	for tp, end := range outputs {
 		p.mu.outputs[tp] = max(p.mu.outputs[tp], end)
@@ -82,14 +92,30 @@ func (p *progress) setState(s QueryState, err error) {
 	p.changedLocked()
 }
 
-// wait returns when the frontier has reached all positions. It says at once when the query is paused or has failed.
-func (p *progress) wait(ctx context.Context, positions []PartitionOffset) error {
+// reachedLocked reports whether a fragment has taken in everything below o.
+func (p *progress) reachedLocked(fragment uint32, o PartitionOffset) bool {
+	if fragment != anyFragment {
+		at, ok := p.mu.frontier[fragmentInput{fragment, o.TopicPartition}]
+		return ok && at >= o.Offset
+	}
+	found := false
+	for in, at := range p.mu.frontier {
+		if in.tp == o.TopicPartition {
+			if found = true; at < o.Offset {
+				return false
+			}
+		}
+	}
+	return found
+}
+
+// wait returns when a fragment's frontier has reached all positions. It says at once when the query is paused or has failed.
+func (p *progress) wait(ctx context.Context, fragment uint32, positions []PartitionOffset) error {
 	for {
 		p.mu.Lock()
 		reached := true
 		for _, o := range positions {
-			if at, ok := p.mu.frontier[o.TopicPartition]; !ok || at < o.Offset {
-				reached = false
+			if reached = p.reachedLocked(fragment, o); !reached {
 				break
 			}
 		}
@@ -111,8 +137,15 @@ func (p *progress) wait(ctx context.Context, positions []PartitionOffset) error 
 	}
 }
 
+// snapshot returns the frontier, the lowest where several fragments read a partition, and the ends of what was written.
 func (p *progress) snapshot() (frontier, outputs map[TopicPartition]int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return maps.Clone(p.mu.frontier), maps.Clone(p.mu.outputs)
+	frontier = map[TopicPartition]int64{}
+	for in, at := range p.mu.frontier {
+		if other, ok := frontier[in.tp]; !ok || at < other {
+			frontier[in.tp] = at
+		}
+	}
+	return frontier, maps.Clone(p.mu.outputs)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -49,7 +50,8 @@ type TaskSpec struct {
 	Fragment *planner.Fragment
 	// Partition is the partition number of the fragment's inputs and of its state.
 	Partition int32
-	// Group, Member and Generation are the claim under which offsets are committed.
+	// Group, Member and Generation are the claim under which offsets are committed. Two fragments that read one topic commit
+	// two positions of it, so they must be in different groups: FragmentGroup names them.
 	Group      string
 	Member     string
 	Generation int32
@@ -138,6 +140,11 @@ func (r *Runner) Start(spec TaskSpec) error {
 		case <-old.done: // it ended by itself
 		default:
 			return fmt.Errorf("task %d of query %q runs already on partition %d", spec.Fragment.ID, spec.Name, spec.Partition)
+		}
+	}
+	for k, other := range r.mu.tasks {
+		if k.query == spec.Query && k.fragment != spec.Fragment.ID && other.spec.Group == spec.Group && sharesTopic(other.spec.Fragment, spec.Fragment) {
+			return fmt.Errorf("fragments %d and %d of query %q read one topic and commit in one group", k.fragment, spec.Fragment.ID, spec.Name)
 		}
 	}
 	t := &task{
@@ -288,7 +295,7 @@ func (r *Runner) WaitFrontier(ctx context.Context, query uint64, positions []Par
 	if p == nil {
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
 	}
-	return p.wait(ctx, positions)
+	return p.wait(ctx, anyFragment, positions)
 }
 
 // WaitThrough waits until everything below the base positions has come out at the end of a query, through all its fragments,
@@ -313,7 +320,7 @@ func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, quer
 				}
 			}
 		}
-		if err := p.wait(ctx, positions); err != nil {
+		if err := p.wait(ctx, f.ID, positions); err != nil {
 			return nil, err
 		}
 	}
@@ -325,6 +332,25 @@ func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, quer
 		}
 	}
 	return ends, nil
+}
+
+// FragmentGroup returns the group in which a fragment commits its offsets: group itself, or for a fragment that reads a topic that
+// an earlier one reads too, as in a self-join, group with the fragment's number.
+func FragmentGroup(group string, plan *planner.Persistent, f *planner.Fragment) string {
+	for _, other := range plan.Fragments {
+		if other == f {
+			break
+		}
+		if sharesTopic(other, f) {
+			return fmt.Sprintf("%s-%d", group, f.ID)
+		}
+	}
+	return group
+}
+
+func sharesTopic(a, b *planner.Fragment) bool {
+	topics := sourceTopics(a)
+	return slices.ContainsFunc(sourceTopics(b), func(t string) bool { return slices.Contains(topics, t) })
 }
 
 func sourceTopics(f *planner.Fragment) []string {

@@ -136,3 +136,16 @@ func TestRowsThatFailAreKept(t *testing.T) {
 
 // visible are a table's rows without hidden columns.
 func visible(h *harness, name string) []string { return h.table(name) }
+
+func TestStreamReadTwiceIsCommittedAtOnePosition(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE TABLE t (id INT PRIMARY KEY, k TEXT) WITH (topic = 't')`)
+	h.run(`CREATE TABLE pairs AS SELECT a.id AS x, b.id AS y FROM t a JOIN t b ON a.k = b.k`)
+	for round := range 3 {
+		h.put("t", `{"id":1,"k":"p"}`, `{"id":2,"k":"p"}`, `{"id":3,"k":"q"}`)
+		require.Len(t, h.table("pairs"), 5, "round %d", round)
+		h.put("t", `{"id":2,"k":"q"}`)
+		require.Len(t, h.table("pairs"), 5, "round %d", round)
+		h.restart(round == 0)
+	}
+}

@@ -45,8 +45,7 @@ type pseudoCol struct {
 // newScanSource makes s read n's relation.
 func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) error {
 	d := &scanDecoder{rel: n.Rel, cx: cx, clock: c, table: n.Rel.Kind == planner.Table, byOrd: make([]*vec.Vector, len(n.Rel.Columns))}
-	s.batch = vec.NewBatch(schemaOf(n), sourceBatchRows)
-	s.batch.Rowtime = make([]int64, 0, sourceBatchRows)
+	s.batch = vec.NewBatch(schemaOf(n), 0) // it grows to what comes: most partitions see few rows at a time
 	for i, ord := range n.Cols {
 		if ord < 0 {
 			d.pseudo = append(d.pseudo, pseudoCol{ord, s.batch.Cols[i]})
@@ -76,7 +75,7 @@ func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) err
 // want makes sure that column ord is decoded.
 func (d *scanDecoder) want(ord int) *vec.Vector {
 	if d.byOrd[ord] == nil {
-		d.byOrd[ord] = vec.NewVector(d.rel.Columns[ord].Type, sourceBatchRows)
+		d.byOrd[ord] = vec.NewVector(d.rel.Columns[ord].Type, 0)
 		d.extra = append(d.extra, d.byOrd[ord])
 	}
 	return d.byOrd[ord]
@@ -271,7 +270,7 @@ type exchangeDecoder struct {
 }
 
 func newExchangeSource(s *source, n *planner.Exchange, epoch uint64) {
-	s.batch = vec.NewBatch(schemaOf(n), sourceBatchRows)
+	s.batch = vec.NewBatch(schemaOf(n), 0)
 	s.decode = &exchangeDecoder{epoch: epoch}
 }
 

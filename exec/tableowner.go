@@ -113,11 +113,30 @@ gather:
 		w.err = unknownOutcome(err)
 		close(w.done)
 	}
-	if err != nil && held != nil {
+	if err == nil {
+		return held, nil
+	}
+	if held != nil {
 		held.err = s.p.lost()
 		close(held.done)
 	}
-	return held, err
+	return nil, errors.Join(errReload, err)
+}
+
+// turnAway answers the writes that wait when the partition is no longer owned here: nothing was done for them.
+func (p *tablePart) turnAway() {
+	if p.owner == nil {
+		return
+	}
+	for {
+		select {
+		case w := <-p.owner.writes:
+			w.err = p.lost()
+			close(w.done)
+		default:
+			return
+		}
+	}
 }
 
 // unknownOutcome is what a client is told of an append that failed: the rows may be there.

@@ -232,6 +232,7 @@ func (p *tablePart) fail(err error) {
 // run keeps the partition until it is stopped, starting over after what passes.
 func (p *tablePart) run() {
 	defer close(p.done)
+	defer p.turnAway()
 	pause := taskRetryMin
 	for {
 		err := p.session()

@@ -30,6 +30,9 @@ func (t *task) stillBorn() bool {
 
 // commitRound flushes the operators, hands the round to the lane, and makes the state what was committed.
 func (t *task) commitRound() error {
+	if err := t.level(); err != nil {
+		return err
+	}
 	c, pending, err := t.contribution()
 	if err != nil {
 		return err
@@ -220,7 +223,33 @@ func (t *task) positions() []PartitionOffset {
 	return mergePositions(list)
 }
 
-// mergePositions keeps the lowest position where two sources read one partition.
+// level brings sources that read the same partition, as in a union of a stream with itself, to one position, since one is all that can be
+// committed. They are cut at the same places, so the one behind meets the one ahead.
+func (t *task) level() error {
+	for again := true; again; {
+		again = false
+		for _, s := range t.pipe.sources {
+			for _, ahead := range t.pipe.sources {
+				if ahead.tp != s.tp || ahead.position() <= s.position() {
+					continue
+				}
+				ok, err := s.fetch(t.ctx)
+				if err != nil {
+					return err
+				}
+				if ok {
+					again = true
+					if err := s.step(t.ctx, t.r.cfg.Clock.Now()); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// mergePositions keeps the lowest position where two sources read one partition: they differ by no more than markers.
 func mergePositions(list []PartitionOffset) []PartitionOffset {
 	kept := list[:0]
 next:

@@ -65,7 +65,7 @@ func (t *task) awaitWriters(topic string) error {
 			positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: bounds.LastStable})
 		}
 	}
-	return t.progress.wait(t.ctx, positions)
+	return t.progress.wait(t.ctx, f.ID, positions)
 }
 
 // writerOf returns the fragment of the query that writes an exchange's topic.
