@@ -72,6 +72,11 @@ func everyCrash(t *testing.T, config Config, story func(m *Manager, l *Log, c *c
 			require.NoError(t, err, "call %d, %d %%", stop, percent)
 			require.Nil(t, l.Damage(), "call %d, %d %%", stop, percent)
 			require.GreaterOrEqual(t, l.LEO(), c.atCrash, "call %d, %d %%", stop, percent)
+			for offset := l.LogStart(); offset < l.LEO(); offset++ { // every look-up goes by way of the indexes
+				chunk, err := l.Read(offset, 1, l.LEO())
+				require.NoError(t, err, "call %d, %d %%, offset %d", stop, percent, offset)
+				chunk.Release()
+			}
 			check(t, l, c.atCrash)
 			require.NoError(t, m.Close())
 		}
@@ -79,7 +84,7 @@ func everyCrash(t *testing.T, config Config, story func(m *Manager, l *Log, c *c
 }
 
 func TestCrashAtAnyStepOfTruncation(t *testing.T) {
-	config := Config{SegmentBytes: 1 << 10}
+	config := Config{SegmentBytes: 1 << 10, IndexIntervalBytes: 100}
 	story := func(m *Manager, l *Log, c *crashScript) {
 		c.add(t, l, 25)
 		require.NoError(t, m.Checkpoint())
@@ -98,7 +103,7 @@ func TestCrashAtAnyStepOfTruncation(t *testing.T) {
 }
 
 func TestCrashAtAnyStepOfCompaction(t *testing.T) {
-	config := Config{SegmentBytes: 1 << 10, Compact: true}
+	config := Config{SegmentBytes: 1 << 10, IndexIntervalBytes: 100, Compact: true}
 	story := func(m *Manager, l *Log, c *crashScript) {
 		c.add(t, l, 25)
 		require.NoError(t, m.Checkpoint())
@@ -106,6 +111,7 @@ func TestCrashAtAnyStepOfCompaction(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, m.Checkpoint())
 		c.add(t, l, 33)
+		require.NoError(t, m.Checkpoint())
 		_, err = l.Compact(context.Background())
 		require.NoError(t, err)
 	}
@@ -136,7 +142,7 @@ func TestCrashAtAnyStepOfCompaction(t *testing.T) {
 }
 
 func TestCrashAtAnyStepOfDeletion(t *testing.T) {
-	config := Config{SegmentBytes: 1 << 10, Delete: true}
+	config := Config{SegmentBytes: 1 << 10, IndexIntervalBytes: 100, Delete: true}
 	story := func(m *Manager, l *Log, c *crashScript) {
 		c.add(t, l, 25)
 		require.NoError(t, m.Checkpoint())
@@ -157,7 +163,7 @@ func TestCrashAtAnyStepOfDeletion(t *testing.T) {
 
 // TestCrashDuringRecovery stops the machine again at each call of the start that follows a crash with a torn tail.
 func TestCrashDuringRecovery(t *testing.T) {
-	config := Config{SegmentBytes: 1 << 10}
+	config := Config{SegmentBytes: 1 << 10, IndexIntervalBytes: 100}
 	torn := fsys.NewMem()
 	m := openManager(t, torn)
 	l := openLog(t, m, crashPartition, config)

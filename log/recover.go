@@ -21,6 +21,8 @@ type loader struct {
 	bases   []int64
 	rebuilt map[*segment]bool // segments that were scanned and whose indexes are new
 	allBad  bool              // the epoch checkpoint is lost: scan everything
+	// epochsRead says that the segments had epochs which the checkpoint had not, or that it was lost.
+	epochsRead bool
 }
 
 // load brings the directory into order and opens what is in it.
@@ -99,7 +101,7 @@ func (ld *loader) loadEpochs() error {
 	cache, err := loadEpochs(ld.fs, ld.dir)
 	if err != nil {
 		ld.logger.Warn("leader epochs are read from the segments: their checkpoint is lost", "error", err)
-		cache, ld.allBad = epochCache{}, true
+		cache, ld.allBad, ld.epochsRead = epochCache{}, true, true
 	}
 	ld.mu.epochs = cache
 	return nil
@@ -284,7 +286,7 @@ func (ld *loader) scanBatch(s *segment, sc *scanner) error {
 		return fmt.Errorf("batch at offset %d comes after %d: %w", sc.h.BaseOffset, s.next, kerr.CorruptMessage)
 	}
 	s.add(&sc.h, ld.mu.config.IndexIntervalBytes)
-	ld.mu.epochs.assign(sc.h.LeaderEpoch, sc.h.BaseOffset)
+	ld.epochsRead = ld.mu.epochs.assign(sc.h.LeaderEpoch, sc.h.BaseOffset) || ld.epochsRead
 	return nil
 }
 
@@ -451,27 +453,13 @@ func (ld *loader) settle() error {
 	l := ld.Log
 	for _, s := range l.mu.segments {
 		if ld.rebuilt[s] && s != l.active() {
-			if err := s.sealAlone(); err != nil {
+			if err := s.sealDurable(); err != nil {
 				return err
 			}
 		}
 	}
 	if l.mu.damage == nil {
-		changed := l.mu.epochs.truncateFromEnd(l.mu.leo)
-		if l.mu.epochs.truncateFromStart(l.mu.logStart) || changed || len(ld.rebuilt) > 0 {
-			if err := saveEpochs(ld.fs, ld.dir, l.mu.epochs.entries); err != nil {
-				return err
-			}
-		}
-		for _, s := range l.mu.segments {
-			if !ld.rebuilt[s] {
-				continue
-			}
-			if err := s.file.SyncData(); err != nil {
-				return err
-			}
-		}
-		if err := l.syncDir(); err != nil {
+		if err := ld.makeDurable(); err != nil {
 			return err
 		}
 	}
@@ -479,4 +467,33 @@ func (ld *loader) settle() error {
 	l.mu.synced, l.mu.durable = l.mu.leo, l.mu.leo
 	l.mu.cleanPoint = min(ld.opts.CleanPoint, l.mu.leo)
 	return nil
+}
+
+// makeDurable syncs the segments that were scanned, and the epochs if they have changed. A log that is empty has nothing to
+// lose yet; its name goes with the first sync.
+func (ld *loader) makeDurable() error {
+	l := ld.Log
+	before := l.mu.epochs.entries
+	l.mu.epochs.truncateFromEnd(l.mu.leo)
+	l.mu.epochs.truncateFromStart(l.mu.logStart)
+	if ld.epochsRead || !slices.Equal(before, l.mu.epochs.entries) {
+		if err := saveEpochs(ld.fs, ld.dir, l.mu.epochs.entries); err != nil {
+			return err
+		}
+	}
+	synced := false
+	for s := range ld.rebuilt {
+		if s.size == 0 {
+			continue
+		}
+		synced = true
+		if err := s.file.SyncData(); err != nil {
+			return err
+		}
+	}
+	l.mu.dirDirty = !synced && len(ld.rebuilt) > 0
+	if !synced {
+		return nil
+	}
+	return l.syncDir()
 }

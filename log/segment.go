@@ -183,13 +183,17 @@ func (s *segment) seal() {
 	s.sealed = true
 }
 
-// sealAlone is what Log.seal does, for a segment nobody else sees yet.
-func (s *segment) sealAlone() error {
+// sealDurable is what Log.seal does, for a segment nobody else sees yet and that the next start may trust: its indexes are on
+// disk, whole, before they have their names.
+func (s *segment) sealDurable() error {
 	s.addTimeEntry()
-	if err := s.writeIndexes(); err != nil {
-		return err
+	for _, x := range s.indexes() {
+		if err := fsys.WriteFileAtomic(x.fs, x.path, x.mem); err != nil {
+			return err
+		}
 	}
 	s.seal()
+	s.indexSynced = true
 	return nil
 }
 

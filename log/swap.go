@@ -13,8 +13,8 @@ import (
 //
 //  1. write <base>.log.cleaned and sync it            a start removes it
 //  2. rename to <base>.log.swap, sync the directory   from here on a start finishes the rest
-//  3. remove the old segments
-//  4. rename to <base>.log, sync the directory
+//  3. remove the old segments and their indexes, sync the directory
+//  4. rename to <base>.log, write its indexes, sync the directory
 
 // cleaned is a segment being written by compaction. Its seg has the path and name of its final place.
 type cleaned struct {
@@ -127,16 +127,15 @@ func (l *Log) swapFiles(old []*segment, w *cleaned) error {
 			return err
 		}
 	}
+	// An old index must not come back to stand beside the new segment.
+	if err := l.syncDir(); err != nil {
+		return err
+	}
 	if err := l.opts.FS.Rename(swapPath, w.seg.path); err != nil {
 		return err
 	}
-	if err := w.seg.sealAlone(); err != nil {
+	if err := w.seg.sealDurable(); err != nil {
 		return err
-	}
-	for _, x := range w.seg.indexes() {
-		if err := syncPath(l.opts.FS, x.path); err != nil {
-			return err
-		}
 	}
 	return l.syncDir()
 }
@@ -171,6 +170,10 @@ func replaceRange(fs fsys.FS, dir string, names []string, base, next int64) erro
 				return err
 			}
 		}
+	}
+	// The old segment of that base may have gone already, and its indexes not.
+	if err := errors.Join(removeIndexes(fs, dir, base), fsys.SyncDir(fs, dir)); err != nil {
+		return err
 	}
 	final := segmentFile(fs, dir, base, logSuffix)
 	if err := fs.Rename(final+swapSuffix, final); err != nil {
