@@ -55,11 +55,56 @@ func keyValues(s *Scan, col int) []Expr {
 				}
 			}
 			if len(out) == len(x.List) {
-				return out
+				return onceEach(out)
 			}
 		}
 	}
 	return nil
+}
+
+// maxVariableKeys bounds the elements of an IN list with parameters whose key is looked up: each is compared with those before it.
+const maxVariableKeys = 200
+
+// onceEach keeps a row from being looked up twice: constants are listed once, and an element that is known only at run time becomes NULL, which no
+// key equals, if one before it has its value. It returns nil where that would cost too much.
+func onceEach(values []Expr) []Expr {
+	var out []Expr
+	seen := map[string]bool{}
+	variable := 0
+	for _, v := range values {
+		key := exprKey(v)
+		if seen[key] {
+			continue
+		}
+		seen[key] = true
+		if _, ok := v.(*Const); !ok {
+			variable++
+		}
+		out = append(out, v)
+	}
+	if variable > maxVariableKeys || variable > 0 && len(out) > 2*maxVariableKeys {
+		return nil
+	}
+	raw := append([]Expr(nil), out...)
+	for i := 1; i < len(out) && variable > 0; i++ {
+		t := raw[i].Type()
+		out[i] = &Case{Whens: []When{{Cond: equalsAny(raw[i], raw[:i]), Then: nullConst(t)}}, Else: raw[i], Typ: t}
+	}
+	return out
+}
+
+func equalsAny(v Expr, list []Expr) Expr {
+	kind := v.Type().Kind
+	asText := func(e Expr) Expr { return e }
+	if kind == types.Varchar { // compares as text
+		kind = types.Text
+		asText = func(e Expr) Expr { return &Cast{Arg: e, To: types.Of(types.Text)} }
+	}
+	in := &InList{Arg: asText(v), Eq: findFunc("=(" + kindNames[kind] + "," + kindNames[kind] + ")")}
+	for _, e := range list {
+		in.List = append(in.List, asText(e))
+	}
+	return in
 }
 
 // keyValue restates side = v as a value of column col, nil if side is not the column or v varies by row. The column may stand under a

@@ -52,7 +52,8 @@ type Scan struct {
 	Cols []int
 	// Filter is a pushed-down condition over the output columns, nil for none.
 	Filter Expr
-	// Keys, if not nil, restricts a bounded scan of a table to these key tuples (expressions without columns, in key order).
+	// Keys, if not nil, restricts a bounded scan of a table to these key tuples (expressions without columns, in key order). No two are equal,
+	// but for tuples with NULL, which Filter does not let pass.
 	Keys [][]Expr
 	// Latest: a push query's stream scan starts at the end instead of the beginning.
 	Latest bool
