@@ -355,7 +355,7 @@ func (l *Log) roll(base int64) error {
 	}
 	l.mu.Lock()
 	l.mu.segments = append(l.mu.segments[:len(l.mu.segments):len(l.mu.segments)], s)
-	l.mu.dirDirty = true
+	l.namesChangedLocked()
 	queue := l.requestSyncLocked()
 	l.mu.Unlock()
 	if queue {

@@ -187,7 +187,10 @@ func (m *compactModel) reopen(t require.TestingT, clean bool) {
 	m.opts.Sync = NewSyncService(m.fs, "/data", nil)
 	l, err := Open(m.opts)
 	require.NoError(t, err)
-	require.Nil(t, l.Damage())
+	if d := l.Damage(); d != nil {
+		names, _ := m.fs.List(testDir)
+		require.Fail(t, "damaged", "%v clean %t point %d files %v", d, clean, point, names)
+	}
 	m.log = l
 	l.SetHighWatermark(l.LEO())
 }

@@ -197,3 +197,7 @@ func (l *Log) flushDue(now time.Time) bool {
 	l.mu.flushedAt = now
 	return l.mu.synced < l.mu.leo
 }
+
+// namesChangedLocked notes that a file was made, renamed or removed: the next sync takes the directory along, and Close must
+// make one.
+func (l *Log) namesChangedLocked() { l.mu.dirDirty, l.mu.touched = true, true }

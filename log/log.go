@@ -126,7 +126,7 @@ func (l *Log) closeOrderly() error {
 		return err
 	}
 	l.mu.Lock()
-	l.mu.dirDirty = true
+	l.namesChangedLocked()
 	l.mu.Unlock()
 	l.runSync()
 	return l.Failure()
@@ -288,7 +288,8 @@ func (l *Log) reopen(s *segment) error {
 	}
 	l.mu.Lock()
 	old := s.file
-	s.file, l.mu.dirDirty = file, true
+	s.file = file
+	l.namesChangedLocked()
 	l.mu.Unlock()
 	return old.release()
 }

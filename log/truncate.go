@@ -160,7 +160,7 @@ func (l *Log) retire(segments []*segment) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.mu.dirDirty = true
+	l.namesChangedLocked()
 	return nil
 }
 
