@@ -136,11 +136,16 @@ func indexDef(c *catalog, args []types.Datum) (types.Datum, error) {
 			return text(""), nil
 		}
 	}
+	return text(r.indexText(!pretty || !c.visible(r.Relation))), nil
+}
+
+// indexText is the statement that would make the index of the primary key.
+func (r relation) indexText(qualified bool) string {
 	table := sql.QuoteIdent(r.Name)
-	if !pretty || !c.visible(r.Relation) {
+	if qualified {
 		table = sql.QuoteIdent(r.Schema) + "." + table
 	}
-	return text("CREATE UNIQUE INDEX " + sql.QuoteIdent(r.keyName()) + " ON " + table + " USING btree (" + r.keyColumns() + ")"), nil
+	return "CREATE UNIQUE INDEX " + sql.QuoteIdent(r.keyName()) + " ON " + table + " USING btree (" + r.keyColumns() + ")"
 }
 
 // viewDef prints the query behind a view or behind the result of a persistent query. A stream without a query shows the statement that

@@ -157,31 +157,34 @@ func (c *catalog) schemaOIDs() map[string]uint32 {
 	return m
 }
 
-// roles are the world's roles, with the first one, which owns what is built in, although nobody made it.
-func (c *catalog) roles() []Role {
-	roles := c.w.Roles()
+// bootstrap is the name of the role that owns what is built in.
+func (c *catalog) bootstrap() string {
 	for _, s := range c.w.Schemas() {
-		if s.Name != schemaPgCatalog || slices.ContainsFunc(roles, func(r Role) bool { return r.Name == s.Owner }) {
-			continue
+		if s.Name == schemaPgCatalog {
+			return s.Owner
 		}
-		first := Role{OID: oidBootstrap, Name: s.Owner, Superuser: true, Login: true, CreateRole: true, CreateDB: true, ConnLimit: -1}
-		return append([]Role{first}, roles...)
+	}
+	return ""
+}
+
+// roles are the world's roles. The first one, which owns what is built in, has PostgreSQL's OID for it.
+func (c *catalog) roles() []Role {
+	roles, first := slices.Clone(c.w.Roles()), c.bootstrap()
+	for i := range roles {
+		if roles[i].Name == first {
+			roles[i].OID = oidBootstrap
+		}
 	}
 	return roles
 }
 
-// roleOIDs returns a function from a role's name to its OID; who is not known is the first role.
+// roleOIDs returns a function from a role's name to its OID; what has no owner is the first role's.
 func (c *catalog) roleOIDs() func(name string) uint32 {
-	m := map[string]uint32{}
+	m := map[string]uint32{"": oidBootstrap}
 	for _, r := range c.roles() {
 		m[r.Name] = r.OID
 	}
-	return func(name string) uint32 {
-		if o, ok := m[name]; ok {
-			return o
-		}
-		return oidBootstrap
-	}
+	return func(name string) uint32 { return m[name] }
 }
 
 // roleByOID finds a role.

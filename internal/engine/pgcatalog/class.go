@@ -13,7 +13,7 @@ func (c *catalog) fillClass(t *table) {
 		if r.kind != 'v' {
 			am = oidHeap
 		}
-		if r.OID >= firstUserOID && r.kind == 'r' {
+		if r.OID >= firstUserOID && r.kind != 'v' {
 			replident = "d"
 		}
 		key := r.primaryKey()

@@ -1,0 +1,114 @@
+package pgcatalog
+
+import (
+	"strconv"
+
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// What PostgreSQL keeps once for a cluster: databases, roles, tablespaces, settings, and the few constant catalogs.
+
+func (c *catalog) fillDatabase(t *table) {
+	t.add(row{
+		"oid": oid(oidDatabase), "datname": text(c.w.Database()), "datdba": oid(c.roleOIDs()(c.bootstrap())), "encoding": num(encodingUTF8), "datlocprovider": text("c"),
+		"datallowconn": flag(true), "datconnlimit": num(-1), "dattablespace": oid(oidTablespace), "datcollate": text("C"), "datctype": text("C"),
+	})
+}
+
+func (c *catalog) fillRoles(t *table) {
+	for _, r := range c.roles() {
+		t.add(row{
+			"oid": oid(r.OID), "rolname": text(r.Name), "rolsuper": flag(r.Superuser), "rolinherit": flag(true), "rolcreaterole": flag(r.CreateRole),
+			"rolcreatedb": flag(r.CreateDB), "rolcanlogin": flag(r.Login), "rolreplication": flag(false), "rolconnlimit": num(int64(r.ConnLimit)),
+			"rolpassword": text("********"), "rolbypassrls": flag(r.Superuser),
+		})
+	}
+}
+
+// fillUser fills pg_user: the roles that may log in.
+func (c *catalog) fillUser(t *table) {
+	for _, r := range c.roles() {
+		if r.Login {
+			t.add(row{
+				"usename": text(r.Name), "usesysid": oid(r.OID), "usecreatedb": flag(r.CreateDB), "usesuper": flag(r.Superuser), "userepl": flag(false),
+				"usebypassrls": flag(r.Superuser), "passwd": text("********"),
+			})
+		}
+	}
+}
+
+// fillGroup fills pg_group: the roles that may not log in. They have no members.
+func (c *catalog) fillGroup(t *table) {
+	for _, r := range c.roles() {
+		if !r.Login {
+			t.add(row{"groname": text(r.Name), "grosysid": oid(r.OID), "grolist": list(types.OID, nil)})
+		}
+	}
+}
+
+func (c *catalog) fillTablespace(t *table) {
+	t.add(row{"oid": oid(oidTablespace), "spcname": text("pg_default"), "spcowner": oid(oidBootstrap)})
+}
+
+func (c *catalog) fillAm(t *table) {
+	t.add(row{"oid": oid(oidHeap), "amname": text("heap"), "amtype": text("t")})
+	t.add(row{"oid": oid(oidBtree), "amname": text("btree"), "amtype": text("i")})
+}
+
+func (c *catalog) fillLanguage(t *table) {
+	t.add(row{"oid": oid(oidInternal), "lanname": text("internal"), "lanowner": oid(oidBootstrap)})
+}
+
+func (c *catalog) fillCollation(t *table) {
+	add := func(o uint32, name, provider string, locale types.Datum) {
+		t.add(row{
+			"oid": oid(o), "collname": text(name), "collnamespace": oid(oidSchemaSystem), "collowner": oid(oidBootstrap), "collprovider": text(provider),
+			"collisdeterministic": flag(true), "collencoding": num(-1), "collcollate": locale, "collctype": locale,
+		})
+	}
+	add(oidDefault, "default", "d", types.NullDatum)
+	add(oidC, "C", "c", text("C"))
+}
+
+// fillSettings fills pg_settings. Types are told by the values: everything not a switch or a number is a string.
+func (c *catalog) fillSettings(t *table) {
+	for _, s := range c.w.Settings() {
+		context, source := "user", "default"
+		if s.ReadOnly {
+			context = "internal"
+		}
+		if s.Value != s.Default {
+			source = "session"
+		}
+		t.add(row{
+			"name": text(s.Name), "setting": text(s.Value), "category": text(s.Category), "short_desc": text(s.Description), "context": text(context),
+			"vartype": text(settingType(s.Default)), "source": text(source), "boot_val": text(s.Default), "reset_val": text(s.Default), "pending_restart": flag(false),
+		})
+	}
+}
+
+func settingType(value string) string {
+	switch _, err := strconv.ParseInt(value, 10, 64); {
+	case value == "on" || value == "off":
+		return "bool"
+	case err == nil:
+		return "integer"
+	default:
+		return "string"
+	}
+}
+
+// fillActivity fills pg_stat_activity with the session that asks.
+func (c *catalog) fillActivity(t *table) {
+	app, _ := c.s.Setting("application_name")
+	start := num(c.s.StartMicros())
+	role := oid(c.roleOIDs()(c.s.User()))
+	t.add(row{
+		"datid": oid(oidDatabase), "datname": text(c.w.Database()), "pid": num(int64(c.s.BackendPID())), "usesysid": role, "usename": text(c.s.User()),
+		"application_name": text(app), "xact_start": start, "query_start": start, "state_change": start, "state": text("active"), "backend_type": text("client backend"),
+	})
+}
+
+func (c *catalog) fillStatDatabase(t *table) {
+	t.add(row{"datid": oid(oidDatabase), "datname": text(c.w.Database()), "numbackends": num(1)})
+}
