@@ -459,5 +459,7 @@ func (o *aggregateOp) memSize() int64 {
 	return size
 }
 
+func (o *aggregateOp) operator() uint32 { return o.n.P.OpID }
+
 // evict lets all groups go: after a commit they are in the store.
 func (o *aggregateOp) evict() { o.reset() }

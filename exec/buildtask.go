@@ -70,6 +70,7 @@ func (b *builder) root(n planner.Node) error {
 // the task's stream time.
 func (b *builder) build(n planner.Node, to edge, drives bool) error {
 	cx := b.env.cx
+	to.rows = b.p.count(n)
 	switch n := n.(type) {
 	case *planner.Scan:
 		return b.scan(n, to, drives)

@@ -27,15 +27,19 @@ type operator interface {
 	flush(now int64) error
 }
 
-// edge is where an operator's output goes.
+// edge is where an operator's output goes, and how many rows went there.
 type edge struct {
 	next operator
 	port int
+	rows *int64
 }
 
 func (e edge) send(c chunk) error {
 	if c.Len() == 0 {
 		return nil
+	}
+	if e.rows != nil {
+		*e.rows += int64(c.Len())
 	}
 	return e.next.push(c, e.port)
 }

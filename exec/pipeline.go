@@ -4,6 +4,8 @@ import (
 	"context"
 	"math"
 	"time"
+
+	"github.com/millracedb/millrace/planner"
 )
 
 // pipeline is a plan, or a fragment of one, made runnable.
@@ -13,17 +15,60 @@ type pipeline struct {
 	windows []*aggregateOp
 	writer  *exchangeWriter // the root, if it is one
 	sink    *sinkOp         // the root, if it is one
+	counts  []*opCount
+}
+
+// opCount counts the rows that leave a node of the plan.
+type opCount struct {
+	node planner.Node
+	rows int64
+}
+
+// count makes the counter of n.
+func (p *pipeline) count(n planner.Node) *int64 {
+	c := &opCount{node: n}
+	p.counts = append(p.counts, c)
+	return &c.rows
+}
+
+// operatorStats are the counters of all nodes, the root's input first.
+func (p *pipeline) operatorStats(st *taskState) []OperatorStats {
+	stats := make([]OperatorStats, len(p.counts))
+	for i, c := range p.counts {
+		stats[i] = OperatorStats{Node: c.node, Rows: c.rows}
+		if id := c.node.Props().OpID; id != 0 {
+			stats[i].StateBytes = st.sizeOf(id)
+		}
+	}
+	return stats
+}
+
+// woken notes that there may be more to read.
+func (p *pipeline) woken() {
+	for _, s := range p.sources {
+		s.quiet = false
+	}
 }
 
 // ready returns the source to take from next, nil if all are drained: tables before the streams that look them up, else the one
 // with the lowest first time.
-func (p *pipeline) ready(ctx context.Context) (*source, error) {
+// A source that was drained is asked again once wake has told of more.
+func (p *pipeline) ready(ctx context.Context, wake <-chan struct{}) (*source, error) {
+	select {
+	case <-wake:
+		p.woken()
+	default:
+	}
 	var best *source
 	for _, s := range p.sources {
+		if s.quiet {
+			continue
+		}
 		ok, err := s.fetch(ctx)
 		if err != nil {
 			return nil, err
 		}
+		s.quiet = !ok
 		if ok && (best == nil || s.isTable && !best.isTable || s.isTable == best.isTable && s.firstTime() < best.firstTime()) {
 			best = s
 		}

@@ -195,7 +195,7 @@ func (p *PushQuery) work(ctx context.Context) (bool, error) {
 	if len(p.snaps) > 0 {
 		return true, p.feedSnapshot()
 	}
-	best, err := p.pipe.ready(ctx)
+	best, err := p.pipe.ready(ctx, p.wake)
 	if err != nil {
 		return false, err
 	}
@@ -307,6 +307,7 @@ func (p *PushQuery) Wait(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case <-p.wake:
+		p.pipe.woken()
 		return nil
 	case <-timer.C():
 		return nil

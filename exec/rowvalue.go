@@ -37,8 +37,7 @@ func finishRow(b *vec.Batch, op vec.Op, rowtime int64) {
 // outBatch is an operator's output under construction; it leaves when it has enough rows.
 type outBatch struct {
 	*vec.Batch
-	to   edge
-	sent *int64
+	to edge
 }
 
 // outRows is how many rows an operator gathers before it sends them on.
@@ -55,9 +54,6 @@ func (o *outBatch) room() error {
 func (o *outBatch) sendAll() error {
 	if o.Len() == 0 {
 		return nil
-	}
-	if o.sent != nil {
-		*o.sent += int64(o.Len())
 	}
 	err := o.to.send(chunk{o.Batch, nil})
 	o.Reset()

@@ -403,4 +403,13 @@ type TaskStats struct {
 	StateBytes int64 // of rows in memory
 	StreamTime int64 // ms, math.MinInt64 before anything was read
 	Lag        int64 // records known to be readable and not read
+	// Operators are the nodes of the fragment, what feeds the sink or exchange first, each before its inputs.
+	Operators []OperatorStats
+}
+
+// OperatorStats say what one node of a fragment has done since its task last began.
+type OperatorStats struct {
+	Node       planner.Node // of the plan: do not change it
+	Rows       int64        // that left the node
+	StateBytes int64        // of its rows in memory
 }

@@ -39,6 +39,7 @@ type source struct {
 	iter    record.Iterator
 	open    bool // iter is within a batch
 	peeked  bool // iter.Record waits to be decoded
+	quiet   bool // drained, and nothing has told of more
 	fresh   bool // fetched since tables were last caught up
 	wake    chan struct{}
 	cancel  func()

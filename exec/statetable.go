@@ -195,6 +195,8 @@ func (t *stateTable) memSize() int64 {
 	return t.index.memSize() + t.groups.memSize() + int64(cap(t.arena)+24*cap(t.rows)+8*cap(t.chains)+4*cap(t.dirty))
 }
 
+func (t *stateTable) operator() uint32 { return t.op }
+
 func (t *stateTable) commit() {}
 
 func (t *stateTable) evict() {

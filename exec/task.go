@@ -114,7 +114,7 @@ func (t *task) session() (err error) {
 // work takes one batch from one input, tables before the streams that look them up, else the one with the lowest first
 // time. It commits when the round is full or has lasted long enough. It reports false when all inputs are drained.
 func (t *task) work() (bool, error) {
-	best, err := t.pipe.ready(t.ctx)
+	best, err := t.pipe.ready(t.ctx, t.wake)
 	if err != nil {
 		return false, err
 	}
@@ -175,6 +175,7 @@ func (t *task) await() error {
 	case <-t.ctx.Done():
 		return t.ctx.Err()
 	case <-t.wake:
+		t.pipe.woken()
 		return nil
 	case <-tick:
 	}

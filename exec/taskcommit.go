@@ -270,5 +270,6 @@ func (t *task) publishPositions() {
 	for _, s := range t.pipe.sources {
 		t.stats.Lag += max(0, s.end-s.position())
 	}
+	t.stats.Operators = t.pipe.operatorStats(t.cx.state)
 	t.progress.publish(t.positions(), t.outputs, t.spec.key(), t.stats)
 }

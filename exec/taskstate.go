@@ -20,6 +20,7 @@ type taskState struct {
 // evictable is a holder of rows in memory.
 type evictable interface {
 	memSize() int64
+	operator() uint32
 	// evict forgets rows that equal what is committed. It is called right after a commit, when that is all of them.
 	evict()
 	// committed tells that all rows handed over are committed.
@@ -121,6 +122,16 @@ func (s *taskState) memSize() int64 {
 	size := int64(cap(s.arena))
 	for _, t := range s.tables {
 		size += t.memSize()
+	}
+	return size
+}
+
+// sizeOf returns the bytes that rows of one operator take in memory.
+func (s *taskState) sizeOf(op uint32) (size int64) {
+	for _, t := range s.tables {
+		if t.operator() == op {
+			size += t.memSize()
+		}
 	}
 	return size
 }
