@@ -259,7 +259,7 @@ type Exchange struct {
 	By []Expr
 	// Topic is given by the fragmenter.
 	Topic string
-	// Closing: some operator below needs stream time, so writers without rows send their time alone.
+	// Closing: some operator below, or who reads the stream that it ends in, needs stream time, so writers without rows send their time alone.
 	Closing bool
 }
 

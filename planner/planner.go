@@ -187,6 +187,11 @@ func (p *Planner) finishBounded(st *statement, n Node) (*Query, error) {
 	}
 	out := &Query{Params: st.finishParams(), LimitRows: -1, Reads: st.reads}
 	n = p.optimize(n)
+	visitNodes(n, func(n Node) {
+		if s, ok := n.(*Scan); ok {
+			lookupKeys(s)
+		}
+	})
 	out.Root = n
 	for i, c := range n.Props().Cols {
 		if !c.Hidden {

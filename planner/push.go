@@ -178,6 +178,9 @@ func stateful(n Node) bool {
 
 func markClosing(n Node, closing bool) {
 	switch x := n.(type) {
+	case *Sink:
+		// Who reads the stream may have windows: its records carry the time.
+		closing = x.Rel.Kind == Stream
 	case *Aggregate:
 		closing = closing || x.Window != nil
 	case *Exchange:

@@ -1,7 +1,7 @@
 package planner
 
 // optimize applies the rules to a bound plan, in this order: fold constants, push conditions down (which also finds the keys of joins and
-// turns IN and EXISTS into joins), look up keys, leave out columns, merge projections. The hidden columns of the root may go.
+// turns IN and EXISTS into joins), leave out columns, merge projections. The hidden columns of the root may go.
 func (p *Planner) optimize(n Node) Node {
 	p.foldNode(n)
 	n = push(n, nil)
@@ -11,13 +11,7 @@ func (p *Planner) optimize(n Node) Node {
 		need[i] = !c.Hidden
 	}
 	n, _ = prune(n, need)
-	n = mergeProjects(n)
-	visitNodes(n, func(n Node) {
-		if s, ok := n.(*Scan); ok {
-			lookupKeys(s)
-		}
-	})
-	return n
+	return mergeProjects(n)
 }
 
 // optimizeSubplans applies the rules to the plans of the subqueries that stayed expressions.
