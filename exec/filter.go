@@ -111,7 +111,7 @@ func (f *filterOp) retractions(in *vec.Batch) []vec.Op {
 		switch {
 		case op == vec.UpdateDelete && !keep(i+1):
 			op = vec.Delete
-		case op == vec.UpdateInsert && !(i > 0 && in.Op(i-1) == vec.UpdateDelete && keep(i-1)):
+		case op == vec.UpdateInsert && (i == 0 || in.Op(i-1) != vec.UpdateDelete || !keep(i-1)):
 			op = vec.Insert
 		}
 		f.sel, f.ops = append(f.sel, int32(i)), append(f.ops, op)

@@ -2,15 +2,19 @@ package exec_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/memlog"
 	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 )
 
@@ -158,4 +162,58 @@ func TestFencedWorkerCommitsNothing(t *testing.T) {
 func sorted(rows []string) []string {
 	slices.Sort(rows)
 	return rows
+}
+
+func TestClosedWindowStaysClosedOverRestarts(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE STREAM s (id INT KEY, city TEXT, _t BIGINT) WITH (topic = 's')`)
+	h.run(`CREATE TABLE w AS SELECT city, count(*) AS n FROM s WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY city EMIT FINAL`)
+	h.put("s", `{"id":1,"city":"a","_t":1000}`, `{"id":1,"city":"b","_t":1500}`, `{"id":1,"city":"a","_t":2500}`)
+	h.eventually("the first window closes", func() bool { return len(h.records("w")) == 2 })
+	for _, keep := range []bool{true, false} {
+		h.restart(keep)
+		h.put("s", `{"id":1,"city":"a","_t":1001}`)
+		h.settle("w")
+	}
+	h.eventually("the last window closes", func() bool { return len(h.records("w")) == 3 })
+	require.ElementsMatch(t, []string{`{"n":1}`, `{"n":1}`, `{"n":1}`}, h.records("w"), "no window twice, none with a late row")
+	late := 0
+	for _, row := range h.records(errorsTopic) {
+		if strings.Contains(row, `"kind":"late"`) {
+			late++
+		}
+	}
+	require.Equal(t, 2, late, "each late row is kept once")
+}
+
+func TestPausedQuerySaysSoAndResumes(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(11, 12)), newOracle()
+	o.put(h, rng, 10)
+	h.settle("j")
+	q := h.queries["c"]
+	h.w.runner.PauseQuery(q.oid)
+	o.put(h, rng, 10)
+	_, err := h.w.runner.WaitThrough(context.Background(), q.plan, q.oid, h.ends(context.Background(), "f"))
+	require.Equal(t, sqlerr.ObjectNotInPrerequisiteState, sqlerr.CodeOf(err))
+	require.ErrorContains(t, err, `"c" is paused`)
+	h.start(h.w, q, func(int32) bool { return true })
+	require.ElementsMatch(t, o.rows(), h.table("j"))
+}
+
+func TestQueryThatCannotRunIsMarkedFailed(t *testing.T) {
+	h := newHarness(t, 1)
+	h.run(`CREATE STREAM s (id INT KEY, x INT) WITH (topic = 's')`)
+	h.run(`CREATE STREAM f AS SELECT id, x FROM s`)
+	q := h.queries["f"]
+	h.w.runner.StopQuery(q.oid)
+	q.plan.Sink.Rel.Topic = "gone"
+	h.start(h.w, q, func(int32) bool { return true })
+	h.eventually("the query fails", func() bool {
+		state, err := h.w.runner.Status(q.oid)
+		return state == exec.QueryFailed && errors.Is(err, exec.ErrUnknownTopic)
+	})
+	err := h.w.runner.WaitFrontier(context.Background(), q.oid, []exec.PartitionOffset{{Offset: 1}})
+	require.Equal(t, sqlerr.ObjectNotInPrerequisiteState, sqlerr.CodeOf(err))
 }

@@ -25,7 +25,7 @@ type partOutput struct {
 }
 
 // add appends a record. Timestamp is in ms; a nil key or value is null. Nothing is kept of the slices.
-func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte) error {
+func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte, headers ...record.Pair) error {
 	p := o.parts[tp]
 	if p == nil {
 		if o.parts == nil {
@@ -45,7 +45,7 @@ func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte)
 		}
 	}
 	o.bytes += len(key) + len(value)
-	if err := p.builder.Append(max(timestamp, 0), key, value); err != nil {
+	if err := p.builder.Append(max(timestamp, 0), key, value, headers...); err != nil {
 		return fmt.Errorf("record for %s-%d: %w", tp.Topic, tp.Partition, err)
 	}
 	return nil

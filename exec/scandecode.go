@@ -33,6 +33,7 @@ type scanDecoder struct {
 	byOrd   []*vec.Vector
 	extra   []*vec.Vector // decoded, but not part of the rows
 	mark    *expr.Program // WATERMARK, nil for rowtime
+	proved  []int64       // what each row of the batch proves, ms; used where mark is nil
 	errs    expr.Errors
 	sel     []int32
 }
@@ -152,6 +153,7 @@ func (d *scanDecoder) record(s *source, r *record.Record) error {
 	}
 	src := s.batch.Source
 	src.Partition, src.Offset, src.Ordinal = append(src.Partition, s.tp.Partition), append(src.Offset, r.Offset), append(src.Ordinal, 0)
+	d.proved = append(d.proved, provedTime(r, rowtime))
 	finishRow(s.batch, op, rowtime)
 	return nil
 }
@@ -186,7 +188,7 @@ func (d *scanDecoder) rollback(n int) {
 // clock: anything else would close windows that are not over. A table's delete has no columns, so the record's time counts.
 func (d *scanDecoder) rowtime(r *record.Record, n int) (int64, error) {
 	t := r.Timestamp
-	if d.time != nil && !(d.table && r.Value == nil) {
+	if deleted := d.table && r.Value == nil; d.time != nil && !deleted {
 		if d.time.IsNull(n) {
 			return 0, sqlerr.New(sqlerr.NotNullViolation, "column %q, which gives the row's time, is NULL", d.rel.Columns[d.rel.TimestampColumn].Name)
 		}
@@ -237,13 +239,17 @@ func appendPseudo(p pseudoCol, tp TopicPartition, r *record.Record, rowtime int6
 // finish is called before the batch leaves: it moves stream time row by row.
 func (d *scanDecoder) finish(s *source) {
 	if d.mark == nil {
-		for _, t := range s.batch.Rowtime {
-			s.times.heard(0, t, false)
+		for i, t := range s.batch.Rowtime {
+			if d.proved[i] < t {
+				s.times.ahead = max(s.times.ahead, t)
+			}
+			s.times.heard(0, d.proved[i], false)
 			s.clock = append(s.clock, max(s.times.now, s.times.writers[0].time))
 		}
 	} else {
 		d.finishMarked(s)
 	}
+	d.proved = d.proved[:0]
 	for _, c := range d.extra {
 		c.Reset()
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // sinkOp writes rows to a relation's topic. Of a table a commit carries one record per key, the last, and a delete is a
-// tombstone. Of a stream it carries every row; rows without key go to one partition a round, which rotates.
+// tombstone. Of a stream it carries every row, with the stream time that it proves; rows without key go to the partition of the task's
+// number, which then has one writer, or if there are not as many partitions as tasks, to one a round, which rotates.
 type sinkOp struct {
 	cx     *opContext
 	out    *roundOutput
@@ -25,10 +26,13 @@ type sinkOp struct {
 	last   []sinkRow // by key, for tables
 	arena  []byte
 	rotate int32
+	turns  bool // rotate moves on
+	timed  bool // records carry stream time
 	cols   []*vec.Vector
 	nulls  []*vec.Vector
 	kbuf   []byte
 	vbuf   []byte
+	pairs  []record.Pair
 	rows   int64
 }
 
@@ -43,6 +47,8 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 		cx: cx, out: &t.output, n: n, topic: n.Rel.Topic, parts: t.counts[n.Rel.Topic], table: n.Rel.Kind == planner.Table,
 		rotate: t.partition,
 	}
+	s.turns = s.parts != t.partitions
+	s.timed = !s.table && n.Rowtime < 0
 	for _, ord := range n.Rel.Key {
 		s.keyed = append(s.keyed, n.Map[ord])
 	}
@@ -59,14 +65,19 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 func (s *sinkOp) push(in chunk, _ int) error {
 	for i := range in.Len() {
 		// The old half of an update deletes its key; if the new half has the same key, it takes the delete's place.
-		if err := s.row(in.Batch, i, in.Op(i)); err != nil {
+		now := s.cx.now
+		if in.clock != nil {
+			now = in.clock[i]
+		}
+		if err := s.row(in.Batch, i, in.Op(i), now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op) error {
+// row writes row i, which was read at stream time now.
+func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op, now int64) error {
 	var err error
 	s.kbuf = s.kbuf[:0]
 	if s.key != nil {
@@ -92,10 +103,14 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op) error {
 		s.hold(rowtime, deleted)
 		return nil
 	}
-	if s.key == nil {
-		return s.out.add(TopicPartition{Topic: s.topic, Partition: s.rotate % s.parts}, rowtime, nil, s.vbuf)
+	s.pairs = s.pairs[:0]
+	if s.timed {
+		s.pairs = appendTimeHeader(s.pairs, rowtime, now)
 	}
-	return s.out.add(s.partition(s.kbuf), rowtime, notNull(s.kbuf), s.vbuf)
+	if s.key == nil {
+		return s.out.add(TopicPartition{Topic: s.topic, Partition: s.rotate % s.parts}, rowtime, nil, s.vbuf, s.pairs...)
+	}
+	return s.out.add(s.partition(s.kbuf), rowtime, notNull(s.kbuf), s.vbuf, s.pairs...)
 }
 
 // columns picks the input columns that an encoder wants; what is not written is NULL.
@@ -149,7 +164,9 @@ func (s *sinkOp) flush(int64) error {
 	}
 	s.index.empty()
 	s.last, s.arena = s.last[:0], s.arena[:0]
-	s.rotate++
+	if s.turns {
+		s.rotate++
+	}
 	return nil
 }
 

@@ -41,7 +41,6 @@ type source struct {
 	peeked  bool // iter.Record waits to be decoded
 	quiet   bool // drained, and nothing has told of more
 	fresh   bool // fetched since tables were last caught up
-	wake    chan struct{}
 	cancel  func()
 
 	batch   *vec.Batch

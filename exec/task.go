@@ -26,7 +26,6 @@ type task struct {
 	dataTime  int64     // stream time that rows alone prove
 	begun     time.Time // when the round got its first row
 	rowsIn    int64     // in this round
-	lastInput []PartitionOffset
 	changelog PartitionOffset
 	epoch     int32
 	stats     TaskStats

@@ -8,10 +8,12 @@ import (
 
 // timeTracker keeps the stream time of what one source of a task reads: one writer for a topic's partition, as many as the
 // writing fragment has tasks for an exchange. Stream time is the lowest of the writers' times, idle ones left out. When all are
-// idle it goes on with the wall clock from the highest, so that the last windows close.
+// idle it goes on with the wall clock from the highest, so that the last windows close. A row of a stream that a query writes may prove
+// less than its own rowtime (see streamtime.go): then time goes on from the highest rowtime.
 type timeTracker struct {
 	writers []writerTime
 	now     int64     // stream time; it never falls
+	ahead   int64     // the highest rowtime of rows that proved less, noTime for none
 	since   time.Time // when all became idle, less the time they had been silent
 	allIdle bool
 }
@@ -22,7 +24,7 @@ type writerTime struct {
 }
 
 func newTimeTracker(writers int) *timeTracker {
-	t := &timeTracker{now: noTime}
+	t := &timeTracker{now: noTime, ahead: noTime}
 	t.resize(writers)
 	return t
 }
@@ -73,6 +75,7 @@ func (t *timeTracker) advance(wall time.Time, quiet time.Duration) int64 {
 	if !t.allIdle {
 		t.allIdle, t.since = true, wall.Add(-quiet)
 	}
+	high = max(high, t.ahead)
 	if high != noTime {
 		t.now = max(t.now, high+wall.Sub(t.since).Milliseconds())
 	}
@@ -85,6 +88,9 @@ func (t *timeTracker) data() int64 {
 	for _, w := range t.writers {
 		high = max(high, w.time)
 	}
+	if t.allIdle {
+		high = max(high, t.ahead)
+	}
 	return min(t.now, high)
 }
 
@@ -94,6 +100,7 @@ var errCorruptTimes = errors.New("corrupt stream times in state")
 func (t *timeTracker) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(t.writers)))
 	dst = binary.AppendVarint(dst, t.now)
+	dst = binary.AppendVarint(dst, t.ahead)
 	for _, w := range t.writers {
 		dst = binary.AppendVarint(dst, w.time)
 		dst = binary.AppendVarint(dst, boolInt(w.idle))
@@ -108,6 +115,9 @@ func (t *timeTracker) decode(src []byte) (rest []byte, err error) {
 	}
 	src = src[size:]
 	if t.now, src, err = takeVarint(src); err != nil {
+		return nil, errCorruptTimes
+	}
+	if t.ahead, src, err = takeVarint(src); err != nil {
 		return nil, errCorruptTimes
 	}
 	t.writers = make([]writerTime, n)

@@ -26,7 +26,6 @@ type WriteTx struct {
 	bytes   int64
 	held    []lockKey // guarded by the lock table
 	waiting *keyLock  // guarded by the lock table
-	locked  keyIndex  // scratch
 	ended   bool
 	created map[uint32]int64 // tables that the transaction makes, with the next number for a hidden key
 }
@@ -51,7 +50,6 @@ type txTable struct {
 	latest  []int32 // by key: the write that counts, -1 for none
 	writes  []txWrite
 	arena   []byte
-	cols    []*vec.Vector
 	kbuf    []byte
 	places  []int32
 	topicKB []byte
