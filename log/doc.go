@@ -26,8 +26,8 @@
 //
 // # Locks
 //
-// appendMu (one writer) -> syncMu (one sync) -> mu (short, no I/O). Segment files are reference-counted, so a reader holds
-// none of these while it sends.
+// A log has appendMu (one writer) -> syncMu (one sync) -> mu (short, no I/O); a cut or a removal takes Manager.saveMu, for the
+// checkpoints, between syncMu and mu. Segment files are reference-counted, so a reader holds none of these while it sends.
 //
 // # Debugging
 //

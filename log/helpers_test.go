@@ -46,8 +46,7 @@ func mustOpen(t testing.TB, opts Options) *Log {
 }
 
 // values makes a batch of one record for each value; the key is the value's first byte.
-func values(t testing.TB, opts record.BatchOptions, vs ...string) []byte {
-	t.Helper()
+func values(t require.TestingT, opts record.BatchOptions, vs ...string) []byte {
 	var b record.Builder
 	b.Reset(opts)
 	for i, v := range vs {
@@ -58,7 +57,7 @@ func values(t testing.TB, opts record.BatchOptions, vs ...string) []byte {
 	return frame
 }
 
-func plain(t testing.TB, vs ...string) []byte { return values(t, record.BatchOptions{}, vs...) }
+func plain(t require.TestingT, vs ...string) []byte { return values(t, record.BatchOptions{}, vs...) }
 
 func mustAppend(t testing.TB, l *Log, frame []byte) AppendResult {
 	t.Helper()
@@ -73,8 +72,7 @@ func waitDurable(t testing.TB, l *Log, offset int64) {
 }
 
 // readAll returns offset=value of every data record from the log's start to its end.
-func readAll(t testing.TB, l *Log, maxBytes int) []string {
-	t.Helper()
+func readAll(t require.TestingT, l *Log, maxBytes int) []string {
 	var got []string
 	var it record.Iterator
 	for offset := l.LogStart(); offset < l.LEO(); {
