@@ -169,3 +169,49 @@ func TestEverySyncOfATransactionMatters(t *testing.T) {
 		})
 	}
 }
+
+// TestRemoteProducerCommitsAllOrNothingAcrossACrash lets the node crash between two answered requests of a transaction whose producer is
+// elsewhere and goes on afterwards: it must not commit what is left of its transaction.
+func TestRemoteProducerCommitsAllOrNothingAcrossACrash(t *testing.T) {
+	for seed := range int64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			r := &crashRun{rng: rand.New(rand.NewSource(seed)), ids: &ids{next: 1}, m: newMemLog(testTopics())}
+			r.b = startBroker(t, r.m, r.ids)
+			p := &testProducer{b: r.b, txID: "remote"}
+			require.NoError(t, p.init(testCtx))
+			if r.rng.Intn(2) == 0 {
+				require.NoError(t, p.produce(testCtx, TopicPartition{"out", 2}, "before"))
+				require.NoError(t, p.end(testCtx, true))
+			}
+			steps := []func() error{
+				func() error { return p.commitOffset(testCtx, claim{group: "g", generation: -1}, in0, 7) },
+				func() error { return p.produce(testCtx, out0, "value") },
+				func() error { return p.produce(testCtx, out1, "value") },
+			}
+			r.rng.Shuffle(len(steps), func(i, j int) { steps[i], steps[j] = steps[j], steps[i] })
+			crashAt := r.rng.Intn(len(steps) + 1)
+			var err error
+			for i := 0; i <= len(steps) && err == nil; i++ {
+				if i == crashAt {
+					require.NoError(t, r.b.Close())
+					r.m = r.m.crash(r.rng)
+					r.b = startBroker(t, r.m, r.ids)
+					p.b = r.b
+				}
+				if i < len(steps) {
+					err = steps[i]()
+				}
+			}
+			committed := err == nil && p.end(testCtx, true) == nil
+			require.True(t, committed, "seed %d: everything answered was durable, so the transaction goes on", seed)
+			offset, err := fetchOffset(r.b, "g", in0, true)
+			require.NoError(t, err)
+			require.EqualValues(t, 7, offset, "seed %d", seed)
+			for _, tp := range []TopicPartition{out0, out1} {
+				require.Equal(t, []string{"value"}, r.m.get(tp.Topic, tp.Partition).committedValues(), "seed %d: %v", seed, tp)
+			}
+			require.Empty(t, r.m.OpenTransactions())
+			require.NoError(t, r.b.Close())
+		})
+	}
+}
