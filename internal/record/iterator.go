@@ -37,7 +37,7 @@ func (r *Record) Headers(dst []Pair) []Pair {
 
 // Iterator walks the records of batches:
 //
-//	for err := it.Reset(frame); it.Next(); { use(it.Record) }
+//	for _ = it.Reset(frame); it.Next(); { use(it.Record) } // Err has what Reset returns
 //	if it.Err() != nil { ... }
 //
 // It owns the buffer into which it uncompresses and keeps it from batch to batch. The zero value is ready. Not safe for
