@@ -9,7 +9,7 @@ import (
 // Accumulator is an aggregate over bounded rows: it only ever grows. (Over changes, package exec has accumulators that
 // retract.) Strict aggregates are not given rows with a NULL argument.
 type Accumulator interface {
-	// Add takes one row; it may keep the values.
+	// Add takes one row. Texts alias the row and are copied if they are kept.
 	Add(args []types.Datum) error
 	// Result returns the aggregate of the rows so far.
 	Result() (types.Datum, error)

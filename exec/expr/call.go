@@ -73,7 +73,7 @@ func compileCall(e *planner.Call) (node, error) {
 	}
 	call := &Call{Ret: e.Typ, Args: make([]types.Type, len(e.Args)), memo: &memo{}}
 	for i, a := range e.Args {
-		call.Args[i] = a.Type()
+		call.Args[i] = argType(a)
 	}
 	if im.make != nil {
 		return strictVector(e.Typ, ns, im.make()), nil
@@ -93,6 +93,14 @@ func compileCall(e *planner.Call) (node, error) {
 		call.Env = r.env
 		return im.row(call, args)
 	}), nil
+}
+
+// argType is the type of an argument. A row keeps its fields where the plan has turned it into a record without.
+func argType(e planner.Expr) types.Type {
+	if c, ok := e.(*planner.Cast); ok && c.To.Kind == types.Record && len(c.To.Fields) == 0 {
+		return argType(c.Arg)
+	}
+	return e.Type()
 }
 
 // strictVector calls f for the rows where no argument is NULL.

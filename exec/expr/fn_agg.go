@@ -3,6 +3,7 @@ package expr
 import (
 	"math"
 	"math/big"
+	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql/types"
@@ -207,6 +208,7 @@ type extreme struct {
 func (e *extreme) Add(a []types.Datum) error {
 	if !e.some || types.Compare(e.typ, a[0], e.best)*e.sign > 0 {
 		e.best, e.some = a[0], true
+		e.best.S = strings.Clone(a[0].S)
 	}
 	return nil
 }
@@ -255,7 +257,9 @@ func (g *arrayAgg) Add(a []types.Datum) error {
 	if len(g.list) >= types.MaxArrayElements {
 		return errArrayTooLarge
 	}
-	g.list = append(g.list, a[0])
+	d := a[0]
+	d.S = strings.Clone(d.S)
+	g.list = append(g.list, d)
 	return nil
 }
 

@@ -27,7 +27,9 @@ func init() {
 	row("@>(jsonb,jsonb)", jsonContains(false))
 	row("<@(jsonb,jsonb)", jsonContains(true))
 	row("jsonb_contains(jsonb,jsonb)", jsonContains(false))
-	exists := func(_ *Call, a []types.Datum) (types.Datum, error) { return types.BoolDatum(jsonExists(a[0].S, a[1].S)), nil }
+	exists := func(_ *Call, a []types.Datum) (types.Datum, error) {
+		return types.BoolDatum(jsonExists(a[0].S, a[1].S)), nil
+	}
 	row("?(jsonb,text)", exists)
 	row("jsonb_exists(jsonb,text)", exists)
 	row("?|(jsonb,text[])", jsonExistsSome(false))

@@ -29,8 +29,9 @@ func init() {
 type likePattern struct {
 	// parts are matched one after the other; between two of them any text may lie. The first is anchored at the start, the last at the end.
 	parts []likePart
-	err   error
-	text  bool // characters are UTF-8 sequences rather than bytes
+	// dangling: the pattern ended with the escape character, which is an error for texts that reach it.
+	dangling bool
+	text     bool // characters are UTF-8 sequences rather than bytes
 }
 
 // likePart is a run without %. Where any[i] is set, lit[i] is not compared and stands for one character.
@@ -39,6 +40,8 @@ type likePart struct {
 	any  []bool
 	wild bool // any has a true
 }
+
+var errDanglingEscape = sqlerr.New(sqlerr.InvalidEscapeSequence, "LIKE pattern must not end with escape character")
 
 func compileLike(pattern []byte, text bool) *likePattern {
 	p := &likePattern{text: text, parts: make([]likePart, 1)}
@@ -53,7 +56,9 @@ func compileLike(pattern []byte, text bool) *likePattern {
 			last.wild = true
 		case '\\':
 			if i++; i == len(pattern) {
-				p.err = sqlerr.New(sqlerr.InvalidEscapeSequence, "LIKE pattern must not end with escape character")
+				p.dangling = true
+				last.lit, last.any, last.wild = append(last.lit, '_'), append(last.any, true), true
+				p.parts = append(p.parts, likePart{})
 				return p
 			}
 			last.lit, last.any = append(last.lit, pattern[i]), append(last.any, false)
@@ -160,16 +165,17 @@ func likeFunc(text, fold, negated bool) vecFunc {
 				}
 				p = compileLike(bytes.Clone(pattern), text)
 			}
-			if p.err != nil {
-				errs.Add(i, p.err)
-				continue
-			}
 			s := args[0].Bytes(int(i))
 			if fold {
 				lower = appendLower(lower[:0], s)
 				s = lower
 			}
-			out.I64[i] = b2i(p.match(s) != negated)
+			hit := p.match(s)
+			if hit && p.dangling {
+				errs.Add(i, errDanglingEscape)
+				continue
+			}
+			out.I64[i] = b2i(hit != negated)
 		}
 	}
 }

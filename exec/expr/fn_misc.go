@@ -17,7 +17,9 @@ func init() {
 	row("gen_random_uuid()", randomUUID)
 	row("uuid()", randomUUID)
 	row("hashtext(text)", integer(func(a []types.Datum) int64 { return int64(int32(types.HashString(a[0].S))) }))
-	row("pg_typeof(any)", func(c *Call, _ []types.Datum) (types.Datum, error) { return types.IntDatum(int64(c.Args[0].OID())), nil })
+	row("pg_typeof(any)", func(c *Call, _ []types.Datum) (types.Datum, error) {
+		return types.IntDatum(int64(c.Args[0].OID())), nil
+	})
 	row("pg_column_size(any)", func(c *Call, a []types.Datum) (types.Datum, error) {
 		if n := c.Args[0].Len(); n > 0 {
 			return types.IntDatum(int64(n)), nil

@@ -95,7 +95,9 @@ func registerDateOperators() {
 	})
 	row("+(date,time)", withTime)
 	row("+(time,date)", flipped(withTime))
-	row("isfinite(date)", func(_ *Call, a []types.Datum) (types.Datum, error) { return types.BoolDatum(!infiniteDate(a[0].I)), nil })
+	row("isfinite(date)", func(_ *Call, a []types.Datum) (types.Datum, error) {
+		return types.BoolDatum(!infiniteDate(a[0].I)), nil
+	})
 	row("unix_date(date)", micros(func(_ *Call, a []types.Datum) (int64, error) { return a[0].I, nil }))
 	row("from_days(int4)", micros(func(_ *Call, a []types.Datum) (int64, error) { return addDays(0, a[0].I) }))
 }
@@ -129,10 +131,16 @@ func registerTimestampOperators() {
 		row("+("+k+",interval)", shift(false, zoned))
 		row("+(interval,"+k+")", flipped(shift(false, zoned)))
 		row("-("+k+",interval)", shift(true, zoned))
-		row("-("+k+","+k+")", interval(func(_ *Call, a []types.Datum) (types.IntervalValue, error) { return types.SubTimestamps(a[0].I, a[1].I) }))
-		row("isfinite("+k+")", func(_ *Call, a []types.Datum) (types.Datum, error) { return types.BoolDatum(!types.IsInfinite(a[0].I)), nil })
+		row("-("+k+","+k+")", interval(func(_ *Call, a []types.Datum) (types.IntervalValue, error) {
+			return types.SubTimestamps(a[0].I, a[1].I)
+		}))
+		row("isfinite("+k+")", func(_ *Call, a []types.Datum) (types.Datum, error) {
+			return types.BoolDatum(!types.IsInfinite(a[0].I)), nil
+		})
 	}
-	addTime := micros(func(_ *Call, a []types.Datum) (int64, error) { return types.AddTime(a[0].I, types.IntervalOf(a[1])), nil })
+	addTime := micros(func(_ *Call, a []types.Datum) (int64, error) {
+		return types.AddTime(a[0].I, types.IntervalOf(a[1])), nil
+	})
 	row("+(time,interval)", addTime)
 	row("+(interval,time)", flipped(addTime))
 	row("-(time,interval)", micros(func(_ *Call, a []types.Datum) (int64, error) {
@@ -186,7 +194,9 @@ func registerClocks() {
 	row("statement_timestamp()", micros(func(c *Call, _ []types.Datum) (int64, error) { return c.Env.StatementMicros, nil }))
 	row("clock_timestamp()", micros(func(c *Call, _ []types.Datum) (int64, error) { return clock(c.Env), nil }))
 	row("current_date()", micros(func(c *Call, _ []types.Datum) (int64, error) { return floorDiv(today(c.Env), microsPerDay), nil }))
-	timeOfDay := micros(func(c *Call, _ []types.Datum) (int64, error) { return toLocal(c.Env, c.Env.NowMicros) - today(c.Env), nil })
+	timeOfDay := micros(func(c *Call, _ []types.Datum) (int64, error) {
+		return toLocal(c.Env, c.Env.NowMicros) - today(c.Env), nil
+	})
 	row("current_time()", timeOfDay)
 	row("localtime()", timeOfDay)
 	row("localtimestamp()", micros(func(c *Call, _ []types.Datum) (int64, error) { return toLocal(c.Env, c.Env.NowMicros), nil }))
@@ -217,13 +227,15 @@ func registerTruncation() {
 	row("date_trunc(text,timestamp)", micros(func(_ *Call, a []types.Datum) (int64, error) { return types.DateTrunc(a[0].S, a[1].I) }))
 	row("date_trunc(text,timestamptz)", micros(func(c *Call, a []types.Datum) (int64, error) { return truncIn(a[0].S, a[1].I, zoneOf(c.Env)) }))
 	row("date_trunc(text,timestamptz,text)", micros(func(_ *Call, a []types.Datum) (int64, error) {
-		zone, err := types.LookupZone(a[2].S)
+		zone, err := namedZone(a[2].S)
 		if err != nil {
 			return 0, err
 		}
 		return truncIn(a[0].S, a[1].I, zone)
 	}))
-	row("date_trunc(text,interval)", interval(func(_ *Call, a []types.Datum) (types.IntervalValue, error) { return truncInterval(a[0].S, types.IntervalOf(a[1])) }))
+	row("date_trunc(text,interval)", interval(func(_ *Call, a []types.Datum) (types.IntervalValue, error) {
+		return truncInterval(a[0].S, types.IntervalOf(a[1]))
+	}))
 	for _, k := range []string{"timestamp", "timestamptz"} {
 		row("date_bin(interval,"+k+","+k+")", micros(func(_ *Call, a []types.Datum) (int64, error) {
 			return types.DateBin(types.IntervalOf(a[0]), a[1].I, a[2].I)
@@ -291,6 +303,17 @@ func truncInterval(unit string, iv types.IntervalValue) (types.IntervalValue, er
 	return iv, sqlerr.New(sqlerr.InvalidParameterValue, "unit \"%s\" not recognized for type %s", strings.ToLower(unit), "interval")
 }
 
+// namedZone finds a zone by name. An offset alone is read as POSIX has it: positive is west of Greenwich (PostgreSQL docs, 8.5.3).
+func namedZone(name string) (*time.Location, error) {
+	switch {
+	case strings.HasPrefix(name, "+"):
+		name = "-" + name[1:]
+	case strings.HasPrefix(name, "-"):
+		name = "+" + name[1:]
+	}
+	return types.LookupZone(name)
+}
+
 func registerZones() {
 	toLocalIn := func(zone *time.Location, us int64) int64 {
 		if types.IsInfinite(us) {
@@ -306,7 +329,7 @@ func registerZones() {
 	}
 	for k, f := range map[string]func(*time.Location, int64) int64{"timestamptz": toLocalIn, "timestamp": toUTCIn} {
 		row("timezone(text,"+k+")", micros(func(_ *Call, a []types.Datum) (int64, error) {
-			zone, err := types.LookupZone(a[0].S)
+			zone, err := namedZone(a[0].S)
 			if err != nil {
 				return 0, err
 			}

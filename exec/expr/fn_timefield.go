@@ -20,7 +20,9 @@ func registerExtract() {
 			x, err := types.ExtractTime(unit, d.I)
 			return x, true, err
 		},
-		"timestamp":   func(_ *Call, unit string, d types.Datum) (*types.Decimal, bool, error) { return types.Extract(unit, d.I) },
+		"timestamp": func(_ *Call, unit string, d types.Datum) (*types.Decimal, bool, error) {
+			return types.Extract(unit, d.I)
+		},
 		"timestamptz": extractTZ,
 		"interval": func(_ *Call, unit string, d types.Datum) (*types.Decimal, bool, error) {
 			x, err := types.ExtractInterval(unit, types.IntervalOf(d))
@@ -58,7 +60,7 @@ func extractDate(c *Call, unit string, d types.Datum) (*types.Decimal, bool, err
 		return nil, false, err
 	}
 	x, ok, err := types.Extract(unit, us)
-	if ok && err == nil && strings.EqualFold(unit, "epoch") && x.IsFinite() {
+	if ok && err == nil && (strings.EqualFold(unit, "epoch") || strings.EqualFold(unit, "julian")) && x.IsFinite() {
 		x.Trunc(x, 0)
 	}
 	return x, ok, err
@@ -137,13 +139,9 @@ func makeTime(hour, minute int64, sec float64) (int64, error) {
 	us := math.RoundToEven(sec * 1e6)
 	total := float64(hour)*float64(types.MicrosPerHour) + float64(minute)*float64(types.MicrosPerMinute) + us
 	if hour < 0 || minute < 0 || minute > 59 || math.IsNaN(sec) || sec < 0 || sec > 60 || hour > 24 || total > float64(types.MicrosPerDay) {
-		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "time field value out of range: %d:%02d:%s", hour, minute, secondsText(sec))
+		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "time field value out of range: %d:%02d:%02g", hour, minute, sec)
 	}
 	return int64(total), nil
-}
-
-func secondsText(sec float64) string {
-	return types.FormatText(types.Of(types.Float8), types.FloatDatum(sec), nil)
 }
 
 func makeTimestamp(a []types.Datum) (int64, error) {

@@ -50,6 +50,9 @@ func compileNumberPattern(s, _ string) (*numberPattern, error) {
 	for s != "" {
 		node, n := nextNumberNode(s)
 		s = s[n:]
+		if p.sci && node.field != "" {
+			return nil, patternError("\"EEEE\" must be the last pattern used")
+		}
 		if err := p.add(&node, &signAt); err != nil {
 			return nil, err
 		}

@@ -38,7 +38,7 @@ func compileRegexp(pattern, flags string) (*pgRegexp, error) {
 	if err != nil {
 		return nil, regexError("%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	if !t.lazy {
+	if !t.lazy || t.branches {
 		compiled.Longest()
 	}
 	re.Regexp, re.context = compiled, t.context
@@ -69,6 +69,7 @@ type translator struct {
 	stopAtNewline, lineAnchors bool
 	// lazy is set when the first quantifier is non-greedy, decided once one was seen
 	lazy, quantified bool
+	branches         bool // alternatives outside parentheses, which are always greedy
 	context          bool
 }
 
@@ -179,6 +180,7 @@ func (t *translator) alternatives(depth int) error {
 		case '|':
 			t.out.WriteByte('|')
 			t.i++
+			t.branches = t.branches || depth == 0
 			operand = false
 		case ')':
 			if depth == 0 {
@@ -240,11 +242,13 @@ func (t *translator) quantifier(c rune) error {
 	}
 	lazy := t.peek(0) == '?'
 	if lazy {
-		t.out.WriteByte('?')
 		t.i++
 	}
 	if !t.quantified {
 		t.quantified, t.lazy = true, lazy
+	}
+	if lazy || t.lazy { // the first decides for the whole
+		t.out.WriteByte('?')
 	}
 	return nil
 }

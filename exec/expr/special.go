@@ -45,7 +45,7 @@ func compileInList(e *planner.InList) (node, error) {
 	if err != nil {
 		return nil, err
 	}
-	eq, err := compileTest(e.Eq, e.Arg.Type(), e.List[0].Type())
+	eq, err := compileTest(e.Eq, argType(e.Arg), argType(e.List[0]))
 	if err != nil {
 		return nil, err
 	}

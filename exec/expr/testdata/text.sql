@@ -1,0 +1,41 @@
+select 'a' || 1, 'x' || true, 1.5 || 'y', null || 'x', 'a' || 'b'
+select lower('ÄbC'), upper('äbß'), initcap('hello wORLD o''neil 3rd x_y')
+select length('häuser'), octet_length('häuser'), bit_length('ab'), length('\x0102'::bytea)
+select substring('Thomas' from 2 for 3), substring('Thomas', 0, 3), substring('Thomas', -2, 5), substr('Thomas', 4), substring('häuser', 2, 2)
+select substring('abc', 2, -1)
+select substring('abc', 2147483647, 2147483647), substring('\x010203'::bytea, 2), substring('\x010203'::bytea, 2, 1)
+select left('abcde', 2), left('abcde', -2), left('abc', -5), right('abcde', 2), right('abcde', -2), right('äöü', 1)
+select btrim('  x '), btrim('xyxtrimyyx', 'xyz'), ltrim('zzytest', 'xyz'), rtrim('testxxzx', 'xyz'), trim(both 'x' from 'xax'), ltrim('  a'), rtrim('a  ')
+select lpad('hi', 5, 'xy'), lpad('hi', 7), rpad('hi', 5, 'xy'), lpad('hello', 2), rpad('hello', -1), lpad('hi', 5, '')
+select position('om' in 'Thomas'), strpos('high', 'ig'), strpos('a', ''), position('x' in 'abc'), strpos('äöü', 'ü')
+select overlay('Txxxxas' placing 'hom' from 2 for 4), overlay('abcdef' placing 'zz' from 3), overlay('abc' placing 'x' from 1 for 0)
+select overlay('abc' placing 'x' from 0)
+select replace('abcdefabcdef', 'cd', 'XX'), replace('abc', '', 'x'), translate('12345', '143', 'ax'), reverse('abcd'), repeat('Pg', 4), repeat('x', -1)
+select split_part('abc~@~def~@~ghi', '~@~', 2), split_part('a,b,c', ',', -1), split_part('a,b,c', ',', -4), split_part('a,b', ',', 5), split_part('', ',', 1), split_part('abc', '', 1), split_part('abc', '', 2)
+select split_part('a', ',', 0)
+select ascii('x'), ascii('ä'), ascii(''), chr(65), chr(228), to_hex(2147483647), to_hex(-1), to_hex(-1::bigint)
+select chr(0)
+select concat('a', 2, null, true, 1.50), concat(), concat_ws(',', 'a', null, 2, 'c'), concat_ws(null, 'a', 'b')
+select quote_ident('Foo bar'), quote_ident('foo'), quote_ident('select'), quote_literal('O''Reilly'), quote_literal('a\b'), quote_nullable(null)
+select format('Hello %s, %1$s', 'World'), format('%I = %L', 'Foo', 'it''s'), format('|%10s|', 'foo'), format('|%-10s|', 'foo'), format('%%'), format('|%*s|', 10, 'x'), format('|%-*s|', 10, 'x'), format('%2$s %1$s', 'a', 'b'), format('%s', null), format('%L', null)
+select format('%s')
+select format('%x', 1)
+select format('%')
+select format('%I', null)
+select md5('abc'), sha256('abc'::bytea), encode(sha224('abc'::bytea), 'hex'), encode('\x010203fe'::bytea, 'base64'), encode('\x5c00ff61'::bytea, 'escape')
+select decode('0a0b', 'hex'), decode('AQID', 'base64'), decode('a\\b\001', 'escape')
+select decode('0g', 'hex')
+select decode('A', 'base64')
+select decode('abc', 'foo')
+select convert_from('\xc3a4'::bytea, 'UTF8'), convert_to('ä', 'UTF8'), get_byte('\x0102'::bytea, 1), set_byte('\x0102'::bytea, 0, 255)
+select get_byte('\x01'::bytea, 1)
+select starts_with('alphabet', 'alph'), 'alphabet' ^@ 'bet'
+select 'abc' like 'a%', 'abc' like '_b_', 'abc' like 'c', 'abc' not like '%b%', 'äbc' like '_b_', 'a%c' like 'a\%c', 'ABC' ilike 'a_c', 'Ä' ilike 'ä', '' like '', '' like '%', 'aab' like '%ab', 'abab' like 'ab%ab', 'ab' like 'ab%ab'
+select 'abc' like 'abc\'
+select 'abcd' like 'abc\'
+select 'a_c' like 'a#_c' escape '#', 'abc' like 'a#_c' escape '#', 'a\c' like 'a\c' escape ''
+select 'abc' similar to 'a(b|c)%', 'abc' similar to '%(b|d)%', 'abc' similar to '(b|c)%', 'a.c' similar to 'a.c', 'abc' similar to 'a.c'
+select 'a' < 'B', 'a' = 'a', 'abc' >= 'ab', 'a' <> 'b', greatest('a', 'b', null), least('b', null, 'a'), greatest(1, 2.5, null), least(null, null)
+select num_nulls(1, null, 'a'), num_nonnulls(1, null, 'a')
+select pg_size_pretty(100::bigint), pg_size_pretty(10240::bigint), pg_size_pretty(123456789::bigint), pg_size_pretty(-123456789012::bigint), pg_size_pretty(10485247::bigint), pg_size_pretty(10485248::bigint)
+select string_to_array('xx~~yy~~zz', '~~'), string_to_array('xx~~yy', '~~', 'yy'), string_to_array('abc', null), string_to_array('', ','), string_to_array('abc', ''), string_to_array(null, ',')
