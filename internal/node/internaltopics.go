@@ -20,8 +20,8 @@ const (
 
 // internalTopics are made when the cluster forms. Coordinator topics are compacted; errors are kept 7 days and 1 GiB.
 var internalTopics = []metadata.TopicSpec{
-	{Name: topicTransactions, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}},
-	{Name: topicOffsets, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "104857600"}},
+	{Name: topicTransactions, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "16777216"}},
+	{Name: topicOffsets, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "16777216"}},
 	{Name: TopicErrors, Partitions: errorPartitions, Configs: map[string]string{
 		"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "1073741824", "message.timestamp.type": "LogAppendTime",
 	}},
