@@ -217,3 +217,41 @@ func TestQueryThatCannotRunIsMarkedFailed(t *testing.T) {
 	err := h.w.runner.WaitFrontier(context.Background(), q.oid, []exec.PartitionOffset{{Offset: 1}})
 	require.Equal(t, sqlerr.ObjectNotInPrerequisiteState, sqlerr.CodeOf(err))
 }
+
+func TestDamagedStateIsRebuilt(t *testing.T) {
+	h := newHarness(t, 1)
+	h.run(`CREATE STREAM s (id INT KEY, k TEXT) WITH (topic = 's')`)
+	h.run(`CREATE TABLE c AS SELECT k, count(*) AS n FROM s GROUP BY k`)
+	h.put("s", `{"id":1,"k":"a"}`, `{"id":2,"k":"b"}`)
+	require.Equal(t, []string{"a|1", "b|1"}, h.table("c"))
+	q := h.queries["c"]
+	h.w.runner.StopQuery(q.oid)
+	damaged := 0
+	for _, f := range q.plan.Fragments {
+		for p := range f.Partitions {
+			damaged += h.damage(exec.StateID{Object: q.oid, Fragment: f.ID, Partition: p})
+		}
+	}
+	require.Positive(t, damaged)
+	h.start(h.w, q, func(int32) bool { return true })
+	h.put("s", `{"id":3,"k":"a"}`)
+	require.Equal(t, []string{"a|2", "b|1"}, h.table("c"))
+}
+
+// damage spoils the rows of a partition of state and returns how many.
+func (h *harness) damage(id exec.StateID) int {
+	part, err := h.w.state.Partition(id)
+	require.NoError(h.t, err)
+	b, rows := part.NewBatch(), 0
+	for op := range uint32(16) {
+		it, err := part.Iter(op, nil, nil)
+		require.NoError(h.t, err)
+		for ; it.Next(); rows++ {
+			b.Set(op, it.Key(), []byte{0xff})
+		}
+		require.NoError(h.t, it.Close())
+	}
+	require.NoError(h.t, b.Commit())
+	require.NoError(h.t, part.Close())
+	return rows
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 )
 
@@ -101,7 +102,10 @@ func (s *source) nextFrame(ctx context.Context) (bool, error) {
 	}
 	f, err := s.log.Fetch(ctx, s.tp, s.offset, fetchBytes)
 	if errors.Is(err, ErrOffsetOutOfRange) {
-		return false, fmt.Errorf("%w: %s-%d at %d: %w", errSourceGone, s.tp.Topic, s.tp.Partition, s.offset, err)
+		return false, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "records of topic %q, partition %d, that were to be read next are gone: %w",
+			s.tp.Topic, s.tp.Partition, errSourceGone).
+			WithDetail("The next offset is %d.", s.offset).
+			WithHint("The topic's retention was shorter than the query was behind. Make the query anew.")
 	}
 	if err != nil {
 		return false, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
@@ -163,4 +164,25 @@ func TestRowsWithoutKeyGetHiddenOnes(t *testing.T) {
 		h.settle("t")
 	}
 	require.Len(t, h.rows("t"), 6)
+}
+
+func TestOwnershipMovesWithAllRows(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE TABLE t (id INT PRIMARY KEY, v TEXT)`)
+	rel, ctx := h.rels["t"], context.Background()
+	h.insert(rel, 1, "a", 2, "b", 3, "c")
+	late := h.w.tables.Begin(0)
+	_, err := late.Insert(ctx, rel, rowsOf(rel, vec.Insert, 4, "lost"))
+	require.NoError(t, err)
+
+	h.w.tables.StopTable(rel.OID)
+	_, err = late.Commit(ctx)
+	require.Equal(t, sqlerr.SerializationFailure, sqlerr.CodeOf(err), "the old owner writes nothing more")
+	other := h.newWorker("v", fsys.NewMem())
+	for p := range rel.Partitions {
+		require.NoError(t, other.tables.Own(rel, p))
+	}
+	h.w = other
+	require.Equal(t, []int32{1}, h.insert(rel, 4, "d", 2, "x"))
+	require.Equal(t, []string{"1|a", "2|b", "3|c", "4|d"}, h.rows("t"))
 }

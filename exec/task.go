@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millracedb/millrace/exec/vec"
 )
 
 // task runs one fragment on one partition. Its goroutine owns everything below it; others only cancel it and read progress.
@@ -26,6 +28,7 @@ type task struct {
 	dataTime  int64     // stream time that rows alone prove
 	begun     time.Time // when the round got its first row
 	rowsIn    int64     // in this round
+	rebuild   bool      // local state was found damaged: the next session does without
 	changelog PartitionOffset
 	epoch     int32
 	stats     TaskStats
@@ -58,6 +61,9 @@ func (t *task) run() {
 			t.r.cfg.Logger.Info("task lost", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
 			t.r.cfg.OnLost(t.spec, err)
 			return
+		case damagedState(err) && !t.rebuild:
+			t.r.cfg.Logger.Error("state of a task is damaged, it is rebuilt", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
+			t.rebuild = true
 		case errors.Is(err, errReload), errors.Is(err, ErrUnknownOutcome), errors.Is(err, ErrUnavailable):
 			t.r.cfg.Logger.Info("task starts over", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
 		default:
@@ -71,6 +77,11 @@ func (t *task) run() {
 		}
 		pause = min(2*pause, taskRetryMax)
 	}
+}
+
+// damagedState reports whether err says that a row of local state does not decode. The changelog has what it should be.
+func damagedState(err error) bool {
+	return errors.Is(err, vec.ErrCorruptRow) || errors.Is(err, errCorruptAccumulator) || errors.Is(err, errCorruptTimes)
 }
 
 func (t *task) sleep(d time.Duration) bool {

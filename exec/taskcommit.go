@@ -117,6 +117,7 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 	b := t.state.NewBatch()
 	t.cx.state.apply(b)
 	b.SetMark(t.mark(c.Offsets))
+	t.rebuild = false
 	return b.Commit()
 }
 

@@ -99,7 +99,7 @@ func (t *task) position() error {
 // recover makes the state what the changelog says: it replays what the mark has not taken in, or all if the mark is of no use.
 func (t *task) recover() error {
 	mark, ok, err := t.state.Mark()
-	if err != nil {
+	if err != nil || t.rebuild {
 		ok = false // a mark that does not decode is as good as none
 	}
 	if !t.spec.Fragment.Stateful {
