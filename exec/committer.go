@@ -26,6 +26,8 @@ type committer struct {
 	done  chan struct{}
 	lane  Lane
 	over  bool // the lane was fenced: whoever did that has the tasks now
+	// patient: tasks wait for a log that takes no writes now; a client's transaction is told at once.
+	patient bool
 }
 
 // commitRequest is one task's part of a round.
@@ -36,8 +38,8 @@ type commitRequest struct {
 	done   chan struct{}
 }
 
-func startCommitter(ctx context.Context, wg *sync.WaitGroup, log Log, c clock.Clock, id string) *committer {
-	m := &committer{log: log, clock: c, id: id, queue: make(chan *commitRequest, maxRoundTasks), done: make(chan struct{})}
+func startCommitter(ctx context.Context, wg *sync.WaitGroup, log Log, c clock.Clock, id string, patient bool) *committer {
+	m := &committer{log: log, clock: c, id: id, patient: patient, queue: make(chan *commitRequest, maxRoundTasks), done: make(chan struct{})}
 	wg.Go(func() { m.run(ctx) })
 	return m
 }
@@ -116,7 +118,7 @@ func (m *committer) commit(ctx context.Context, commits []TaskCommit) ([]TaskRes
 		if err == nil && len(results) != len(commits) {
 			err = fmt.Errorf("lane %s answered for %d of %d tasks", m.id, len(results), len(commits))
 		}
-		if !errors.Is(err, ErrUnavailable) {
+		if !m.patient || !errors.Is(err, ErrUnavailable) {
 			return results, err
 		}
 		timer := m.clock.NewTimer(pause)

@@ -113,7 +113,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r.mu.tasks = map[taskKey]*task{}
 	r.mu.progress = map[uint64]*progress{}
 	for i := range cfg.Lanes {
-		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, fmt.Sprintf("%s-%d", cfg.LanePrefix, i)))
+		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, fmt.Sprintf("%s-%d", cfg.LanePrefix, i), true))
 	}
 	return r
 }

@@ -80,7 +80,7 @@ func NewTables(cfg TablesConfig) *Tables {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.parts = map[tableKey]*tablePart{}
 	t.locks.init()
-	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, cfg.LanePrefix+"-tables")
+	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, cfg.LanePrefix+"-tables", false)
 	return t
 }
 

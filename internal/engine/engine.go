@@ -52,6 +52,8 @@ type Options struct {
 	ErrorTopic string
 	// StateBytes and SessionBytes are shares of the node's memory.
 	StateBytes, SessionBytes int64
+	// DiskLow tells that the disk is nearly full, so that partitions take no writes. May be nil.
+	DiskLow func() bool
 	// RequirePassword asks for passwords also on loopback; Insecure admits everybody everywhere.
 	RequirePassword, Insecure bool
 }

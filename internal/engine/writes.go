@@ -5,6 +5,7 @@ import (
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -62,8 +63,14 @@ func (w *writeBuffer) release() { w.tx.Rollback() }
 
 // flushWrites appends what the transaction has written.
 func (s *session) flushWrites(ctx context.Context, w *writeBuffer) error {
+	if s.e.opts.DiskLow != nil && s.e.opts.DiskLow() {
+		return errDiskFull
+	}
 	ends, err := w.tx.Commit(ctx)
 	if err != nil {
+		if s.e.opts.DiskLow != nil && s.e.opts.DiskLow() && sqlerr.CodeOf(err) == sqlerr.InsufficientResources {
+			return errDiskFull
+		}
 		return cause(ctx, err)
 	}
 	if s.written == nil {
@@ -72,6 +79,9 @@ func (s *session) flushWrites(ctx context.Context, w *writeBuffer) error {
 	s.written.raise(ends)
 	return nil
 }
+
+var errDiskFull = sqlerr.New(sqlerr.DiskFull, "the disk is nearly full: the node takes no writes below disk.min_free").
+	WithHint("DROP what is not needed, or give the node more room. Reading and dropping go on.")
 
 // overlay is what a scan sees of the transaction's own writes to a relation.
 type overlay struct {

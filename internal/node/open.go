@@ -220,7 +220,7 @@ func (n *Node) openEngine(ctx context.Context) error {
 		Meta: n.meta, Log: n.log, Groups: n.coord, WaitIndex: n.repl.WaitIndex, State: n.state, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
 		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors,
 		StateBytes: n.cfg.share(stateShare), SessionBytes: n.cfg.share(sessionsShare),
-		RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
+		DiskLow: n.logs.DiskLow, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
 	})
 	return err
 }
