@@ -54,6 +54,9 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 	if err := s.checkDDL(tag); err != nil {
 		return "", err
 	}
+	if q.Kind != sql.KindView && s.e.opts.DiskLow != nil && s.e.opts.DiskLow() {
+		return "", errDiskFull
+	}
 	if q.Temporary {
 		return "", sqlerr.New(sqlerr.FeatureNotSupported, "temporary tables are not supported").WithHint("Create an ordinary table and drop it when done.")
 	}
