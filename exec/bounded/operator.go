@@ -80,6 +80,8 @@ func (q *Query) open(n planner.Node) (Iter, error) {
 		return q.openProject(n)
 	case *planner.Aggregate:
 		return q.openAggregate(n)
+	case *planner.WindowFunc:
+		return q.openWindow(n)
 	case *planner.Join:
 		return q.openJoin(n)
 	case *planner.SetOp:
