@@ -187,8 +187,9 @@ func TestRewrittenHasWhatTheServerGave(t *testing.T) {
 	script = strings.Replace(script, " # no", "", 1)
 	s := parse(t, script)
 	restarts := 0
-	_, err := s.Run(t.Context(), Options{Fresh: newServer(t, answers).fresh(&restarts)})
+	failures, err := s.Run(t.Context(), Options{Fresh: newServer(t, answers).fresh(&restarts), Rewrite: true})
 	require.NoError(t, err)
+	require.Len(t, failures, 1, "a query that fails has no rows to write")
 	want := strings.Join([]string{
 		"# a comment", "query IT", "two", "----", "2 | x", "1 | NULL", "", "query IT rowsort", "two", "----", "1 | NULL", "2 | x", "",
 		"push 2 I", "push", "----", "1", "2", "", "include more.inc", "", "query ??", "two", "----", "2 | x", "1 | NULL", "", "query I", "wrong", "----", "stays",
@@ -196,7 +197,7 @@ func TestRewrittenHasWhatTheServerGave(t *testing.T) {
 	require.Equal(t, want, string(s.Rewritten()))
 	// What was written is held by the same server.
 	again := parse(t, strings.Split(want, "\nquery I\n")[0])
-	failures, err := again.Run(t.Context(), Options{Fresh: newServer(t, answers).fresh(&restarts)})
+	failures, err = again.Run(t.Context(), Options{Fresh: newServer(t, answers).fresh(&restarts)})
 	require.NoError(t, err)
 	require.Empty(t, failures)
 }

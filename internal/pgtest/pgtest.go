@@ -1,6 +1,7 @@
 // Package pgtest starts a PostgreSQL server of its own for a test: the oracle for whatever Millrace does as PostgreSQL does.
 //
-// Start makes a cluster in a temporary directory, with trust authentication on a Unix socket, in UTC, with the C collation, and without fsync.
+// Start makes a cluster in a temporary directory, with trust authentication on a Unix socket, in UTC, with the C
+// collation and Unicode letters, and without fsync.
 // The server ends with the test. Start debugging with the server's output, which a failing start prints.
 package pgtest
 
@@ -45,7 +46,7 @@ func Start(tb testing.TB) string {
 	dir := socketDir(tb, cred)
 	data := filepath.Join(dir, "data")
 	initdb := command(cred, filepath.Join(bin, "initdb"), "--pgdata", data, "--username", superuser, "--auth", "trust",
-		"--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
+		"--encoding", "UTF8", "--locale", "C.UTF-8", "--lc-collate", "C", "--no-sync", "--no-instructions")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		tb.Fatalf("pgtest: initdb: %v\n%s", err, out)
 	}

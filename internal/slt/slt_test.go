@@ -47,10 +47,10 @@ func parse(t *testing.T, name string) *sqllogictest.Script {
 // run runs a script and reports every record that fails.
 func run(t *testing.T, s *sqllogictest.Script, opts sqllogictest.Options) {
 	t.Helper()
+	opts.Rewrite = *rewrite
 	failures, err := s.Run(t.Context(), opts)
 	if *rewrite && err == nil {
 		require.NoError(t, os.WriteFile(filepath.Join(corpus, s.Path), s.Rewritten(), 0o644))
-		return
 	}
 	for _, f := range failures {
 		t.Errorf("%v", f)
