@@ -57,6 +57,8 @@ type StateReader interface {
 // StateIter walks rows in key order. Close it.
 type StateIter interface {
 	Next() bool
+	// SeekGE goes to the first row at or after key and reports whether there is one. Going forward by small steps is cheap.
+	SeekGE(key []byte) bool
 	Key() []byte
 	Value() []byte
 	Err() error

@@ -197,21 +197,6 @@ func (v *txView) read(dst *vec.Batch, keys []*vec.Vector, i int) (bool, error) {
 	return v.readers[p].get(dst, v.kbuf)
 }
 
-// exists is read without the row.
-func (v *txView) exists(key []byte, part int32) (bool, error) {
-	if w := v.x.own(key); w != nil {
-		return !w.deleted, nil
-	}
-	r := v.readers[part]
-	if r == nil {
-		return false, nil
-	}
-	var ok bool
-	var err error
-	r.val, ok, err = r.rows.Get(r.val[:0], tableRowsOp, key)
-	return ok, err
-}
-
 // own returns the transaction's own last write of a key, nil for none.
 func (x *txTable) own(key []byte) *txWrite {
 	k := x.index.find(key)
@@ -235,29 +220,27 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 		}
 	}
 	keys := pick(nil, rows.Cols, rel.Key)
-	if err := tx.t.locks.acquire(ctx, tx, rel.OID, x.keys(keys, rows.Len())); err != nil {
+	distinct := x.keys(keys, rows.Len())
+	if err := tx.t.locks.acquire(ctx, tx, rel.OID, distinct); err != nil {
 		return nil, err
 	}
-	view, err := tx.view(ctx, x)
+	parts, err := x.partitionsOf(keys, distinct.len())
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, view.close()) }()
+	there, err := tx.present(ctx, x, distinct, parts)
+	if err != nil {
+		return nil, err
+	}
 	for i := range rows.Len() {
-		p, err := x.partitionOf(keys, i)
-		if err != nil {
-			return nil, err
-		}
-		x.kbuf = appendKeyCols(x.kbuf[:0], keys, i)
-		there, err := view.exists(x.kbuf, p)
-		if err != nil {
-			return nil, err
-		}
-		if there {
+		k := x.places[i]
+		if there[k] {
 			existing = append(existing, int32(i))
 			continue
 		}
-		if err := tx.write(x, p, rows, i, false); err != nil {
+		there[k] = true
+		x.kbuf = append(x.kbuf[:0], distinct.key(k)...)
+		if err := tx.write(x, parts[k], rows, i, false); err != nil {
 			return nil, err
 		}
 	}

@@ -46,7 +46,7 @@ func (r *reader) Iter(op uint32, lower, upper []byte) (exec.StateIter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read state: %w", err)
 	}
-	return &iter{it: it}, nil
+	return &iter{it: it, space: space}, nil
 }
 
 func (r *reader) mark() (exec.Mark, bool, error) {
@@ -60,6 +60,8 @@ func (r *reader) mark() (exec.Mark, bool, error) {
 
 type iter struct {
 	it      *pebble.Iterator
+	space   []byte
+	key     []byte
 	started bool
 }
 
@@ -69,6 +71,13 @@ func (i *iter) Next() bool {
 		return i.it.First()
 	}
 	return i.it.Next()
+}
+
+// SeekGE goes to the first row at or after key.
+func (i *iter) SeekGE(key []byte) bool {
+	i.started = true
+	i.key = append(append(i.key[:0], i.space...), key...)
+	return i.it.SeekGE(i.key)
 }
 
 func (i *iter) Key() []byte   { return i.it.Key()[spaceLen:] }
