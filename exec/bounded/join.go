@@ -7,111 +7,76 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// joinIter is a hash join, or without keys a nested loop: the right side is held, the left side streams. A lateral right
-// side is opened anew for each left row.
+// joinIter is a hash join, or without keys a nested loop: the right side is held, the left side streams batch by batch. Candidates of many
+// left rows are gathered before the condition is evaluated over them.
 type joinIter struct {
 	q     *Query
 	n     *planner.Join
 	left  Iter
+	right *joinTable
 	lkeys []*expr.Program
 	cond  *expr.Program
-	right *rowSet
-	hash  map[string][]rowRef
-	every []rowRef // all right rows, when there are no keys
-	hit   [][]bool // right rows that found a partner, for RIGHT and FULL
 
-	leftSchema []types.Type
-	pairs      *vec.Batch // candidates: left columns, then right columns
-	refs       []rowRef   // right row of each candidate
-	out        *vec.Batch
-	rest       Iter // unmatched right rows at the end
-	ended      bool
-	errs       expr.Errors
-	sel        []int32
-	keyBuf     []byte
+	lwidth  int
+	pairs   *vec.Batch // candidates: left columns, then right columns
+	owners  []int32    // left row of each candidate
+	matches []int32    // right row of each candidate
+	out     *vec.Batch
+	rest    Iter // right rows without partner, at the end
+	errs    expr.Errors
+	sel     []int32
 
-	batch   *vec.Batch // left batch in progress
-	row     int        // next left row
-	cand    []rowRef   // what is left of the current row's candidates
-	matched bool       // the current row found a partner
-	inRow   bool
+	batch   *vec.Batch // left batch in progress, nil before the first
+	keys    []*vec.Vector
+	row     int    // the left row whose candidates come next
+	cand    int32  // its next candidate, noRow when it has no more
+	inRow   bool   // cand is set
+	matched []bool // left rows that found a partner
 }
 
 func (q *Query) openJoin(n *planner.Join) (Iter, error) {
-	it := &joinIter{q: q, n: n, leftSchema: schema(n.L)}
-	var err error
-	if it.left, err = q.open(n.L); err != nil {
+	if n.Lateral {
+		return q.openLateral(n)
+	}
+	left, err := q.open(n.L)
+	if err != nil {
 		return nil, err
 	}
-	it.pairs = vec.NewBatch(append(append([]types.Type{}, it.leftSchema...), schema(n.R)...), batchRows)
-	it.out = vec.NewBatch(schema(n), batchRows)
-	if n.Cond != nil {
-		if it.cond, err = expr.Compile(n.Cond); err != nil {
-			it.Close()
-			return nil, err
-		}
-	}
-	if !n.Lateral {
-		if err = it.build(); err != nil {
-			it.Close()
-			return nil, err
-		}
+	it := &joinIter{q: q, n: n, left: left, lwidth: len(schema(n.L)), out: vec.NewBatch(schema(n), batchRows)}
+	it.pairs = vec.NewBatch(append(schema(n.L), schema(n.R)...), batchRows)
+	if err := it.prepare(); err != nil {
+		left.Close()
+		return nil, err
 	}
 	return it, nil
 }
 
-// build reads the right side and hashes it.
-func (it *joinIter) build() error {
-	in, err := it.q.open(it.n.R)
-	if err != nil {
-		return err
-	}
-	if it.right, err = it.q.all(in, schema(it.n.R)); err != nil {
-		return err
-	}
-	if it.n.Kind == planner.RightJoin || it.n.Kind == planner.FullJoin {
-		it.hit = make([][]bool, len(it.right.batches))
-		for i, b := range it.right.batches {
-			it.hit[i] = make([]bool, b.Len())
+func (it *joinIter) prepare() error {
+	var err error
+	if it.n.Cond != nil {
+		if it.cond, err = expr.Compile(it.n.Cond); err != nil {
+			return err
 		}
-	}
-	if len(it.n.LKeys) == 0 {
-		it.every = it.right.refs()
-		return nil
 	}
 	if it.lkeys, err = expr.CompileAll(it.n.LKeys); err != nil {
 		return err
 	}
-	cols, err := it.q.evalColumns(it.n.RKeys, it.right)
-	if err != nil {
-		return err
-	}
-	it.hash = make(map[string][]rowRef, it.right.n)
-	for bi, b := range it.right.batches {
-		for ri := range b.Len() {
-			key, ok := joinKey(it.keyBuf[:0], it.n.RKeys, cols[bi], ri)
-			it.keyBuf = key
-			if ok {
-				it.hash[string(key)] = append(it.hash[string(key)], rowRef{int32(bi), int32(ri)})
-			}
-		}
-	}
-	return it.q.Memory.grow(it.right.n * 48)
-}
-
-// joinKey encodes the key columns of a row; false if one is NULL, for NULL keys match nothing.
-func joinKey(dst []byte, keys []planner.Expr, cols []*vec.Vector, row int) ([]byte, bool) {
-	for k, v := range cols {
-		if v.IsNull(row) {
-			return dst, false
-		}
-		dst = types.AppendKey(dst, keys[k].Type(), v.View(row))
-	}
-	return dst, true
+	it.right, err = it.q.buildJoinTable(it.n)
+	return err
 }
 
 func (it *joinIter) Next() (*vec.Batch, error) {
-	for !it.ended {
+	for it.rest == nil {
+		if it.batch == nil || it.row == it.batch.Len() {
+			done, err := it.nextBatch()
+			if err != nil {
+				return nil, err
+			}
+			if done {
+				it.rest = it.right.unmatched(it.n, it.lwidth)
+				break
+			}
+		}
 		b, err := it.step()
 		if err != nil {
 			return nil, err
@@ -120,218 +85,319 @@ func (it *joinIter) Next() (*vec.Batch, error) {
 			return b, nil
 		}
 	}
-	if it.rest == nil {
-		it.rest = it.unmatchedRight()
-	}
 	return it.rest.Next()
 }
 
-// step gathers a batch of candidates from as many left rows as fit, and decides them.
+// nextBatch takes the next left batch and evaluates its keys.
+func (it *joinIter) nextBatch() (done bool, err error) {
+	if it.batch, err = it.left.Next(); err != nil || it.batch == nil {
+		return true, err
+	}
+	n := it.batch.Len()
+	it.row, it.inRow = 0, false
+	it.matched = append(it.matched[:0], make([]bool, n)...)
+	it.errs.Reset(n)
+	it.sel = vec.All(it.sel[:0], n)
+	it.keys = it.keys[:0]
+	for _, p := range it.lkeys {
+		it.keys = append(it.keys, p.Eval(it.q.Env, it.batch, it.sel, &it.errs))
+	}
+	return false, it.errs.First()
+}
+
+// step gathers a batch of candidates and decides them. With the last candidates of a left batch come the left rows that are owed on their own.
 func (it *joinIter) step() (*vec.Batch, error) {
-	it.out.Reset()
-	it.pairs.Reset()
-	it.refs = it.refs[:0]
-	for it.pairs.Len() < batchRows && it.out.Len() < batchRows {
+	it.owners, it.matches = it.owners[:0], it.matches[:0]
+	for it.row < it.batch.Len() && len(it.owners) < batchRows {
 		if !it.inRow {
-			more, err := it.nextLeft()
-			if err != nil {
-				return nil, err
+			it.cand, it.inRow = it.right.first(it.keys, it.row), true
+		}
+		for it.cand != noRow && len(it.owners) < batchRows {
+			it.owners = append(it.owners, int32(it.row))
+			it.matches = append(it.matches, it.cand)
+			it.cand = it.right.after(it.cand)
+			if it.cond == nil && it.halfJoin() {
+				it.cand = noRow // one partner is enough
 			}
-			if !more {
-				break
-			}
 		}
-		if it.n.Lateral {
-			if err := it.lateral(); err != nil {
-				return nil, err
-			}
-			continue
+		if it.cand == noRow {
+			it.row++
+			it.inRow = false
 		}
-		n := min(batchRows-it.pairs.Len(), len(it.cand))
-		for _, ref := range it.cand[:n] {
-			it.pair(it.right.batches[ref.batch], int(ref.row), ref)
-		}
-		it.cand = it.cand[n:]
-		if len(it.cand) > 0 {
-			break
-		}
-		if err := it.decide(); err != nil {
-			return nil, err
-		}
-		it.endRow()
 	}
-	return it.out, it.decide()
+	b, err := it.decide()
+	if err != nil || it.row < it.batch.Len() {
+		return b, err
+	}
+	return it.owed(b), nil
 }
 
-// nextLeft goes to the next left row and looks up its candidates.
-func (it *joinIter) nextLeft() (bool, error) {
-	for it.batch == nil || it.row == it.batch.Len() {
-		var err error
-		if it.batch, err = it.left.Next(); err != nil {
-			return false, err
-		}
-		if it.batch == nil {
-			it.ended = true
-			return false, nil
-		}
-		it.row = 0
-	}
-	it.inRow, it.matched = true, false
-	it.cand = it.every
-	if len(it.lkeys) == 0 {
-		return true, nil
-	}
-	it.keyBuf = it.keyBuf[:0]
-	it.cand = nil
-	for k, p := range it.lkeys {
-		d, err := p.Scalar(it.q.Env, it.batch, it.row)
-		if err != nil {
-			return false, err
-		}
-		if d.Null {
-			return true, nil
-		}
-		it.keyBuf = types.AppendKey(it.keyBuf, it.n.LKeys[k].Type(), d)
-	}
-	it.cand = it.hash[string(it.keyBuf)]
-	return true, nil
+// halfJoin reports whether only left rows leave the join.
+func (it *joinIter) halfJoin() bool {
+	return it.n.Kind == planner.SemiJoin || it.n.Kind == planner.AntiJoin
 }
 
-// pair appends a candidate: the current left row with a right row.
-func (it *joinIter) pair(b *vec.Batch, row int, ref rowRef) {
-	nl := len(it.leftSchema)
-	for c, col := range it.pairs.Cols {
-		if c < nl {
-			col.AppendRow(it.batch.Cols[c], it.row)
-		} else {
-			col.AppendRow(b.Cols[c-nl], row)
-		}
-	}
-	it.pairs.SetLen(it.pairs.Len() + 1)
-	it.refs = append(it.refs, ref)
-}
-
-// decide tests the candidates of the current left row and emits those that hold.
-func (it *joinIter) decide() error {
-	n := it.pairs.Len()
+// decide tests the candidates, notes who found a partner and returns the joined rows.
+func (it *joinIter) decide() (*vec.Batch, error) {
+	n := len(it.owners)
 	if n == 0 {
-		return nil
+		return nil, nil
 	}
+	if it.cond == nil && it.halfJoin() {
+		for _, owner := range it.owners {
+			it.matched[owner] = true
+		}
+		return nil, nil
+	}
+	it.gather()
 	it.sel = vec.All(it.sel[:0], n)
 	hits := it.sel
 	if it.cond != nil {
 		it.errs.Reset(n)
 		v := it.cond.Eval(it.q.Env, it.pairs, it.sel, &it.errs)
 		if err := it.errs.First(); err != nil {
-			return err
+			return nil, err
 		}
 		hits = vec.True(nil, v, it.sel)
 	}
-	if len(hits) > 0 {
-		it.matched = true
-		switch it.n.Kind {
-		case planner.SemiJoin, planner.AntiJoin:
-		default:
-			if it.hit != nil {
-				for _, h := range hits {
-					it.hit[it.refs[h].batch][it.refs[h].row] = true
-				}
-			}
-			it.out.AppendGather(it.pairs, hits)
-		}
+	for _, h := range hits {
+		it.matched[it.owners[h]] = true
+		it.right.mark(it.matches[h])
 	}
-	it.pairs.Reset()
-	it.refs = it.refs[:0]
-	return nil
+	switch {
+	case it.halfJoin():
+		return nil, nil
+	case len(hits) == n:
+		return it.pairs, nil
+	}
+	it.out.Reset()
+	it.out.AppendGather(it.pairs, hits)
+	return it.out, nil
 }
 
-// endRow emits what a left row without partners, or a semi join's row, owes.
-func (it *joinIter) endRow() {
+// gather makes the pairs of the candidates.
+func (it *joinIter) gather() {
+	it.pairs.Reset()
+	for c, col := range it.pairs.Cols[:it.lwidth] {
+		col.AppendGather(it.batch.Cols[c], it.owners)
+	}
+	it.right.gather(it.pairs.Cols[it.lwidth:], it.matches)
+	it.pairs.SetLen(len(it.owners))
+}
+
+// owed appends to the joined rows the left rows of the finished batch that leave alone: those of a semi join with partner, of an anti or
+// outer join without.
+func (it *joinIter) owed(joined *vec.Batch) *vec.Batch {
+	want := false
 	switch it.n.Kind {
 	case planner.SemiJoin:
-		if it.matched {
-			it.emitLeft(false)
-		}
-	case planner.AntiJoin:
-		if !it.matched {
-			it.emitLeft(false)
-		}
-	case planner.LeftJoin, planner.FullJoin:
-		if !it.matched {
-			it.emitLeft(true)
+		want = true
+	case planner.AntiJoin, planner.LeftJoin, planner.FullJoin:
+	default:
+		return joined
+	}
+	it.sel = it.sel[:0]
+	for i, m := range it.matched {
+		if m == want {
+			it.sel = append(it.sel, int32(i))
 		}
 	}
-	it.inRow = false
-	it.row++
-}
-
-// emitLeft appends the current left row, followed by NULLs if padded.
-func (it *joinIter) emitLeft(padded bool) {
-	nl := len(it.leftSchema)
-	for c, col := range it.out.Cols {
-		switch {
-		case c < nl:
-			col.AppendRow(it.batch.Cols[c], it.row)
-		case padded:
+	if len(it.sel) == 0 {
+		return joined
+	}
+	if joined == nil {
+		it.out.Reset()
+		joined = it.out
+	}
+	for c, col := range joined.Cols {
+		if c < it.lwidth {
+			col.AppendGather(it.batch.Cols[c], it.sel)
+			continue
+		}
+		for range it.sel {
 			col.AppendNull()
 		}
 	}
-	it.out.SetLen(it.out.Len() + 1)
-}
-
-// lateral runs the right side for the current left row.
-func (it *joinIter) lateral() error {
-	env := *it.q.Env
-	env.Outer = append(append([][]types.Datum{}, env.Outer...), it.batch.Row(it.row))
-	inner := &Query{Env: &env, Source: it.q.Source, Memory: it.q.Memory, work: it.q.work}
-	right, err := inner.open(it.n.R)
-	if err != nil {
-		return err
-	}
-	defer right.Close()
-	for {
-		b, err := right.Next()
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			break
-		}
-		for i := range b.Len() {
-			it.pair(b, i, rowRef{})
-		}
-		if err := it.decide(); err != nil {
-			return err
-		}
-	}
-	it.endRow()
-	return nil
-}
-
-// unmatchedRight yields the right rows of RIGHT and FULL joins that found no partner.
-func (it *joinIter) unmatchedRight() Iter {
-	rows := &rowSet{schema: schema(it.n)}
-	nl := len(it.leftSchema)
-	for i, hits := range it.hit {
-		b := vec.NewBatch(rows.schema, len(hits))
-		n := 0
-		for r, hit := range hits {
-			if hit {
-				continue
-			}
-			for c, col := range b.Cols {
-				if c < nl {
-					col.AppendNull()
-				} else {
-					col.AppendRow(it.right.batches[i].Cols[c-nl], r)
-				}
-			}
-			n++
-		}
-		b.SetLen(n)
-		rows.batches = append(rows.batches, b)
-	}
-	return rows.iter()
+	joined.SetLen(joined.Len() + len(it.sel))
+	return joined
 }
 
 func (it *joinIter) Close() { it.left.Close() }
+
+// noRow ends a chain of rows.
+const noRow int32 = -1
+
+// joinTable holds the right side of a join: its rows numbered through, and chained by equal keys.
+type joinTable struct {
+	set  *rowSet
+	refs []rowRef
+	// With keys: the first row of a key, and behind each row the next of the same key. An integer key needs no encoding.
+	byKey  map[string]int32
+	byInt  map[int64]int32
+	next   []int32
+	types  []types.Type
+	keyBuf []byte
+	hit    []bool // rows that found a partner, for RIGHT and FULL
+}
+
+// joinRowBytes is what a row of the table is charged beyond its values.
+const joinRowBytes = 64
+
+func (q *Query) buildJoinTable(n *planner.Join) (*joinTable, error) {
+	in, err := q.open(n.R)
+	if err != nil {
+		return nil, err
+	}
+	t := &joinTable{types: argTypes(n.RKeys)}
+	if t.set, err = q.all(in, schema(n.R)); err != nil {
+		return nil, err
+	}
+	t.refs = t.set.refs()
+	if err := q.Memory.grow(len(t.refs) * joinRowBytes); err != nil {
+		return nil, err
+	}
+	if n.Kind == planner.RightJoin || n.Kind == planner.FullJoin {
+		t.hit = make([]bool, len(t.refs))
+	}
+	if len(n.RKeys) == 0 {
+		return t, nil
+	}
+	cols, err := q.evalColumns(n.RKeys, t.set)
+	if err != nil {
+		return nil, err
+	}
+	t.index(n, cols)
+	return t, nil
+}
+
+// index chains the rows by key, from the last to the first, so that a chain is in the order of the rows. Rows with a NULL key match nothing.
+func (t *joinTable) index(n *planner.Join, cols [][]*vec.Vector) {
+	t.next = make([]int32, len(t.refs))
+	t.byKey = map[string]int32{}
+	if len(t.types) == 1 && t.types[0].Kind.Storage() == types.StoreInt && n.LKeys[0].Type().Kind.Storage() == types.StoreInt {
+		t.byInt = make(map[int64]int32, len(t.refs))
+	}
+	for i := len(t.refs) - 1; i >= 0; i-- {
+		ref := t.refs[i]
+		keys, row := cols[ref.batch], int(ref.row)
+		t.next[i] = noRow
+		if t.byInt != nil {
+			if !keys[0].IsNull(row) {
+				t.chain(i, t.byInt, keys[0].I64[row])
+			}
+			continue
+		}
+		if !t.encode(keys, row) {
+			continue
+		}
+		if first, ok := t.byKey[string(t.keyBuf)]; ok {
+			t.next[i] = first
+		}
+		t.byKey[string(t.keyBuf)] = int32(i)
+	}
+}
+
+func (t *joinTable) chain(i int, m map[int64]int32, key int64) {
+	if first, ok := m[key]; ok {
+		t.next[i] = first
+	}
+	m[key] = int32(i)
+}
+
+// encode puts the key of a row into keyBuf; false if a part is NULL.
+func (t *joinTable) encode(cols []*vec.Vector, row int) bool {
+	t.keyBuf = t.keyBuf[:0]
+	for k, v := range cols {
+		if v.IsNull(row) {
+			return false
+		}
+		t.keyBuf = types.AppendKey(t.keyBuf, t.types[k], v.View(row))
+	}
+	return true
+}
+
+// first returns the first candidate for a left row.
+func (t *joinTable) first(keys []*vec.Vector, row int) int32 {
+	var at int32
+	ok := true
+	switch {
+	case len(keys) == 0:
+		ok = len(t.refs) > 0
+	case t.byInt != nil:
+		if ok = !keys[0].IsNull(row); ok {
+			at, ok = t.byInt[keys[0].I64[row]]
+		}
+	default:
+		if ok = t.encode(keys, row); ok {
+			at, ok = t.byKey[string(t.keyBuf)]
+		}
+	}
+	if !ok {
+		return noRow
+	}
+	return at
+}
+
+// after returns the candidate that follows row i.
+func (t *joinTable) after(i int32) int32 {
+	if t.next != nil {
+		return t.next[i]
+	}
+	if int(i)+1 == len(t.refs) {
+		return noRow
+	}
+	return i + 1
+}
+
+func (t *joinTable) mark(i int32) {
+	if t.hit != nil {
+		t.hit[i] = true
+	}
+}
+
+// gather appends the rows to the columns.
+func (t *joinTable) gather(cols []*vec.Vector, rows []int32) {
+	for c, col := range cols {
+		for _, i := range rows {
+			ref := t.refs[i]
+			col.AppendRow(t.set.batches[ref.batch].Cols[c], int(ref.row))
+		}
+	}
+}
+
+// unmatched yields the rows of RIGHT and FULL joins that found no partner, behind NULLs for the left side.
+func (t *joinTable) unmatched(n *planner.Join, lwidth int) Iter {
+	var rows []int32
+	for i, hit := range t.hit {
+		if !hit {
+			rows = append(rows, int32(i))
+		}
+	}
+	return &unmatchedIter{t: t, rows: rows, lwidth: lwidth, out: vec.NewBatch(schema(n), min(len(rows), batchRows))}
+}
+
+type unmatchedIter struct {
+	t      *joinTable
+	rows   []int32
+	lwidth int
+	out    *vec.Batch
+}
+
+func (it *unmatchedIter) Next() (*vec.Batch, error) {
+	n := min(len(it.rows), batchRows)
+	if n == 0 {
+		return nil, nil
+	}
+	it.out.Reset()
+	for _, col := range it.out.Cols[:it.lwidth] {
+		for range n {
+			col.AppendNull()
+		}
+	}
+	it.t.gather(it.out.Cols[it.lwidth:], it.rows[:n])
+	it.out.SetLen(n)
+	it.rows = it.rows[n:]
+	return it.out, nil
+}
+
+func (it *unmatchedIter) Close() {}
