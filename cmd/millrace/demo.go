@@ -34,7 +34,7 @@ func runDemo(c *cobra.Command, pg string, exit bool) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer removeAll(dir)
 	start := time.Now()
 	logger, err := newLogger("warn", "text")
 	if err != nil {
@@ -73,4 +73,11 @@ func waitForEnd(ctx context.Context, n *node.Node) error {
 func isTerminal(f *os.File) bool {
 	st, err := f.Stat()
 	return err == nil && st.Mode()&os.ModeCharDevice != 0
+}
+
+// removeAll deletes a throw-away directory. What cannot be deleted is said, for nobody else will find it.
+func removeAll(dir string) {
+	if err := os.RemoveAll(dir); err != nil {
+		fmt.Fprintln(os.Stderr, "millrace:", err)
+	}
 }

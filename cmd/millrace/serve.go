@@ -173,7 +173,7 @@ func serve(c *cobra.Command, f *serveFlags) error {
 			return err
 		}
 		f.data = dir
-		defer os.RemoveAll(dir)
+		defer removeAll(dir)
 	}
 	cfg, err := f.nodeConfig(logger)
 	if err != nil {

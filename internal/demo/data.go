@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	_ "embed"
+	"errors"
 	"fmt"
 	"io"
 )
@@ -25,6 +26,6 @@ func gunzip(b []byte) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("demo data: %w", err)
 	}
-	defer r.Close()
-	return io.ReadAll(r)
+	data, err := io.ReadAll(r)
+	return data, errors.Join(err, r.Close())
 }

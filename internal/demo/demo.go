@@ -37,8 +37,16 @@ func Run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return fmt.Errorf("connecting to the node: %w", err)
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
 	d := &demo{opts: opts, conn: conn.PgConn()}
+	return errors.Join(d.run(ctx), conn.Close(context.WithoutCancel(ctx)))
+}
+
+type demo struct {
+	opts Options
+	conn *pgconn.PgConn
+}
+
+func (d *demo) run(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{
 		d.tables, d.load, d.queries, d.push, d.look, d.bad, d.results,
 	} {
@@ -47,11 +55,6 @@ func Run(ctx context.Context, opts Options) error {
 		}
 	}
 	return nil
-}
-
-type demo struct {
-	opts Options
-	conn *pgconn.PgConn
 }
 
 func (d *demo) say(format string, args ...any) {
