@@ -342,10 +342,15 @@ func FragmentGroup(group string, plan *planner.Persistent, f *planner.Fragment) 
 			break
 		}
 		if sharesTopic(other, f) {
-			return fmt.Sprintf("%s-%d", group, f.ID)
+			return GroupOfFragment(group, f.ID)
 		}
 	}
 	return group
+}
+
+// GroupOfFragment is the name of the group that a fragment has to itself, where FragmentGroup says that it needs one.
+func GroupOfFragment(group string, fragment uint32) string {
+	return fmt.Sprintf("%s-%d", group, fragment)
 }
 
 func sharesTopic(a, b *planner.Fragment) bool {

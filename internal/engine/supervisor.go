@@ -164,9 +164,7 @@ func (s *supervisor) stopBeforeDrop(objects []*metadata.Object) {
 func (s *supervisor) afterDrop(objects []*metadata.Object) {
 	for _, o := range objects {
 		if o.Space == spaceQuery {
-			if err := s.e.opts.Groups.DeleteGroup(s.ctx, groupName(o.OID), true); err != nil {
-				s.e.logger.Warn("group of a dropped query is not deleted", "query", o.Name, "err", err)
-			}
+			s.deleteGroups(o.OID)
 		}
 		s.dropState(o.OID)
 	}
@@ -188,9 +186,7 @@ func (s *supervisor) stopGone(img *metadata.Image) {
 			s.e.runner.StopQuery(uint64(oid))
 			s.forget(oid)
 			s.dropState(oid)
-			if err := s.e.opts.Groups.DeleteGroup(s.ctx, groupName(oid), true); err != nil {
-				s.e.logger.Warn("group of a dropped query is not deleted", "query", oid, "err", err)
-			}
+			s.deleteGroups(oid)
 			continue
 		}
 		if def, err := queryDef(o); err == nil && def.State != stateRunning && q.state == stateRunning {
@@ -324,19 +320,49 @@ func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefi
 
 func groupName(oid metadata.OID) string { return fmt.Sprintf("millrace-query-%d", oid) }
 
-// startTasks takes a new generation of the query's group and starts its tasks under it, inputs before those that read them.
-func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
-	group := groupName(o.OID)
-	generation, _, _, err := s.e.opts.Groups.Group(group)
+// maxGroups bounds the groups of a query that deleteGroups looks for: one for all fragments, and one for each that reads a topic again.
+const maxGroups = 64
+
+// deleteGroups deletes the groups of a query that is no more. It knows no plan by then, so it asks for every name that there can be.
+func (s *supervisor) deleteGroups(oid metadata.OID) {
+	names := []string{groupName(oid)}
+	for n := range uint32(maxGroups) {
+		names = append(names, exec.GroupOfFragment(groupName(oid), n))
+	}
+	for _, name := range names {
+		if _, _, ok, err := s.e.opts.Groups.Group(name); err == nil && !ok {
+			continue
+		}
+		if err := s.e.opts.Groups.DeleteGroup(s.ctx, name, true); err != nil {
+			s.e.logger.Warn("group of a dropped query is not deleted", "group", name, "err", err)
+		}
+	}
+}
+
+// claim takes a new generation of a group for this node.
+func (s *supervisor) claim(group, member string) (generation int32, err error) {
+	generation, _, _, err = s.e.opts.Groups.Group(group)
 	if err != nil {
-		return err
+		return 0, err
 	}
-	member := fmt.Sprintf("node-%d", s.e.opts.NodeID)
 	generation++
-	if err := s.e.opts.Groups.SetGroup(s.ctx, group, generation, []coordinator.GroupMember{{ID: member, ClientID: "millrace"}}); err != nil {
-		return err
-	}
+	return generation, s.e.opts.Groups.SetGroup(s.ctx, group, generation, []coordinator.GroupMember{{ID: member, ClientID: "millrace"}})
+}
+
+// startTasks takes a new generation of the query's groups and starts its tasks under them, inputs before those that read them.
+func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
+	member := fmt.Sprintf("node-%d", s.e.opts.NodeID)
+	generations := map[string]int32{}
 	for _, f := range q.plan.Fragments {
+		group := exec.FragmentGroup(groupName(o.OID), q.plan, f)
+		generation, claimed := generations[group]
+		if !claimed {
+			var err error
+			if generation, err = s.claim(group, member); err != nil {
+				return err
+			}
+			generations[group] = generation
+		}
 		for p := range f.Partitions {
 			err := s.e.runner.Start(exec.TaskSpec{
 				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: p,
