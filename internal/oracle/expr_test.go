@@ -1,0 +1,131 @@
+package oracle
+
+import (
+	"fmt"
+	"strings"
+)
+
+// column picks a column of the kind, or a constant if there is none.
+func (g *gen) column(s scope, k kind) string {
+	if cols := s.of(k); len(cols) > 0 {
+		return pick(g, cols...)
+	}
+	return g.constant(k)
+}
+
+func (g *gen) constant(k kind) string {
+	switch k {
+	case integer:
+		return fmt.Sprint(g.IntN(7))
+	case double:
+		return fmt.Sprintf("%v::double precision", float64(g.IntN(16))/4)
+	case numeric:
+		return fmt.Sprintf("%d.%02d", g.IntN(5), g.IntN(100))
+	case text:
+		return fmt.Sprintf("'x%d'", g.IntN(5))
+	case boolean:
+		return pick(g, "true", "false")
+	default:
+		return fmt.Sprintf("timestamptz '2026-01-01 %02d:%02d:00Z'", g.IntN(12), g.IntN(60))
+	}
+}
+
+// expr is a scalar expression of the kind. It never fails to evaluate: what rows that fail do is another test's matter.
+func (g *gen) expr(s scope, k kind, depth int) string {
+	if depth == 0 || g.one(3) {
+		return g.column(s, k)
+	}
+	sub := func(k kind) string { return g.expr(s, k, depth-1) }
+	if g.one(5) {
+		return fmt.Sprintf("CASE WHEN %s THEN %s ELSE %s END", sub(boolean), sub(k), sub(k))
+	}
+	if g.one(5) {
+		return fmt.Sprintf("coalesce(%s, %s)", sub(k), g.constant(k))
+	}
+	switch k {
+	case integer:
+		return fmt.Sprintf(pick(g, "(%s + 1)", "(%s * 2)", "(%s %% 3)", "abs(%s - 3)", "(- %s)", "(%s / 2)"), sub(integer))
+	case double:
+		return fmt.Sprintf(pick(g, "(%s * 2)", "(%s + 0.5)", "floor(%s)", "abs(%s - 1)"), sub(double))
+	case numeric:
+		return fmt.Sprintf(pick(g, "(%s + 1)", "(%s * 2)", "round(%s, 1)", "(%s - 0.25)", "abs(%s)"), sub(numeric))
+	case text:
+		return fmt.Sprintf(pick(g, "upper(%s)", "(%s || '-')", "substr(%s, 1, 2)", "replace(%s, 'x', 'yz')", "left(%s, -1)"), sub(text))
+	case boolean:
+		return g.condition(s, depth)
+	default:
+		return fmt.Sprintf(pick(g, "(%s + interval '1 hour')", "date_trunc('hour', %s)"), sub(instant))
+	}
+}
+
+func (g *gen) condition(s scope, depth int) string {
+	if depth > 1 && g.one(3) {
+		return fmt.Sprintf("(%s %s %s)", g.condition(s, depth-1), pick(g, "AND", "OR"), g.condition(s, depth-1))
+	}
+	if depth > 1 && g.one(6) {
+		return fmt.Sprintf("(NOT %s)", g.condition(s, depth-1))
+	}
+	k := pick(g, integer, integer, text, numeric, double)
+	if len(s.of(k)) == 0 {
+		k = s[g.IntN(len(s))].kind
+	}
+	left := g.expr(s, k, depth-1)
+	switch {
+	case g.one(6):
+		return fmt.Sprintf("(%s IS %sNULL)", left, pick(g, "", "NOT "))
+	case k == boolean:
+		return left
+	case g.one(6):
+		return fmt.Sprintf("(%s IN (%s, %s))", left, g.constant(k), g.constant(k))
+	case k == text && g.one(4):
+		return fmt.Sprintf("(%s LIKE '%%%d%%')", left, g.IntN(4))
+	case g.one(8):
+		return fmt.Sprintf("(%s IS DISTINCT FROM %s)", left, g.expr(s, k, depth-1))
+	}
+	return fmt.Sprintf("(%s %s %s)", left, pick(g, "<", "<=", "=", "<>", ">=", ">"), g.expr(s, k, depth-1))
+}
+
+// aggregate is a call of an aggregate function over rows of s, and the kind of its result.
+func (g *gen) aggregate(s scope) (string, kind) {
+	filter := ""
+	if g.one(6) {
+		filter = fmt.Sprintf(" FILTER (WHERE %s)", g.condition(s, 1))
+	}
+	if g.one(4) {
+		return "count(*)" + filter, integer
+	}
+	k := pick(g, integer, integer, double, numeric, text)
+	if len(s.of(k)) == 0 {
+		k = integer
+	}
+	arg := g.expr(s, k, 1)
+	if k == text {
+		return fmt.Sprintf("%s(%s)%s", pick(g, "min", "max"), arg, filter), text
+	}
+	switch f := pick(g, "count", "sum", "min", "max", "avg"); f {
+	case "count":
+		return fmt.Sprintf("count(%s)%s", arg, filter), integer
+	case "avg":
+		if k == integer {
+			k = numeric
+		}
+		return fmt.Sprintf("avg(%s)%s", arg, filter), k
+	case "sum":
+		// The sum of integers is cast, for it is numeric or bigint by the argument's width, and a view above should not depend on it.
+		if k == integer {
+			return fmt.Sprintf("sum(%s)%s::bigint", arg, filter), integer
+		}
+		return fmt.Sprintf("sum(%s)%s", arg, filter), k
+	default:
+		return fmt.Sprintf("%s(%s)%s", f, arg, filter), k
+	}
+}
+
+func (g *gen) where(s scope) string {
+	if g.one(2) {
+		return ""
+	}
+	return " WHERE " + g.condition(s, 2)
+}
+
+func list(items []string) string { return strings.Join(items, ", ") }

@@ -1,0 +1,224 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/internal/pgtest"
+)
+
+const (
+	defaultViews  = 50
+	viewsPerWorld = 10
+	batches       = 5
+)
+
+func envInt(t *testing.T, name string, def int) int {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return def
+	}
+	n, err := strconv.Atoi(v)
+	require.NoError(t, err, name)
+	return n
+}
+
+// world is a node and a database with the same relations.
+type world struct {
+	t         *testing.T
+	gen       *gen
+	cfg       node.Config
+	node      *node.Node
+	mill      *pgx.Conn
+	oracle    *pgx.Conn
+	views     []view
+	statement []string // everything run so far, for a failure's message
+}
+
+func TestRandomViewsEqualPostgreSQL(t *testing.T) {
+	views := envInt(t, "MILLRACE_VIEWS", defaultViews)
+	seed := uint64(envInt(t, "MILLRACE_SEED", int(rand.Uint32())))
+	oracle := nodetest.Connect(t, pgtest.Start(t))
+	for i := 0; i < views; i += viewsPerWorld {
+		seed := seed + uint64(i)
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			t.Logf("to repeat: MILLRACE_SEED=%d MILLRACE_VIEWS=%d go test ./internal/oracle", seed, viewsPerWorld)
+			run(t, oracle, seed, min(viewsPerWorld, views-i))
+		})
+	}
+}
+
+func run(t *testing.T, oracle *pgx.Conn, seed uint64, views int) {
+	w := &world{t: t, gen: newGen(rand.New(rand.NewPCG(seed, 7))), oracle: oracle}
+	w.cfg = node.Config{FS: fsys.NewMem(), Partitions: pick(w.gen, int32(1), 3, 4)}
+	w.open()
+	defer func() { w.close() }()
+	w.postgres("DROP SCHEMA public CASCADE")
+	w.postgres("CREATE SCHEMA public")
+	for _, b := range base {
+		w.millrace(b.millrace)
+		if b.postgres == "" {
+			b.postgres = b.millrace
+		}
+		w.postgres(b.postgres)
+	}
+	// Some views are there before the first row, the others find rows.
+	w.define(views / 2)
+	w.batch(0)
+	w.define(views - views/2)
+	w.compare(0)
+	for n := 1; n < batches; n++ {
+		if w.gen.one(3) {
+			w.restart()
+		}
+		w.batch(n)
+		w.compare(n)
+	}
+}
+
+func (w *world) open() {
+	n, err := nodetest.Open(context.Background(), w.cfg)
+	require.NoError(w.t, err)
+	w.node = n
+	w.mill, err = pgx.Connect(context.Background(), nodetest.ConnString(n))
+	require.NoError(w.t, err)
+	_, err = w.mill.Exec(context.Background(), "SET read_wait = '60s'")
+	require.NoError(w.t, err)
+}
+
+func (w *world) close() {
+	require.NoError(w.t, w.mill.Close(context.Background()))
+	require.NoError(w.t, w.node.Close())
+}
+
+func (w *world) restart() {
+	w.statement = append(w.statement, "-- restart")
+	w.close()
+	w.open()
+}
+
+func (w *world) fail(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf("%s\n\n%d partitions, statements:\n%s", fmt.Sprintf(format, args...), w.cfg.Partitions, strings.Join(w.statement, ";\n"))
+}
+
+func (w *world) millrace(q string) int64 {
+	w.t.Helper()
+	w.statement = append(w.statement, q)
+	tag, err := w.mill.PgConn().Exec(context.Background(), q).ReadAll()
+	if err != nil {
+		w.fail("%s: %v", q, err)
+	}
+	return tag[0].CommandTag.RowsAffected()
+}
+
+func (w *world) postgres(q string) int64 {
+	w.t.Helper()
+	tag, err := w.oracle.PgConn().Exec(context.Background(), q).ReadAll()
+	if err != nil {
+		w.fail("on PostgreSQL: %s: %v", q, err)
+	}
+	return tag[0].CommandTag.RowsAffected()
+}
+
+// both runs a change, which must touch as many rows here as there.
+func (w *world) both(q string) {
+	w.t.Helper()
+	if want, have := w.postgres(q), w.millrace(q); want != have {
+		w.fail("%s: PostgreSQL changed %d rows, Millrace %d", q, want, have)
+	}
+}
+
+func (w *world) define(n int) {
+	for range n {
+		v := w.gen.view(fmt.Sprint("v", len(w.views)))
+		w.views = append(w.views, v)
+		w.postgres(v.postgres)
+		w.millrace(v.millrace)
+		if v.arrival != "" { // a query that begins meets the rows of before with the tables of now
+			w.postgres(fmt.Sprintf(v.arrival, 0))
+		}
+	}
+}
+
+// batch changes tables, and then adds to the stream: a row of the stream meets the tables as they are when it arrives, and the
+// comparison after it waits until it has.
+func (w *world) batch(n int) {
+	for range 4 + w.gen.IntN(6) {
+		w.both(w.gen.change())
+	}
+	first := w.gen.seq
+	for range w.gen.IntN(3) {
+		w.both(w.gen.streamRows())
+	}
+	for _, v := range w.views {
+		if v.arrival != "" {
+			w.postgres(fmt.Sprintf(v.arrival, first))
+		}
+	}
+}
+
+func (w *world) compare(batch int) {
+	w.t.Helper()
+	for _, b := range base {
+		w.equal(b.relation, b.millrace, batch)
+	}
+	for _, v := range w.views {
+		w.equal(v.relation, v.millrace, batch)
+	}
+	if rows := w.rows(w.mill, "SELECT topic, reason FROM millrace.errors"); len(rows) > 0 {
+		w.fail("there are error rows: %v", rows)
+	}
+}
+
+func (w *world) equal(r relation, definition string, batch int) {
+	w.t.Helper()
+	q := fmt.Sprintf("SELECT %s FROM %s", names(r.cols), r.name)
+	want, have := w.rows(w.oracle, q), w.rows(w.mill, q)
+	if slices.Equal(want, have) {
+		return
+	}
+	w.fail("after batch %d, %s differs from PostgreSQL:\n%s\nmissing:\n%s\nwrong:\n%s", batch, r.name, definition, except(want, have), except(have, want))
+}
+
+// rows returns the rows of a query as text, sorted.
+func (w *world) rows(conn *pgx.Conn, q string) []string {
+	w.t.Helper()
+	rows, err := nodetest.Texts(context.Background(), conn, q)
+	if err != nil {
+		w.fail("%s: %v", q, err)
+	}
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		out[i] = strings.Join(r, " | ")
+	}
+	slices.Sort(out)
+	return out
+}
+
+// except is a without b, both sorted, equal rows counted.
+func except(a, b []string) string {
+	var out []string
+	for _, x := range a {
+		i, found := slices.BinarySearch(b, x)
+		if !found {
+			out = append(out, "  "+x)
+			continue
+		}
+		b = slices.Delete(slices.Clone(b), i, i+1)
+	}
+	return strings.Join(out, "\n")
+}
