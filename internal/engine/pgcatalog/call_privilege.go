@@ -54,7 +54,7 @@ func hasPrivilege(kind string, argTypes []types.Type) callFunc {
 	}
 	return func(c *catalog, args []types.Datum) (types.Datum, error) {
 		if object == 1 {
-			if _, err := c.regOID(types.Regrole, quoteName(args[0].S)); err != nil {
+			if _, err := c.roleOID(args[0].S); err != nil {
 				return types.NullDatum, err
 			}
 		}
@@ -67,9 +67,6 @@ func hasPrivilege(kind string, argTypes []types.Type) callFunc {
 		return flag(true), c.checkObject(kind, args[object].S)
 	}
 }
-
-// quoteName makes a name that is taken as it stands one that is parsed.
-func quoteName(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
 
 // checkPrivilege checks a list of privileges, each with or without WITH GRANT OPTION.
 func checkPrivilege(kind, privileges string) error {
@@ -125,7 +122,9 @@ func (c *catalog) checkObject(kind, name string) error {
 			err = sqlerr.New(sqlerr.InvalidCatalogName, "database %q does not exist", name)
 		}
 	case "schema":
-		_, err = c.regOID(types.Regnamespace, quoteName(name))
+		if c.schemaOID(name) == 0 {
+			err = sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name)
+		}
 	case "table", "column", "sequence":
 		_, err = c.regOID(types.Regclass, name)
 	case "type":

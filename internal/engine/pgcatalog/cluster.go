@@ -73,16 +73,16 @@ func (c *catalog) fillCollation(t *table) {
 // fillSettings fills pg_settings. Types are told by the values: everything not a switch or a number is a string.
 func (c *catalog) fillSettings(t *table) {
 	for _, s := range c.w.Settings() {
-		context, source := "user", "default"
-		if s.ReadOnly {
-			context = "internal"
-		}
-		if s.Value != s.Default {
+		context, source, boot := "user", "default", s.Default
+		switch {
+		case s.ReadOnly:
+			context, boot = "internal", s.Value
+		case s.Value != s.Default:
 			source = "session"
 		}
 		t.add(row{
 			"name": text(s.Name), "setting": text(s.Value), "category": text(s.Category), "short_desc": text(s.Description), "context": text(context),
-			"vartype": text(settingType(s.Default)), "source": text(source), "boot_val": text(s.Default), "reset_val": text(s.Default), "pending_restart": flag(false),
+			"vartype": text(settingType(boot)), "source": text(source), "boot_val": text(boot), "reset_val": text(boot), "pending_restart": flag(false),
 		})
 	}
 }

@@ -79,20 +79,30 @@ func (c *catalog) regOID(k types.Kind, name string) (uint32, error) {
 		return c.classOID(parts)
 	case types.Regproc:
 		return procOID(parts)
-	case types.Regnamespace:
-		if o := c.schemaOID(parts[0]); o != 0 && len(parts) == 1 {
+	case types.Regnamespace, types.Regrole:
+		if len(parts) != 1 {
+			return 0, errNameSyntax()
+		}
+		if k == types.Regrole {
+			return c.roleOID(parts[0])
+		}
+		if o := c.schemaOID(parts[0]); o != 0 {
 			return o, nil
 		}
-		return 0, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name)
-	case types.Regrole:
-		for _, r := range c.roles() {
-			if r.Name == parts[0] && len(parts) == 1 {
-				return r.OID, nil
-			}
-		}
-		return 0, sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name)
+		return 0, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", parts[0])
 	}
 	return 0, sqlerr.New(sqlerr.FeatureNotSupported, "names of type %s cannot be resolved", k)
+}
+
+func errNameSyntax() error { return sqlerr.New(sqlerr.InvalidName, "invalid name syntax") }
+
+func (c *catalog) roleOID(name string) (uint32, error) {
+	for _, r := range c.roles() {
+		if r.Name == name {
+			return r.OID, nil
+		}
+	}
+	return 0, sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name)
 }
 
 // classOID finds a relation, or the index of a primary key, by one or two names; a database's name may stand before them.
@@ -109,8 +119,10 @@ func (c *catalog) classOID(parts []string) (uint32, error) {
 		if c.schemaOID(parts[0]) == 0 {
 			return 0, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", parts[0])
 		}
-	default:
+	case 3:
 		return 0, sqlerr.New(sqlerr.FeatureNotSupported, "cross-database references are not implemented: %q", full)
+	default:
+		return 0, sqlerr.New(sqlerr.SyntaxError, "improper relation name (too many dotted names): %s", full)
 	}
 	name := parts[len(parts)-1]
 	for _, schema := range schemas {
@@ -126,34 +138,27 @@ func (c *catalog) classOID(parts []string) (uint32, error) {
 	return 0, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", full)
 }
 
-// typeOID finds a type by any of its names; modifiers are read over.
+// typeOID finds a type by any of its names; modifiers are read over. CHAR without quotes is the standard's type, "char" PostgreSQL's.
 func typeOID(name string) (uint32, error) {
 	s := strings.ToLower(strings.TrimSpace(name))
 	s = strings.TrimPrefix(s, schemaPgCatalog+".")
 	if open, end := strings.IndexByte(s, '('), strings.IndexByte(s, ')'); open >= 0 && end > open {
 		s = strings.TrimSpace(s[:open]) + s[end+1:]
 	}
-	unknown := sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", name)
-	dims := strings.Count(s, "[]")
-	s = strings.TrimSpace(strings.ReplaceAll(s, "[]", ""))
-	if quoted := strings.Trim(s, `"`); quoted != s && quoted != "char" {
-		s = quoted
-	} else if quoted == "char" && quoted == s {
-		s = "character" // without quotes it is the standard's type
-	} else {
-		s = quoted
+	base := strings.TrimSpace(strings.ReplaceAll(s, "[]", ""))
+	isArray := strings.Contains(s, "[]")
+	if base == "char" {
+		base = "character"
 	}
-	t, ok := types.Lookup(strings.Join(strings.Fields(s), " "))
-	if !ok {
-		return 0, unknown
-	}
-	if dims > 0 && t.Kind != types.Array {
+	base = strings.Join(strings.Fields(strings.Trim(base, `"`)), " ")
+	t, ok := types.Lookup(base)
+	if ok && isArray && t.Kind != types.Array {
 		t = types.ArrayOf(t)
 	}
-	if o := t.OID(); o != 0 {
-		return o, nil
+	if !ok || t.OID() == 0 {
+		return 0, sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", name)
 	}
-	return 0, unknown
+	return t.OID(), nil
 }
 
 // procOID finds a function by name. Several of one name are an error, as the name does not tell which.
@@ -189,14 +194,13 @@ func procName(oid uint32) (string, bool) {
 
 // splitName reads a possibly qualified name: parts without quotes are folded to lower case.
 func splitName(s string) ([]string, error) {
-	invalid := sqlerr.New(sqlerr.InvalidName, "invalid name syntax")
 	var parts []string
 	for rest := strings.TrimSpace(s); ; {
 		var part string
 		if strings.HasPrefix(rest, `"`) {
 			var ok bool
 			if part, rest, ok = cutQuoted(rest[1:]); !ok {
-				return nil, invalid
+				return nil, errNameSyntax()
 			}
 		} else {
 			n := strings.IndexAny(rest, ". \t\n\"")
@@ -206,7 +210,7 @@ func splitName(s string) ([]string, error) {
 			part, rest = strings.ToLower(rest[:n]), rest[n:]
 		}
 		if part == "" {
-			return nil, invalid
+			return nil, errNameSyntax()
 		}
 		parts = append(parts, part)
 		rest = strings.TrimSpace(rest)
@@ -214,7 +218,7 @@ func splitName(s string) ([]string, error) {
 			return parts, nil
 		}
 		if rest[0] != '.' {
-			return nil, invalid
+			return nil, errNameSyntax()
 		}
 		rest = strings.TrimSpace(rest[1:])
 	}

@@ -18,8 +18,11 @@ func (t *table) add(r row) {
 	cols := t.v.rel.Columns
 	values := make([]types.Datum, len(cols))
 	for i := range cols {
-		if !cols[i].NotNull {
+		switch {
+		case !cols[i].NotNull:
 			values[i] = types.NullDatum
+		case cols[i].Type.Kind == types.Char:
+			values[i] = text("\x00") // the empty "char"
 		}
 	}
 	for name, d := range r {

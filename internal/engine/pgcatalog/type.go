@@ -95,11 +95,16 @@ func physical(t types.Type) typeShape {
 	if t.Kind != types.Array {
 		return typeShapes[t.OID()]
 	}
-	align := "i"
-	if t.Elem != nil && physical(*t.Elem).align == "d" {
-		align = "d"
+	sh := typeShape{align: "i", storage: "x", funcs: readFuncs(strings.Fields(arrayFuncs))}
+	if t.Elem == nil {
+		return sh
 	}
-	return typeShape{align: align, storage: "x", funcs: readFuncs(strings.Fields(arrayFuncs))}
+	elem := physical(*t.Elem)
+	if elem.align == "d" {
+		sh.align = "d"
+	}
+	sh.funcs[4], sh.funcs[5] = elem.funcs[4], elem.funcs[5]
+	return sh
 }
 
 // catalogTypes are the types of pg_type: every kind, then the arrays of those that have any.
