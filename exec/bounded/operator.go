@@ -204,14 +204,18 @@ func (q *Query) subquery(env *expr.Env, plan planner.Node) (expr.RowIter, error)
 	if err != nil {
 		return nil, err
 	}
-	return &rowIter{it: it}, nil
+	return &rowIter{it: it, memory: q.Memory}, nil
 }
 
 type rowIter struct {
-	it    Iter
-	batch *vec.Batch
-	next  int
+	it     Iter
+	memory *Memory
+	batch  *vec.Batch
+	next   int
 }
+
+// Charge charges the query for rows that the expression keeps.
+func (r *rowIter) Charge(bytes int) error { return r.memory.grow(bytes) }
 
 func (r *rowIter) Next() ([]types.Datum, bool, error) {
 	for r.batch == nil || r.next == r.batch.Len() {
