@@ -40,6 +40,7 @@ type aggregateOp struct {
 	keyRows *vec.Batch // by slot
 	dirty   []int32
 	base    []byte // encoded former values of dirty groups
+	gone    int    // groups in memory whose window has closed
 	minOpen int64  // no window that starts before it is open; math.MinInt64: unknown
 
 	slots []int32
@@ -122,7 +123,7 @@ func (o *aggregateOp) addCall(a *planner.Agg, ordinal int) (err error) {
 // reset forgets all groups and makes the scratch slot.
 func (o *aggregateOp) reset() {
 	o.index.reset()
-	o.groups, o.dirty, o.base = nil, nil, nil
+	o.groups, o.dirty, o.base, o.gone = nil, nil, nil, 0
 	ts := make([]types.Type, len(o.n.Keys))
 	for i, k := range o.n.Keys {
 		ts[i] = k.Type()

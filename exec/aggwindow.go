@@ -99,6 +99,7 @@ func (o *aggregateOp) closeInMemory(last int64) error {
 			return err
 		}
 		o.groups[slot].gone = true
+		o.gone++
 	}
 	return nil
 }
@@ -135,13 +136,7 @@ func (o *aggregateOp) findOpen(from int64) error {
 
 // commit lets closed windows' memory go where nothing else does: a push query has no store to be evicted to.
 func (o *aggregateOp) commit() {
-	gone := 0
-	for i := range o.groups {
-		if o.groups[i].gone {
-			gone++
-		}
-	}
-	if gone < minGoneSlots || 2*gone < len(o.groups) {
+	if o.gone < minGoneSlots || 2*o.gone < len(o.groups) {
 		return
 	}
 	var keys, vals [][]byte

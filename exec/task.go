@@ -175,10 +175,14 @@ func (t *task) advanceTime(now time.Time) (idle bool) {
 
 // await waits until an input may have more, or time has to be looked at.
 func (t *task) await() error {
-	timer := t.r.cfg.Clock.NewTimer(idleTick)
+	pause, w := idleTick, t.pipe.writer
+	if w != nil && w.wantsTime(t.dataTime, w.header.idle) {
+		pause = exchangeTimeEvery
+	}
+	timer := t.r.cfg.Clock.NewTimer(pause)
 	defer timer.Stop()
 	var tick <-chan time.Time
-	if len(t.pipe.windows) > 0 || t.pipe.writer != nil && t.pipe.writer.closing {
+	if len(t.pipe.windows) > 0 || w != nil && w.closing {
 		tick = timer.C()
 	}
 	select {
