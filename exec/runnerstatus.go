@@ -1,0 +1,182 @@
+package exec
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
+)
+
+// runs reports whether a task runs here.
+func (r *Runner) runs(k taskKey) bool {
+	r.mu.Lock()
+	t := r.mu.tasks[k]
+	r.mu.Unlock()
+	if t == nil {
+		return false
+	}
+	select {
+	case <-t.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func (r *Runner) find(query uint64) *progress {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.mu.progress[query]
+}
+
+// Frontier returns, per input partition of a query's tasks here (repartition topics too), the next offset whose effects are
+// committed and readable.
+func (r *Runner) Frontier(query uint64) map[TopicPartition]int64 {
+	if p := r.find(query); p != nil {
+		frontier, _ := p.snapshot()
+		return frontier
+	}
+	return nil
+}
+
+// Outputs returns the end offsets of what a query's tasks here have written since they started.
+func (r *Runner) Outputs(query uint64) map[TopicPartition]int64 {
+	if p := r.find(query); p != nil {
+		_, outputs := p.snapshot()
+		return outputs
+	}
+	return nil
+}
+
+// WaitFrontier returns when the query has taken in everything below positions. A query that is paused, has failed or does not
+// run here is a 55000 at once.
+func (r *Runner) WaitFrontier(ctx context.Context, query uint64, positions []PartitionOffset) error {
+	p := r.find(query)
+	if p == nil {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
+	}
+	return p.wait(ctx, anyFragment, positions)
+}
+
+// WaitThrough waits until everything below the base positions has come out at the end of a query, through all its fragments,
+// and returns how far the query's sink was written by then. Positions of topics that the query does not read are ignored.
+func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, query uint64, base map[TopicPartition]int64) (map[TopicPartition]int64, error) {
+	p := r.find(query)
+	if p == nil {
+		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
+	}
+	for _, f := range plan.Fragments { // inputs come before what reads them
+		var positions []PartitionOffset
+		_, written := p.snapshot()
+		for _, topic := range sourceTopics(f) {
+			for tp, at := range base {
+				if tp.Topic == topic {
+					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: at})
+				}
+			}
+			for tp, end := range written {
+				if tp.Topic == topic {
+					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: end})
+				}
+			}
+		}
+		if err := p.wait(ctx, f.ID, positions); err != nil {
+			return nil, err
+		}
+	}
+	_, written := p.snapshot()
+	ends := map[TopicPartition]int64{}
+	for tp, end := range written {
+		if plan.Sink != nil && tp.Topic == plan.Sink.Rel.Topic {
+			ends[tp] = end
+		}
+	}
+	return ends, nil
+}
+
+// FragmentGroup returns the group in which a fragment commits its offsets: group itself, or for a fragment that reads a topic that
+// an earlier one reads too, as in a self-join, group with the fragment's number.
+func FragmentGroup(group string, plan *planner.Persistent, f *planner.Fragment) string {
+	for _, other := range plan.Fragments {
+		if other == f {
+			break
+		}
+		if sharesTopic(other, f) {
+			return GroupOfFragment(group, f.ID)
+		}
+	}
+	return group
+}
+
+// GroupOfFragment is the name of the group that a fragment has to itself, where FragmentGroup says that it needs one.
+func GroupOfFragment(group string, fragment uint32) string {
+	return fmt.Sprintf("%s-%d", group, fragment)
+}
+
+func sharesTopic(a, b *planner.Fragment) bool {
+	topics := sourceTopics(a)
+	return slices.ContainsFunc(sourceTopics(b), func(t string) bool { return slices.Contains(topics, t) })
+}
+
+func sourceTopics(f *planner.Fragment) []string {
+	var topics []string
+	for _, s := range f.Sources {
+		switch s := s.(type) {
+		case *planner.Scan:
+			topics = append(topics, s.Rel.Topic)
+		case *planner.Exchange:
+			topics = append(topics, s.Topic)
+		}
+	}
+	return topics
+}
+
+// Status returns the state of a query here and the error it failed with.
+func (r *Runner) Status(query uint64) (QueryState, error) {
+	p := r.find(query)
+	if p == nil {
+		return QueryPaused, nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.state, p.mu.err
+}
+
+// Stats returns what the tasks of a query here have done, by fragment and partition.
+func (r *Runner) Stats(query uint64) []TaskStats {
+	p := r.find(query)
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []TaskStats
+	for _, s := range p.mu.stats {
+		all = append(all, s)
+	}
+	return all
+}
+
+// TaskStats are the counters of one task since it started.
+type TaskStats struct {
+	Fragment   uint32
+	Partition  int32
+	RowsIn     int64
+	RowsOut    int64
+	Errors     ErrorCounts
+	Commits    int64
+	StateBytes int64 // of rows in memory
+	StreamTime int64 // ms, math.MinInt64 before anything was read
+	Lag        int64 // records known to be readable and not read
+	// Operators are the nodes of the fragment, what feeds the sink or exchange first, each before its inputs.
+	Operators []OperatorStats
+}
+
+// OperatorStats say what one node of a fragment has done since its task last began.
+type OperatorStats struct {
+	Node       planner.Node // of the plan: do not change it
+	Rows       int64        // that left the node
+	StateBytes int64        // of its rows in memory
+}
