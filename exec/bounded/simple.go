@@ -159,7 +159,7 @@ func (q *Query) openLimit(n *planner.Limit) (Iter, error) {
 		}
 		*b.what = d.I
 	}
-	in, err := q.open(n.In)
+	in, err := q.openLimited(n, it.skip, it.remain)
 	if err != nil {
 		return nil, err
 	}
@@ -176,6 +176,15 @@ func (q *Query) openLimit(n *planner.Limit) (Iter, error) {
 		}
 	}
 	return it, nil
+}
+
+// openLimited opens the input of a LIMIT. A sort of which only the first rows are wanted need not hold the others.
+func (q *Query) openLimited(n *planner.Limit, skip, limit int64) (Iter, error) {
+	s, ok := n.In.(*planner.Sort)
+	if !ok || n.WithTies || limit < 0 || limit > maxTopN || skip > maxTopN-limit {
+		return q.open(n.In)
+	}
+	return q.openTopN(s, int(skip+limit))
 }
 
 func (it *limitIter) Next() (*vec.Batch, error) {

@@ -45,3 +45,5 @@ with recursive t(n) as (select 1 union select n % 3 + 1 from t) select * from t 
 select case when x = 0 then 'zero' when 10 / x > 5 then 'small' else 'big' end from (values (0), (1), (3)) v(x)
 select x from (values (0), (1)) v(x) where x <> 0 and 10 / x = 10
 select coalesce(null, 1, 1 / 0), nullif(1, 1), nullif(2, 1)
+select x, s from (select x, 'r' || x as s from generate_series(1, 30000) a(x)) q order by x % 1000 desc, s limit 5 offset 40
+select x from generate_series(1, 30000) a(x) order by x limit 2
