@@ -24,7 +24,7 @@ var showQueries = map[string]string{
 	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, state FROM millrace.partitions",
 	"GROUPS":     "SELECT group_id, generation, members FROM millrace.groups",
 	"SETTINGS":   "SELECT name, value, default_value, description FROM millrace.settings",
-	"SCHEMAS":    "SELECT nspname AS name FROM pg_catalog.pg_namespace",
+	"SCHEMAS":    "SELECT nspname AS name, pg_catalog.pg_get_userbyid(nspowner) AS owner FROM pg_catalog.pg_namespace",
 	"ROLES":      "SELECT rolname AS name, rolsuper AS superuser, rolcanlogin AS login FROM pg_catalog.pg_roles",
 }
 

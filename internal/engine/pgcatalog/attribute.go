@@ -7,15 +7,26 @@ import (
 
 // fillAttribute fills pg_attribute: the columns of relations and of primary keys' indexes.
 func (c *catalog) fillAttribute(t *table) {
-	for _, r := range c.relations() {
-		for i, col := range r.columns() {
-			t.add(attributeRow(r.OID, i+1, col, r.notNull(i)))
-		}
+	t.rows = append(t.rows, builtinAttributes()...)
+	for _, r := range c.userRelations() {
+		r.addAttributes(t)
 		for i, k := range r.primaryKey() {
 			col := r.Columns[k]
 			col.DefaultText = ""
 			t.add(attributeRow(indexOID(r.OID), i+1, col, false))
 		}
+	}
+}
+
+var builtinAttributes = constant(schemaPgCatalog, "pg_attribute", func(t *table) {
+	for _, v := range shapes.all {
+		relation{v.rel, v.relkind[0]}.addAttributes(t)
+	}
+})
+
+func (r relation) addAttributes(t *table) {
+	for i, col := range r.columns() {
+		t.add(attributeRow(r.OID, i+1, col, r.notNull(i)))
 	}
 }
 
@@ -35,7 +46,7 @@ func attributeRow(relid uint32, attnum int, col planner.Column, notNull bool) ro
 
 // fillAttrdef fills pg_attrdef: the columns' defaults, as text.
 func (c *catalog) fillAttrdef(t *table) {
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		for i, col := range r.columns() {
 			if col.DefaultText != "" {
 				t.add(row{"oid": oid(attrdefOID(r.OID, i+1)), "adrelid": oid(r.OID), "adnum": num(int64(i + 1)), "adbin": text(col.DefaultText)})

@@ -54,13 +54,19 @@ type relation struct {
 
 // relations returns the virtual relations and the world's.
 func (c *catalog) relations() []relation {
-	users := c.w.Relations()
-	out := make([]relation, 0, len(users)+len(shapes.all))
+	out := make([]relation, 0, len(shapes.all))
 	for _, v := range shapes.all {
 		out = append(out, relation{v.rel, v.relkind[0]})
 	}
-	for _, r := range users {
-		out = append(out, relation{r, relkind(r)})
+	return append(out, c.userRelations()...)
+}
+
+// userRelations returns the world's relations: only those have keys, defaults and comments.
+func (c *catalog) userRelations() []relation {
+	all := c.w.Relations()
+	out := make([]relation, len(all))
+	for i, r := range all {
+		out[i] = relation{r, relkind(r)}
 	}
 	return out
 }

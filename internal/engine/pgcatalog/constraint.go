@@ -6,7 +6,7 @@ import "github.com/millracedb/millrace/sql/types"
 
 // fillIndex fills pg_index.
 func (c *catalog) fillIndex(t *table) {
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		key := r.primaryKey()
 		if len(key) == 0 {
 			continue
@@ -27,7 +27,7 @@ func (c *catalog) fillIndex(t *table) {
 // fillConstraint fills pg_constraint.
 func (c *catalog) fillConstraint(t *table) {
 	schemas := c.schemaOIDs()
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		key := r.primaryKey()
 		if len(key) == 0 {
 			continue
@@ -46,7 +46,7 @@ func (c *catalog) fillConstraint(t *table) {
 
 // fillIndexes fills pg_indexes.
 func (c *catalog) fillIndexes(t *table) {
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		if len(r.primaryKey()) > 0 {
 			t.add(row{"schemaname": text(r.Schema), "tablename": text(r.Name), "indexname": text(r.keyName()), "indexdef": text(r.indexText(true))})
 		}
@@ -55,7 +55,7 @@ func (c *catalog) fillIndexes(t *table) {
 
 // fillStatIndexes fills pg_stat_user_indexes. Nothing is counted.
 func (c *catalog) fillStatIndexes(t *table) {
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		if len(r.primaryKey()) > 0 {
 			t.add(row{
 				"relid": oid(r.OID), "indexrelid": oid(indexOID(r.OID)), "schemaname": text(r.Schema), "relname": text(r.Name), "indexrelname": text(r.keyName()),

@@ -101,7 +101,7 @@ func (c *catalog) fillInfoElementTypes(t *table) {
 // fillInfoConstraints fills table_constraints.
 func (c *catalog) fillInfoConstraints(t *table) {
 	db := text(c.w.Database())
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		if len(r.primaryKey()) > 0 {
 			t.add(row{
 				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(r.keyName()), "table_catalog": db,
@@ -128,7 +128,7 @@ func (c *catalog) fillInfoConstraintColumns(t *table) {
 // eachKeyColumn yields the columns of primary keys with their positions, from 1.
 func (c *catalog) eachKeyColumn(yield func(cells row, position int)) {
 	db := text(c.w.Database())
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		for i, k := range r.primaryKey() {
 			yield(row{
 				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(r.keyName()), "table_catalog": db,
@@ -141,7 +141,7 @@ func (c *catalog) eachKeyColumn(yield func(cells row, position int)) {
 // fillInfoConstraintTables fills constraint_table_usage.
 func (c *catalog) fillInfoConstraintTables(t *table) {
 	db := text(c.w.Database())
-	for _, r := range c.relations() {
+	for _, r := range c.userRelations() {
 		if len(r.primaryKey()) > 0 {
 			t.add(row{
 				"table_catalog": db, "table_schema": text(r.Schema), "table_name": text(r.Name), "constraint_catalog": db,
@@ -154,10 +154,7 @@ func (c *catalog) fillInfoConstraintTables(t *table) {
 // fillInfoGrants fills table_privileges and role_table_grants: an owner may do everything.
 func (c *catalog) fillInfoGrants(t *table) {
 	db := text(c.w.Database())
-	for _, r := range c.relations() {
-		if r.OID < firstUserOID {
-			continue
-		}
+	for _, r := range c.userRelations() {
 		owner := text(c.owner(r))
 		for _, p := range []string{"INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"} {
 			t.add(row{

@@ -67,7 +67,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"millrace.types":      (*catalog).fillMillTypes,
 }
 
-// Rows computes the rows of a virtual relation, all columns in order. The caller owns the slices.
+// Rows computes the rows of a virtual relation, all columns in order. Rows are shared and must not be changed.
 func Rows(ctx context.Context, w World, s Session, rel *planner.Relation) ([][]types.Datum, error) {
 	v := shapes.byOID[rel.OID]
 	if v == nil {

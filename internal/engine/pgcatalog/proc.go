@@ -65,7 +65,9 @@ var (
 )
 
 // fillProc fills pg_proc.
-func (c *catalog) fillProc(t *table) {
+func (c *catalog) fillProc(t *table) { t.rows = append(t.rows, procRows()...) }
+
+var procRows = constant(schemaPgCatalog, "pg_proc", func(t *table) {
 	for _, p := range procs().all {
 		r := row{
 			"oid": oid(p.oid), "proname": text(p.name), "pronamespace": oid(oidSchemaSystem), "proowner": oid(oidBootstrap), "prolang": oid(oidInternal),
@@ -77,7 +79,7 @@ func (c *catalog) fillProc(t *table) {
 		}
 		t.add(r)
 	}
-}
+})
 
 // describeFunc adds what a signature tells.
 func describeFunc(r row, f *planner.Func) {

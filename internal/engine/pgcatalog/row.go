@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"sync"
+
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -33,6 +35,15 @@ func (t *table) add(r row) {
 		values[i] = d
 	}
 	t.rows = append(t.rows, values)
+}
+
+// constant makes rows of a table that are the same for every world: they are computed once and shared.
+func constant(schema, name string, fill func(t *table)) func() [][]types.Datum {
+	return sync.OnceValue(func() [][]types.Datum {
+		t := &table{v: shapes.byName[qname{schema, name}]}
+		fill(t)
+		return t.rows
+	})
 }
 
 // Boxes for values.

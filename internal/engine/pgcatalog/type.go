@@ -122,11 +122,13 @@ var catalogTypes = sync.OnceValue(func() []types.Type {
 })
 
 // fillType fills pg_type.
-func (c *catalog) fillType(t *table) {
+func (c *catalog) fillType(t *table) { t.rows = append(t.rows, typeRows()...) }
+
+var typeRows = constant(schemaPgCatalog, "pg_type", func(t *table) {
 	for _, typ := range catalogTypes() {
 		t.add(typeRow(typ))
 	}
-}
+})
 
 func typeRow(t types.Type) row {
 	ph := physical(t)

@@ -187,7 +187,9 @@ func (w *fakeWorld) Relation(_ context.Context, schema, name string) (*planner.R
 }
 
 // Type implements planner.Catalog.
-func (w *fakeWorld) Type(context.Context, string, string) (types.Type, bool) { return types.Type{}, false }
+func (w *fakeWorld) Type(context.Context, string, string) (types.Type, bool) {
+	return types.Type{}, false
+}
 
 // Call implements expr.Session, CallSet expr.SetSession.
 func (w *fakeWorld) Call(id string, args []types.Datum) (types.Datum, error) {
