@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -98,6 +99,10 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, err
 	}
 	e.super.start()
+	// Clients come next, and would be told that their tables are not kept here.
+	if err := e.super.waitActed(ctx, e.meta.Image().Index()); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
 	return e, nil
 }
 

@@ -71,8 +71,7 @@ func (g *gen) grouping(s scope, n int) (items []string, cols []column, groups []
 		}
 		e := g.expr(s, k, g.IntN(2))
 		if !strings.Contains(e, ".") { // a constant, which GROUP BY reads as a position or refuses
-			e = s[g.IntN(len(s))].name
-			k = kindOf(s, e)
+			e, k = g.grouped(s)
 		}
 		name := alias(len(cols))
 		items, cols, groups = append(items, e+" AS "+name), append(cols, column{name, k}), append(groups, e)
@@ -80,13 +79,14 @@ func (g *gen) grouping(s scope, n int) (items []string, cols []column, groups []
 	return items, cols, groups
 }
 
-func kindOf(s scope, name string) kind {
-	for _, c := range s {
-		if c.name == name {
-			return c.kind
-		}
+// grouped is a column to group by, or whether there is one. Not a numeric one: key bytes are canonical, so a group of 1.0 and 1.00 is 1
+// here and either of the two there.
+func (g *gen) grouped(s scope) (string, kind) {
+	c := s[g.IntN(len(s))]
+	if c.kind == numeric || c.kind == double {
+		return fmt.Sprintf("(%s IS NULL)", c.name), boolean
 	}
-	return integer
+	return c.name, c.kind
 }
 
 func (g *gen) aggregates(s scope, items []string, cols []column) ([]string, []column) {
