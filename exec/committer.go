@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type committer struct {
 
 // commitRequest is one task's part of a round.
 type commitRequest struct {
+	ctx    context.Context // of the task
 	commit TaskCommit
 	result TaskResult
 	err    error
@@ -46,7 +48,7 @@ func startCommitter(ctx context.Context, wg *sync.WaitGroup, log Log, c clock.Cl
 
 // submit commits a task's contribution in some round and returns its outcome.
 func (m *committer) submit(ctx context.Context, c TaskCommit) (TaskResult, error) {
-	req := &commitRequest{commit: c, done: make(chan struct{})}
+	req := &commitRequest{ctx: ctx, commit: c, done: make(chan struct{})}
 	select {
 	case m.queue <- req:
 	case <-m.done:
@@ -93,13 +95,38 @@ func (m *committer) gather(first *commitRequest) []*commitRequest {
 	return round
 }
 
-// round commits the requests as one transaction and answers each.
+// round commits the requests as one transaction and answers each. ErrUnavailable means that nothing was committed, so what is
+// left of the round is tried again; tasks that were stopped meanwhile leave it. After an unknown outcome the lane is opened
+// anew at the next round, which settles the transaction.
 func (m *committer) round(ctx context.Context, round []*commitRequest) {
-	commits := make([]TaskCommit, len(round))
-	for i, req := range round {
-		commits[i] = req.commit
+	for pause := commitRetryMin; len(round) > 0; pause = min(2*pause, commitRetryMax) {
+		results, err := m.try(ctx, round)
+		if err == nil && len(results) != len(round) {
+			err = fmt.Errorf("lane %s answered for %d of %d tasks", m.id, len(results), len(round))
+		}
+		if !errors.Is(err, ErrUnavailable) {
+			answer(round, results, err)
+			return
+		}
+		timer := m.clock.NewTimer(pause)
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			timer.Stop()
+			answer(round, nil, ctx.Err())
+			return
+		}
+		round = slices.DeleteFunc(round, func(req *commitRequest) bool {
+			gone := req.ctx.Err() != nil
+			if gone {
+				answer([]*commitRequest{req}, nil, req.ctx.Err())
+			}
+			return gone
+		})
 	}
-	results, err := m.commit(ctx, commits)
+}
+
+func answer(round []*commitRequest, results []TaskResult, err error) {
 	for i, req := range round {
 		if err != nil {
 			req.err = err
@@ -110,28 +137,8 @@ func (m *committer) round(ctx context.Context, round []*commitRequest) {
 	}
 }
 
-// commit tries until the outcome is known or nothing can help. ErrUnavailable means that nothing was committed, so the same
-// round is tried again. After an unknown outcome the lane is opened anew at the next round, which settles the transaction.
-func (m *committer) commit(ctx context.Context, commits []TaskCommit) ([]TaskResult, error) {
-	for pause := commitRetryMin; ; pause = min(2*pause, commitRetryMax) {
-		results, err := m.try(ctx, commits)
-		if err == nil && len(results) != len(commits) {
-			err = fmt.Errorf("lane %s answered for %d of %d tasks", m.id, len(results), len(commits))
-		}
-		if !m.patient || !errors.Is(err, ErrUnavailable) {
-			return results, err
-		}
-		timer := m.clock.NewTimer(pause)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		}
-	}
-}
-
-func (m *committer) try(ctx context.Context, commits []TaskCommit) ([]TaskResult, error) {
+// try opens the lane if it must and runs one transaction.
+func (m *committer) try(ctx context.Context, round []*commitRequest) ([]TaskResult, error) {
 	if m.over {
 		return nil, fmt.Errorf("lane %s: %w", m.id, ErrFenced)
 	}
@@ -141,6 +148,10 @@ func (m *committer) try(ctx context.Context, commits []TaskCommit) ([]TaskResult
 			return nil, err
 		}
 		m.lane = lane
+	}
+	commits := make([]TaskCommit, len(round))
+	for i, req := range round {
+		commits[i] = req.commit
 	}
 	results, err := m.lane.Commit(ctx, commits)
 	if err != nil && !errors.Is(err, ErrUnavailable) {

@@ -255,3 +255,21 @@ func (h *harness) damage(id exec.StateID) int {
 	require.NoError(h.t, part.Close())
 	return rows
 }
+
+func TestTasksStopWhileTheLogIsDown(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(13, 14)), newOracle()
+	o.put(h, rng, 10)
+	h.settle("j")
+	h.log.SetFault(memlog.Down)
+	o.put(h, rng, 10)
+	for _, q := range h.queries {
+		h.w.runner.PauseQuery(q.oid)
+	}
+	h.log.SetFault(memlog.None)
+	for _, q := range h.queries {
+		h.start(h.w, q, func(int32) bool { return true })
+	}
+	require.ElementsMatch(t, o.rows(), h.table("j"))
+}

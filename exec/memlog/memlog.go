@@ -23,6 +23,7 @@ const (
 	Unavailable         // nothing is committed, try again
 	UnknownCommit       // committed, but the answer is lost
 	UnknownAbort        // aborted, and the answer is lost
+	Down                // as Unavailable, until another fault is set
 )
 
 // Log is the log. The zero value is not ready: use New.
@@ -281,9 +282,11 @@ func (n *lane) Commit(_ context.Context, tasks []exec.TaskCommit) ([]exec.TaskRe
 		return nil, exec.ErrFenced
 	}
 	fault := l.mu.fault
-	l.mu.fault = None
+	if fault != Down {
+		l.mu.fault = None
+	}
 	switch fault {
-	case Unavailable:
+	case Unavailable, Down:
 		return nil, errors.Join(exec.ErrUnavailable, errInjected)
 	case UnknownAbort:
 		return nil, errors.Join(exec.ErrUnknownOutcome, errInjected)
