@@ -47,6 +47,25 @@
 //	1 | one
 //	2 | NULL
 //
+// COPY has two directives: one sends the lines after the dashes, the other compares what the server sends. Lines are as they are on the wire.
+//
+//	copy count 2
+//	COPY t FROM STDIN WITH (FORMAT csv)
+//	----
+//	3,three
+//	4,
+//
+//	copy error 22P02
+//	COPY t FROM STDIN WITH (FORMAT csv)
+//	----
+//	five,5
+//
+//	copyout rowsort
+//	COPY t TO STDOUT WITH (FORMAT csv)
+//	----
+//	3,three
+//	4,
+//
 // # Sessions
 //
 // Records run on the connection "default" until told otherwise; a connection is opened when it is first named.

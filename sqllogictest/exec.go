@@ -61,6 +61,26 @@ func read(ctx context.Context, conn *pgconn.PgConn, sql string, n int) (outcome,
 	return out, err
 }
 
+// copyIn runs a COPY FROM STDIN and sends it lines.
+func copyIn(ctx context.Context, conn *pgconn.PgConn, sql string, lines []string) (outcome, error) {
+	var out outcome
+	data := strings.NewReader(strings.Join(append(lines, ""), "\n"))
+	tag, err := conn.CopyFrom(ctx, data, sql)
+	out.count = tag.RowsAffected()
+	return out, serverError(err, &out)
+}
+
+// copyOut runs a COPY TO STDOUT; each line is a row of one value.
+func copyOut(ctx context.Context, conn *pgconn.PgConn, sql string) (outcome, error) {
+	var out outcome
+	var data strings.Builder
+	_, err := conn.CopyTo(ctx, &data, sql)
+	for line := range strings.Lines(data.String()) {
+		out.values = append(out.values, []string{strings.TrimSuffix(line, "\n")})
+	}
+	return out, serverError(err, &out)
+}
+
 func (out *outcome) describe(rr *pgconn.ResultReader) {
 	fields := rr.FieldDescriptions()
 	out.isQuery, out.result = len(fields) > 0, result{}

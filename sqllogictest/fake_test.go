@@ -13,13 +13,15 @@ import (
 
 // answer is what the scripted server gives for one text of SQL.
 type answer struct {
-	names []string
-	oids  []uint32
-	rows  [][]string // "\x00" is NULL
-	tag   string
-	code  string // an error instead
-	tx    byte   // the state after it; 0 is idle
-	hang  bool   // after the rows, wait for a cancel and answer 57014
+	names   []string
+	oids    []uint32
+	rows    [][]string // "\x00" is NULL
+	tag     string
+	code    string   // an error instead
+	tx      byte     // the state after it; 0 is idle
+	copyIn  string   // ask for data, which must be this
+	copyOut []string // messages of data
+	hang    bool     // after the rows, wait for a cancel and answer 57014
 }
 
 // server answers SQL from a table, over the wire. It keeps what it was asked.
@@ -29,6 +31,7 @@ type server struct {
 	answers map[string]answer
 	wg      sync.WaitGroup
 	cancel  chan struct{}
+	done    chan struct{} // closed at the end
 	mu      struct {
 		sync.Mutex
 		asked []string
@@ -39,7 +42,7 @@ func newServer(t *testing.T, answers map[string]answer) *server {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	s := &server{t: t, l: l, answers: answers, cancel: make(chan struct{}, 1)}
+	s := &server{t: t, l: l, answers: answers, cancel: make(chan struct{}, 1), done: make(chan struct{})}
 	s.wg.Go(func() {
 		for {
 			conn, err := l.Accept()
@@ -54,6 +57,7 @@ func newServer(t *testing.T, answers map[string]answer) *server {
 	})
 	t.Cleanup(func() {
 		l.Close()
+		close(s.done)
 		s.wg.Wait()
 	})
 	return s
@@ -75,7 +79,10 @@ func (s *server) serve(b *pgproto3.Backend) {
 		return
 	}
 	if _, ok := start.(*pgproto3.CancelRequest); ok {
-		s.cancel <- struct{}{}
+		select {
+		case s.cancel <- struct{}{}:
+		default:
+		}
 		return
 	}
 	b.Send(&pgproto3.AuthenticationOk{})
@@ -102,6 +109,26 @@ func (s *server) give(b *pgproto3.Backend, sql string) {
 	switch {
 	case !ok:
 		a = answer{tag: "SET"}
+	case a.copyIn != "":
+		b.Send(&pgproto3.CopyInResponse{})
+		_ = b.Flush()
+		var data []byte
+		for msg, err := b.Receive(); err == nil; msg, err = b.Receive() {
+			d, ok := msg.(*pgproto3.CopyData)
+			if !ok {
+				break
+			}
+			data = append(data, d.Data...)
+		}
+		if string(data) != a.copyIn {
+			a.code = "XX000"
+		}
+	case a.copyOut != nil:
+		b.Send(&pgproto3.CopyOutResponse{})
+		for _, d := range a.copyOut {
+			b.Send(&pgproto3.CopyData{Data: []byte(d)})
+		}
+		b.Send(&pgproto3.CopyDone{})
 	case a.oids != nil:
 		fields := make([]pgproto3.FieldDescription, len(a.oids))
 		for i, oid := range a.oids {
@@ -123,7 +150,10 @@ func (s *server) give(b *pgproto3.Backend, sql string) {
 	}
 	if a.hang {
 		_ = b.Flush()
-		<-s.cancel
+		select {
+		case <-s.cancel:
+		case <-s.done:
+		}
 		a.code = queryCancelled
 	}
 	if a.code != "" {

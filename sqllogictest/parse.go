@@ -21,6 +21,8 @@ const (
 	kindStatement kind = iota
 	kindQuery
 	kindPush
+	kindCopy
+	kindCopyOut
 	kindLet
 	kindConnection
 	kindRestart
@@ -150,6 +152,14 @@ func (p *parser) directive(words []string) error {
 	case "query":
 		r.kind = kindQuery
 		err = p.query(r, args)
+	case "copy":
+		r.kind = kindCopy
+		if err = p.statement(r, args); err == nil {
+			p.rows(r)
+		}
+	case "copyout":
+		r.kind = kindCopyOut
+		err = p.query(r, args)
 	case "push":
 		err = p.push(r, args)
 	case "let":
@@ -168,7 +178,7 @@ func (p *parser) directive(words []string) error {
 			r.timeout, err = time.ParseDuration(text)
 		}
 	default:
-		err = fmt.Errorf("unknown directive %q; known: statement, query, push, let, connection, restart, norestart, include, skipif, onlyif, timeout, halt", words[0])
+		err = fmt.Errorf("unknown directive %q; known: statement, query, push, copy, copyout, let, connection, restart, norestart, include, skipif, onlyif, timeout, halt", words[0])
 	}
 	p.records = append(p.records, r)
 	return err
@@ -212,7 +222,7 @@ func (p *parser) include(args []string) error {
 var sqlState = regexp.MustCompile(`^[0-9A-Z]{5}$`)
 
 func (p *parser) statement(r *record, args []string) error {
-	const form = "statement ok | statement count n | statement error SQLSTATE [regular expression]"
+	const form = "ok | count n | error SQLSTATE [regular expression]"
 	if len(args) == 0 {
 		return fmt.Errorf("want: %s", form)
 	}
@@ -276,6 +286,12 @@ func (p *parser) query(r *record, args []string) error {
 	if r.sql, err = p.text(); err != nil {
 		return err
 	}
+	p.rows(r)
+	return nil
+}
+
+// rows reads the line of dashes and what follows it up to a blank line.
+func (p *parser) rows(r *record) {
 	if p.at < len(p.lines) && p.lines[p.at] == "----" {
 		p.at++
 	}
@@ -285,7 +301,6 @@ func (p *parser) query(r *record, args []string) error {
 	}
 	r.resultHi = p.at
 	r.rows = slices.Clone(p.lines[r.resultLo:r.resultHi])
-	return nil
 }
 
 func (p *parser) push(r *record, args []string) error {

@@ -157,9 +157,14 @@ func (r *run) step(ctx context.Context, rec *record) error {
 		return err
 	}
 	var out outcome
-	if rec.kind == kindPush {
+	switch rec.kind {
+	case kindPush:
 		out, err = read(ctx, conn.PgConn, sql, rec.pushRows)
-	} else {
+	case kindCopy:
+		out, err = copyIn(ctx, conn.PgConn, sql, rec.rows)
+	case kindCopyOut:
+		out, err = copyOut(ctx, conn.PgConn, sql)
+	default:
 		out, err = execute(ctx, conn.PgConn, sql)
 	}
 	if err != nil {
@@ -189,7 +194,7 @@ func (r *run) lost(ctx context.Context, rec *record, sql string, out outcome, er
 // check compares what the server answered with the record.
 func (r *run) check(rec *record, sql string, out outcome) error {
 	switch rec.kind {
-	case kindStatement:
+	case kindStatement, kindCopy:
 		r.checkStatement(rec, sql, out)
 		return nil
 	case kindLet:

@@ -21,6 +21,9 @@ var answers = map[string]answer{
 	"push":   {oids: []uint32{int4}, rows: [][]string{{"1"}, {"2"}, {"3"}}, hang: true},
 	"ends":   {oids: []uint32{int4}, rows: [][]string{{"1"}}, tag: "SELECT 1"},
 	"x = 2":  {tag: "DELETE 1"},
+	"in":     {copyIn: "1,a\n2,b\n", tag: "COPY 2"},
+	"in bad": {copyIn: "1,a\n", code: "22P02"},
+	"out":    {copyOut: []string{"2,b\n", "1,a\n"}, tag: "COPY 2"},
 	"silent": {oids: []uint32{int4}, hang: true},
 }
 
@@ -71,6 +74,11 @@ var held = []string{
 	"skipif millrace\nstatement ok\nwrong",
 	"onlyif postgres\nstatement ok\nwrong",
 	"halt\n\nstatement ok\nwrong",
+	"copy count 2\nin\n----\n1,a\n2,b",
+	"copy error 22P02\nin bad\n----\n1,a",
+	"copy error 22012\nwrong\n----\n1,a",
+	"copyout\nout\n----\n2,b\n1,a",
+	"copyout rowsort\nout\n----\n1,a\n2,b",
 }
 
 func TestRecordsThatHoldPass(t *testing.T) {
@@ -97,6 +105,10 @@ var broken = map[string]string{
 	"push 2 I\npush\n----\n1\n3":                                         "    - 3\n    + 2",
 	"let $a\nthree":                                                      "gave no row",
 	"query I a\nends\n----\n1\n\nquery IT a\ntwo\n----\n2 | x\n1 | NULL": "label a: rows differ from those at dir/main.slt:1",
+	"copy count 3\nin\n----\n1,a\n2,b":                                   "2 rows were touched; want 3",
+	"copy ok\nin bad\n----\n1,a":                                         "22P02",
+	"copyout\nout\n----\n1,a\n2,b":                                       "    - 1,a\n      2,b\n    + 1,a",
+	"copyout\nwrong\n----":                                               "22012",
 	"timeout 20ms\n\nquery I\nsilent\n----":                              "no answer in 20ms",
 }
 
@@ -116,10 +128,10 @@ func TestScriptGoesOnAfterATimeout(t *testing.T) {
 
 // bad are scripts that do not parse.
 var bad = map[string]string{
-	"statement":                  "main.slt:1: want: statement ok",
-	"statement maybe\nx":         "want: statement ok",
+	"statement":                  "main.slt:1: want: ok | count n",
+	"statement maybe\nx":         "want: ok | count n",
 	"statement ok":               "SQL is missing",
-	"statement error 2201\nx":    "want: statement ok",
+	"statement error 2201\nx":    "want: ok | count n",
 	"statement error 22012 (\nx": "missing closing )",
 	"\n\nfrobnicate":             `main.slt:3: unknown directive "frobnicate"`,
 	"push x I\nq":                `"x" is no number of rows`,
