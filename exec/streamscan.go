@@ -18,8 +18,9 @@ type StreamScan struct {
 	cx      *opContext
 }
 
-// OpenStreamScan starts reading the relation of n with the columns n.Cols.
-func OpenStreamScan(ctx context.Context, l Log, c clock.Clock, n *planner.Scan) (*StreamScan, error) {
+// OpenStreamScan starts reading the relation of n with the columns n.Cols. ends, if not nil, are earlier ends to stop at; a partition
+// that is not among them is left out.
+func OpenStreamScan(ctx context.Context, l Log, c clock.Clock, n *planner.Scan, ends map[TopicPartition]int64) (*StreamScan, error) {
 	s := &StreamScan{clock: c, cx: &opContext{env: newEnv(c), errors: &errorRows{clock: c}}}
 	s.out.schema = schemaOf(n)
 	count, err := l.PartitionCount(ctx, n.Rel.Topic)
@@ -37,7 +38,11 @@ func OpenStreamScan(ctx context.Context, l Log, c clock.Clock, n *planner.Scan) 
 			return nil, err
 		}
 		s.sources = append(s.sources, src)
-		s.ends = append(s.ends, bounds.LastStable)
+		end := bounds.LastStable
+		if ends != nil {
+			end = min(end, ends[tp])
+		}
+		s.ends = append(s.ends, end)
 	}
 	return s, nil
 }

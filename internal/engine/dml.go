@@ -450,6 +450,9 @@ func (c *change) current(b *vec.Batch) ([]int32, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.s.tx.freezes() && c.changed(b, now, found) {
+		return nil, errConcurrentUpdate
+	}
 	copy(b.Cols[:c.n], now.Cols)
 	var sel []int32
 	for _, i := range all {
@@ -458,6 +461,22 @@ func (c *change) current(b *vec.Batch) ([]int32, error) {
 		}
 	}
 	return c.filter(c.where, b, sel)
+}
+
+// changed tells whether a row is no longer what the transaction's cut has.
+func (c *change) changed(old, now *vec.Batch, found []bool) bool {
+	for i, there := range found {
+		if !there {
+			return true
+		}
+		for ord, col := range c.dml.Rel.Columns {
+			a, b := old.Cols[ord].View(i), now.Cols[ord].View(i)
+			if a.Null != b.Null || !a.Null && types.Compare(col.Type, a, b) != 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (c *change) update(b *vec.Batch) error {

@@ -40,13 +40,13 @@ func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
 // openPull waits until what the query reads is fresh enough, takes a snapshot and opens the plan over it.
 func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.Datum) (*pullRows, error) {
 	sctx, cancel := s.statementContext(ctx)
-	if err := s.await(sctx, q.Reads); err != nil {
+	snap := &snapshot{s: s, cancel: cancel}
+	if err := s.freeze(sctx, snap, q.Reads); err != nil {
 		cancel()
 		return nil, err
 	}
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
 	live := &liveContext{Context: sctx}
-	snap := &snapshot{s: s, cancel: cancel}
 	bq := &bounded.Query{Env: s.env(live, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
 	it, err := bounded.Open(bq, q.Root)
 	if err != nil {
@@ -91,6 +91,7 @@ func (r *pullRows) close() {
 type snapshot struct {
 	s      *session
 	state  exec.StateSnapshot
+	frozen *frozen // the block's, under REPEATABLE READ
 	cancel context.CancelFunc
 }
 
@@ -98,7 +99,7 @@ func (n *snapshot) close() error {
 	if n.cancel != nil {
 		n.cancel()
 	}
-	if n.state == nil {
+	if n.state == nil || n.frozen != nil {
 		return nil
 	}
 	return n.state.Close()
@@ -365,7 +366,11 @@ type streamIter struct {
 }
 
 func (n *snapshot) scanStream(ctx context.Context, sc *planner.Scan) (bounded.Iter, error) {
-	scan, err := exec.OpenStreamScan(ctx, n.s.e.log, n.s.e.clock, sc)
+	var ends positions
+	if n.frozen != nil {
+		ends = n.frozen.ends
+	}
+	scan, err := exec.OpenStreamScan(ctx, n.s.e.log, n.s.e.clock, sc, ends)
 	if err != nil {
 		return nil, err
 	}

@@ -23,6 +23,7 @@ type txn struct {
 	ddl       *stagedDDL // catalog changes of an explicit block
 	writes    *writeBuffer
 	saves     []savepoint
+	frozen    *frozen // under REPEATABLE READ, from the first statement on
 }
 
 // savepoint is a place to go back to.
@@ -114,8 +115,10 @@ func (s *session) rollback() {
 }
 
 func (s *session) endTxn() {
+	t := s.tx
 	s.tx = nil
 	s.closePortals(false)
+	s.thaw(t) // after the portals, which read from it
 }
 
 // restore brings settings back and tells the client about those it follows.
