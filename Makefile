@@ -52,6 +52,10 @@ fuzz: ## Run every fuzz target for FUZZTIME
 bench-go: ## Run the Go benchmarks once each, to see that they work
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
+.PHONY: bench
+bench: ## Measure the whole system; PEER=postgres://... to compare with a PostgreSQL server
+	$(GO) run ./cmd/millrace bench $(if $(PEER),--peer "$(PEER)")
+
 .PHONY: demo
 demo: ## Run the demonstration on real flights
 	$(GO) run ./cmd/millrace demo

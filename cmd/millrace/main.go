@@ -34,7 +34,7 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	c.AddCommand(serveCommand(), demoCommand(), logCommand(), versionCommand())
+	c.AddCommand(serveCommand(), demoCommand(), benchCommand(), logCommand(), versionCommand())
 	return c
 }
 
