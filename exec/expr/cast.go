@@ -23,7 +23,7 @@ func compileCast(e *planner.Cast) (node, error) {
 	}
 	conv := castFor(from, to)
 	if conv == nil {
-		return nil, sqlerr.New(sqlerr.CannotCoerce, "cannot cast type %s to %s", from.Name(), to.Name())
+		return nil, sqlerr.New(sqlerr.CannotCoerce, "cannot cast type %s to %s", from, to)
 	}
 	return boxed(to, []node{n}, func(r *run, a []types.Datum) (types.Datum, error) {
 		if a[0].Null {
@@ -41,7 +41,7 @@ func compileCast(e *planner.Cast) (node, error) {
 func CastDatum(env *Env, from, to types.Type, d types.Datum, explicit bool) (types.Datum, error) {
 	conv := castFor(from, to)
 	if conv == nil {
-		return types.NullDatum, sqlerr.New(sqlerr.CannotCoerce, "cannot cast type %s to %s", from.Name(), to.Name())
+		return types.NullDatum, sqlerr.New(sqlerr.CannotCoerce, "cannot cast type %s to %s", from, to)
 	}
 	if d.Null {
 		return d, nil
@@ -365,7 +365,7 @@ func castJSONB(env *Env, _, to types.Type, d types.Datum) (types.Datum, error) {
 		}
 		return CastDatum(env, types.Of(types.Numeric), to, n, true)
 	}
-	return d, sqlerr.New(sqlerr.InvalidParameterValue, "cannot cast jsonb %s to type %s", jsonKindName(d.S), to.Name())
+	return d, sqlerr.New(sqlerr.InvalidParameterValue, "cannot cast jsonb %s to type %s", jsonKindName(d.S), types.Of(to.Kind))
 }
 
 func jsonKindName(s string) string {

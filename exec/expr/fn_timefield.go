@@ -159,13 +159,3 @@ func makeTimestamp(a []types.Datum) (int64, error) {
 	}
 	return types.AddInterval(us, types.IntervalValue{Micros: t})
 }
-
-// CompileTimeFormat returns a reader of times in a to_timestamp() pattern, as a stream's timestamp_format names it. Times without a zone are
-// UTC; the result is in microseconds since 1970. The reader does not keep s and may be used by several goroutines.
-func CompileTimeFormat(pattern string) (func(s []byte) (micros int64, err error), error) {
-	if strings.TrimSpace(pattern) == "" {
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "a timestamp_format must not be empty")
-	}
-	p := types.ParseDatePattern(pattern)
-	return func(s []byte) (int64, error) { return p.Parse(string(s), nil) }, nil
-}
