@@ -48,6 +48,7 @@ func init() {
 	preset("is_superuser", "on", "Whether the current user is a superuser.")
 	preset("max_identifier_length", "63", "Bytes of an identifier.")
 	preset("block_size", "8192", "Reported for clients that ask.")
+	preset("max_index_keys", "32", "Columns of a key that drivers ask for.")
 	preset("lc_collate", "C", "Text compares by bytes.")
 	preset("lc_ctype", "C", "Text classification.")
 	preset("session_authorization", "", "The user that logged in.")

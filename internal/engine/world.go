@@ -212,6 +212,21 @@ func (w *world) Nodes() []pgcatalog.Node {
 	return out
 }
 
+func (w *world) Backends() []pgcatalog.Backend {
+	w.s.e.mu.Lock()
+	defer w.s.e.mu.Unlock()
+	var out []pgcatalog.Backend
+	for s := range w.s.e.mu.sessions {
+		b := pgcatalog.Backend{PID: s.info.PID, User: s.info.User}
+		if s.info.RemoteAddr != nil {
+			b.Address = s.info.RemoteAddr.String()
+		}
+		out = append(out, b)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].PID < out[j].PID })
+	return out
+}
+
 // catalogSession shows the session to pgcatalog.
 type catalogSession struct {
 	s   *session

@@ -36,11 +36,11 @@ var sessionCalls = map[string]callFunc{
 		return flag(c.s.TerminateBackend(int32(a[0].I))), nil
 	},
 	"pg_is_other_temp_schema(oid)": always(flag(false)),
-	// The client's address is not known here; PostgreSQL has NULL for a connection through a Unix socket.
+	"inet_client_addr()":           value(func(c *catalog) types.Datum { host, _ := c.clientAddress(); return host }),
+	"inet_client_port()":           value(func(c *catalog) types.Datum { _, port := c.clientAddress(); return port }),
+	// Which of the server's addresses the client came to is not known here; PostgreSQL has NULL for a connection through a Unix socket.
 	"inet_server_addr()":      always(types.NullDatum),
 	"inet_server_port()":      always(types.NullDatum),
-	"inet_client_addr()":      always(types.NullDatum),
-	"inet_client_port()":      always(types.NullDatum),
 	"current_query()":         always(types.NullDatum),
 	"pg_listening_channels()": always(types.NullDatum),
 	"pg_notify(text,text)":    always(text("")),
@@ -68,6 +68,16 @@ func user(c *catalog) types.Datum     { return text(c.s.User()) }
 func transactionID(c *catalog) types.Datum { return num(c.s.StartMicros()) }
 
 func started(c *catalog) types.Datum { return num(c.w.StartMicros()) }
+
+// clientAddress is where the session's client is.
+func (c *catalog) clientAddress() (host, port types.Datum) {
+	for _, b := range c.w.Backends() {
+		if b.PID == c.s.BackendPID() {
+			return splitAddress(b.Address)
+		}
+	}
+	return types.NullDatum, types.NullDatum
+}
 
 // existing are the schemas of the search path that exist.
 func (c *catalog) existing() []string {

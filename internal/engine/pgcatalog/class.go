@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"strconv"
+
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -21,6 +23,7 @@ func (c *catalog) fillClass(t *table) {
 			"oid": oid(r.OID), "relname": text(r.Name), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)), "relam": oid(am),
 			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relpersistence": text("p"), "relkind": text(string(r.kind)),
 			"relnatts": num(int64(len(r.columns()))), "relispopulated": flag(true), "relreplident": text(replident),
+			"reloptions": r.options(),
 		})
 		if len(key) == 0 {
 			continue
@@ -31,6 +34,17 @@ func (c *catalog) fillClass(t *table) {
 			"relispopulated": flag(true), "relreplident": text("n"),
 		})
 	}
+}
+
+// options are the topic behind a relation, and its formats, as psql's \d+ shows them. They are NULL for an ordinary table: it has a topic too, but nobody
+// reads or writes it by that.
+func (r relation) options() types.Datum {
+	if r.Topic == "" || r.Ordinary {
+		return types.NullDatum
+	}
+	return texts(types.Text, []string{
+		"topic=" + r.Topic, "partitions=" + strconv.Itoa(int(r.Partitions)), "key_format=" + r.KeyFormat, "value_format=" + r.ValueFormat,
+	})
 }
 
 // firstUserOID is the first OID of objects that users make.

@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"net"
 	"strconv"
 
 	"github.com/millracedb/millrace/sql/types"
@@ -98,17 +99,38 @@ func settingType(value string) string {
 	}
 }
 
-// fillActivity fills pg_stat_activity with the session that asks.
+// fillActivity fills pg_stat_activity with the sessions of this node. Of the others it is only known who and where they are.
 func (c *catalog) fillActivity(t *table) {
-	app, _ := c.s.Setting("application_name")
-	start := num(c.s.StartMicros())
-	role := oid(c.roleOIDs()(c.s.User()))
-	t.add(row{
-		"datid": oid(oidDatabase), "datname": text(c.w.Database()), "pid": num(int64(c.s.BackendPID())), "usesysid": role, "usename": text(c.s.User()),
-		"application_name": text(app), "xact_start": start, "query_start": start, "state_change": start, "state": text("active"), "backend_type": text("client backend"),
-	})
+	role := c.roleOIDs()
+	for _, b := range c.w.Backends() {
+		host, port := splitAddress(b.Address)
+		cells := row{
+			"datid": oid(oidDatabase), "datname": text(c.w.Database()), "pid": num(int64(b.PID)), "usesysid": oid(role(b.User)), "usename": text(b.User),
+			"client_addr": host, "client_port": port, "backend_type": text("client backend"),
+		}
+		if b.PID == c.s.BackendPID() {
+			app, _ := c.s.Setting("application_name")
+			start := num(c.s.StartMicros())
+			cells["application_name"], cells["state"] = text(app), text("active")
+			cells["xact_start"], cells["query_start"], cells["state_change"] = start, start, start
+		}
+		t.add(cells)
+	}
+}
+
+// splitAddress returns host and port of a client, both NULL for one without an address.
+func splitAddress(address string) (host, port types.Datum) {
+	h, p, err := net.SplitHostPort(address)
+	if err != nil {
+		return types.NullDatum, types.NullDatum
+	}
+	n, err := strconv.ParseUint(p, 10, 16)
+	if err != nil {
+		return text(h), types.NullDatum
+	}
+	return text(h), num(int64(n))
 }
 
 func (c *catalog) fillStatDatabase(t *table) {
-	t.add(row{"datid": oid(oidDatabase), "datname": text(c.w.Database()), "numbackends": num(1)})
+	t.add(row{"datid": oid(oidDatabase), "datname": text(c.w.Database()), "numbackends": num(int64(len(c.w.Backends())))})
 }

@@ -19,6 +19,7 @@ type World interface {
 	Partitions() []Partition
 	Groups() []Group
 	Nodes() []Node
+	Backends() []Backend // the sessions on this node, by process id
 	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
 }
@@ -105,4 +106,11 @@ type Node struct {
 	ID             int32
 	Epoch          int64
 	Release, State string
+}
+
+// Backend is a session of this node.
+type Backend struct {
+	PID     int32
+	User    string
+	Address string // the client's host and port; empty for a client within the process
 }

@@ -140,6 +140,10 @@ func (w *fakeWorld) Nodes() []pgcatalog.Node {
 	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online"}}
 }
 
+func (w *fakeWorld) Backends() []pgcatalog.Backend {
+	return []pgcatalog.Backend{{PID: 76, User: "Ann", Address: "127.0.0.1:40000"}, {PID: 77, User: "millrace", Address: "[::1]:40001"}}
+}
+
 func (w *fakeWorld) User() string         { return "millrace" }
 func (w *fakeWorld) BackendPID() int32    { return 77 }
 func (w *fakeWorld) SearchPath() []string { return w.path }
