@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -40,8 +39,15 @@ type workload struct {
 		acked         map[int64]bool // ids that must be there
 		unknown       []statement    // statements whose outcome was not told
 		copied        map[int64]bool
-		unknownCopies [][]int64
+		unknownCopies []statement
+		crashed       bool // what is told from now on was told by a node whose files no longer count
 	}
+}
+
+// reporter is what a check needs of a test.
+type reporter interface {
+	require.TestingT
+	Helper()
 }
 
 // statement is the rows of one INSERT, which are there all or not at all.
@@ -77,18 +83,23 @@ func (w *workload) insert(ctx context.Context, conn *pgx.Conn, sizes *rand.Rand)
 		}
 		_, err := conn.Exec(ctx, "INSERT INTO events VALUES "+strings.Join(rows, ", "))
 		w.mu.Lock()
-		switch {
-		case err == nil:
-			for _, id := range ids {
-				w.mu.acked[id] = true
-			}
-		case !refused(err):
-			w.mu.unknown = append(w.mu.unknown, ids)
-		}
+		w.toldLocked(err, ids, w.mu.acked, &w.mu.unknown)
 		w.mu.Unlock()
 		if err != nil {
 			return
 		}
+	}
+}
+
+// toldLocked notes what a client was told of a statement.
+func (w *workload) toldLocked(err error, ids statement, acked map[int64]bool, unknown *[]statement) {
+	switch {
+	case err == nil && !w.mu.crashed:
+		for _, id := range ids {
+			acked[id] = true
+		}
+	case err == nil || !refused(err):
+		*unknown = append(*unknown, ids)
 	}
 }
 
@@ -106,14 +117,7 @@ func (w *workload) copyIn(ctx context.Context, conn *pgx.Conn, sizes *rand.Rand)
 			return []any{ids[i], int32(value(ids[i]))}, nil
 		}))
 		w.mu.Lock()
-		switch {
-		case err == nil:
-			for _, id := range ids {
-				w.mu.copied[id] = true
-			}
-		case !refused(err):
-			w.mu.unknownCopies = append(w.mu.unknownCopies, ids)
-		}
+		w.toldLocked(err, ids, w.mu.copied, &w.mu.unknownCopies)
 		w.mu.Unlock()
 		if err != nil {
 			return
@@ -144,7 +148,7 @@ func (w *workload) run(ctx context.Context, dial func(context.Context) (*pgx.Con
 }
 
 // settle decides what was unknown by what is there: each statement wholly or not at all.
-func settle(t *testing.T, what string, have map[int64]bool, acked map[int64]bool, unknown [][]int64) {
+func settle(t reporter, what string, have map[int64]bool, acked map[int64]bool, unknown []statement) {
 	t.Helper()
 	for _, ids := range unknown {
 		there := 0
@@ -163,7 +167,7 @@ func settle(t *testing.T, what string, have map[int64]bool, acked map[int64]bool
 }
 
 // check compares everything that the node holds with what it acknowledged.
-func (w *workload) check(ctx context.Context, t *testing.T, conn *pgx.Conn) {
+func (w *workload) check(ctx context.Context, t reporter, conn *pgx.Conn) {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -171,11 +175,7 @@ func (w *workload) check(ctx context.Context, t *testing.T, conn *pgx.Conn) {
 	require.NoError(t, err)
 
 	events := pairs(ctx, t, conn, "SELECT id, v FROM events")
-	statements := make([][]int64, len(w.mu.unknown))
-	for i, s := range w.mu.unknown {
-		statements[i] = s
-	}
-	settle(t, "events", events, w.mu.acked, statements)
+	settle(t, "events", events, w.mu.acked, w.mu.unknown)
 	w.mu.unknown = nil
 	requireSame(t, "events", w.mu.acked, events)
 
@@ -197,7 +197,7 @@ func (w *workload) check(ctx context.Context, t *testing.T, conn *pgx.Conn) {
 }
 
 // pairs reads (id, v) rows: no id twice, each with its own value.
-func pairs(ctx context.Context, t *testing.T, conn *pgx.Conn, query string) map[int64]bool {
+func pairs(ctx context.Context, t reporter, conn *pgx.Conn, query string) map[int64]bool {
 	t.Helper()
 	rows, err := conn.Query(ctx, query)
 	require.NoError(t, err, query)
@@ -214,7 +214,7 @@ func pairs(ctx context.Context, t *testing.T, conn *pgx.Conn, query string) map[
 	return out
 }
 
-func requireSame(t *testing.T, what string, want, have map[int64]bool) {
+func requireSame(t reporter, what string, want, have map[int64]bool) {
 	t.Helper()
 	var missing, extra []int64
 	for id := range want {
@@ -235,7 +235,7 @@ func requireSame(t *testing.T, what string, want, have map[int64]bool) {
 
 type cell struct{ n, total int64 }
 
-func (w *workload) checkMinutes(ctx context.Context, t *testing.T, conn *pgx.Conn) {
+func (w *workload) checkMinutes(ctx context.Context, t reporter, conn *pgx.Conn) {
 	t.Helper()
 	type key struct {
 		dim    int32
@@ -261,7 +261,7 @@ func (w *workload) checkMinutes(ctx context.Context, t *testing.T, conn *pgx.Con
 	require.Equal(t, want, have, "windows")
 }
 
-func (w *workload) checkTotals(ctx context.Context, t *testing.T, conn *pgx.Conn, even map[int64]bool) {
+func (w *workload) checkTotals(ctx context.Context, t reporter, conn *pgx.Conn, even map[int64]bool) {
 	t.Helper()
 	names := []string{"zero", "one", "two", "three", "four"}
 	want := map[string]cell{}
@@ -283,7 +283,7 @@ func (w *workload) checkTotals(ctx context.Context, t *testing.T, conn *pgx.Conn
 }
 
 // create runs the schema.
-func create(ctx context.Context, t *testing.T, conn *pgx.Conn) {
+func create(ctx context.Context, t reporter, conn *pgx.Conn) {
 	t.Helper()
 	for _, q := range schema {
 		_, err := conn.Exec(ctx, q)
