@@ -2,7 +2,9 @@ package pgcatalog
 
 import (
 	"strings"
+	"sync"
 
+	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -81,6 +83,34 @@ func (c *catalog) fillOpclass(t *table) {
 		t.add(row{
 			"oid": oid(o.oid), "opcmethod": oid(oidBtree), "opcname": text(o.name), "opcnamespace": oid(oidSchemaSystem), "opcowner": oid(oidBootstrap),
 			"opcfamily": oid(o.family), "opcintype": oid(o.intype), "opcdefault": flag(true),
+		})
+	}
+}
+
+// operators are the OIDs of all operators.
+var operators = sync.OnceValue(func() map[uint32]bool {
+	m := map[uint32]bool{}
+	for _, f := range planner.Functions() {
+		if f.IsOperator() {
+			m[funcOID(f)] = true
+		}
+	}
+	return m
+})
+
+// fillOperator fills pg_operator. Operators are functions to us, with OIDs by the same rule.
+func (c *catalog) fillOperator(t *table) {
+	for _, f := range planner.Functions() {
+		if !f.IsOperator() || len(f.Args) == 0 || len(f.Args) > 2 {
+			continue
+		}
+		kind, left, right := "b", f.Args[0].OID(), f.Args[len(f.Args)-1].OID()
+		if len(f.Args) == 1 {
+			kind, left = "l", 0
+		}
+		t.add(row{
+			"oid": oid(funcOID(f)), "oprname": text(f.Name), "oprnamespace": oid(oidSchemaSystem), "oprowner": oid(oidBootstrap), "oprkind": text(kind),
+			"oprleft": oid(left), "oprright": oid(right), "oprresult": oid(f.Ret.OID()),
 		})
 	}
 }
