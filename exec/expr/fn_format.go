@@ -42,15 +42,16 @@ func init() {
 // floatDigits is the number of digits that a double holds for certain.
 const floatDigits = 15
 
-// floatForTemplate rounds a float to what its 15 digits leave behind the point.
+// floatForTemplate moves the point as V wants and rounds a float to what its 15 digits leave behind it.
 func floatForTemplate(p *numberPattern, d types.Datum) *types.Decimal {
 	if math.IsNaN(d.F) || math.IsInf(d.F, 0) {
 		z := new(types.Decimal)
 		z.SetText(types.FormatText(types.Of(types.Float8), d, nil))
 		return z
 	}
-	whole := len(strconv.FormatFloat(math.Abs(d.F), 'f', 0, 64))
-	return types.DecimalOf(strconv.FormatFloat(d.F, 'f', min(p.post+p.multi, max(floatDigits-whole, 0)), 64))
+	f := d.F * math.Pow10(p.multi)
+	whole := len(strconv.FormatFloat(math.Abs(f), 'f', 0, 64))
+	return types.DecimalOf(strconv.FormatFloat(f, 'f', min(p.post, max(floatDigits-whole, 0)), 64))
 }
 
 func toChar(value func(p *numberPattern, d types.Datum) *types.Decimal) rowFunc {
@@ -78,7 +79,7 @@ func formatNumber(p *numberPattern, x *types.Decimal, d types.Datum, t types.Typ
 	if !x.IsFinite() {
 		return p.format(x.Sign() < 0, strings.TrimPrefix(x.String(), "-")), nil
 	}
-	if p.multi > 0 {
+	if p.multi > 0 && t.Kind != types.Float8 {
 		if err := x.Mul(x, types.DecimalOf("1"+strings.Repeat("0", p.multi))); err != nil {
 			return "", err
 		}
@@ -90,7 +91,8 @@ func formatNumber(p *numberPattern, x *types.Decimal, d types.Datum, t types.Typ
 		whole, frac, _ := strings.Cut(digits, ".")
 		digits = whole + "." + frac + strings.Repeat("0", max(p.post-len(frac), 0))
 	}
-	return p.format(s != digits && s[0] == '-', digits), nil
+	// A float keeps its sign where it is rounded to zero.
+	return p.format(s != digits || t.Kind == types.Float8 && d.F < 0, digits), nil
 }
 
 // scientific is EEEE: one digit, the template's places and an exponent of two digits at least.
@@ -132,13 +134,7 @@ func scientificDecimal(s string, places int) string {
 	var m types.Decimal
 	m.SetText(digits[:1] + "." + digits[1:] + "0")
 	m.Round(&m, places)
-	text := m.String()
-	if strings.HasPrefix(text, "10") {
-		exp++
-		m.SetText("1")
-		m.Round(&m, places)
-		text = m.String()
-	}
+	text := m.String() // 9.99 rounded to 10 stays so, as in PostgreSQL
 	if w, f, ok := strings.Cut(text, "."); places > 0 {
 		if !ok {
 			f = ""
@@ -146,71 +142,6 @@ func scientificDecimal(s string, places int) string {
 		text = w + "." + f + strings.Repeat("0", places-len(f))
 	}
 	return fmt.Sprintf("%s%se%+03d", sign, text, exp)
-}
-
-// parse reads a number by the template as to_number() does: digits and signs count, other characters of the template pass one of the text each.
-func (p *numberPattern) parse(s string) (types.Datum, error) {
-	var digits strings.Builder
-	negative, point := false, false
-	places := 0
-	takeSign := func() {
-		if s != "" && (s[0] == '-' || s[0] == '+' || s[0] == '<' && p.sign == signBracket) {
-			negative = negative || s[0] != '+'
-			s = s[1:]
-		}
-	}
-	s = strings.TrimLeft(s, " ")
-	for _, n := range p.nodes {
-		if s == "" {
-			break
-		}
-		switch n.field {
-		case "9", "0", ".", "D":
-			if digits.Len() == 0 {
-				s = strings.TrimLeft(s, " ")
-				takeSign()
-			}
-			switch {
-			case s == "":
-			case s[0] == '.' && p.point && !point:
-				point = true
-				digits.WriteByte('.')
-				s = s[1:]
-			case isDigit(rune(s[0])) && (!point || places < p.post):
-				if point {
-					places++
-				}
-				digits.WriteByte(s[0])
-				s = s[1:]
-			}
-		case ",", "G":
-			s = strings.TrimPrefix(s, ",")
-		case "S", "MI", "PL", "SG", "PR":
-			takeSign()
-		case "FM", "B", "TH", "V":
-		default:
-			if !isDigit(rune(s[0])) && !strings.ContainsRune(".,-+", rune(s[0])) {
-				s = cut(s, 1, -1)
-			}
-		}
-	}
-	if rest := strings.TrimLeft(s, " "); strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, ">") && negative {
-		negative = true
-	}
-	text := digits.String()
-	if text == "" || text == "." {
-		return types.NullDatum, sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid input syntax for type numeric: \" \"")
-	}
-	if negative {
-		text = "-" + text
-	}
-	out, err := types.ParseNumeric(text)
-	if err != nil || p.multi == 0 {
-		return types.BytesDatum(out), err
-	}
-	z := types.DecimalOf(out)
-	err = z.Div(z, types.DecimalOf("1"+strings.Repeat("0", p.multi)))
-	return z.Datum(), err
 }
 
 // formatFunc is format() (PostgreSQL docs, 9.4.1).

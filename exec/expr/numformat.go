@@ -125,7 +125,7 @@ func (w *numberWriter) node(n numberNode) {
 	case "SG":
 		w.write(w.signText())
 	case "TH":
-		if !w.negative && !w.point && !strings.HasPrefix(w.digits, "#") {
+		if !w.negative && !w.point && w.digits != "" && w.digits[0] != '#' {
 			w.write(ordinalSuffix(w.digits, n.lower))
 		}
 	}
