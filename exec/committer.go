@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
@@ -35,6 +36,7 @@ type committer struct {
 type commitRequest struct {
 	ctx    context.Context // of the task
 	commit TaskCommit
+	claim  atomic.Bool // set by who decides first: the round that takes it, or the task that gives up waiting in the queue
 	result TaskResult
 	err    error
 	done   chan struct{}
@@ -56,12 +58,19 @@ func (m *committer) submit(ctx context.Context, c TaskCommit) (TaskResult, error
 	case <-ctx.Done():
 		return TaskResult{}, ctx.Err()
 	}
-	// A round that holds the request is not called off for one task: its outcome must be known.
-	select {
-	case <-req.done:
-		return req.result, req.err
-	case <-m.done:
-		return TaskResult{}, context.Canceled
+	stopped := ctx.Done()
+	for {
+		select {
+		case <-req.done:
+			return req.result, req.err
+		case <-m.done:
+			return TaskResult{}, context.Canceled
+		case <-stopped:
+			if req.claim.CompareAndSwap(false, true) {
+				return TaskResult{}, ctx.Err()
+			}
+			stopped = nil // a round that holds the request is not called off for one task: its outcome must be known
+		}
 	}
 }
 
@@ -77,7 +86,7 @@ func (m *committer) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case first := <-m.queue:
-			m.round(ctx, m.gather(first))
+			m.round(ctx, slices.DeleteFunc(m.gather(first), func(req *commitRequest) bool { return !req.claim.CompareAndSwap(false, true) }))
 		}
 	}
 }
