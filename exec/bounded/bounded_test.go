@@ -23,8 +23,10 @@ type catalog struct{}
 var rowsRelation = &planner.Relation{
 	OID: 20000, Schema: "public", Name: "rows", Kind: planner.Virtual, TimestampColumn: -1,
 	Columns: []planner.Column{
-		{Name: "k", Type: types.Of(types.Int8)}, {Name: "v", Type: types.Of(types.Int8)},
-		{Name: "f", Type: types.Of(types.Float8)}, {Name: "s", Type: types.Of(types.Text)},
+		{Name: "k", Type: types.Of(types.Int8)},
+		{Name: "v", Type: types.Of(types.Int8)},
+		{Name: "f", Type: types.Of(types.Float8)},
+		{Name: "s", Type: types.Of(types.Text)},
 	},
 }
 

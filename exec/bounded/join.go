@@ -319,7 +319,7 @@ func (t *joinTable) encode(cols []*vec.Vector, row int) bool {
 // first returns the first candidate for a left row.
 func (t *joinTable) first(keys []*vec.Vector, row int) int32 {
 	var at int32
-	ok := true
+	var ok bool
 	switch {
 	case len(keys) == 0:
 		ok = len(t.refs) > 0

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -35,7 +36,7 @@ func init() {
 }
 
 func regexMatch(fold, negated bool) vecFunc {
-	var re *pgRegexp
+	var re *regexp.Regexp
 	var failed error
 	var of string
 	have := false
@@ -47,7 +48,7 @@ func regexMatch(fold, negated bool) vecFunc {
 				if fold {
 					flags = "i"
 				}
-				re, failed = compileRegexp(of, flags)
+				re, failed = compileTester(of, flags)
 			}
 			if failed != nil {
 				errs.Add(i, failed)

@@ -100,6 +100,7 @@ func bytesToInt(f func([]byte) int64) vecFunc {
 }
 
 func appendLower(dst, src []byte) []byte { return appendMapped(dst, src, 'A', 'Z', unicode.ToLower) }
+
 func appendUpper(dst, src []byte) []byte { return appendMapped(dst, src, 'a', 'z', unicode.ToUpper) }
 
 // appendMapped appends src with its ASCII letters between lo and hi in the other case, and what is not ASCII mapped by f.

@@ -22,10 +22,26 @@ type pgRegexp struct {
 // compileRegexp compiles a pattern with the flags of a regexp_ function.
 func compileRegexp(pattern, flags string) (*pgRegexp, error) {
 	t := translator{src: []rune(pattern)}
+	compiled, err := t.compile(flags)
+	if err != nil {
+		return nil, err
+	}
+	if !t.lazy || t.branches {
+		compiled.Longest()
+	}
+	return &pgRegexp{Regexp: compiled, global: t.global, context: t.context}, nil
+}
+
+// compileTester compiles a pattern for the question whether it matches at all, which is answered sooner than where.
+func compileTester(pattern, flags string) (*regexp.Regexp, error) {
+	t := translator{src: []rune(pattern)}
+	return t.compile(flags)
+}
+
+func (t *translator) compile(flags string) (*regexp.Regexp, error) {
 	if err := t.setFlags(flags); err != nil {
 		return nil, err
 	}
-	re := &pgRegexp{global: t.global}
 	if err := t.directors(); err != nil {
 		return nil, err
 	}
@@ -38,11 +54,7 @@ func compileRegexp(pattern, flags string) (*pgRegexp, error) {
 	if err != nil {
 		return nil, regexError("%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
-	if !t.lazy || t.branches {
-		compiled.Longest()
-	}
-	re.Regexp, re.context = compiled, t.context
-	return re, nil
+	return compiled, nil
 }
 
 func regexError(format string, args ...any) error {

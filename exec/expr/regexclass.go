@@ -96,7 +96,7 @@ func (t *translator) charEscape() (rune, error) {
 		t.i++
 		return r & 31, nil
 	case 'e':
-		return 033, nil
+		return 0o33, nil
 	case 'f':
 		return '\f', nil
 	case 'n':
