@@ -18,12 +18,12 @@ func toReg(k types.Kind) callFunc {
 	return func(c *catalog, args []types.Datum) (types.Datum, error) {
 		o, err := c.regOID(k, args[0].S)
 		switch sqlerr.CodeOf(err) {
-		case sqlerr.InvalidName, sqlerr.FeatureNotSupported:
+		case sqlerr.SuccessfulCompletion:
+			return oid(o), nil
+		case sqlerr.InvalidName, sqlerr.FeatureNotSupported, sqlerr.SyntaxError: // the text is no name
 			return types.NullDatum, err
-		}
-		if err != nil {
+		default:
 			return types.NullDatum, nil
 		}
-		return oid(o), nil
 	}
 }

@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -101,7 +102,7 @@ func currentSchema(c *catalog) types.Datum {
 // currentSchemas returns the search path, with the schemas searched without being named if asked.
 func currentSchemas(c *catalog, args []types.Datum) (types.Datum, error) {
 	path := c.existing()
-	if args[0].I != 0 && !strings.Contains(" "+strings.Join(path, " ")+" ", " "+schemaPgCatalog+" ") {
+	if args[0].I != 0 && !slices.Contains(path, schemaPgCatalog) {
 		path = append([]string{schemaPgCatalog}, path...)
 	}
 	return texts(types.Name, path), nil

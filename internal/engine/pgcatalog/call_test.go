@@ -2,6 +2,7 @@ package pgcatalog_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -86,6 +87,9 @@ func TestEveryVirtualTableCanBeRead(t *testing.T) {
 // TestRegNamesRoundTrip: what a reg type prints is found again, whatever the search path is.
 func TestRegNamesRoundTrip(t *testing.T) {
 	w := newWorld(t, append(append([]string{}, bothTables...), millraceOnly...)...)
+	long := *w.relations[0]
+	long.OID, long.Name = 17000, strings.Repeat("äöü", 10)+"x"
+	w.relations = append(w.relations, &long)
 	for _, path := range [][]string{{"public"}, {"millrace", "information_schema", "pg_catalog", "public"}, {}} {
 		w.path = path
 		for _, c := range []struct {

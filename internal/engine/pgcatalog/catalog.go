@@ -129,14 +129,18 @@ func (r relation) primaryKey() []int {
 	return r.Key
 }
 
-// keyName is the name of the primary key and of its index; identifiers have at most 63 bytes.
+const (
+	keySuffix     = "_pkey"
+	maxIdentifier = 63 // bytes
+)
+
+// keyName is the name of the primary key and of its index.
 func (r relation) keyName() string {
-	const suffix = "_pkey"
 	name := r.Name
-	if most := 63 - len(suffix); len(name) > most {
+	if most := maxIdentifier - len(keySuffix); len(name) > most {
 		name = strings.ToValidUTF8(name[:most], "")
 	}
-	return name + suffix
+	return name + keySuffix
 }
 
 // notNull reports whether the column at ordinal i never holds NULL.

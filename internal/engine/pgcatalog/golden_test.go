@@ -177,8 +177,12 @@ func TestOIDsAreStable(t *testing.T) {
 	_, rows, err := w.query(`SELECT c.oid, c.relname FROM pg_class c WHERE c.oid > 16384`)
 	require.NoError(t, err)
 	require.Equal(t, [][]string{
-		{"16400", "users"}, {"2147500048", "users_pkey"}, {"16401", "orders"}, {"2147500049", "orders_pkey"},
-		{"16402", "Mixed Case"}, {"2147500050", "Mixed Case_pkey"},
+		{"16400", "users"},
+		{"2147500048", "users_pkey"},
+		{"16401", "orders"},
+		{"2147500049", "orders_pkey"},
+		{"16402", "Mixed Case"},
+		{"2147500050", "Mixed Case_pkey"},
 	}, rows)
 	_, rows, err = w.query(`SELECT oid, proname FROM pg_proc WHERE proname IN ('now', 'pg_table_is_visible', 'array_in')`)
 	require.NoError(t, err)

@@ -83,9 +83,9 @@ var procRows = constant(schemaPgCatalog, "pg_proc", func(t *table) {
 
 // describeFunc adds what a signature tells.
 func describeFunc(r row, f *planner.Func) {
-	args := make([]int64, len(f.Args))
-	for i, a := range f.Args {
-		args[i] = int64(a.OID())
+	var args []int64
+	for _, a := range f.Args {
+		args = append(args, int64(a.OID()))
 	}
 	if f.Variadic {
 		r["provariadic"] = num(args[len(args)-1])
@@ -100,11 +100,13 @@ func describeFunc(r row, f *planner.Func) {
 	if len(f.Columns) == 0 {
 		return
 	}
-	modes, names, all := strings.Repeat("i", len(args)), make([]string, len(args)), args
-	for _, col := range f.Columns {
-		modes, names, all = modes+"t", append(names, col.Name), append(all, int64(col.Type.OID()))
+	modes := strings.Repeat("i", len(args)) + strings.Repeat("t", len(f.Columns))
+	names := make([]string, len(modes)) // arguments have none
+	for i, col := range f.Columns {
+		names[len(f.Args)+i] = col.Name
+		args = append(args, int64(col.Type.OID()))
 	}
-	r["proargmodes"], r["proargnames"], r["proallargtypes"] = texts(types.Char, strings.Split(modes, "")), texts(types.Text, names), oids(all...)
+	r["proargmodes"], r["proargnames"], r["proallargtypes"] = texts(types.Char, strings.Split(modes, "")), texts(types.Text, names), oids(args...)
 }
 
 // argumentList is a function's argument types as pg_get_function_arguments prints them.

@@ -129,13 +129,24 @@ func (c *catalog) classOID(parts []string) (uint32, error) {
 		if r, ok := c.relationByName(schema, name); ok {
 			return r.OID, nil
 		}
-		if table, ok := strings.CutSuffix(name, "_pkey"); ok {
-			if r, ok := c.relationByName(schema, table); ok && len(r.primaryKey()) > 0 {
-				return indexOID(r.OID), nil
-			}
+		if o, ok := c.indexByName(schema, name); ok {
+			return o, nil
 		}
 	}
 	return 0, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", full)
+}
+
+// indexByName finds the index of a primary key.
+func (c *catalog) indexByName(schema, name string) (oid uint32, ok bool) {
+	if !strings.HasSuffix(name, keySuffix) {
+		return 0, false
+	}
+	for _, r := range c.userRelations() {
+		if r.Schema == schema && r.keyName() == name && len(r.primaryKey()) > 0 {
+			return indexOID(r.OID), true
+		}
+	}
+	return 0, false
 }
 
 // typeOID finds a type by any of its names; modifiers are read over. CHAR without quotes is the standard's type, "char" PostgreSQL's.

@@ -44,13 +44,18 @@ func (c *catalog) owner(r relation) string {
 func (c *catalog) fillStatAllTables(t *table)  { c.fillStatTables(t, 0) }
 func (c *catalog) fillStatUserTables(t *table) { c.fillStatTables(t, firstUserOID) }
 
+var tableCounters = []string{
+	"seq_scan", "seq_tup_read", "n_tup_ins", "n_tup_upd", "n_tup_del", "n_tup_hot_upd", "n_live_tup", "n_dead_tup", "n_mod_since_analyze",
+	"n_ins_since_vacuum", "vacuum_count", "autovacuum_count", "analyze_count", "autoanalyze_count",
+}
+
 func (c *catalog) fillStatTables(t *table, first uint32) {
 	for _, r := range c.relations() {
 		if r.kind == 'v' || r.OID < first {
 			continue
 		}
 		cells := row{"relid": oid(r.OID), "schemaname": text(r.Schema), "relname": text(r.Name)}
-		for _, counter := range []string{"seq_scan", "seq_tup_read", "n_tup_ins", "n_tup_upd", "n_tup_del", "n_tup_hot_upd", "n_live_tup", "n_dead_tup", "n_mod_since_analyze", "n_ins_since_vacuum", "vacuum_count", "autovacuum_count", "analyze_count", "autoanalyze_count"} {
+		for _, counter := range tableCounters {
 			cells[counter] = num(0)
 		}
 		t.add(cells)
