@@ -32,6 +32,9 @@ func (p *tablePart) session() (err error) {
 		return err
 	}
 	if p.owner != nil {
+		if err := s.settle(); err != nil {
+			return err
+		}
 		return s.serve()
 	}
 	for {
@@ -106,6 +109,28 @@ func (s *tableSession) catchUp() error {
 		}
 		if err := s.commit(b); err != nil {
 			return err
+		}
+	}
+}
+
+// settle waits until no transaction of an earlier life is open, and takes in what came of them: from then on the owner does not read the topic
+// but writes it.
+func (s *tableSession) settle() error {
+	for {
+		bounds, err := s.p.t.cfg.Log.Offsets(s.p.ctx, s.p.tp)
+		if err != nil {
+			return err
+		}
+		if err := s.catchUp(); err != nil {
+			return err
+		}
+		if bounds.LastStable >= bounds.HighWatermark {
+			return nil
+		}
+		select {
+		case <-s.wake:
+		case <-s.p.ctx.Done():
+			return s.p.ctx.Err()
 		}
 	}
 }

@@ -84,6 +84,10 @@ func NewTables(cfg TablesConfig) *Tables {
 	return t
 }
 
+// LaneIDs returns the transactional ids of the lanes that writes to tables go through, for Runner.Fence: what they left open must be decided
+// before their partitions can be owned.
+func (t *Tables) LaneIDs() []string { return []string{t.lane.id} }
+
 // Follow keeps the rows of a partition of a table that others write: a table over a topic, or a query's result.
 func (t *Tables) Follow(rel *planner.Relation, partition int32) error {
 	return t.start(rel, partition, false)
