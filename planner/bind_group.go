@@ -52,11 +52,14 @@ func (s *selectBlock) bindWindow() error {
 
 // windowSpec reads the durations of a stream window. GraceMs is -1 where none was written: its default depends on EMIT.
 func (st *statement) windowSpec(w *sql.StreamWindow) (*WindowSpec, error) {
+	if w.Retention != nil {
+		return nil, notYet("RETENTION of a window", "rows of closed windows are kept for ever", "the window without it", w.Retention.Pos)
+	}
 	spec := &WindowSpec{Kind: WindowKind(w.Kind), GraceMs: -1}
 	for _, part := range []struct {
 		d  *sql.Duration
 		to *int64
-	}{{w.Size, &spec.SizeMs}, {w.Advance, &spec.AdvanceMs}, {w.Grace, &spec.GraceMs}, {w.Retention, &spec.RetentionMs}} {
+	}{{w.Size, &spec.SizeMs}, {w.Advance, &spec.AdvanceMs}, {w.Grace, &spec.GraceMs}} {
 		if part.d == nil {
 			continue
 		}

@@ -66,8 +66,6 @@ type Relation struct {
 	Comment    string
 	// IdleTimeout is fixed at CREATE.
 	IdleTimeout time.Duration
-	// Retention of the rows of a windowed table after their window's end; 0 for ever. TTL deletes rows at rowtime + TTL; 0 never.
-	Retention, TTL time.Duration
 }
 
 // Column is one column of a relation.
@@ -105,11 +103,10 @@ const (
 
 // WindowSpec is WINDOW TUMBLING, HOPPING or SESSION, in milliseconds of event time.
 type WindowSpec struct {
-	Kind        WindowKind
-	SizeMs      int64
-	AdvanceMs   int64
-	GraceMs     int64
-	RetentionMs int64 // 0: for ever
+	Kind      WindowKind
+	SizeMs    int64
+	AdvanceMs int64
+	GraceMs   int64
 }
 
 // Evaluator folds constants. exec implements it.

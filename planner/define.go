@@ -41,7 +41,7 @@ func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) 
 	d := &definer{st: st, stmt: stmt, opts: opts}
 	d.rel = &Relation{
 		Schema: stmt.Name.Schema(), Name: stmt.Name.Object(), Kind: Stream, Topic: opts.Topic, Partitions: opts.Partitions,
-		WrapSingleValue: opts.WrapSingleValue, TimestampColumn: -1, IdleTimeout: p.idleTimeout(), TTL: opts.TTL, Window: opts.Window,
+		WrapSingleValue: opts.WrapSingleValue, TimestampColumn: -1, IdleTimeout: p.idleTimeout(), Window: opts.Window,
 	}
 	if stmt.Kind == sql.KindTable {
 		d.rel.Kind = Table
@@ -118,10 +118,10 @@ func (d *definer) column(c *sql.ColumnDef) (*Column, error) {
 	if err := refuseElements(c); err != nil {
 		return nil, err
 	}
-	col := &Column{Name: c.Name, NotNull: c.NotNull || c.PrimaryKey, Headers: c.Headers || c.HeaderKey != nil}
-	if c.HeaderKey != nil {
-		col.HeaderKey = *c.HeaderKey
+	if c.Headers || c.HeaderKey != nil {
+		return nil, notYet("a HEADERS column", "records' headers are not read yet", "the record's key and value", c.Pos)
 	}
+	col := &Column{Name: c.Name, NotNull: c.NotNull || c.PrimaryKey}
 	serial := serialKind(c.Type)
 	if serial != types.Unknown {
 		return nil, notYet("serial columns", "sequences are not built", "gen_random_uuid() as a default, or keys from the application", c.Pos)

@@ -190,9 +190,6 @@ func describeAggregate(x *Aggregate) (string, []string) {
 		if w.GraceMs >= 0 {
 			s += ", grace " + formatMs(w.GraceMs)
 		}
-		if w.RetentionMs > 0 {
-			s += ", retention " + formatMs(w.RetentionMs)
-		}
 		if x.Final {
 			s += ", final rows only"
 		}

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"strconv"
-	"time"
 )
 
 // fragment cuts a plan at its exchanges. Upstream fragments come first; numbers count from 1 in that order. Topic names are
@@ -63,5 +62,3 @@ func sourcePartitions(sources []Node, exchange int32) int32 {
 	}
 	return exchange
 }
-
-func durationOfMillis(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -4,7 +4,6 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
@@ -24,7 +23,6 @@ type Options struct {
 	WrapSingleValue bool
 	Partitioner     string
 	Window          *WindowSpec
-	TTL             time.Duration
 	// Latest: auto_offset_reset = 'latest', for CREATE ... AS and INSERT ... EMIT CHANGES.
 	Latest bool
 	// Configs are the topic's settings in Kafka's names.
@@ -82,7 +80,7 @@ func init() { // a variable initializer would refer to itself through unknownOpt
 		"window_type":          {definition, readWindowType},
 		"window_size":          {definition, readWindowSize},
 		"partitioner":          {definition, readPartitioner},
-		"ttl":                  {anywhere, readTTL},
+		"ttl":                  {anywhere, notBuilt("rows do not expire yet", "DELETE, and a query that leaves old rows out")},
 		"retention_ms":         {anywhere, topicConfig("retention.ms", isInt)},
 		"cleanup_policy":       {anywhere, topicConfig("cleanup.policy", isCleanup)},
 		"fsync":                {anywhere, topicConfig("fsync", oneOf("commit", "interval"))},
@@ -273,19 +271,6 @@ func readWindowSize(o *Options, v string, opt *sql.Option) error {
 		o.Window = &WindowSpec{}
 	}
 	o.Window.SizeMs = ms
-	return nil
-}
-
-func readTTL(o *Options, v string, opt *sql.Option) error {
-	ms, err := readInterval(v, opt)
-	if err != nil {
-		return err
-	}
-	const maxMs = int64(1<<63-1) / int64(time.Millisecond)
-	if ms > maxMs {
-		return badOption(opt, "shorter than 292 years")
-	}
-	o.TTL = time.Duration(ms) * time.Millisecond
 	return nil
 }
 

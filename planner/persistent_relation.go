@@ -16,7 +16,7 @@ func (m *maker) relation() error {
 	}
 	m.rel = &Relation{
 		Schema: m.spec.Schema, Name: m.spec.Name, Kind: Table, Topic: m.opts.Topic, Partitions: m.s.partitions, WrapSingleValue: m.opts.WrapSingleValue,
-		Placement: true, TimestampColumn: -1, IdleTimeout: m.st.p.idleTimeout(), TTL: m.opts.TTL,
+		Placement: true, TimestampColumn: -1, IdleTimeout: m.st.p.idleTimeout(),
 	}
 	if m.stream() {
 		m.rel.Kind = Stream
@@ -128,7 +128,6 @@ func (m *maker) window() {
 	last := len(m.rel.Key) - 1
 	if last >= 0 && m.root.Props().Cols[m.cols[m.rel.Key[last]]].Name == "windowstart" && m.rel.Columns[m.rel.Key[last]].Name == "windowstart" {
 		m.rel.Window = a.Window
-		m.rel.Retention = durationOfMillis(a.Window.RetentionMs)
 	}
 }
 
