@@ -152,10 +152,5 @@ func hasRole(c *catalog, args []types.Datum) (types.Datum, error) {
 	if r, ok := c.roleByOID(uint32(args[0].I)); role == "" && ok {
 		role = r.Name
 	}
-	for _, r := range c.roles() {
-		if r.Name == member && r.Superuser {
-			return flag(true), nil
-		}
-	}
-	return flag(member == role), nil
+	return flag(member == role || c.superuser(member)), nil
 }

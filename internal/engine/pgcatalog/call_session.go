@@ -11,31 +11,27 @@ import (
 
 // sessionCalls tell about the session and the server (PostgreSQL docs, chapter 9.26.1).
 var sessionCalls = map[string]callFunc{
-	"version()":             value(version),
-	"current_database()":    value(database),
-	"current_catalog()":     value(database),
-	"current_schema()":      value(currentSchema),
-	"current_schemas(bool)": currentSchemas,
-	"current_user()":        value(user),
-	"current_role()":        value(user),
-	"session_user()":        value(user),
-	"user()":                value(user),
-	"pg_backend_pid()":      value(func(c *catalog) types.Datum { return num(int64(c.s.BackendPID())) }),
-	"pg_is_in_recovery()":   always(flag(false)),
-	"pg_my_temp_schema()":   always(oid(0)),
-	"pg_client_encoding()":  always(text("UTF8")),
-	"getdatabaseencoding()": always(text("UTF8")),
-	"pg_sleep(float8)":      sleep,
-	"pg_cancel_backend(int4)": func(c *catalog, a []types.Datum) (types.Datum, error) {
-		return flag(c.s.CancelBackend(int32(a[0].I))), nil
-	},
-	"txid_current()":             value(transactionID),
-	"pg_current_xact_id()":       value(transactionID),
-	"pg_conf_load_time()":        value(started),
-	"pg_postmaster_start_time()": value(started),
-	"pg_terminate_backend(int4)": func(c *catalog, a []types.Datum) (types.Datum, error) {
-		return flag(c.s.TerminateBackend(int32(a[0].I))), nil
-	},
+	"version()":                    value(version),
+	"current_database()":           value(database),
+	"current_catalog()":            value(database),
+	"current_schema()":             value(currentSchema),
+	"current_schemas(bool)":        currentSchemas,
+	"current_user()":               value(user),
+	"current_role()":               value(user),
+	"session_user()":               value(user),
+	"user()":                       value(user),
+	"pg_backend_pid()":             value(func(c *catalog) types.Datum { return num(int64(c.s.BackendPID())) }),
+	"pg_is_in_recovery()":          always(flag(false)),
+	"pg_my_temp_schema()":          always(oid(0)),
+	"pg_client_encoding()":         always(text("UTF8")),
+	"getdatabaseencoding()":        always(text("UTF8")),
+	"pg_sleep(float8)":             sleep,
+	"txid_current()":               value(transactionID),
+	"pg_current_xact_id()":         value(transactionID),
+	"pg_conf_load_time()":          value(started),
+	"pg_postmaster_start_time()":   value(started),
+	"pg_cancel_backend(int4)":      signal("canceled", Session.CancelBackend),
+	"pg_terminate_backend(int4)":   signal("terminated", Session.TerminateBackend),
 	"pg_is_other_temp_schema(oid)": always(flag(false)),
 	"inet_client_addr()":           value(func(c *catalog) types.Datum { host, _ := c.clientAddress(); return host }),
 	"inet_client_port()":           value(func(c *catalog) types.Datum { _, port := c.clientAddress(); return port }),
@@ -108,8 +104,39 @@ func currentSchemas(c *catalog, args []types.Datum) (types.Datum, error) {
 	return texts(types.Name, path), nil
 }
 
+// maxSleep is a hundred years in seconds; longer would not fit a time.Duration for much longer.
+const maxSleep = 100 * 365.25 * 24 * 3600
+
+// sleep waits; less than nothing, or not a number, is nothing.
 func sleep(c *catalog, args []types.Datum) (types.Datum, error) {
-	return text(""), c.s.Sleep(args[0].F)
+	seconds := args[0].F
+	if !(seconds > 0) {
+		return text(""), nil
+	}
+	return text(""), c.s.Sleep(min(seconds, maxSleep))
+}
+
+// signal makes a function that acts on another session: one's own role's, or as a superuser anybody's (PostgreSQL docs, chapter 9.27.2).
+func signal(what string, act func(Session, int32) bool) callFunc {
+	return func(c *catalog, args []types.Datum) (types.Datum, error) {
+		pid := int32(args[0].I)
+		for _, b := range c.w.Backends() {
+			if b.PID == pid && b.User != c.s.User() && !c.superuser(c.s.User()) {
+				return types.NullDatum, sqlerr.New(sqlerr.InsufficientPrivilege, "must be a member of the role whose process is being %s", what)
+			}
+		}
+		return flag(act(c.s, pid)), nil
+	}
+}
+
+// superuser reports whether a role is one.
+func (c *catalog) superuser(name string) bool {
+	for _, r := range c.roles() {
+		if r.Name == name {
+			return r.Superuser
+		}
+	}
+	return false
 }
 
 // settingCalls read and change settings (PostgreSQL docs, chapter 9.27.1).

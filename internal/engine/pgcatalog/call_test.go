@@ -117,6 +117,30 @@ func TestRegNamesRoundTrip(t *testing.T) {
 	}
 }
 
+// TestOnlySuperusersEndOthersSessions: session 77 is millrace's, a superuser's; session 76 is Ann's.
+func TestOnlySuperusersEndOthersSessions(t *testing.T) {
+	w := newWorld(t)
+	for _, f := range []string{"pg_cancel_backend(int4)", "pg_terminate_backend(int4)"} {
+		for _, c := range []struct {
+			user string
+			pid  int64
+			want types.Datum
+			code sqlerr.Code
+		}{
+			{"millrace", 77, types.BoolDatum(true), sqlerr.SuccessfulCompletion},
+			{"millrace", 76, types.BoolDatum(true), sqlerr.SuccessfulCompletion},
+			{"millrace", 75, types.BoolDatum(false), sqlerr.SuccessfulCompletion},
+			{"Ann", 76, types.BoolDatum(true), sqlerr.SuccessfulCompletion},
+			{"Ann", 77, types.NullDatum, sqlerr.InsufficientPrivilege},
+		} {
+			w.user = c.user
+			d, err := pgcatalog.Call(context.Background(), w, w, f, []types.Datum{types.IntDatum(c.pid)})
+			require.Equal(t, c.code, sqlerr.CodeOf(err), "%s by %s of %d", f, c.user, c.pid)
+			require.Equal(t, c.want, d, "%s by %s of %d", f, c.user, c.pid)
+		}
+	}
+}
+
 func FuzzRegOID(f *testing.F) {
 	for _, s := range []string{"users", `"Mixed Case"`, "a.b.c", `"a""b".c`, "int4[]", "numeric(1,2)[]", "", ".", `"`, "x ("} {
 		f.Add(s)

@@ -22,7 +22,7 @@ type fakeWorld struct {
 	relations []*planner.Relation
 	settings  map[string]string
 	path      []string
-	cancelled []int32
+	user      string
 }
 
 var (
@@ -47,6 +47,7 @@ var millraceOnly = []string{
 
 func newWorld(t testing.TB, statements ...string) *fakeWorld {
 	w := &fakeWorld{
+		user:     "millrace",
 		path:     []string{"public"},
 		settings: map[string]string{"server_version": "15.8", "search_path": `"$user", public`, "timezone": "UTC", "application_name": "test"},
 	}
@@ -144,7 +145,7 @@ func (w *fakeWorld) Backends() []pgcatalog.Backend {
 	return []pgcatalog.Backend{{PID: 76, User: "Ann", Address: "127.0.0.1:40000"}, {PID: 77, User: "millrace", Address: "[::1]:40001"}}
 }
 
-func (w *fakeWorld) User() string         { return "millrace" }
+func (w *fakeWorld) User() string         { return w.user }
 func (w *fakeWorld) BackendPID() int32    { return 77 }
 func (w *fakeWorld) SearchPath() []string { return w.path }
 func (w *fakeWorld) Release() string      { return "0.1" }
@@ -166,12 +167,8 @@ func (w *fakeWorld) Sleep(seconds float64) error {
 	return nil
 }
 
-func (w *fakeWorld) CancelBackend(pid int32) bool {
-	w.cancelled = append(w.cancelled, pid)
-	return pid == 77
-}
-
-func (w *fakeWorld) TerminateBackend(pid int32) bool { return pid == 77 }
+func (w *fakeWorld) CancelBackend(pid int32) bool    { return pid == 77 || pid == 76 }
+func (w *fakeWorld) TerminateBackend(pid int32) bool { return pid == 77 || pid == 76 }
 
 // Relation implements planner.Catalog.
 func (w *fakeWorld) Relation(_ context.Context, schema, name string) (*planner.Relation, error) {
