@@ -5,6 +5,7 @@ import (
 
 	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -125,8 +126,8 @@ func (a *aggregator) assign(b *vec.Batch, cols []*vec.Vector, s int, set []int) 
 	case a.byInt != nil:
 		return a.assignInts(cols[0])
 	case a.n.Window != nil && b.Rowtime == nil:
-		a.in = a.in[:0] // rows without event time are in no window
-		return nil
+		return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW needs rows with an event time").
+			WithHint("Rows of streams have one, and rows that a join makes of a stream's.")
 	}
 	for row := range n {
 		if err := a.assignRow(b, cols, row, s, set); err != nil {

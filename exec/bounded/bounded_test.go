@@ -170,3 +170,40 @@ func BenchmarkTopN(b *testing.B) {
 func BenchmarkNumericSum(b *testing.B) {
 	benchmark(b, "select sum(f::numeric), sum(v) from rows", source{n: 1 << 18, keys: 1000})
 }
+
+// TestJoinedRowsOfAStreamFallIntoWindowsByItsTime: a windowed aggregate over a join has the stream's times, not the table's.
+func TestJoinedRowsOfAStreamFallIntoWindowsByItsTime(t *testing.T) {
+	events := &planner.Relation{Name: "events", Kind: planner.Stream, Columns: rowsRelation.Columns[:1]}
+	things := &planner.Relation{Name: "things", Kind: planner.Table, Columns: rowsRelation.Columns[:1]}
+	col := planner.Col{Name: "k", Type: types.Of(types.Int8)}
+	scan := func(r *planner.Relation) *planner.Scan {
+		return &planner.Scan{P: planner.Props{Cols: []planner.Col{col}}, Rel: r, Cols: []int{0}}
+	}
+	key := []planner.Expr{&planner.ColumnRef{Ord: 0, Typ: col.Type}}
+	join := &planner.Join{P: planner.Props{Cols: []planner.Col{col, col}}, L: scan(events), R: scan(things), LKeys: key, RKeys: key}
+	ts := types.Of(types.TimestampTZ)
+	node := &planner.Aggregate{
+		P:  planner.Props{Cols: []planner.Col{col, {Name: "windowstart", Type: ts}, {Name: "windowend", Type: ts}}},
+		In: join, Keys: key, Window: &planner.WindowSpec{Kind: planner.Tumbling, SizeMs: 10},
+	}
+	env := &expr.Env{Ctx: context.Background()}
+	it, err := bounded.Open(&bounded.Query{Env: env, Source: timedSource{}}, node)
+	require.NoError(t, err)
+	defer it.Close()
+	b, err := it.Next()
+	require.NoError(t, err)
+	require.Equal(t, "+I 7 20000 30000\n", b.String())
+}
+
+// timedSource has one row, with the event time 25 in a stream and 95 in a table.
+type timedSource struct{}
+
+func (timedSource) Scan(_ context.Context, s *planner.Scan, _ [][]types.Datum) (bounded.Iter, error) {
+	b := vec.NewBatch([]types.Type{types.Of(types.Int8)}, 1)
+	at := int64(25)
+	if s.Rel.Kind == planner.Table {
+		at = 95
+	}
+	b.AppendDatums([]types.Datum{types.IntDatum(7)}, vec.Insert, at)
+	return &sourceIter{left: 1, batch: b}, nil
+}

@@ -1,6 +1,8 @@
 package bounded
 
 import (
+	"math"
+
 	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
@@ -17,7 +19,10 @@ type joinIter struct {
 	lkeys []*expr.Program
 	cond  *expr.Program
 
-	lwidth  int
+	lwidth int
+	// laterTime: both sides are streams or both are tables, so a pair's event time is the later of the two. Otherwise it is the left row's.
+	laterTime bool
+
 	pairs   *vec.Batch // candidates: left columns, then right columns
 	owners  []int32    // left row of each candidate
 	matches []int32    // right row of each candidate
@@ -44,11 +49,24 @@ func (q *Query) openJoin(n *planner.Join) (Iter, error) {
 	}
 	it := &joinIter{q: q, n: n, left: left, lwidth: len(schema(n.L)), out: vec.NewBatch(schema(n), batchRows)}
 	it.pairs = vec.NewBatch(append(schema(n.L), schema(n.R)...), batchRows)
+	it.laterTime = isStream(n.L) == isStream(n.R)
 	if err := it.prepare(); err != nil {
 		left.Close()
 		return nil, err
 	}
 	return it, nil
+}
+
+// isStream reports whether the rows of a node are those of a stream, whose time leads a table's.
+func isStream(n planner.Node) bool {
+	switch n := n.(type) {
+	case *planner.Scan:
+		return n.Rel.Kind == planner.Stream
+	case *planner.Aggregate:
+		return false
+	}
+	in := n.Inputs()
+	return len(in) > 0 && isStream(in[0])
 }
 
 func (it *joinIter) prepare() error {
@@ -183,6 +201,16 @@ func (it *joinIter) gather() {
 	}
 	it.right.gather(it.pairs.Cols[it.lwidth:], it.matches)
 	it.pairs.SetLen(len(it.owners))
+	if it.batch.Rowtime == nil {
+		return
+	}
+	for i, owner := range it.owners {
+		t := it.batch.Rowtime[owner]
+		if it.laterTime {
+			t = max(t, it.right.rowtime(it.matches[i]))
+		}
+		it.pairs.Rowtime = append(it.pairs.Rowtime, t)
+	}
 }
 
 // owed appends to the joined rows the left rows of the finished batch that leave alone: those of a semi join with partner, of an anti or
@@ -219,6 +247,11 @@ func (it *joinIter) owed(joined *vec.Batch) *vec.Batch {
 		}
 	}
 	joined.SetLen(joined.Len() + len(it.sel))
+	if it.batch.Rowtime != nil {
+		for _, i := range it.sel {
+			joined.Rowtime = append(joined.Rowtime, it.batch.Rowtime[i])
+		}
+	}
 	return joined
 }
 
@@ -349,6 +382,15 @@ func (t *joinTable) after(i int32) int32 {
 	return i + 1
 }
 
+// rowtime returns a row's event time, the earliest there is if it has none.
+func (t *joinTable) rowtime(i int32) int64 {
+	ref := t.refs[i]
+	if times := t.set.batches[ref.batch].Rowtime; times != nil {
+		return times[ref.row]
+	}
+	return math.MinInt64
+}
+
 func (t *joinTable) mark(i int32) {
 	if t.hit != nil {
 		t.hit[i] = true
@@ -395,6 +437,11 @@ func (it *unmatchedIter) Next() (*vec.Batch, error) {
 		}
 	}
 	it.t.gather(it.out.Cols[it.lwidth:], it.rows[:n])
+	if it.t.set.batches[0].Rowtime != nil {
+		for _, i := range it.rows[:n] {
+			it.out.Rowtime = append(it.out.Rowtime, it.t.rowtime(i))
+		}
+	}
 	it.out.SetLen(n)
 	it.rows = it.rows[n:]
 	return it.out, nil

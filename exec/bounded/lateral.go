@@ -1,6 +1,8 @@
 package bounded
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
@@ -104,6 +106,12 @@ func (it *lateralIter) join(b *vec.Batch) error {
 		}
 	}
 	it.pairs.SetLen(n)
+	if times := it.batch.Rowtime; times != nil {
+		it.pairs.Rowtime = slices.Grow(it.pairs.Rowtime, n)[:n]
+		for i := range it.pairs.Rowtime {
+			it.pairs.Rowtime[i] = times[it.row]
+		}
+	}
 	hits := it.sel
 	if it.cond != nil {
 		it.errs.Reset(n)
@@ -140,6 +148,9 @@ func (it *lateralIter) endRow() {
 			}
 		}
 		it.out.SetLen(it.out.Len() + 1)
+		if times := it.batch.Rowtime; times != nil {
+			it.out.Rowtime = append(it.out.Rowtime, times[it.row])
+		}
 	}
 	it.row++
 }
