@@ -3,7 +3,9 @@ package engine
 import (
 	"context"
 	"fmt"
+	"net"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/millracedb/millrace/exec/expr"
@@ -206,6 +208,14 @@ func (w *world) Nodes() []pgcatalog.Node {
 			n.State = "fenced"
 		case b.Draining:
 			n.State = "draining"
+		}
+		for _, ep := range b.Endpoints {
+			switch address := net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))); ep.Name {
+			case "pg":
+				n.PG = address
+			case "http":
+				n.HTTP = address
+			}
 		}
 		out = append(out, n)
 	}

@@ -78,7 +78,7 @@ func (c *catalog) fillMillGroups(t *table) {
 
 func (c *catalog) fillMillNodes(t *table) {
 	for _, n := range c.w.Nodes() {
-		t.add(row{"id": num(int64(n.ID)), "epoch": num(n.Epoch), "release": text(n.Release), "state": text(n.State)})
+		t.add(row{"id": num(int64(n.ID)), "epoch": num(n.Epoch), "release": text(n.Release), "state": text(n.State), "pg": optional(n.PG), "http": optional(n.HTTP)})
 	}
 }
 

@@ -106,6 +106,7 @@ type Node struct {
 	ID             int32
 	Epoch          int64
 	Release, State string
+	PG, HTTP       string // addresses; empty when not listened on
 }
 
 // Backend is a session of this node.

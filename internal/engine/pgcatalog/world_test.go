@@ -138,7 +138,7 @@ func (w *fakeWorld) Groups() []pgcatalog.Group {
 }
 
 func (w *fakeWorld) Nodes() []pgcatalog.Node {
-	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online"}}
+	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", PG: "10.0.0.1:5432"}}
 }
 
 func (w *fakeWorld) Backends() []pgcatalog.Backend {
