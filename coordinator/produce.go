@@ -35,7 +35,17 @@ func (b *Broker) Produce(ctx context.Context, req *kmsg.ProduceRequest) *kmsg.Pr
 	return b.produce(ctx, req, remote)
 }
 
+// StartProduce is Produce in two steps: it appends, and returns a function that waits and answers. The next request of the same producer can be started in between, so that
+// one sync serves both. The records are not used after it has returned.
+func (b *Broker) StartProduce(ctx context.Context, req *kmsg.ProduceRequest) (finish func() *kmsg.ProduceResponse) {
+	return b.startProduce(ctx, req, remote)
+}
+
 func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest, from caller) *kmsg.ProduceResponse {
+	return b.startProduce(ctx, req, from)()
+}
+
+func (b *Broker) startProduce(ctx context.Context, req *kmsg.ProduceRequest, from caller) func() *kmsg.ProduceResponse {
 	var parts []producePart
 	for i := range req.Topics {
 		rt := &req.Topics[i]
@@ -47,15 +57,22 @@ func (b *Broker) produce(ctx context.Context, req *kmsg.ProduceRequest, from cal
 		}
 	}
 	h, transactional := b.appendAll(ctx, req, parts)
-	if !transactional || from == remote {
+	waits := !transactional || from == remote
+	if waits {
 		flushAll(parts)
-		if req.Acks == -1 {
+	}
+	return func() *kmsg.ProduceResponse {
+		if waits && req.Acks == -1 {
 			waitAll(ctx, parts)
 		}
-		if transactional {
+		if waits && transactional {
 			b.waitHeld(ctx, h, parts)
 		}
+		return produceResponse(req, parts, from)
 	}
+}
+
+func produceResponse(req *kmsg.ProduceRequest, parts []producePart, from caller) *kmsg.ProduceResponse {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	i := 0
 	for _, rt := range req.Topics {

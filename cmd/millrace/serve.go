@@ -21,6 +21,7 @@ import (
 // serveFlags are what a user may set by flag, by MILLRACE_ variable, or in the file of --config, the first of these winning.
 type serveFlags struct {
 	data, pg, kafka, http, raft string
+	kafkaAdvertised             string
 	nodeID                      int32
 	memory                      string
 	partitions                  int32
@@ -48,7 +49,8 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.data, "data", "", "data directory; made if it does not exist")
 	fl.BoolVar(&f.ephemeral, "ephemeral", false, "use a directory that is deleted at the end")
 	fl.StringVar(&f.pg, "pg", node.DefaultPG, "address for PostgreSQL clients")
-	fl.StringVar(&f.kafka, "kafka", node.DefaultKafka, "address for Kafka clients, or off (this release does not serve them yet)")
+	fl.StringVar(&f.kafka, "kafka", node.DefaultKafka, "address for Kafka clients, or off")
+	fl.StringVar(&f.kafkaAdvertised, "kafka-advertised", "", "host:port that Kafka clients are told to connect to; empty: where they have reached the node")
 	fl.StringVar(&f.http, "http", node.DefaultHTTP, "address for health, metrics and profiles, or off")
 	fl.StringVar(&f.raft, "raft", node.DefaultRaft, "address for other nodes, or off")
 	fl.Int32Var(&f.nodeID, "node-id", 1, "number of this node in the cluster")
@@ -108,7 +110,7 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 		return node.Config{}, err
 	}
 	cfg := node.Config{
-		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
+		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
 		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
@@ -196,14 +198,17 @@ func run(ctx context.Context, cfg node.Config) error {
 		}
 		return a.String()
 	}
-	http, raft := node.Off, node.Off
+	kafka, http, raft := node.Off, node.Off, node.Off
+	if a := n.KafkaAddr(); a != nil {
+		kafka = a.String()
+	}
 	if a := n.HTTPAddr(); a != nil {
 		http = a.String()
 	}
 	if a := n.RaftAddr(); a != nil {
 		raft = a.String()
 	}
-	cfg.Logger.Info("ready", "pg", addr(n.PGAddr()), "http", http, "raft", raft, "node", n.Identity().NodeID,
+	cfg.Logger.Info("ready", "pg", addr(n.PGAddr()), "kafka", kafka, "http", http, "raft", raft, "node", n.Identity().NodeID,
 		"data", cfg.Dir, "took", time.Since(start).Round(time.Millisecond), "release", release)
 	select {
 	case <-ctx.Done():

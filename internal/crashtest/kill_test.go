@@ -62,7 +62,7 @@ func freeAddr(t *testing.T) string {
 func start(t *testing.T, bin, dir string) *process {
 	t.Helper()
 	p := &process{addr: freeAddr(t)}
-	p.cmd = exec.Command(bin, "serve", "--data", dir, "--pg", p.addr, "--http", "off", "--raft", "off")
+	p.cmd = exec.Command(bin, "serve", "--data", dir, "--pg", p.addr, "--http", "off", "--raft", "off", "--kafka", "off")
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())

@@ -17,6 +17,12 @@ func (n *Node) close() error {
 	defer cancel()
 	var errs []error
 	try := func(err error) { errs = append(errs, err) }
+	if n.kafka != nil {
+		// Requests in progress are answered.
+		if err := n.kafka.Shutdown(ctx); err != nil && ctx.Err() == nil {
+			try(err)
+		}
+	}
 	if n.admin != nil {
 		try(n.admin.Close(ctx))
 	}

@@ -21,6 +21,8 @@ type Config struct {
 	NodeID int32
 	// PG, Kafka, HTTP and Raft are listen addresses. Empty: DefaultPG and so on. "off" does not listen, where the node can do without.
 	PG, Kafka, HTTP, Raft string
+	// KafkaAdvertised is the host:port that Kafka clients are told to connect to. Empty: the address at which a client has reached the node.
+	KafkaAdvertised string
 	// MemoryBytes is the node's memory, divided by name (see share). 0: DefaultMemory.
 	MemoryBytes int64
 	// Partitions of topics that statements make without saying; 0: 4.

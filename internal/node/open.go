@@ -17,8 +17,10 @@ import (
 	"github.com/millracedb/millrace/internal/admin"
 	"github.com/millracedb/millrace/internal/engine"
 	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/kafkabackend"
 	"github.com/millracedb/millrace/internal/locallog"
 	"github.com/millracedb/millrace/internal/peer"
+	"github.com/millracedb/millrace/kafka"
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/replication"
@@ -54,9 +56,10 @@ type Node struct {
 	state  *pebblestore.Store
 	engine *engine.Engine
 	pg     *pgwire.Server
+	kafka  *kafka.Server
 	admin  *admin.Server
 
-	addrs struct{ pg, http, raft net.Addr }
+	addrs struct{ pg, kafka, http, raft net.Addr }
 	ready atomic.Bool
 	wg    sync.WaitGroup // of the listeners
 	fatal chan error     // the first reason to stop, buffered
@@ -236,6 +239,13 @@ func (n *Node) listen(context.Context) error {
 		return err
 	}
 	n.serve("pg", func() error { return n.pg.Serve(l) })
+	if err := n.listenHTTP(); err != nil {
+		return err
+	}
+	return n.listenKafka()
+}
+
+func (n *Node) listenHTTP() error {
 	if n.cfg.HTTP == Off {
 		return nil
 	}
@@ -252,9 +262,32 @@ func (n *Node) listen(context.Context) error {
 	return nil
 }
 
+func (n *Node) listenKafka() error {
+	if n.cfg.Kafka == Off {
+		return nil
+	}
+	l, err := n.cfg.Listen(n.cfg.Kafka)
+	if err != nil {
+		return fmt.Errorf("--kafka: %w", err)
+	}
+	n.addrs.kafka = l.Addr()
+	n.kafka, err = kafka.New(kafka.Config{
+		Broker: n.coord, Partitions: kafkabackend.Partitions{Manager: n.repl},
+		Cluster: &kafkabackend.Cluster{
+			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, DefaultPartitions: n.cfg.Partitions,
+		},
+		Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
+	})
+	if err != nil {
+		return errors.Join(fmt.Errorf("--kafka-advertised: %w", err), l.Close())
+	}
+	n.serve("kafka", func() error { return n.kafka.Serve(l) })
+	return nil
+}
+
 func (n *Node) serve(name string, f func() error) {
 	n.wg.Go(func() {
-		if err := f(); err != nil && !errors.Is(err, pgwire.ErrServerClosed) {
+		if err := f(); err != nil && !errors.Is(err, pgwire.ErrServerClosed) && !errors.Is(err, kafka.ErrServerClosed) {
 			n.cfg.Logger.Error("listener ended", "listener", name, "err", err)
 		}
 	})
@@ -268,6 +301,9 @@ func (n *Node) notReady() error {
 	}
 	return errNotReady
 }
+
+// KafkaAddr is where Kafka clients connect; nil if they cannot.
+func (n *Node) KafkaAddr() net.Addr { return n.addrs.kafka }
 
 // PGAddr, HTTPAddr and RaftAddr are where the node listens; nil where it does not.
 func (n *Node) PGAddr() net.Addr { return n.addrs.pg }

@@ -1,0 +1,240 @@
+package kafkabackend
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/millracedb/millrace/kafka"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// retentionMillis is how long topics that Kafka clients make keep their records if they do not say: Kafka's default, 7 days.
+const retentionMillis = "604800000"
+
+// applyTries bounds how often a change is made again that another one came before.
+const applyTries = 10
+
+// Cluster implements kafka.Cluster over the metadata. All fields must be set.
+type Cluster struct {
+	Meta     *metadata.Store
+	Identity metadata.Identity
+	// WaitIndex waits until this node has acted on the metadata up to an index.
+	WaitIndex func(context.Context, uint64) error
+	// DiskLow reports that there is too little room for new topics.
+	DiskLow func() bool
+	// DefaultPartitions is for topics whose request does not say.
+	DefaultPartitions int32
+}
+
+// ClusterID implements kafka.Cluster.
+func (c *Cluster) ClusterID() string { return c.Identity.ClusterID }
+
+// NodeID implements kafka.Cluster.
+func (c *Cluster) NodeID() int32 { return c.Identity.NodeID }
+
+// Topic implements kafka.Cluster.
+func (c *Cluster) Topic(name string) (kafka.Topic, bool) {
+	t, ok := c.Meta.Image().Topic(name)
+	if !ok {
+		return kafka.Topic{}, false
+	}
+	return topic(t), true
+}
+
+// TopicByID implements kafka.Cluster.
+func (c *Cluster) TopicByID(id [16]byte) (kafka.Topic, bool) {
+	t, ok := c.Meta.Image().TopicByID(id)
+	if !ok {
+		return kafka.Topic{}, false
+	}
+	return topic(t), true
+}
+
+// Topics implements kafka.Cluster.
+func (c *Cluster) Topics() []kafka.Topic {
+	img := c.Meta.Image()
+	topics := make([]kafka.Topic, 0, img.TopicCount())
+	for t := range img.Topics() {
+		topics = append(topics, topic(t))
+	}
+	return topics
+}
+
+func topic(t *metadata.Topic) kafka.Topic {
+	out := kafka.Topic{
+		Name: t.Name, ID: t.ID, Internal: t.Owner.Kind == metadata.OwnerInternal, ReadOnly: t.Owner.Kind != metadata.OwnerNone, Configs: t.Configs,
+		Partitions: make([]kafka.PartitionState, len(t.Partitions)),
+	}
+	for i, p := range t.Partitions {
+		out.Partitions[i] = kafka.PartitionState{Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR}
+	}
+	return out
+}
+
+// CreateTopic implements kafka.Cluster.
+func (c *Cluster) CreateTopic(ctx context.Context, t kafka.NewTopic, validateOnly bool) (kafka.Topic, error) {
+	spec, err := c.spec(t)
+	if err != nil {
+		return kafka.Topic{}, err
+	}
+	if validateOnly {
+		if _, ok := c.Meta.Image().Topic(t.Name); ok {
+			return kafka.Topic{}, exists(t.Name)
+		}
+		out := kafka.Topic{Name: t.Name, Configs: spec.Configs, Partitions: make([]kafka.PartitionState, spec.Partitions)}
+		for i := range out.Partitions {
+			out.Partitions[i].Replicas = []int32{c.NodeID()}
+		}
+		return out, nil
+	}
+	err = c.apply(ctx, func(b *metadata.Batch) error {
+		if _, ok := b.Image().Topic(t.Name); ok {
+			return exists(t.Name)
+		}
+		b.CreateTopic(spec)
+		return nil
+	})
+	made, _ := c.Topic(t.Name)
+	return made, err
+}
+
+func exists(name string) error {
+	return fmt.Errorf("%w: topic %q already exists", kerr.TopicAlreadyExists, name)
+}
+
+// spec checks a new topic and fills in defaults.
+func (c *Cluster) spec(t kafka.NewTopic) (metadata.TopicSpec, error) {
+	spec := metadata.TopicSpec{Name: t.Name, Partitions: t.Partitions, Configs: maps.Clone(t.Configs)}
+	if spec.Partitions == -1 {
+		spec.Partitions = c.DefaultPartitions
+	}
+	if spec.Configs == nil {
+		spec.Configs = map[string]string{}
+	}
+	if _, ok := spec.Configs["retention.ms"]; !ok {
+		spec.Configs["retention.ms"] = retentionMillis
+	}
+	switch err := metadata.CheckTopicName(t.Name); {
+	case err != nil:
+		return spec, fmt.Errorf("%w: %w", kerr.InvalidTopicException, err)
+	case spec.Partitions < 1 || spec.Partitions > metadata.MaxPartitions:
+		return spec, fmt.Errorf("%w: %d partitions; allowed: 1 to %d", kerr.InvalidPartitions, t.Partitions, metadata.MaxPartitions)
+	case t.Replicas != -1 && t.Replicas != 1:
+		return spec, fmt.Errorf("%w: replication factor %d; allowed: 1, or -1 for the default, while there is one node", kerr.InvalidReplicationFactor, t.Replicas)
+	case c.DiskLow():
+		return spec, fmt.Errorf("%w: the disk has too little room for a new topic", kerr.KafkaStorageError)
+	}
+	return spec, check(spec.Configs)
+}
+
+// DeleteTopic implements kafka.Cluster.
+func (c *Cluster) DeleteTopic(ctx context.Context, name string) error {
+	return c.apply(ctx, func(b *metadata.Batch) error {
+		t, err := writable(b.Image(), name)
+		if err == nil {
+			b.DeleteTopic(t.ID)
+		}
+		return err
+	})
+}
+
+// writable finds a topic that clients may change.
+func writable(img *metadata.Image, name string) (*metadata.Topic, error) {
+	t, ok := img.Topic(name)
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("%w: there is no topic %q", kerr.UnknownTopicOrPartition, name)
+	case t.Owner.Kind == metadata.OwnerSQL:
+		return nil, fmt.Errorf("%w: topic %q belongs to a relation of the SQL catalog; change or drop that", kerr.TopicAuthorizationFailed, name)
+	case t.Owner.Kind != metadata.OwnerNone:
+		return nil, fmt.Errorf("%w: topic %q is the node's own", kerr.TopicAuthorizationFailed, name)
+	}
+	return t, nil
+}
+
+// CreatePartitions implements kafka.Cluster.
+func (c *Cluster) CreatePartitions(ctx context.Context, name string, total int32, validateOnly bool) error {
+	change := func(b *metadata.Batch) error {
+		t, err := writable(b.Image(), name)
+		if err != nil {
+			return err
+		}
+		if n := int32(len(t.Partitions)); total <= n || total > metadata.MaxPartitions {
+			return fmt.Errorf("%w: %d; allowed: %d to %d", kerr.InvalidPartitions, total, n+1, metadata.MaxPartitions)
+		}
+		b.AddPartitions(t, total)
+		return nil
+	}
+	if validateOnly {
+		return change(c.Meta.NewBatch())
+	}
+	return c.apply(ctx, change)
+}
+
+// TopicConfigs implements kafka.Cluster.
+func (c *Cluster) TopicConfigs(name string) ([]kafka.TopicConfig, error) {
+	t, ok := c.Meta.Image().Topic(name)
+	if !ok {
+		return nil, fmt.Errorf("%w: there is no topic %q", kerr.UnknownTopicOrPartition, name)
+	}
+	return describe(t.Configs), nil
+}
+
+// AlterTopicConfigs implements kafka.Cluster.
+func (c *Cluster) AlterTopicConfigs(ctx context.Context, name string, set map[string]string, unset []string, validateOnly bool) error {
+	change := func(b *metadata.Batch) error {
+		t, err := writable(b.Image(), name)
+		if err != nil {
+			return err
+		}
+		next := maps.Clone(t.Configs)
+		if next == nil {
+			next = map[string]string{}
+		}
+		for _, k := range unset {
+			delete(next, k)
+		}
+		maps.Copy(next, set)
+		if err := check(next); err != nil {
+			return err
+		}
+		b.SetTopicConfigs(t.ID, set, unset...)
+		return nil
+	}
+	if validateOnly {
+		return change(c.Meta.NewBatch())
+	}
+	return c.apply(ctx, change)
+}
+
+// apply makes a change and waits until this node serves it. A change that another one came before is made again.
+func (c *Cluster) apply(ctx context.Context, change func(*metadata.Batch) error) error {
+	var err error
+	for range applyTries {
+		b := c.Meta.NewBatch()
+		if err := change(b); err != nil {
+			return err
+		}
+		var res metadata.Result
+		if res, err = c.Meta.Apply(ctx, b); err == nil {
+			return c.WaitIndex(ctx, res.Index)
+		}
+		again := errors.Is(err, metadata.ErrVersionConflict) || errors.Is(err, metadata.ErrStaleEpoch) || errors.Is(err, metadata.ErrExists) || errors.Is(err, metadata.ErrNotFound)
+		if !again {
+			break
+		}
+	}
+	switch {
+	case errors.Is(err, metadata.ErrTooLarge):
+		return fmt.Errorf("%w: %w", kerr.InvalidRequest, err)
+	case errors.Is(err, metadata.ErrInvalid), errors.Is(err, metadata.ErrDependents):
+		return fmt.Errorf("%w: %w", kerr.PolicyViolation, err)
+	case errors.Is(err, metadata.ErrUnknownOutcome):
+		return fmt.Errorf("%w: %w", kerr.RequestTimedOut, err)
+	}
+	return err
+}

@@ -1,0 +1,47 @@
+package kafkabackend
+
+import (
+	"github.com/millracedb/millrace/kafka"
+	"github.com/millracedb/millrace/log"
+	"github.com/millracedb/millrace/replication"
+)
+
+// Partitions are this node's partitions as the listener wants them.
+type Partitions struct{ Manager *replication.Manager }
+
+// Partition implements kafka.Partitions.
+func (p Partitions) Partition(topic string, id int32) (kafka.Partition, error) {
+	part, err := p.Manager.Partition(topic, id)
+	if err != nil {
+		return nil, err
+	}
+	return partition{part}, nil
+}
+
+type partition struct{ *replication.Partition }
+
+func isolation(committed bool) replication.Isolation {
+	if committed {
+		return replication.ReadCommitted
+	}
+	return replication.ReadUncommitted
+}
+
+func (p partition) Fetch(offset int64, maxBytes int, committed bool, current int32) (kafka.Fetched, error) {
+	f, err := p.Partition.Fetch(offset, maxBytes, isolation(committed), current)
+	out := kafka.Fetched{HighWatermark: f.HighWatermark, LastStable: f.LastStable, LogStart: f.LogStart, Aborted: f.Aborted}
+	if err == nil && f.Chunk.Len() > 0 {
+		out.Records = &records{f.Chunk}
+	} else if err == nil {
+		f.Chunk.Release()
+	}
+	return out, err
+}
+
+// records is a chunk of the log.
+type records struct{ log.Chunk }
+
+func (p partition) ListOffset(timestamp int64, committed bool, current int32) (kafka.TimedOffset, bool, error) {
+	o, ok, err := p.ListOffsets(timestamp, isolation(committed), current)
+	return kafka.TimedOffset{Offset: o.Offset, Timestamp: o.Timestamp, LeaderEpoch: o.LeaderEpoch}, ok, err
+}

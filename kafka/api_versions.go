@@ -1,0 +1,37 @@
+package kafka
+
+import (
+	"context"
+	"regexp"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// softwareName is what KIP-511 allows as name and version of a client's software.
+var softwareName = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$`)
+
+// apiVersions answers key 18, versions 0 to 4. From 3 on the client names its software (KIP-511).
+func apiVersions(c *conn, _ context.Context, req *kmsg.ApiVersionsRequest) *kmsg.ApiVersionsResponse {
+	resp := req.ResponseKind().(*kmsg.ApiVersionsResponse)
+	resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{}
+	if req.Version >= 3 && (!softwareName.MatchString(req.ClientSoftwareName) || !softwareName.MatchString(req.ClientSoftwareVersion)) {
+		resp.ErrorCode = kerr.InvalidRequest.Code
+		return resp
+	}
+	if req.Version >= 3 {
+		c.software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
+	}
+	resp.ApiKeys = advertisedKeys()
+	return resp
+}
+
+// unsupportedApiVersions answers a version that is not served: a body of version 0 that says which are, so that the client can ask again (KIP-511).
+func unsupportedApiVersions() kmsg.Response {
+	resp := kmsg.NewPtrApiVersionsResponse()
+	resp.ErrorCode = kerr.UnsupportedVersion.Code
+	key := kmsg.NewApiVersionsResponseApiKey()
+	key.ApiKey, key.MinVersion, key.MaxVersion = keyApiVersions, apis[keyApiVersions].min, apis[keyApiVersions].max
+	resp.ApiKeys = []kmsg.ApiVersionsResponseApiKey{key}
+	return resp
+}

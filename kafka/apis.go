@@ -1,0 +1,83 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// api is one key as it is served.
+type api struct {
+	min, max int16
+	// start begins a request and returns what waits for its response. The request's byte slices are good until start returns.
+	start func(*conn, context.Context, kmsg.Request) func() kmsg.Response
+}
+
+// apis is what is served, and so what is advertised.
+var apis map[int16]api
+
+func init() {
+	apis = map[int16]api{
+		int16(kmsg.Produce):        {0, 11, started(startProduce)},
+		int16(kmsg.Fetch):          {4, 12, answered(fetch)},
+		int16(kmsg.ListOffsets):    {1, 8, answered(listOffsets)},
+		int16(kmsg.Metadata):       {0, 12, answered(metadata)},
+		int16(kmsg.ApiVersions):    {0, 4, answered(apiVersions)},
+		int16(kmsg.CreateTopics):   {2, 7, answered(createTopics)},
+		int16(kmsg.DeleteTopics):   {1, 6, answered(deleteTopics)},
+		int16(kmsg.InitProducerID): {0, 5, answered(initProducerID)},
+	}
+}
+
+// answered is the start of an api that answers at once or waits in the reader: the client's next request waits behind it.
+func answered[Q kmsg.Request, R kmsg.Response](f func(*conn, context.Context, Q) R) func(*conn, context.Context, kmsg.Request) func() kmsg.Response {
+	return func(c *conn, ctx context.Context, req kmsg.Request) func() kmsg.Response {
+		resp := f(c, ctx, req.(Q))
+		return func() kmsg.Response { return resp }
+	}
+}
+
+// started is the start of an api whose answer is waited for in the writer.
+func started[Q kmsg.Request](f func(*conn, context.Context, Q) func() kmsg.Response) func(*conn, context.Context, kmsg.Request) func() kmsg.Response {
+	return func(c *conn, ctx context.Context, req kmsg.Request) func() kmsg.Response { return f(c, ctx, req.(Q)) }
+}
+
+// start decodes a request and starts it.
+func (c *conn) start(body []byte) (answer, error) {
+	h, err := parsePrefix(body)
+	if err != nil {
+		return answer{}, err
+	}
+	a, ok := apis[h.key]
+	if !ok || h.version < a.min || h.version > a.max {
+		if h.key == keyApiVersions {
+			return answer{correlation: h.correlation, finish: unsupportedApiVersions}, nil
+		}
+		return answer{}, fmt.Errorf("%w: %s version %d is not served", errMalformed, kmsg.NameForKey(h.key), h.version)
+	}
+	h, req, err := parseRequest(body)
+	if err != nil {
+		return answer{}, err
+	}
+	c.clientID = h.clientID
+	return answer{correlation: h.correlation, finish: a.start(c, c.ctx, req)}, nil
+}
+
+// advertisedKeys lists apis by key.
+func advertisedKeys() []kmsg.ApiVersionsResponseApiKey {
+	keys := make([]kmsg.ApiVersionsResponseApiKey, 0, len(apis))
+	for key, a := range apis {
+		k := kmsg.NewApiVersionsResponseApiKey()
+		k.ApiKey, k.MinVersion, k.MaxVersion = key, a.min, a.max
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return int(a.ApiKey) - int(b.ApiKey) })
+	return keys
+}
+
+// initProducerID answers key 22, versions 0 to 5.
+func initProducerID(c *conn, ctx context.Context, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
+	return c.server.config.Broker.InitProducerID(ctx, req)
+}

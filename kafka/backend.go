@@ -1,0 +1,121 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// Errors of all interfaces here are Kafka's (package kerr), wrapped or not; the text of a wrapping error goes to clients where the protocol has room for it.
+
+// Broker answers what producers and consumers ask of the partitions and coordinators of this node.
+type Broker interface {
+	// StartProduce appends what is to be appended and returns a function that waits as the request's acks ask. The request's records are not used after StartProduce has returned.
+	StartProduce(context.Context, *kmsg.ProduceRequest) func() *kmsg.ProduceResponse
+	InitProducerID(context.Context, *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse
+	AddPartitionsToTxn(context.Context, *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse
+	AddOffsetsToTxn(context.Context, *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse
+	EndTxn(context.Context, *kmsg.EndTxnRequest) *kmsg.EndTxnResponse
+	TxnOffsetCommit(context.Context, *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse
+}
+
+// Topic is a topic as clients see it. It is immutable.
+type Topic struct {
+	Name     string
+	ID       [16]byte
+	Internal bool // the node's own, such as __consumer_offsets
+	// ReadOnly topics are written by the node or by SQL alone.
+	ReadOnly   bool
+	Configs    map[string]string // those set for the topic
+	Partitions []PartitionState  // by number, without holes
+}
+
+// PartitionState is who holds a partition.
+type PartitionState struct {
+	Leader        int32 // node id, or -1
+	LeaderEpoch   int32
+	Replicas, ISR []int32
+}
+
+// NewTopic is a topic to be made. Partitions and Replicas are -1 for the default (KIP-464).
+type NewTopic struct {
+	Name       string
+	Partitions int32
+	Replicas   int16
+	Configs    map[string]string
+}
+
+// TopicConfig is one setting of a topic with its effective value.
+type TopicConfig struct {
+	Name, Value string
+	Default     bool // not set for the topic
+	Type        kmsg.ConfigType
+}
+
+// Cluster is what exists, and how it is changed. Changes return when this node serves the result.
+type Cluster interface {
+	ClusterID() string
+	// NodeID is this node, which is also who carries out changes.
+	NodeID() int32
+	Topic(name string) (Topic, bool)
+	TopicByID(id [16]byte) (Topic, bool)
+	// Topics is all topics by name.
+	Topics() []Topic
+	// CreateTopic makes a topic, or only says what it would be. Errors: TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION, INVALID_PARTITIONS,
+	// INVALID_REPLICATION_FACTOR, INVALID_CONFIG.
+	CreateTopic(ctx context.Context, t NewTopic, validateOnly bool) (Topic, error)
+	// DeleteTopic deletes a topic. Errors: UNKNOWN_TOPIC_OR_PARTITION, TOPIC_AUTHORIZATION_FAILED for those that are ReadOnly.
+	DeleteTopic(ctx context.Context, name string) error
+	// CreatePartitions raises the number of partitions to total. Errors: as DeleteTopic, and INVALID_PARTITIONS.
+	CreatePartitions(ctx context.Context, name string, total int32, validateOnly bool) error
+	// TopicConfigs is every setting of a topic, by name.
+	TopicConfigs(name string) ([]TopicConfig, error)
+	// AlterTopicConfigs sets and unsets settings of a topic, all or none.
+	AlterTopicConfigs(ctx context.Context, name string, set map[string]string, unset []string, validateOnly bool) error
+}
+
+// Partitions finds the partitions of this node.
+type Partitions interface {
+	// Partition returns this node's replica. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR.
+	Partition(topic string, partition int32) (Partition, error)
+}
+
+// Partition is one partition. current is the leader epoch that the client knows, or -1; it is checked (KIP-320).
+type Partition interface {
+	// Fetch reads whole batches from the one that holds offset on: about maxBytes but at least one batch, nothing at the end. It never waits.
+	// With OFFSET_OUT_OF_RANGE the bounds are filled in.
+	Fetch(offset int64, maxBytes int, committed bool, current int32) (Fetched, error)
+	// ListOffset finds an offset by timestamp: -1 latest, -2 earliest, -3 that of the highest timestamp, else the first at or after it (ms).
+	ListOffset(timestamp int64, committed bool, current int32) (o TimedOffset, found bool, err error)
+	// OffsetForLeaderEpoch returns the largest epoch at most epoch and its end offset; -1 and -1 if not known.
+	OffsetForLeaderEpoch(current, epoch int32) (int32, int64, error)
+	// DeleteRecords makes everything below offset unreadable (-1: below the high watermark) and returns the new log start.
+	DeleteRecords(offset int64) (int64, error)
+	// Subscribe has wake sent to, without blocking, when there may be more to fetch or the leadership changed.
+	Subscribe(wake chan<- struct{}) (cancel func())
+}
+
+// Fetched is what a Fetch found.
+type Fetched struct {
+	Records       Records // nil if there are none; release it
+	HighWatermark int64
+	LastStable    int64
+	LogStart      int64
+	// Aborted are the aborted transactions that overlap the records, for committed reads.
+	Aborted []record.AbortedTxn
+}
+
+// Records are whole batches, in memory or in a file.
+type Records interface {
+	Len() int64
+	AppendTo(dst []byte) ([]byte, error)
+	Release()
+}
+
+// TimedOffset is an offset with what is known of it; Timestamp is -1 where it has no meaning.
+type TimedOffset struct {
+	Offset, Timestamp int64
+	LeaderEpoch       int32
+}

@@ -1,0 +1,203 @@
+package kafka
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// conn is one connection. The reader takes a request, starts it, and queues the answer for the writer, so answers leave in the order of the
+// requests, whatever they wait for.
+type conn struct {
+	server *Server
+	nc     net.Conn
+	in     *bufio.Reader
+	log    *slog.Logger
+	ctx    context.Context // ends with the connection, or when the server closes
+	cancel context.CancelFunc
+
+	buf []byte // of requests; the reader's
+	out []byte // of responses; the writer's
+
+	clientID string // of the request in progress; the reader's
+	software string // name and version as ApiVersions told; the reader's
+}
+
+// answer is a response on its way.
+type answer struct {
+	correlation int32
+	// finish waits for the response; nil if there is none to send (acks=0) because all went well.
+	finish func() kmsg.Response
+	held   int64 // bytes of the budget
+}
+
+// errHangUp ends a connection where the protocol has no other way to say that something is wrong.
+var errHangUp = errors.New("a produce request without acks failed")
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{server: s, nc: nc, in: bufio.NewReaderSize(nc, 4<<10), log: s.config.Logger.With("client", nc.RemoteAddr().String())}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	return c
+}
+
+// serve is the life of the connection.
+func (c *conn) serve() {
+	defer func() { _ = c.nc.Close() }()
+	defer c.cancel()
+	answers := make(chan answer, maxInFlight)
+	var writer sync.WaitGroup
+	writer.Go(func() { c.write(answers) })
+	err := c.read(answers)
+	close(answers)
+	writer.Wait()
+	if err != nil && !errors.Is(err, io.EOF) && c.server.ctx.Err() == nil {
+		c.log.Debug("connection closed", "err", err)
+	}
+}
+
+// stopReading lets the reader take no more requests; those it has are answered.
+func (c *conn) stopReading() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+
+// read takes requests until something is wrong or the connection ends.
+func (c *conn) read(answers chan<- answer) error {
+	for {
+		size, key, err := c.readStart()
+		if err != nil {
+			return err
+		}
+		if err := checkSize(size, key); err != nil {
+			c.log.Warn("connection closed", "err", err)
+			return err
+		}
+		cost := int64(size)
+		if key != keyProduce {
+			cost *= decodeCost
+		}
+		held, err := c.server.memory.take(c.ctx, cost)
+		if err != nil {
+			return err
+		}
+		a, err := c.take(size)
+		if keep := min(held, int64(size)); err == nil && held > keep {
+			c.server.memory.give(held - keep) // it is decoded: what it really takes is known to be small
+			held = keep
+		}
+		if err != nil {
+			c.server.memory.give(held)
+			if errors.Is(err, errMalformed) {
+				c.log.Warn("connection closed", "err", err)
+			}
+			return err
+		}
+		a.held = held
+		answers <- a // the writer takes until the channel is closed
+	}
+}
+
+// readStart waits for a request and returns its size and key.
+func (c *conn) readStart() (size int32, key int16, err error) {
+	if c.server.ctx.Err() != nil {
+		return 0, 0, c.server.ctx.Err()
+	}
+	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+		return 0, 0, err
+	}
+	if c.server.ctx.Err() != nil { // stopReading may have come before the deadline was taken back
+		return 0, 0, c.server.ctx.Err()
+	}
+	if _, err := c.in.Peek(1); err != nil {
+		return 0, 0, err
+	}
+	if err := c.nc.SetReadDeadline(c.server.config.Clock.Now().Add(frameTimeout)); err != nil {
+		return 0, 0, err
+	}
+	b, err := c.in.Peek(sizeBytes)
+	if err != nil {
+		return 0, 0, err
+	}
+	size = int32(binary.BigEndian.Uint32(b))
+	if size < minRequestBytes {
+		return size, 0, nil
+	}
+	if b, err = c.in.Peek(sizeBytes + 2); err != nil {
+		return 0, 0, err
+	}
+	key = int16(binary.BigEndian.Uint16(b[sizeBytes:]))
+	_, err = c.in.Discard(sizeBytes)
+	return size, key, err
+}
+
+// take reads the body and starts the request.
+func (c *conn) take(size int32) (answer, error) {
+	if cap(c.buf) < int(size) {
+		c.buf = make([]byte, size)
+	}
+	body := c.buf[:size]
+	if cap(c.buf) > keepBufferBytes {
+		c.buf = nil
+	}
+	if _, err := io.ReadFull(c.in, body); err != nil {
+		return answer{}, err
+	}
+	return c.start(body)
+}
+
+// write sends the answers in order. When that fails it closes the connection, which ends the reader, and goes on taking answers so that the reader
+// is never stuck.
+func (c *conn) write(answers <-chan answer) {
+	broken := false
+	for a := range answers {
+		if err := c.send(a, broken); err != nil && !broken {
+			broken = true
+			c.cancel()
+			_ = c.nc.Close()
+			c.log.Debug("connection closed", "err", err)
+		}
+		c.server.memory.give(a.held)
+	}
+}
+
+// send waits for an answer and sends it.
+func (c *conn) send(a answer, broken bool) error {
+	if a.finish == nil {
+		return nil
+	}
+	resp := a.finish()
+	if resp == nil {
+		return errHangUp
+	}
+	if f, ok := resp.(*fetchResponse); ok {
+		defer f.release(c.server.memory)
+		if !broken {
+			return c.sendMessage(a.correlation, f.FetchResponse)
+		}
+		return nil
+	}
+	if broken {
+		return nil
+	}
+	return c.sendMessage(a.correlation, resp)
+}
+
+func (c *conn) sendMessage(correlation int32, resp kmsg.Response) error {
+	out, err := appendResponse(c.out[:0], correlation, resp)
+	if err != nil {
+		return err
+	}
+	if c.out = out; cap(out) > keepBufferBytes {
+		c.out = nil
+	}
+	if err := c.nc.SetWriteDeadline(c.server.config.Clock.Now().Add(writeTimeout)); err != nil {
+		return err
+	}
+	_, err = c.nc.Write(out)
+	return err
+}

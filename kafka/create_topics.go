@@ -1,0 +1,83 @@
+package kafka
+
+import (
+	"context"
+	"math"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// createTopics answers key 19, versions 2 to 7. From 4 on -1 stands for the default number of partitions and replicas (KIP-464), from 5 on the
+// answer has the topic's settings (KIP-525), from 7 on its id.
+func createTopics(c *conn, _ context.Context, req *kmsg.CreateTopicsRequest) *kmsg.CreateTopicsResponse {
+	ctx, cancel := c.timeout(req.TimeoutMillis)
+	defer cancel()
+	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, 0, len(req.Topics))
+	twice := duplicates(req.Topics, func(t kmsg.CreateTopicsRequestTopic) string { return t.Topic })
+	for _, rt := range req.Topics {
+		topic := kmsg.NewCreateTopicsResponseTopic()
+		topic.Topic = rt.Topic
+		topic.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
+		if twice[rt.Topic] {
+			topic.ErrorCode, topic.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("the topic is named more than once")
+			topic.NumPartitions, topic.ReplicationFactor = -1, -1
+		} else {
+			c.createTopic(ctx, rt, req.ValidateOnly, &topic)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp
+}
+
+func duplicates[T any](all []T, name func(T) string) map[string]bool {
+	twice := make(map[string]bool)
+	seen := make(map[string]bool, len(all))
+	for _, t := range all {
+		twice[name(t)] = seen[name(t)]
+		seen[name(t)] = true
+	}
+	return twice
+}
+
+func (c *conn) createTopic(ctx context.Context, rt kmsg.CreateTopicsRequestTopic, validateOnly bool, out *kmsg.CreateTopicsResponseTopic) {
+	cluster := c.server.config.Cluster
+	t := NewTopic{Name: rt.Topic, Partitions: rt.NumPartitions, Replicas: rt.ReplicationFactor, Configs: map[string]string{}}
+	out.NumPartitions, out.ReplicationFactor = -1, -1
+	if len(rt.ReplicaAssignment) > 0 {
+		// Placement by hand needs more than one node to mean anything; of it only the number of partitions is kept.
+		t.Partitions, t.Replicas = int32(min(len(rt.ReplicaAssignment), math.MaxInt32)), int16(len(rt.ReplicaAssignment[0].Replicas))
+	}
+	for _, cfg := range rt.Configs {
+		if cfg.Value != nil {
+			t.Configs[cfg.Name] = *cfg.Value
+		}
+	}
+	made, err := cluster.CreateTopic(ctx, t, validateOnly)
+	if err != nil {
+		out.ErrorCode, out.ErrorMessage = code(err), message(err)
+		return
+	}
+	out.TopicID, out.NumPartitions, out.ReplicationFactor = made.ID, int32(len(made.Partitions)), 1
+	if len(made.Partitions) > 0 {
+		out.ReplicationFactor = int16(len(made.Partitions[0].Replicas))
+	}
+	configs, err := cluster.TopicConfigs(rt.Topic)
+	if err != nil {
+		return // it was only validated, or deleted since
+	}
+	for _, cfg := range configs {
+		tc := kmsg.NewCreateTopicsResponseTopicConfig()
+		tc.Name, tc.Value, tc.Source = cfg.Name, kmsg.StringPtr(cfg.Value), int8(source(cfg))
+		out.Configs = append(out.Configs, tc)
+	}
+}
+
+// source says where a setting comes from.
+func source(cfg TopicConfig) kmsg.ConfigSource {
+	if cfg.Default {
+		return kmsg.ConfigSourceDefaultConfig
+	}
+	return kmsg.ConfigSourceDynamicTopicConfig
+}

@@ -1,0 +1,123 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// advertised is where clients are told to connect to.
+type advertised struct {
+	host string
+	port int32
+}
+
+func parseAdvertised(addr string) (advertised, error) {
+	host, p, err := net.SplitHostPort(addr)
+	if err != nil {
+		return advertised{}, err
+	}
+	port, err := strconv.ParseUint(p, 10, 16)
+	if err != nil || port == 0 || host == "" {
+		return advertised{}, fmt.Errorf("%q; allowed: host:port", addr)
+	}
+	return advertised{host, int32(port)}, nil
+}
+
+// address is what this client is told: what is configured, or the address at which it has reached us, which therefore is one it can reach.
+func (c *conn) address() advertised {
+	if c.server.advertised.host != "" {
+		return c.server.advertised
+	}
+	a, err := parseAdvertised(c.nc.LocalAddr().String())
+	if err != nil {
+		return advertised{"localhost", 9092} // not a network address: a test's pipe
+	}
+	return a
+}
+
+// metadata answers key 3, versions 0 to 12. Version 0 asks for all topics with an empty list, later ones with null; from 10 on topics
+// have ids. Topics are never made on the way, whatever AllowAutoTopicCreation says.
+func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
+	cluster := c.server.config.Cluster
+	resp := req.ResponseKind().(*kmsg.MetadataResponse)
+	addr := c.address()
+	broker := kmsg.NewMetadataResponseBroker()
+	broker.NodeID, broker.Host, broker.Port = cluster.NodeID(), addr.host, addr.port
+	resp.Brokers = []kmsg.MetadataResponseBroker{broker}
+	resp.ClusterID = kmsg.StringPtr(cluster.ClusterID())
+	resp.ControllerID = cluster.NodeID()
+	resp.Topics = []kmsg.MetadataResponseTopic{}
+	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+		for _, t := range cluster.Topics() {
+			resp.Topics = append(resp.Topics, topicMetadata(t))
+		}
+		return resp
+	}
+	for _, rt := range req.Topics {
+		resp.Topics = append(resp.Topics, lookupTopic(cluster, rt.Topic, rt.TopicID))
+	}
+	return resp
+}
+
+func lookupTopic(cluster Cluster, name *string, id [16]byte) kmsg.MetadataResponseTopic {
+	if name == nil {
+		if t, ok := cluster.TopicByID(id); ok {
+			return topicMetadata(t)
+		}
+		return noTopic(nil, id, kerr.UnknownTopicID)
+	}
+	if t, ok := cluster.Topic(*name); ok {
+		return topicMetadata(t)
+	}
+	if !validTopicName(*name) {
+		return noTopic(name, id, kerr.InvalidTopicException)
+	}
+	return noTopic(name, id, kerr.UnknownTopicOrPartition)
+}
+
+func noTopic(name *string, id [16]byte, err *kerr.Error) kmsg.MetadataResponseTopic {
+	t := kmsg.NewMetadataResponseTopic()
+	t.Topic, t.TopicID, t.ErrorCode = name, id, err.Code
+	t.Partitions = []kmsg.MetadataResponseTopicPartition{}
+	return t
+}
+
+func topicMetadata(t Topic) kmsg.MetadataResponseTopic {
+	out := kmsg.NewMetadataResponseTopic()
+	out.Topic, out.TopicID, out.IsInternal = kmsg.StringPtr(t.Name), t.ID, t.Internal
+	out.AuthorizedOperations = math.MinInt32 // not asked for: there is no access control on this listener
+	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
+	for i, p := range t.Partitions {
+		part := kmsg.NewMetadataResponseTopicPartition()
+		part.Partition, part.Leader, part.LeaderEpoch = int32(i), p.Leader, p.LeaderEpoch
+		part.Replicas, part.ISR, part.OfflineReplicas = p.Replicas, p.ISR, []int32{}
+		if p.Leader < 0 {
+			part.ErrorCode = kerr.LeaderNotAvailable.Code
+		}
+		out.Partitions = append(out.Partitions, part)
+	}
+	return out
+}
+
+// maxTopicName is how long a topic's name may be, in bytes.
+const maxTopicName = 249
+
+// validTopicName is Kafka's rule (org.apache.kafka.common.internals.Topic).
+func validTopicName(name string) bool {
+	if name == "" || len(name) > maxTopicName || name == "." || name == ".." {
+		return false
+	}
+	for _, r := range []byte(name) {
+		ok := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '_' || r == '-'
+		if !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,113 @@
+package kafka
+
+import (
+	"context"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// startProduce answers key 0, versions 3 to 11. Versions 0 to 2, whose records are in formats that are not stored, are advertised and refused
+// for librdkafka, which sends everything uncompressed to a broker whose lowest version is not 0 (KAFKA-18659). Version 12 would have
+// clients rely on produce requests to add partitions to their transaction (KIP-890); 13 has topic ids.
+func startProduce(c *conn, _ context.Context, req *kmsg.ProduceRequest) func() kmsg.Response {
+	switch {
+	case req.Version < 3:
+		return refuseProduce(req, kerr.UnsupportedVersion)
+	case req.Acks < -1 || req.Acks > 1:
+		return refuseProduce(req, kerr.InvalidRequiredAcks)
+	}
+	refused := c.takeOutReadOnly(req)
+	ctx, cancel := c.timeout(req.TimeoutMillis)
+	finish := c.server.config.Broker.StartProduce(ctx, req)
+	if req.Acks == 0 {
+		defer cancel()
+		if produceFailed(finish()) || len(refused) > 0 {
+			return func() kmsg.Response { return nil }
+		}
+		return nil
+	}
+	return func() kmsg.Response {
+		defer cancel()
+		resp := finish()
+		resp.Topics = append(resp.Topics, refused...)
+		if resp.Topics == nil {
+			resp.Topics = []kmsg.ProduceResponseTopic{}
+		}
+		fillProduce(resp)
+		return resp
+	}
+}
+
+// timeout bounds what a request waits for. It goes on when the client is gone or the server is told to stop: what was begun is nearly done.
+func (c *conn) timeout(millis int32) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(c.server.work, min(time.Duration(max(millis, 0))*time.Millisecond, maxWait))
+}
+
+// takeOutReadOnly takes the topics that clients may not write to out of the request and returns what is answered for them.
+func (c *conn) takeOutReadOnly(req *kmsg.ProduceRequest) []kmsg.ProduceResponseTopic {
+	var refused []kmsg.ProduceResponseTopic
+	kept := req.Topics[:0]
+	for _, rt := range req.Topics {
+		if t, ok := c.server.config.Cluster.Topic(rt.Topic); ok && t.ReadOnly {
+			c.log.Warn("produce refused: the topic is written by SQL or by the node alone", "topic", rt.Topic, "client_id", c.clientID)
+			refused = append(refused, refuseTopic(rt, kerr.TopicAuthorizationFailed))
+			continue
+		}
+		kept = append(kept, rt)
+	}
+	req.Topics = kept
+	return refused
+}
+
+func refuseTopic(rt kmsg.ProduceRequestTopic, err *kerr.Error) kmsg.ProduceResponseTopic {
+	topic := kmsg.NewProduceResponseTopic()
+	topic.Topic, topic.TopicID = rt.Topic, rt.TopicID
+	for _, rp := range rt.Partitions {
+		part := kmsg.NewProduceResponseTopicPartition()
+		part.Partition, part.ErrorCode, part.BaseOffset = rp.Partition, err.Code, -1
+		topic.Partitions = append(topic.Partitions, part)
+	}
+	return topic
+}
+
+// refuseProduce answers every partition with err.
+func refuseProduce(req *kmsg.ProduceRequest, err *kerr.Error) func() kmsg.Response {
+	if req.Acks == 0 {
+		return func() kmsg.Response { return nil }
+	}
+	resp := req.ResponseKind().(*kmsg.ProduceResponse)
+	resp.Topics = []kmsg.ProduceResponseTopic{}
+	for _, rt := range req.Topics {
+		resp.Topics = append(resp.Topics, refuseTopic(rt, err))
+	}
+	fillProduce(resp)
+	return func() kmsg.Response { return resp }
+}
+
+func produceFailed(resp *kmsg.ProduceResponse) bool {
+	for _, t := range resp.Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fillProduce makes what is null and need not be empty (KIP-467): Java clients expect a list.
+func fillProduce(resp *kmsg.ProduceResponse) {
+	for i := range resp.Topics {
+		t := &resp.Topics[i]
+		if t.Partitions == nil {
+			t.Partitions = []kmsg.ProduceResponseTopicPartition{}
+		}
+		for j := range t.Partitions {
+			if t.Partitions[j].ErrorRecords == nil {
+				t.Partitions[j].ErrorRecords = []kmsg.ProduceResponseTopicPartitionErrorRecord{}
+			}
+		}
+	}
+}
