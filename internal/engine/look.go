@@ -28,12 +28,9 @@ var showQueries = map[string]string{
 	"ROLES":      "SELECT rolname AS name, rolsuper AS superuser, rolcanlogin AS login FROM pg_catalog.pg_roles",
 }
 
-// describeQuery is DESCRIBE as a query; %s is the relation's OID.
-const describeQuery = `SELECT a.attname AS column, pg_catalog.format_type(a.atttypid, a.atttypmod) AS type,
-       CASE WHEN k.conkey IS NOT NULL THEN 'KEY' WHEN a.attnotnull THEN 'NOT NULL' ELSE '' END AS attributes
-FROM pg_catalog.pg_attribute a
-LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = a.attrelid AND k.contype = 'p' AND a.attnum = ANY (k.conkey)
-WHERE a.attrelid = %d AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
+// describeQuery is DESCRIBE as a query; %d is the relation's OID.
+const describeQuery = `SELECT name AS column, type, CASE WHEN key THEN 'KEY' WHEN not_null THEN 'NOT NULL' ELSE '' END AS attributes
+FROM millrace.columns WHERE relation_oid = %d AND NOT hidden ORDER BY position`
 
 // analyzeLook plans SHOW, DESCRIBE and SHOW CREATE.
 func (s *session) analyzeLook(ctx context.Context, p *planner.Planner, st *statement) error {

@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/planner"
 )
 
@@ -31,6 +33,30 @@ func kindWord(r *planner.Relation) string {
 		return "view"
 	default:
 		return "table"
+	}
+}
+
+// fillMillColumns fills millrace.columns, which tells more than pg_attribute: maps and structs by their own names, the keys of streams, hidden columns.
+func (c *catalog) fillMillColumns(t *table) {
+	t.rows = append(t.rows, builtinColumns()...)
+	for _, r := range c.userRelations() {
+		r.addColumns(t)
+	}
+}
+
+var builtinColumns = constant(schemaMillrace, "columns", func(t *table) {
+	for _, v := range shapes.all {
+		relation{v.rel, v.relkind[0]}.addColumns(t)
+	}
+})
+
+func (r relation) addColumns(t *table) {
+	for i, col := range r.Columns {
+		t.add(row{
+			"relation_oid": oid(r.OID), "schema": text(r.Schema), "relation": text(r.Name), "name": text(col.Name), "position": num(int64(i + 1)),
+			"type": text(col.Type.String()), "key": flag(slices.Contains(r.Key, i)), "not_null": flag(r.notNull(i)), "hidden": flag(col.Hidden),
+			"default_value": optional(col.DefaultText),
+		})
 	}
 }
 

@@ -56,6 +56,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"information_schema.tables":                          (*catalog).fillInfoTables,
 	"information_schema.views":                           (*catalog).fillInfoViews,
 
+	"millrace.columns":    (*catalog).fillMillColumns,
 	"millrace.relations":  (*catalog).fillMillRelations,
 	"millrace.queries":    (*catalog).fillMillQueries,
 	"millrace.tasks":      (*catalog).fillMillTasks,
