@@ -6,10 +6,9 @@
 package pgtest
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -17,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,19 +52,26 @@ func Start(tb testing.TB) string {
 	}
 	server := command(cred, filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", port, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "shared_buffers=16MB")
-	out, err := server.StderrPipe()
-	if err != nil {
-		tb.Fatalf("pgtest: %v", err)
-	}
+	out := newOutput()
+	server.Stderr = out
 	if err := server.Start(); err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
 	tb.Cleanup(func() {
 		_ = server.Process.Signal(syscall.SIGINT) // a fast shutdown: sessions are ended
-		_ = server.Wait()
+		<-ended
 	})
-	if err := waitReady(out); err != nil {
-		tb.Fatalf("pgtest: %v", err)
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	select {
+	case <-out.ready:
+	case err := <-ended:
+		ended <- err
+		tb.Fatalf("pgtest: the server ended before it was ready: %v\n%s", err, out)
+	case <-ctx.Done():
+		tb.Fatalf("pgtest: the server is not ready after %v\n%s", startLimit, out)
 	}
 	return ConnString(dir, "postgres")
 }
@@ -142,28 +149,36 @@ func command(cred *syscall.Credential, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// waitReady reads the server's output until it says that it serves, and goes on reading so that the server never blocks.
-func waitReady(out io.Reader) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
-	ready := make(chan error, 1)
-	go func() {
-		var lines []string
-		sc := bufio.NewScanner(out)
-		for sc.Scan() {
-			lines = append(lines, sc.Text())
-			if strings.Contains(sc.Text(), "database system is ready to accept connections") {
-				ready <- nil
-				_, _ = io.Copy(io.Discard, out)
-				return
-			}
-		}
-		ready <- fmt.Errorf("the server ended before it was ready:\n%s", strings.Join(lines, "\n"))
-	}()
-	select {
-	case err := <-ready:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("the server is not ready after %v", startLimit)
+// outputLimit bounds how much of the server's output is kept to be shown.
+const outputLimit = 64 << 10
+
+// output takes what the server prints, and tells when it serves.
+type output struct {
+	ready chan struct{} // closed then
+	mu    struct {
+		sync.Mutex
+		text  []byte
+		ready bool
 	}
+}
+
+func newOutput() *output { return &output{ready: make(chan struct{})} }
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if room := outputLimit - len(o.mu.text); room > 0 {
+		o.mu.text = append(o.mu.text, p[:min(room, len(p))]...)
+	}
+	if !o.mu.ready && bytes.Contains(o.mu.text, []byte("database system is ready to accept connections")) {
+		o.mu.ready = true
+		close(o.ready)
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return string(o.mu.text)
 }

@@ -5,9 +5,12 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/millracedb/millrace/internal/pgtest"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestServerAnswersAndIsTheVersionThatMillraceFollows(t *testing.T) {
 	conn, err := pgx.Connect(t.Context(), pgtest.Start(t))
