@@ -207,3 +207,20 @@ func (timedSource) Scan(_ context.Context, s *planner.Scan, _ [][]types.Datum) (
 	b.AppendDatums([]types.Datum{types.IntDatum(7)}, vec.Insert, at)
 	return &sourceIter{left: 1, batch: b}, nil
 }
+
+func TestTextsThatGrowWithoutEndAreRefused(t *testing.T) {
+	for _, text := range []string{
+		"select replace(repeat('a', 1000000), 'a', repeat('b', 1000000))",
+		"select regexp_replace(repeat('a', 1000000), 'a', repeat('b', 1000000), 'g')",
+		"select repeat('a', 2000000000)",
+		"select lpad('', 2000000000, 'x')",
+		"select repeat('x', 50000000), x from generate_series(1, 1000) g(x) order by 1, 2",
+	} {
+		_, err := run(context.Background(), plan(t, text), source{}, &bounded.Memory{Limit: 256 << 20})
+		code := sqlerr.CodeOf(err)
+		require.True(t, code == sqlerr.ProgramLimitExceeded || code == sqlerr.OutOfMemory, "%s: %v", text, err)
+	}
+	n, err := run(context.Background(), plan(t, "select a.s from (select repeat('x', 1000000) as s) a cross join generate_series(1, 300) g(x)"), source{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, 300, n)
+}

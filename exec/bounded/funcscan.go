@@ -51,7 +51,7 @@ func (it *funcIter) Next() (*vec.Batch, error) {
 	}
 	it.out.Reset()
 	rows := 0
-	for ; rows < batchRows; rows++ {
+	for ; rows < batchRows && heldBytes(it.out) < maxBatchBytes; rows++ {
 		row, err, ok := it.next()
 		if err != nil {
 			return nil, err

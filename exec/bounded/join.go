@@ -126,11 +126,14 @@ func (it *joinIter) nextBatch() (done bool, err error) {
 // step gathers a batch of candidates and decides them. With the last candidates of a left batch come the left rows that are owed on their own.
 func (it *joinIter) step() (*vec.Batch, error) {
 	it.owners, it.matches = it.owners[:0], it.matches[:0]
-	for it.row < it.batch.Len() && len(it.owners) < batchRows {
+	size := 0
+	for it.row < it.batch.Len() && len(it.owners) < batchRows && size < maxBatchBytes {
 		if !it.inRow {
 			it.cand, it.inRow = it.right.first(it.keys, it.row), true
 		}
-		for it.cand != noRow && len(it.owners) < batchRows {
+		left := rowBytes(it.batch, it.row)
+		for it.cand != noRow && len(it.owners) < batchRows && size < maxBatchBytes {
+			size += left + it.right.rowBytes(it.cand)
 			it.owners = append(it.owners, int32(it.row))
 			it.matches = append(it.matches, it.cand)
 			it.cand = it.right.after(it.cand)
@@ -395,6 +398,11 @@ func (t *joinTable) mark(i int32) {
 	if t.hit != nil {
 		t.hit[i] = true
 	}
+}
+
+func (t *joinTable) rowBytes(i int32) int {
+	ref := t.refs[i]
+	return rowBytes(t.set.batches[ref.batch], int(ref.row))
 }
 
 // gather appends the rows to the columns.

@@ -45,7 +45,7 @@ func (q *Query) openLateral(n *planner.Join) (Iter, error) {
 
 func (it *lateralIter) Next() (*vec.Batch, error) {
 	it.out.Reset()
-	for it.out.Len() < batchRows {
+	for it.out.Len() < batchRows && heldBytes(it.out) < maxBatchBytes {
 		if it.right == nil {
 			more, err := it.nextRow()
 			if err != nil {
@@ -94,6 +94,9 @@ func (it *lateralIter) nextRow() (bool, error) {
 // join pairs the left row with rows of its right side.
 func (it *lateralIter) join(b *vec.Batch) error {
 	n := b.Len()
+	if n*rowBytes(it.batch, it.row)+dataBytes(b) > maxCopyBytes {
+		return errBatchTooLarge
+	}
 	it.sel = vec.All(it.sel[:0], n)
 	it.pairs.Reset()
 	for c, col := range it.pairs.Cols {

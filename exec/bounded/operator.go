@@ -137,6 +137,9 @@ type rowSet struct {
 type rowRef struct{ batch, row int32 }
 
 func (s *rowSet) add(m *Memory, b *vec.Batch) error {
+	if dataBytes(b) > maxCopyBytes {
+		return errBatchTooLarge
+	}
 	c := vec.NewBatch(s.schema, b.Len())
 	c.AppendGather(b, vec.All(nil, b.Len()))
 	s.batches = append(s.batches, c)

@@ -113,7 +113,7 @@ func (q *Query) openProjectSet(n *planner.Project) (Iter, error) {
 func (it *projectSetIter) Next() (*vec.Batch, error) {
 	it.out.Reset()
 	rows := 0
-	for rows < batchRows {
+	for rows < batchRows && heldBytes(it.out) < maxBatchBytes {
 		if !it.live {
 			more, err := it.start()
 			if err != nil {

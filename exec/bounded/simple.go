@@ -118,6 +118,9 @@ func (it *filterIter) Next() (*vec.Batch, error) {
 		case b.Len():
 			return b, nil
 		}
+		if dataBytes(b) > maxCopyBytes {
+			return nil, errBatchTooLarge
+		}
 		it.out.Reset()
 		it.out.AppendGather(b, it.hit)
 		return it.out, nil

@@ -92,6 +92,9 @@ func (t *topN) better(cols []*vec.Vector, row int) bool {
 }
 
 func (t *topN) keep(b *vec.Batch, cols []*vec.Vector, sel []int32) error {
+	if dataBytes(b) > maxCopyBytes {
+		return errBatchTooLarge
+	}
 	kept := vec.NewBatch(t.rows.schema, len(sel))
 	kept.AppendGather(b, sel)
 	size := kept.MemSize()

@@ -130,6 +130,10 @@ func boxed(t types.Type, args []node, f func(r *run, args []types.Datum) (types.
 				r.errs.Add(i, err)
 				continue
 			}
+			if len(out.Data)+len(d.S) > maxColumnBytes {
+				r.errs.Add(i, errTextTooLarge)
+				continue
+			}
 			out.SetDatum(int(i), d)
 		}
 		return out

@@ -200,6 +200,9 @@ func regexpReplace(c *Call, a []types.Datum) (types.Datum, error) {
 	end := 0
 	for _, m := range matches {
 		b.WriteString(s[end:m[0]])
+		if b.Len()+len(a[2].S)*(m[1]-m[0]+1) > maxColumnBytes || b.Len() > maxTextBytes {
+			return types.NullDatum, errTextTooLarge
+		}
 		expand(&b, a[2].S, s, m)
 		end = m[1]
 	}

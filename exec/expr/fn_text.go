@@ -72,19 +72,28 @@ func castText(c *Call, i int, d types.Datum) (string, error) {
 	return d.S, err
 }
 
-func concatBytes(args []*vec.Vector, sel []int32, out *vec.Vector, _ *Errors) {
+func concatBytes(args []*vec.Vector, sel []int32, out *vec.Vector, errs *Errors) {
 	for _, i := range sel {
 		mark := len(out.Data)
-		out.Data = append(append(out.Data, args[0].Bytes(int(i))...), args[1].Bytes(int(i))...)
+		a, b := args[0].Bytes(int(i)), args[1].Bytes(int(i))
+		if mark+len(a)+len(b) > maxColumnBytes {
+			errs.Add(i, errTextTooLarge)
+			continue
+		}
+		out.Data = append(append(out.Data, a...), b...)
 		out.SetSince(int(i), mark)
 	}
 }
 
 // mapBytes appends f of each value.
 func mapBytes(f func(dst, src []byte) []byte) vecFunc {
-	return func(args []*vec.Vector, sel []int32, out *vec.Vector, _ *Errors) {
+	return func(args []*vec.Vector, sel []int32, out *vec.Vector, errs *Errors) {
 		for _, i := range sel {
 			mark := len(out.Data)
+			if mark > maxColumnBytes {
+				errs.Add(i, errTextTooLarge)
+				continue
+			}
 			out.Data = f(out.Data, args[0].Bytes(int(i)))
 			out.SetSince(int(i), mark)
 		}
@@ -280,7 +289,10 @@ func registerTrims() {
 }
 
 // maxTextBytes bounds what a function may make: PostgreSQL's own limit is 1 GB a value, a batch here holds many.
-const maxTextBytes = 256 << 20
+const maxTextBytes = 64 << 20
+
+// maxColumnBytes bounds the bytes of one function's results over a batch.
+const maxColumnBytes = 1 << 30
 
 var errTextTooLarge = sqlerr.New(sqlerr.ProgramLimitExceeded, "requested length too large")
 
@@ -307,11 +319,14 @@ func pad(left bool) func(a []types.Datum) (string, error) {
 }
 
 func registerTextParts() {
-	row("replace(text,text,text)", text(func(a []types.Datum) string {
+	row("replace(text,text,text)", textOrError(func(a []types.Datum) (string, error) {
 		if a[1].S == "" {
-			return a[0].S
+			return a[0].S, nil
 		}
-		return strings.ReplaceAll(a[0].S, a[1].S, a[2].S)
+		if grows := len(a[2].S) - len(a[1].S); grows > 0 && strings.Count(a[0].S, a[1].S) > maxTextBytes/grows {
+			return "", errTextTooLarge
+		}
+		return strings.ReplaceAll(a[0].S, a[1].S, a[2].S), nil
 	}))
 	row("translate(text,text,text)", text(translate))
 	row("reverse(text)", text(func(a []types.Datum) string {
