@@ -22,7 +22,7 @@ func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, h
 		return nil, err
 	}
 	cat := s.catalog()
-	st.image = cat.img.Index()
+	st.image = s.imageIndex()
 	if err := s.analyzeStatement(ctx, cat, st, hints); err != nil {
 		return nil, err
 	}

@@ -200,6 +200,17 @@ type relationCache struct {
 	}
 }
 
+// forget drops what is not in the catalog any more.
+func (c *relationCache) forget(img *metadata.Image) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for oid := range c.mu.relations {
+		if _, ok := img.Object(oid); !ok {
+			delete(c.mu.relations, oid)
+		}
+	}
+}
+
 type cachedRelation struct {
 	version uint64
 	rel     *planner.Relation

@@ -67,12 +67,8 @@ func (w *waiter) relation(ctx context.Context, r *planner.Relation) (positions, 
 		return p, nil
 	}
 	w.done[r.OID] = positions{} // a query may read what it writes
-	for _, o := range queries(w.img) {
-		def, err := queryDef(o)
-		if err != nil || def.Sink != r.OID {
-			continue
-		}
-		if err := w.query(ctx, uint32(o.OID)); err != nil {
+	for _, q := range w.e.feedersOf(w.img, r.OID) {
+		if err := w.query(ctx, q); err != nil {
 			return nil, err
 		}
 	}
@@ -97,11 +93,32 @@ func (w *waiter) relation(ctx context.Context, r *planner.Relation) (positions, 
 	return out, w.e.tables.waitApplied(ctx, r, out)
 }
 
+// feeders are the queries that write each relation, as of one image. Every pull query asks for them, so they are worked out once an image.
+type feeders struct {
+	img *metadata.Image
+	of  map[uint32][]uint32
+}
+
+// feedersOf returns the OIDs of the queries that write a relation.
+func (e *Engine) feedersOf(img *metadata.Image, oid uint32) []uint32 {
+	f := e.feeders.Load()
+	if f == nil || f.img != img {
+		f = &feeders{img: img, of: map[uint32][]uint32{}}
+		for _, o := range queries(img) {
+			if def, err := queryDef(o); err == nil {
+				f.of[def.Sink] = append(f.of[def.Sink], uint32(o.OID))
+			}
+		}
+		e.feeders.Store(f)
+	}
+	return f.of[oid]
+}
+
 // query waits until a query has brought through what its sources hold.
 func (w *waiter) query(ctx context.Context, oid uint32) error {
 	q, ok := w.e.super.query(oid)
 	if !ok {
-		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d is not running on this node", oid)
+		return w.notRunning(oid)
 	}
 	base := positions{}
 	for _, r := range q.plan.Reads {
@@ -113,6 +130,19 @@ func (w *waiter) query(ctx context.Context, oid uint32) error {
 	}
 	_, err := w.e.runner.WaitThrough(ctx, q.plan, uint64(oid), base)
 	return err
+}
+
+// notRunning says why a query has no tasks here.
+func (w *waiter) notRunning(oid uint32) error {
+	o, ok := w.e.queryObject(oid)
+	if !ok {
+		return sqlerr.New(sqlerr.UndefinedObject, "query %d was dropped meanwhile", oid)
+	}
+	e := sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %q does not run on this node", o.Name)
+	if def, err := queryDef(o); err == nil && def.State == stateFailed {
+		e = sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %q has failed: %s", o.Name, def.Error)
+	}
+	return e.WithHint("RESUME it to try again.")
 }
 
 // awaitQuery waits until a new query runs and, unless background_ddl is on, has consumed what its sources held.

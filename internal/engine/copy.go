@@ -298,11 +298,12 @@ func (in *copyIn) append(ctx context.Context) error {
 		return err
 	}
 	s := in.c.s
-	if err := s.flushWrites(ctx, s.tx.writes); err != nil {
-		s.tx.writes = nil
+	err := s.flushWrites(ctx, s.tx.writes)
+	s.tx.writes.release()
+	s.tx.writes = nil
+	if err != nil {
 		return err
 	}
-	s.tx.writes = nil
 	in.c.tx = s.writeTx()
 	in.stayed, in.bytes = in.c.count, 0
 	return nil

@@ -27,7 +27,8 @@ func ddlError(err error) error {
 	case errors.Is(err, metadata.ErrVersionConflict), errors.Is(err, metadata.ErrNotFound):
 		return sqlerr.New(sqlerr.SerializationFailure, "the catalog was changed by another session meanwhile: %w", err).WithHint("Run the statement again.")
 	case errors.Is(err, metadata.ErrExists):
-		return sqlerr.New(sqlerr.DuplicateObject, "%w", err)
+		// A statement looks for its names first, so another session has just made it.
+		return sqlerr.New(sqlerr.DuplicateTable, "%w", err)
 	case errors.Is(err, metadata.ErrDependents):
 		return sqlerr.New(sqlerr.DependentObjectsStillExist, "%w", err)
 	default:
@@ -99,9 +100,6 @@ func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text
 		o.OID, o.Version, o.Comment, o.ACL = old.OID, old.Version, old.Comment, old.ACL
 	}
 	for _, r := range bc.reads {
-		if bc.plan != nil && s.created(r.OID) {
-			return errStagedQuery
-		}
 		if r.OID >= uint32(metadata.FirstOID) {
 			o.DependsOn = append(o.DependsOn, metadata.OID(r.OID))
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millracedb/millrace/coordinator"
@@ -71,6 +72,8 @@ type Engine struct {
 	cache  relationCache
 	super  *supervisor
 
+	feeders atomic.Pointer[feeders]
+
 	started time.Time
 
 	mu struct {
@@ -95,7 +98,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
 	})
 	e.tables = newTables(e)
-	if err := e.runner.Fence(ctx, e.runner.LaneIDs()); err != nil {
+	if err := e.runner.Fence(ctx, append(e.runner.LaneIDs(), e.tables.kept.LaneIDs()...)); err != nil {
 		return nil, err
 	}
 	e.super.start()
@@ -174,6 +177,9 @@ func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client 
 	s := &session{
 		e: e, info: info, client: client, user: info.User, stmts: map[string]*statement{}, portals: map[string]*portal{},
 		set: newSettings(map[string]string{"session_authorization": info.User, "millrace_version": e.opts.Release}),
+	}
+	if !s.isSuperuser() {
+		s.set.base["is_superuser"] = "off"
 	}
 	for _, p := range info.Settings {
 		if err := s.startup(p.Name, p.Value); err != nil {

@@ -42,7 +42,7 @@ func (s *session) fetchCursor(ctx context.Context, q *sql.Fetch) (rows, error) {
 			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "invalid value for option timeout: %q", o.Value.Text).WithHint("%s.", capitalize(err.Error()))
 		}
 	}
-	if err := c.start(context.WithoutCancel(ctx)); err != nil {
+	if err := c.start(ctx); err != nil {
 		return nil, err
 	}
 	if f.timeout >= 0 {

@@ -32,9 +32,6 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 	}
 	var reads []metadata.OID
 	for _, r := range plan.Reads {
-		if s.created(r.OID) {
-			return "", errStagedQuery
-		}
 		if r.OID >= uint32(metadata.FirstOID) {
 			reads = append(reads, metadata.OID(r.OID))
 		}

@@ -72,6 +72,7 @@ type portal struct {
 	// hold: the portal outlives the transaction (a push cursor, or WITH HOLD).
 	hold   bool
 	cursor bool
+	tx     *txn // that declared the cursor
 
 	started, done bool
 	run           rows

@@ -47,6 +47,12 @@ func (s *session) executed(ctx context.Context, p *portal, q *sql.Execute) (*por
 	if !ok {
 		return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", q.Name)
 	}
+	if st.query != nil || st.dml != nil {
+		var err error
+		if st, err = s.refresh(ctx, st); err != nil {
+			return nil, err
+		}
+	}
 	if len(q.Args) != len(st.params) {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "wrong number of parameters for prepared statement %q", q.Name).
 			WithDetail("Expected %d parameters but got %d.", len(st.params), len(q.Args))
@@ -104,13 +110,16 @@ func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) 
 	if err != nil {
 		return "", err
 	}
-	c.cursor, c.hold, c.kind = true, push || q.Hold, pgwire.PortalRows
+	c.cursor, c.hold, c.tx, c.kind = true, push || q.Hold, s.tx, pgwire.PortalRows
 	if q.Binary {
 		c.formats = []pgwire.Format{pgwire.BinaryFormat}
 	}
 	if c.hold {
 		// The query starts now, so that it sees this moment and not that of the first FETCH.
-		return "DECLARE CURSOR", c.start(context.WithoutCancel(ctx))
+		if err := c.start(ctx); err != nil {
+			s.ClosePortal(q.Name)
+			return "", err
+		}
 	}
 	return "DECLARE CURSOR", nil
 }

@@ -22,6 +22,12 @@ type pushRows struct {
 // openPush starts a push query. It begins with what was acknowledged before, as a pull query would see it.
 func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
 	q := p.st.query
+	for _, r := range q.Reads {
+		if s.created(r.OID) {
+			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "a push query over relation %q, which this transaction has made, is not supported", r.Name).
+				WithHint("COMMIT first, or send the query in a message of its own.")
+		}
+	}
 	if err := s.await(ctx, tablesOf(q.Reads)); err != nil {
 		return nil, err
 	}

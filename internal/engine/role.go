@@ -44,13 +44,24 @@ func (s *session) createRole(ctx context.Context, q *sql.CreateRole) (string, er
 	case q.Alter:
 		return "", sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", q.Name)
 	}
+	if exists && old.Superuser && !s.isSuperuser() {
+		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "must be superuser to alter superuser roles")
+	}
 	for _, o := range q.Options {
 		if err := s.e.roleOption(&u, o); err != nil {
 			return "", err
 		}
 	}
+	if u.Superuser && !s.isSuperuser() {
+		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "must be superuser to create superusers")
+	}
 	d.batch.PutUser(u)
 	return tag, d.end(ctx)
+}
+
+func (s *session) isSuperuser() bool {
+	u, ok := s.e.meta.Image().User(s.user)
+	return ok && u.Superuser
 }
 
 func (s *session) checkSuperuser(what string) error {
@@ -111,6 +122,9 @@ func (s *session) dropRole(ctx context.Context, q *sql.Drop) error {
 			return sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name.Object())
 		case u.Name == superuser || u.Name == s.user:
 			return sqlerr.New(sqlerr.ObjectInUse, "role %q cannot be dropped", u.Name).WithDetail("It is the first role, or the one you are.")
+		}
+		if u.Superuser && !s.isSuperuser() {
+			return sqlerr.New(sqlerr.InsufficientPrivilege, "must be superuser to drop superusers")
 		}
 		for o := range d.img.Objects() {
 			if o.Owner == u.OID {

@@ -46,7 +46,7 @@ func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.D
 		return nil, err
 	}
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
-	live := &liveContext{Context: sctx}
+	live := &liveContext{Context: sctx, whole: sctx}
 	bq := &bounded.Query{Env: s.env(live, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
 	it, err := bounded.Open(bq, q.Root)
 	if err != nil {
@@ -55,8 +55,21 @@ func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.D
 	return &pullRows{it: it, snap: snap, live: live}, nil
 }
 
-// liveContext is the context of the call in progress.
-type liveContext struct{ context.Context }
+// liveContext is the context of the call in progress. whole bounds the statement, by statement_timeout.
+type liveContext struct {
+	context.Context
+	whole context.Context
+}
+
+// call makes ctx, bounded as the statement is, the one in progress.
+func (l *liveContext) call(ctx context.Context) context.CancelFunc {
+	cancel := func() {}
+	l.Context = ctx
+	if deadline, ok := l.whole.Deadline(); ok {
+		l.Context, cancel = context.WithDeadlineCause(ctx, deadline, errStatementTimeout)
+	}
+	return cancel
+}
 
 // queryMemory is what one query may hold.
 func (e *Engine) queryMemory() int64 { return max(e.opts.SessionBytes/2, 16<<20) }
@@ -69,10 +82,10 @@ type pullRows struct {
 }
 
 func (r *pullRows) next(ctx context.Context, _ bool) (*vec.Batch, pgwire.Progress, error) {
-	r.live.Context = ctx
+	defer r.live.call(ctx)()
 	b, err := r.it.Next()
 	if err != nil {
-		return nil, pgwire.Done, cause(ctx, err)
+		return nil, pgwire.Done, cause(r.live.Context, err)
 	}
 	if b == nil {
 		return nil, pgwire.Done, nil
@@ -155,7 +168,12 @@ func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.It
 	if n.state == nil {
 		n.state = n.s.e.opts.State.Snapshot()
 	}
-	it := &tableIter{n: n, sc: sc, rel: sc.Rel, full: exec.NewRowBatch(sc.Rel, scanRows), keys: keys, byKey: keys != nil, overlay: n.s.overlay(sc.Rel)}
+	it := &tableIter{n: n, sc: sc, rel: sc.Rel, keys: keys, byKey: keys != nil, overlay: n.s.overlay(sc.Rel)}
+	room := scanRows
+	if it.byKey {
+		room = min(room, len(keys)) // a look-up of one key makes room for one row
+	}
+	it.full = exec.NewRowBatch(sc.Rel, room)
 	if it.byKey {
 		enc, err := format.NewEncoder(exec.KeySchema(sc.Rel))
 		if err != nil {
@@ -366,6 +384,9 @@ type streamIter struct {
 }
 
 func (n *snapshot) scanStream(ctx context.Context, sc *planner.Scan) (bounded.Iter, error) {
+	if n.s.created(sc.Rel.OID) {
+		return &onceIter{}, nil // its topic is made at COMMIT
+	}
 	var ends positions
 	if n.frozen != nil {
 		ends = n.frozen.ends

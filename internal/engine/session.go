@@ -228,7 +228,7 @@ func (s *session) decodeParam(t types.Type, p pgwire.Param) (types.Datum, error)
 
 // refresh analyses a statement anew if the catalog or the search path changed since.
 func (s *session) refresh(ctx context.Context, st *statement) (*statement, error) {
-	if st.image == s.catalog().img.Index() && st.path == s.set.must("search_path") {
+	if st.image == s.imageIndex() && st.image != staged && st.path == s.set.must("search_path") {
 		return st, nil
 	}
 	fresh, err := s.analyze(ctx, st.text, st.parsed, st.params)

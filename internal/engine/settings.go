@@ -226,11 +226,20 @@ func parseBytes(v string) (int64, error) {
 type settings struct {
 	values map[string]string // by lower-case name, where they differ from the default
 	base   map[string]string // what RESET goes back to: the start-up packet's
-	local  map[string]bool   // set by SET LOCAL: gone at the end of the transaction
+	local  map[string]prior  // set by SET LOCAL: gone at the end of the transaction
 }
 
+// prior is what a setting had before SET LOCAL.
+type prior struct {
+	value string
+	set   bool
+}
+
+// maxOwnSettings bounds the settings that a session makes up (names with a dot).
+const maxOwnSettings = 1000
+
 func newSettings(fixed map[string]string) *settings {
-	return &settings{values: map[string]string{}, base: fixed, local: map[string]bool{}}
+	return &settings{values: map[string]string{}, base: fixed, local: map[string]prior{}}
 }
 
 func (s *settings) clone() *settings {
@@ -238,8 +247,8 @@ func (s *settings) clone() *settings {
 	for k, v := range s.values {
 		c.values[k] = v
 	}
-	for k := range s.local {
-		c.local[k] = true
+	for k, v := range s.local {
+		c.local[k] = v
 	}
 	return c
 }
@@ -285,7 +294,10 @@ func (s *settings) set(name, value string, local bool) (string, error) {
 	if !ok {
 		// A name with a dot is the user's own (PostgreSQL docs, 20.16).
 		if strings.Contains(key, ".") {
-			s.values[key] = value
+			if len(s.values) >= len(settingDefs)+maxOwnSettings {
+				return "", sqlerr.New(sqlerr.InsufficientResources, "this session has %d settings of its own already", maxOwnSettings)
+			}
+			s.put(key, value, local)
 			return key, nil
 		}
 		return "", unknownSetting(name)
@@ -300,11 +312,19 @@ func (s *settings) set(name, value string, local bool) (string, error) {
 		}
 		value = v
 	}
-	s.values[key] = value
-	if local {
-		s.local[key] = true
-	}
+	s.put(key, value, local)
 	return d.name, nil
+}
+
+// put stores a value, for the transaction only or for the session (PostgreSQL docs, SET: what comes last counts).
+func (s *settings) put(key, value string, local bool) {
+	if _, ok := s.local[key]; local && !ok {
+		old, set := s.values[key]
+		s.local[key] = prior{old, set}
+	} else if !local {
+		delete(s.local, key)
+	}
+	s.values[key] = value
 }
 
 func capitalize(s string) string {
@@ -335,25 +355,31 @@ func (s *settings) reset(name string) (string, error) {
 		return "", unknownSetting(name)
 	}
 	delete(s.values, key)
+	delete(s.local, key)
 	if d, ok := settingDefs[key]; ok {
 		return d.name, nil
 	}
 	return key, nil
 }
 
-// endLocal drops what SET LOCAL set, at the end of a transaction; before is the state it began with.
-func (s *settings) endLocal(before *settings) {
-	for k := range s.local {
-		if v, ok := before.values[k]; ok {
-			s.values[k] = v
+// endLocal drops what SET LOCAL set, at the end of a transaction, and returns the names of what changed.
+func (s *settings) endLocal() []string {
+	var changed []string
+	for k, old := range s.local {
+		if old.set {
+			s.values[k] = old.value
 		} else {
 			delete(s.values, k)
 		}
 		delete(s.local, k)
+		if d, ok := settingDefs[k]; ok {
+			changed = append(changed, d.name)
+		}
 	}
 	for _, k := range []string{"transaction_isolation", "transaction_read_only", "transaction_deferrable"} {
 		delete(s.values, k)
 	}
+	return changed
 }
 
 // searchPath returns the schemas of search_path, $user left out.

@@ -3,11 +3,10 @@ package engine
 import (
 	"context"
 
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
-// stagedDDL is the catalog changes of a block: one batch that is applied at COMMIT, before the rows, and what is to be done around that.
+// stagedDDL is the catalog changes of a block, or of several statements of one Query: one batch that is applied at COMMIT, before the rows, and what is to be done around that.
 type stagedDDL struct {
 	batch   *metadata.Batch
 	drops   []*metadata.Object
@@ -30,7 +29,7 @@ type ddl struct {
 // beginDDL starts the catalog changes of a statement: in a block they join those before it, else they are a batch of their own.
 func (s *session) beginDDL() *ddl {
 	d := &ddl{s: s, img: s.image()}
-	if !s.tx.explicit {
+	if !s.tx.stages() {
 		d.batch = s.e.meta.NewBatch()
 		return d
 	}
@@ -49,7 +48,7 @@ func (d *ddl) end(ctx context.Context) error {
 	if d.batch.Len() == d.start {
 		return nil
 	}
-	if !d.s.tx.explicit {
+	if !d.s.tx.stages() {
 		return d.s.e.commitDDL(ctx, d.batch, d.drops, d.after)
 	}
 	img, err := d.s.e.meta.Preview(d.batch)
@@ -114,6 +113,17 @@ func (s *session) image() *metadata.Image {
 	return t.img
 }
 
+// staged is the index of an image that only this session sees. No plan over it is used again.
+const staged = 0
+
+// imageIndex identifies the image that a statement is analysed with.
+func (s *session) imageIndex() uint64 {
+	if s.tx != nil && s.tx.ddl.len() > 0 {
+		return staged
+	}
+	return s.e.meta.Image().Index()
+}
+
 // created tells whether a relation was made by this transaction, so that nobody keeps its rows yet.
 func (s *session) created(oid uint32) bool {
 	return s.tx != nil && s.tx.ddl != nil && s.tx.ddl.created[metadata.OID(oid)]
@@ -122,14 +132,23 @@ func (s *session) created(oid uint32) bool {
 // checkDDL refuses DDL in a read-only transaction.
 func (s *session) checkDDL(what string) error { return s.checkWrite(what) }
 
-// truncate goes back to a savepoint of the block's catalog changes.
-func (t *stagedDDL) truncate(n int) {
-	if t == nil || t.batch.Len() == n {
+// ddlMark is how far a block's catalog changes had come at a savepoint.
+type ddlMark struct{ changes, drops, after int }
+
+func (t *stagedDDL) mark() ddlMark {
+	if t == nil {
+		return ddlMark{}
+	}
+	return ddlMark{t.batch.Len(), len(t.drops), len(t.after)}
+}
+
+// truncate goes back to a savepoint of the block's catalog changes, with what was to be stopped before them and waited for after.
+func (t *stagedDDL) truncate(to ddlMark) {
+	if t == nil || t.batch.Len() == to.changes {
 		return
 	}
-	// Drops and waits that belong to changes taken back do no harm: they look at what is there.
-	t.batch.Truncate(n)
-	t.img = nil
+	t.batch.Truncate(to.changes)
+	t.drops, t.after, t.img = t.drops[:to.drops], t.after[:to.after], nil
 }
 
 func (t *stagedDDL) len() int {
@@ -138,6 +157,3 @@ func (t *stagedDDL) len() int {
 	}
 	return t.batch.Len()
 }
-
-var errStagedQuery = sqlerr.New(sqlerr.FeatureNotSupported, "a persistent query over a relation made in the same block is not supported").
-	WithHint("COMMIT first.")

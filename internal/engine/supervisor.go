@@ -127,6 +127,7 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 		return
 	}
 	s.stopGone(img)
+	s.e.cache.forget(img)
 	for o := range img.Objects() {
 		switch {
 		case o.Space == spaceRelation && o.Kind != kindView && o.Kind != kindStream:

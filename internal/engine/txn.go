@@ -31,7 +31,7 @@ type savepoint struct {
 	name     string
 	settings *settings
 	writes   int // length of the buffer
-	ddl      int // catalog changes
+	ddl      ddlMark
 }
 
 // begin returns the session's transaction, an implicit one if there is none.
@@ -46,6 +46,9 @@ func (s *session) begin() *txn {
 	}
 	return s.tx
 }
+
+// stages tells whether catalog changes wait for the end of the transaction.
+func (t *txn) stages() bool { return t.explicit || t.several }
 
 // beginStatement opens an implicit transaction for a statement and checks that it may run.
 func (s *session) beginStatement(st *statement) error {
@@ -64,15 +67,20 @@ func (s *session) checkWrite(what string) error {
 	return nil
 }
 
-// fail makes an explicit block failed: what it wrote since the last savepoint is forgotten at once, with its locks.
+// fail makes an explicit block failed: what it wrote since the last savepoint is forgotten at once. Without a savepoint nothing
+// of the block can be kept any more, so its locks go too.
 func (t *txn) fail() {
 	t.failed = true
-	var keep savepoint
 	if n := len(t.saves); n > 0 {
-		keep = t.saves[n-1]
+		t.writes.truncate(t.saves[n-1].writes)
+		t.ddl.truncate(t.saves[n-1].ddl)
+		return
 	}
-	t.writes.truncate(keep.writes)
-	t.ddl.truncate(keep.ddl)
+	if t.writes != nil {
+		t.writes.release()
+		t.writes = nil
+	}
+	t.ddl = nil
 }
 
 // commit ends the transaction: its writes are appended as one log transaction and readable when it returns.
@@ -91,8 +99,10 @@ func (s *session) commit(ctx context.Context) error {
 		}
 	}
 	s.endTxn()
-	s.set.endLocal(t.before)
 	s.textCache = nil
+	for _, name := range s.set.endLocal() {
+		s.changed(name)
+	}
 	if t.ddl == nil {
 		return nil
 	}
@@ -109,6 +119,11 @@ func (s *session) rollback() {
 	t := s.tx
 	if t.writes != nil {
 		t.writes.release()
+	}
+	for name, p := range s.portals {
+		if p.tx == t {
+			s.ClosePortal(name) // a cursor WITH HOLD goes with the block that declared it
+		}
 	}
 	s.endTxn()
 	s.restore(t.before)
@@ -212,7 +227,7 @@ func (s *session) savepoint(t *sql.Transaction) (string, error) {
 		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "SAVEPOINT can only be used in transaction blocks")
 	}
 	if t.Kind == sql.Savepoint {
-		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len(), ddl: s.tx.ddl.len()})
+		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len(), ddl: s.tx.ddl.mark()})
 		return "SAVEPOINT", nil
 	}
 	for i := len(s.tx.saves) - 1; i >= 0; i-- {

@@ -1,0 +1,251 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+// shared is the node that the tests of this package have in common; each works in a schema of its own.
+var shared *node.Node
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	n, err := nodetest.Open(context.Background(), node.Config{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	shared = n
+	code := m.Run()
+	if err := n.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, "closing the node:", err)
+		code = 1
+	}
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// TestScripts runs testdata/scripts: what a session is answered, statement by statement, error by error.
+//
+//	sql [conn=name]      a simple Query; several statements are one message
+//	ext [conn=name] [args=(a,b)]  the extended protocol with parameters as text
+//	copy [conn=name]     the first line is COPY ... FROM STDIN, the others are its data
+//	copyout [conn=name]  COPY ... TO STDOUT
+//	start conn=name      a simple Query that is not waited for
+//	join conn=name       waits for it
+//	cancel conn=name     asks for its cancellation, again until it has ended, and shows its end
+func TestScripts(t *testing.T) {
+	datadriven.Walk(t, filepath.Join("testdata", "scripts"), func(t *testing.T, path string) {
+		r := &scriptRunner{t: t, schema: strings.ReplaceAll(filepath.Base(path), "-", "_"), conns: map[string]*scriptConn{}}
+		exec(t, nodetest.Connect(t, nodetest.ConnString(shared)), "CREATE SCHEMA "+r.schema)
+		datadriven.RunTest(t, path, r.run)
+	})
+}
+
+func exec(t *testing.T, conn *pgx.Conn, query string) {
+	t.Helper()
+	_, err := conn.PgConn().Exec(t.Context(), query).ReadAll()
+	require.NoError(t, err, query)
+}
+
+// scriptConn is one session of a script.
+type scriptConn struct {
+	*pgconn.PgConn
+	notices []string
+	running chan string
+}
+
+type scriptRunner struct {
+	t      *testing.T
+	schema string
+	conns  map[string]*scriptConn
+}
+
+func (r *scriptRunner) conn(d *datadriven.TestData) *scriptConn {
+	name := "a"
+	d.MaybeScanArgs(r.t, "conn", &name)
+	if c, ok := r.conns[name]; ok {
+		return c
+	}
+	cfg, err := pgconn.ParseConfig(nodetest.ConnString(shared))
+	require.NoError(r.t, err)
+	c := &scriptConn{}
+	cfg.RuntimeParams["search_path"] = r.schema
+	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { c.notices = append(c.notices, problem((*pgconn.PgError)(n))) }
+	c.PgConn, err = pgconn.ConnectConfig(r.t.Context(), cfg)
+	require.NoError(r.t, err)
+	r.t.Cleanup(func() { _ = c.Close(context.Background()) })
+	r.conns[name] = c
+	return c
+}
+
+// commandTime is the most that a command of a script may take.
+const commandTime = 20 * time.Second
+
+func (r *scriptRunner) run(t *testing.T, d *datadriven.TestData) string {
+	c := r.conn(d)
+	ctx, cancel := context.WithTimeout(t.Context(), commandTime)
+	defer cancel()
+	switch d.Cmd {
+	case "sql":
+		return c.sql(ctx, d.Input)
+	case "ext":
+		var args []string
+		for _, a := range d.CmdArgs {
+			if a.Key == "args" {
+				args = a.Vals
+			}
+		}
+		return c.extended(ctx, d.Input, args)
+	case "copy":
+		query, data, _ := strings.Cut(d.Input, "\n")
+		tag, err := c.CopyFrom(ctx, strings.NewReader(data+"\n"), query)
+		return c.said() + result(tag, err) + c.status()
+	case "copyout":
+		var out bytes.Buffer
+		tag, err := c.CopyTo(ctx, &out, d.Input)
+		return redact(c.said() + out.String() + result(tag, err) + c.status())
+	case "start":
+		c.running = make(chan string, 1)
+		go func() { c.running <- c.sql(context.WithoutCancel(t.Context()), d.Input) }()
+		return ""
+	case "join":
+		return <-c.running
+	case "cancel":
+		for ctx.Err() == nil {
+			require.NoError(t, c.CancelRequest(ctx))
+			select {
+			case out := <-c.running:
+				return out
+			default:
+			}
+		}
+	}
+	d.Fatalf(t, "unknown command %q", d.Cmd)
+	return ""
+}
+
+// sql sends one Query message.
+func (c *scriptConn) sql(ctx context.Context, text string) string {
+	var b strings.Builder
+	multi := c.Exec(ctx, text)
+	for multi.NextResult() {
+		rr := multi.ResultReader()
+		rows(&b, rr)
+		if tag, err := rr.Close(); err == nil {
+			fmt.Fprintf(&b, "%s\n", tag)
+		}
+	}
+	b.WriteString(failure(multi.Close()))
+	return redact(c.said() + b.String() + c.status())
+}
+
+// extended runs one statement by Parse, Bind, Execute and Sync.
+func (c *scriptConn) extended(ctx context.Context, text string, args []string) string {
+	var b strings.Builder
+	values := make([][]byte, len(args))
+	for i, a := range args {
+		if a != "NULL" {
+			values[i] = []byte(a)
+		}
+	}
+	rr := c.ExecParams(ctx, text, values, nil, nil, nil)
+	rows(&b, rr)
+	tag, err := rr.Close()
+	b.WriteString(result(tag, err))
+	return redact(c.said() + b.String() + c.status())
+}
+
+func rows(b *strings.Builder, rr *pgconn.ResultReader) {
+	for rr.NextRow() {
+		for i, v := range rr.Values() {
+			if i > 0 {
+				b.WriteByte('|')
+			}
+			if v == nil {
+				b.WriteString("NULL")
+			} else {
+				b.Write(v)
+			}
+		}
+		b.WriteByte('\n')
+	}
+}
+
+// said returns the notices since the last command.
+func (c *scriptConn) said() string {
+	s := strings.Join(c.notices, "")
+	c.notices = nil
+	return s
+}
+
+// status shows an open or failed transaction.
+func (c *scriptConn) status() string {
+	switch s := c.TxStatus(); s {
+	case 'T':
+		return "(in a block)\n"
+	case 'E':
+		return "(in a failed block)\n"
+	}
+	return ""
+}
+
+func result(tag pgconn.CommandTag, err error) string {
+	if err != nil {
+		return failure(err)
+	}
+	return tag.String() + "\n"
+}
+
+func failure(err error) string {
+	var e *pgconn.PgError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return problem(e)
+	}
+	return "failed: " + err.Error() + "\n"
+}
+
+func problem(e *pgconn.PgError) string {
+	s := fmt.Sprintf("%s %s: %s\n", e.Severity, e.Code, e.Message)
+	if e.Position > 0 {
+		s = fmt.Sprintf("%s %s at %d: %s\n", e.Severity, e.Code, e.Position, e.Message)
+	}
+	if e.Detail != "" {
+		s += "  detail: " + e.Detail + "\n"
+	}
+	if e.Hint != "" {
+		s += "  hint: " + e.Hint + "\n"
+	}
+	return s
+}
+
+// numbers of queries' names differ from run to run.
+var numbers = regexp.MustCompile(`_[0-9]{5,}`)
+
+func redact(s string) string { return numbers.ReplaceAllString(s, "_N") }
