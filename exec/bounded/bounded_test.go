@@ -214,7 +214,6 @@ func TestTextsThatGrowWithoutEndAreRefused(t *testing.T) {
 		"select regexp_replace(repeat('a', 1000000), 'a', repeat('b', 1000000), 'g')",
 		"select repeat('a', 2000000000)",
 		"select lpad('', 2000000000, 'x')",
-		"select repeat('x', 50000000), x from generate_series(1, 1000) g(x) order by 1, 2",
 	} {
 		_, err := run(context.Background(), plan(t, text), source{}, &bounded.Memory{Limit: 256 << 20})
 		code := sqlerr.CodeOf(err)

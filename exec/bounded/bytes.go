@@ -1,6 +1,8 @@
 package bounded
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql/types"
@@ -9,6 +11,11 @@ import (
 // maxBatchBytes bounds the texts of a batch that an operator makes of others. A row that is repeated (by a join, or where many rows share one
 // constant) would else grow without an end within one batch.
 const maxBatchBytes = 64 << 20
+
+// hasTexts reports whether rows of the schema have values that are not machine words.
+func hasTexts(schema []types.Type) bool {
+	return slices.ContainsFunc(schema, func(t types.Type) bool { return t.Kind.Storage() == types.StoreBytes })
+}
 
 // rowBytes returns the bytes of a row's values that are not machine words.
 func rowBytes(b *vec.Batch, row int) int {

@@ -19,7 +19,8 @@ type joinIter struct {
 	lkeys []*expr.Program
 	cond  *expr.Program
 
-	lwidth int
+	lwidth    int
+	leftTexts bool // the left rows have texts, which count towards the size of a batch
 	// laterTime: both sides are streams or both are tables, so a pair's event time is the later of the two. Otherwise it is the left row's.
 	laterTime bool
 
@@ -49,6 +50,7 @@ func (q *Query) openJoin(n *planner.Join) (Iter, error) {
 	}
 	it := &joinIter{q: q, n: n, left: left, lwidth: len(schema(n.L)), out: vec.NewBatch(schema(n), batchRows)}
 	it.pairs = vec.NewBatch(append(schema(n.L), schema(n.R)...), batchRows)
+	it.leftTexts = hasTexts(schema(n.L))
 	it.laterTime = isStream(n.L) == isStream(n.R)
 	if err := it.prepare(); err != nil {
 		left.Close()
@@ -131,7 +133,10 @@ func (it *joinIter) step() (*vec.Batch, error) {
 		if !it.inRow {
 			it.cand, it.inRow = it.right.first(it.keys, it.row), true
 		}
-		left := rowBytes(it.batch, it.row)
+		left := 0
+		if it.leftTexts {
+			left = rowBytes(it.batch, it.row)
+		}
 		for it.cand != noRow && len(it.owners) < batchRows && size < maxBatchBytes {
 			size += left + it.right.rowBytes(it.cand)
 			it.owners = append(it.owners, int32(it.row))
@@ -272,6 +277,7 @@ type joinTable struct {
 	byInt  map[int64]int32
 	next   []int32
 	types  []types.Type
+	texts  bool // the rows have texts
 	keyBuf []byte
 	hit    []bool // rows that found a partner, for RIGHT and FULL
 }
@@ -284,7 +290,7 @@ func (q *Query) buildJoinTable(n *planner.Join) (*joinTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &joinTable{types: argTypes(n.RKeys)}
+	t := &joinTable{types: argTypes(n.RKeys), texts: hasTexts(schema(n.R))}
 	if t.set, err = q.all(in, schema(n.R)); err != nil {
 		return nil, err
 	}
@@ -401,6 +407,9 @@ func (t *joinTable) mark(i int32) {
 }
 
 func (t *joinTable) rowBytes(i int32) int {
+	if !t.texts {
+		return 0
+	}
 	ref := t.refs[i]
 	return rowBytes(t.set.batches[ref.batch], int(ref.row))
 }
