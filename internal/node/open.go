@@ -162,7 +162,7 @@ func (n *Node) openMetadata(ctx context.Context) error {
 	}
 	n.epoch, err = n.meta.Register(ctx, metadata.Broker{
 		ID: n.identity.NodeID, Incarnation: incarnation, Directory: n.identity.Directory, Release: n.cfg.Release,
-		FeatureMin: featureMin, FeatureMax: featureMax,
+		FeatureMin: featureMin, FeatureMax: featureMax, Endpoints: n.endpoints(),
 	})
 	if err != nil {
 		return fmt.Errorf("registering as a broker: %w", err)
@@ -172,6 +172,23 @@ func (n *Node) openMetadata(ctx context.Context) error {
 	}
 	n.logs.SetBrokerEpoch(int64(n.epoch))
 	return nil
+}
+
+// endpoints are the addresses that the configuration gives. A port that the machine is to choose is not known yet, and 0.
+func (n *Node) endpoints() []metadata.Endpoint {
+	var out []metadata.Endpoint
+	for _, a := range []struct{ name, addr string }{{"pg", n.cfg.PG}, {"http", n.cfg.HTTP}, {"peer", n.cfg.Raft}} {
+		host, port, err := net.SplitHostPort(a.addr)
+		if err != nil {
+			continue // off
+		}
+		number, err := net.LookupPort("tcp", port)
+		if err != nil {
+			continue
+		}
+		out = append(out, metadata.Endpoint{Name: a.name, Host: host, Port: uint16(number)})
+	}
+	return out
 }
 
 func (n *Node) openPartitions(ctx context.Context) error {
