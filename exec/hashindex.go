@@ -79,6 +79,9 @@ func (x *keyIndex) key(n int32) []byte {
 	return x.arena[s.off : s.off+s.len : s.off+s.len]
 }
 
+// hash returns the hash of key number n.
+func (x *keyIndex) hash(n int32) uint64 { return x.spans[n].hash }
+
 func (x *keyIndex) len() int { return len(x.spans) }
 
 // memSize returns the bytes held.

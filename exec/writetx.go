@@ -23,7 +23,8 @@ type WriteTx struct {
 	streams txStreams
 	bytes   int64
 	held    []lockKey // guarded by the lock table
-	waiting *keyLock  // guarded by the lock table
+	waiting lockKey   // while waits; guarded by the lock table
+	waits   bool      // guarded by the lock table
 	ended   bool
 	created map[uint32]int64 // tables that the transaction makes, with the next number for a hidden key
 }
