@@ -45,11 +45,7 @@ func (b *binder) bindExpr(e sql.Expr) (Expr, error) {
 	case *sql.Literal:
 		return b.bindLiteral(e, false)
 	case *sql.TypedLiteral:
-		t, err := b.st.resolveType(e.Type)
-		if err != nil {
-			return nil, err
-		}
-		return b.coerce(unknownConst(e.Text), t, CastExplicit, e.Pos)
+		return b.bindTypedLiteral(e)
 	case *sql.Param:
 		return b.bindParam(e)
 	case *sql.ColumnRef:

@@ -144,6 +144,8 @@ func (st *statement) resolveType(n *sql.TypeName) (types.Type, error) {
 
 func (st *statement) resolveBaseType(n *sql.TypeName) (types.Type, error) {
 	switch {
+	case n.Interval != "":
+		return types.Type{}, notYet("the type interval "+n.Interval, "fields are not cut off", "interval", n.Pos)
 	case n.Setof || n.PercentType:
 		return types.Type{}, sqlerr.New(sqlerr.FeatureNotSupported, "SETOF and %%TYPE are not supported here").At(n.Offset())
 	case n.Name == "array" && n.Elem != nil:
