@@ -7,6 +7,7 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -57,13 +58,13 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 			return nil
 		}
 		dml, err := p.PlanInsert(ctx, q, hints)
-		return analyzeDML(st, dml, err)
+		return analyzeDML(st, dml, s.nameWriter(cat, q.Table, err))
 	case *sql.Update:
 		dml, err := p.PlanUpdate(ctx, q, hints)
-		return analyzeDML(st, dml, err)
+		return analyzeDML(st, dml, s.nameWriter(cat, q.Table.Name, err))
 	case *sql.Delete:
 		dml, err := p.PlanDelete(ctx, q, hints)
-		return analyzeDML(st, dml, err)
+		return analyzeDML(st, dml, s.nameWriter(cat, q.Table.Name, err))
 	case *sql.Copy:
 		return s.analyzeCopy(ctx, p, st, q)
 	case *sql.Explain:
@@ -101,6 +102,22 @@ func (s *session) analyzeQuery(ctx context.Context, p *planner.Planner, st *stat
 		st.kind = pgwire.PortalCopyOut
 	}
 	return nil
+}
+
+// nameWriter names the query that writes a relation in a refusal to change it; the planner knows but its OID.
+func (s *session) nameWriter(cat *catalog, name *sql.Name, err error) error {
+	if sqlerr.CodeOf(err) != sqlerr.WrongObjectType {
+		return err
+	}
+	o, unknown := cat.object(name)
+	if unknown != nil {
+		return err
+	}
+	q, ok := cat.img.Object(metadata.OID(writerOf(o)))
+	if !ok {
+		return err
+	}
+	return sqlerr.From(err).WithDetail("It is the result of query %q.", q.Name)
 }
 
 func analyzeDML(st *statement, dml *planner.DML, err error) error {

@@ -260,7 +260,7 @@ func (e *Engine) bind(ctx context.Context, img *metadata.Image, o *metadata.Obje
 	if !ok {
 		return cachedRelation{}, sqlerr.New(sqlerr.DataCorrupted, "its definition is no CREATE statement")
 	}
-	bc, err := e.bindCreate(ctx, img, create, def.Settings, def.Statement)
+	bc, err := e.bindCreate(ctx, img, create, o.Schema, def.Settings, def.Statement)
 	if err != nil {
 		return cachedRelation{}, err
 	}
@@ -281,8 +281,11 @@ type boundCreate struct {
 	reads []*planner.Relation
 }
 
-// bindCreate binds a CREATE statement under stored settings.
-func (e *Engine) bindCreate(ctx context.Context, img *metadata.Image, q *sql.CreateRelation, stored map[string]string, text string) (boundCreate, error) {
+// bindCreate binds a CREATE statement of a relation in schema, which the statement need not name, under stored settings.
+func (e *Engine) bindCreate(ctx context.Context, img *metadata.Image, q *sql.CreateRelation, schema string, stored map[string]string, text string) (boundCreate, error) {
+	in := *q
+	in.Name = &sql.Name{Pos: q.Name.Pos, Parts: []string{schema, q.Name.Object()}}
+	q = &in
 	p := e.storedPlanner(img, stored)
 	var b boundCreate
 	var err error
@@ -297,7 +300,7 @@ func (e *Engine) bindCreate(ctx context.Context, img *metadata.Image, q *sql.Cre
 		}
 		b.reads = query.Reads
 	case q.Query != nil:
-		if b.plan, b.rel, err = p.PlanPersistent(ctx, planner.PersistentSpec{Create: q}); err != nil {
+		if b.plan, b.rel, err = p.PlanPersistent(ctx, planner.PersistentSpec{Create: q, QueryName: qualified(schema, q.Name.Object())}); err != nil {
 			return b, err
 		}
 		b.topic, b.reads = b.plan.SinkTopic, b.plan.Reads

@@ -91,7 +91,7 @@ func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text
 	}
 	stored := s.definitionSettings()
 	d := s.beginDDL()
-	bc, err := s.e.bindCreate(ctx, d.img, q, stored, text)
+	bc, err := s.e.bindCreate(ctx, d.img, q, schema, stored, text)
 	if err != nil {
 		return err
 	}

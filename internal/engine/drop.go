@@ -244,7 +244,7 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 	if q.ID == "" {
 		targets = queries(img)
 	} else {
-		o, err := findQuery(img, q.ID)
+		o, err := s.findQuery(img, q.ID)
 		if err != nil {
 			return "", err
 		}
@@ -259,12 +259,20 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 	return q.Action, d.end(ctx)
 }
 
-// findQuery finds a persistent query by its id, or by the name of the relation that it writes.
-func findQuery(img *metadata.Image, id string) (*metadata.Object, error) {
+// findQuery finds a persistent query by its id, or by the name of the relation that it writes, which may name its schema.
+func (s *session) findQuery(img *metadata.Image, id string) (*metadata.Object, error) {
 	if o, ok := img.ObjectByName(spaceQuery, "", strings.ToLower(id)); ok {
 		return o, nil
 	}
-	if r, ok := img.ObjectByName(spaceRelation, schemaPublic, id); ok {
+	path, name := s.set.searchPath(), id
+	if schema, rest, ok := strings.Cut(id, "."); ok {
+		path, name = []string{schema}, rest
+	}
+	for _, schema := range path {
+		r, ok := img.ObjectByName(spaceRelation, schema, name)
+		if !ok {
+			continue
+		}
 		if o, ok := img.Object(metadata.OID(writerOf(r))); ok {
 			return o, nil
 		}

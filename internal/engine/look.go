@@ -112,7 +112,7 @@ func (s *session) explain(ctx context.Context, p *portal, q *sql.Explain) (rows,
 
 func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (string, error) {
 	if q.QueryID != "" {
-		o, err := findQuery(s.e.meta.Image(), q.QueryID)
+		o, err := s.findQuery(s.e.meta.Image(), q.QueryID)
 		if err != nil {
 			return "", err
 		}

@@ -130,7 +130,8 @@ func (r *scriptRunner) run(t *testing.T, d *datadriven.TestData) string {
 		return redact(c.said() + out.String() + result(tag, err) + c.status())
 	case "start":
 		c.running = make(chan string, 1)
-		go func() { c.running <- c.sql(context.WithoutCancel(t.Context()), d.Input) }()
+		input := d.Input // d is used again
+		go func() { c.running <- c.sql(context.WithoutCancel(t.Context()), input) }()
 		return ""
 	case "join":
 		return <-c.running
@@ -245,7 +246,12 @@ func problem(e *pgconn.PgError) string {
 	return s
 }
 
-// numbers of queries' names differ from run to run.
-var numbers = regexp.MustCompile(`_[0-9]{5,}`)
+// Names of queries and identities of objects differ from run to run.
+var (
+	numbers    = regexp.MustCompile(`_[0-9]{5,}`)
+	identities = regexp.MustCompile(`"[0-9]{5,}"|"[\w-]{22}"`)
+)
 
-func redact(s string) string { return numbers.ReplaceAllString(s, "_N") }
+func redact(s string) string {
+	return identities.ReplaceAllString(numbers.ReplaceAllString(s, "_N"), `"ID"`)
+}
