@@ -56,9 +56,25 @@ func (x *keyIndex) add(key []byte) (n int32, fresh bool) {
 		}
 	}
 	x.spans = append(x.spans, keySpan{hash: h, off: uint32(len(x.arena)), len: uint32(len(key))})
-	x.arena = append(x.arena, key...)
+	x.arena = append(doubled(x.arena), key...)
 	x.slots[p] = uint32(len(x.spans))
 	return int32(len(x.spans) - 1), true
+}
+
+// An arena of these sizes doubles when it has less room than arenaRoom, enough for a usual row.
+const (
+	minDoubled = 64 << 10
+	maxDoubled = 64 << 20
+	arenaRoom  = 256
+)
+
+// doubled makes room in an arena that is nearly full: append alone lets a large one grow by a quarter, and so copies it four times as often. A very
+// large one is left to append, which wastes less.
+func doubled(arena []byte) []byte {
+	if cap(arena)-len(arena) >= arenaRoom || cap(arena) < minDoubled || cap(arena) > maxDoubled {
+		return arena
+	}
+	return append(make([]byte, 0, 2*cap(arena)), arena...)
 }
 
 func (x *keyIndex) grow() {

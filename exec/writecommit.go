@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 
+	"github.com/millracedb/millrace/exec/format"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -52,12 +54,11 @@ func (tx *WriteTx) parts() ([]*txPart, error) {
 			if part == nil || part.owner == nil {
 				return nil, sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", p, x.rel.Name)
 			}
-			tp := &txPart{part: part, x: x, writes: writes}
-			if err := tp.encode(); err != nil {
-				return nil, err
-			}
-			parts = append(parts, tp)
+			parts = append(parts, &txPart{part: part, x: x, writes: writes})
 		}
+	}
+	if err := encodeAll(parts); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(parts, func(a, b *txPart) int {
 		return cmp.Or(cmp.Compare(a.part.key.oid, b.part.key.oid), cmp.Compare(a.part.key.partition, b.part.key.partition))
@@ -65,11 +66,32 @@ func (tx *WriteTx) parts() ([]*txPart, error) {
 	return parts, nil
 }
 
+// encodeAll makes the batches of all parts, of large ones side by side.
+func encodeAll(parts []*txPart) error {
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		if len(p.writes) < commitEncodeRows {
+			errs[i] = p.encode(p.x.keyEnc, p.x.valEnc)
+			continue
+		}
+		wg.Go(func() {
+			keyEnc, valEnc, err := relationEncoders(p.x.rel) // an encoder is for one goroutine
+			if err == nil {
+				err = p.encode(keyEnc, valEnc)
+			}
+			errs[i] = err
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
 // commitEncodeRows is how many rows are decoded from the buffer to be encoded for the topic at a time.
 const commitEncodeRows = 1024
 
 // encode makes the topic's record batches.
-func (p *txPart) encode() error {
+func (p *txPart) encode(keyEnc, valEnc format.Encoder) error {
 	var out roundOutput
 	x, rel := p.x, p.x.rel
 	rows := NewRowBatch(rel, min(len(p.writes), commitEncodeRows))
@@ -86,13 +108,13 @@ func (p *txPart) encode() error {
 		keys, values := pick(nil, rows.Cols, rel.Key), pick(nil, rows.Cols, x.values)
 		for i, n := range chunk {
 			var err error
-			if key, err = x.keyEnc.AppendRow(key[:0], keys, i); err != nil {
+			if key, err = keyEnc.AppendRow(key[:0], keys, i); err != nil {
 				return err
 			}
 			value := []byte(nil)
 			if !x.writes[n].deleted {
-				if val = val[:0]; x.valEnc != nil {
-					if val, err = x.valEnc.AppendRow(val, values, i); err != nil {
+				if val = val[:0]; valEnc != nil {
+					if val, err = valEnc.AppendRow(val, values, i); err != nil {
 						return err
 					}
 				}

@@ -51,6 +51,7 @@ type txTable struct {
 	arena   []byte
 	kbuf    []byte
 	places  []int32
+	rows    keyIndex // the distinct keys of the statement's rows in progress
 	topicKB []byte
 }
 
@@ -91,16 +92,16 @@ func (tx *WriteTx) table(rel *planner.Relation) (*txTable, error) {
 	return x, nil
 }
 
-// keys encodes the key of each row of cols, the key columns in key order, for state; spans index the result.
+// keys encodes the key of each row of cols, the key columns in key order, for state; places index the result, which is valid until the next call.
 func (x *txTable) keys(cols []*vec.Vector, n int) *keyIndex {
-	idx := &keyIndex{}
+	x.rows.empty()
 	x.places = x.places[:0]
 	for i := range n {
 		x.kbuf = appendKeyCols(x.kbuf[:0], cols, i)
-		k, _ := idx.add(x.kbuf)
+		k, _ := x.rows.add(x.kbuf)
 		x.places = append(x.places, k)
 	}
-	return idx
+	return &x.rows
 }
 
 // partitionOf returns the partition that a row's key belongs to.
@@ -274,7 +275,7 @@ func (tx *WriteTx) write(x *txTable, part int32, rows *vec.Batch, i int, deleted
 		x.latest = append(x.latest, -1)
 	}
 	w := txWrite{key: k, prior: x.latest[k], part: part, deleted: deleted, off: uint32(len(x.arena))}
-	x.arena = tx.appendRow(x.arena, rows, i)
+	x.arena = tx.appendRow(doubled(x.arena), rows, i)
 	w.len = uint32(len(x.arena)) - w.off
 	tx.bytes += int64(w.len) + int64(len(x.kbuf))
 	if tx.bytes > tx.limit {
