@@ -76,7 +76,8 @@ type filterIter struct {
 	q    *Query
 	in   Iter
 	cond *expr.Program
-	out  *vec.Batch
+	ts   []types.Type
+	out  *vec.Batch // of the rows of a batch that pass in part; made when the first does
 	errs expr.Errors
 	sel  []int32
 	hit  []int32
@@ -96,7 +97,7 @@ func (q *Query) filter(in Iter, cond planner.Expr, ts []types.Type) (Iter, error
 		in.Close()
 		return nil, err
 	}
-	return &filterIter{q: q, in: in, cond: p, out: vec.NewBatch(ts, batchRows)}, nil
+	return &filterIter{q: q, in: in, cond: p, ts: ts}, nil
 }
 
 func (it *filterIter) Next() (*vec.Batch, error) {
@@ -120,6 +121,9 @@ func (it *filterIter) Next() (*vec.Batch, error) {
 		}
 		if dataBytes(b) > maxCopyBytes {
 			return nil, errBatchTooLarge
+		}
+		if it.out == nil {
+			it.out = vec.NewBatch(it.ts, min(batchRows, b.Len()))
 		}
 		it.out.Reset()
 		it.out.AppendGather(b, it.hit)

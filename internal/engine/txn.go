@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
@@ -42,7 +43,11 @@ func (s *session) begin() *txn {
 			before: s.set.clone(), micros: now, stmtAt: now,
 			isolation: s.set.must("default_transaction_isolation"), readOnly: s.set.on("default_transaction_read_only"),
 		}
-		s.textCache = nil
+		if s.textCache != nil { // the settings are as they were, the time is new
+			text := *s.textCache
+			text.Now = time.UnixMicro(now)
+			s.textCache = &text
+		}
 	}
 	return s.tx
 }
@@ -99,7 +104,6 @@ func (s *session) commit(ctx context.Context) error {
 		}
 	}
 	s.endTxn()
-	s.textCache = nil
 	for _, name := range s.set.endLocal() {
 		s.changed(name)
 	}
