@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"runtime"
 	"sync"
+	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
-	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/fsys"
 )
 
 // Limits of a store's memory when Options leave them open.
@@ -28,7 +30,7 @@ var errFatal = errors.New("the state store has failed")
 
 // Options say where and how large a store is.
 type Options struct {
-	FS  vfs.FS
+	FS  fsys.FS
 	Dir string
 	// CacheBytes and MemTableBytes are this store's share of the node's memory budget, in bytes.
 	CacheBytes    int64
@@ -51,7 +53,8 @@ type Store struct {
 
 var _ exec.StateStore = (*Store)(nil)
 
-// Open opens the store in o.Dir, which it makes if it is missing.
+// Open opens the store in o.Dir, which it makes if it is missing. A store that is damaged is deleted and made anew: what it held is computed
+// again from changelogs and topics.
 func Open(o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = DefaultCacheBytes
@@ -60,7 +63,7 @@ func Open(o Options) (*Store, error) {
 		o.MemTableBytes = DefaultMemTableBytes
 	}
 	po := &pebble.Options{
-		FS: o.FS, CacheSize: o.CacheBytes, MemTableSize: o.MemTableBytes, MemTableStopWritesThreshold: memTablesBeforeStall,
+		FS: fsys.ForPebble(o.FS), CacheSize: o.CacheBytes, MemTableSize: o.MemTableBytes, MemTableStopWritesThreshold: memTablesBeforeStall,
 		MaxOpenFiles: maxOpenTables, L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
 		FormatMajorVersion: pebble.FormatNewest, Logger: newLogger(o),
 	}
@@ -68,12 +71,27 @@ func Open(o Options) (*Store, error) {
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
 	db, err := pebble.Open(o.Dir, po)
+	if err != nil && damaged(err) {
+		if o.Logger != nil {
+			o.Logger.Warn("the local state is damaged and will be rebuilt", "dir", o.Dir, "err", err)
+		}
+		if err = o.FS.RemoveAll(o.Dir); err == nil {
+			db, err = pebble.Open(o.Dir, po)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open state store %s: %w", o.Dir, err)
 	}
 	s := &Store{db: db}
 	s.mu.open = map[exec.StateID]struct{}{}
 	return s, nil
+}
+
+// damaged reports whether err, of opening a store, is about what its files hold or that one is missing, and not a refusal of the system. That
+// nobody else has it open is the data directory's lock to say.
+func damaged(err error) bool {
+	var errno syscall.Errno
+	return errors.Is(err, os.ErrNotExist) || !errors.As(err, &errno)
 }
 
 // Partition opens the state of id; only one opener at a time.

@@ -3,9 +3,10 @@ package pebblestore
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
-	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
@@ -16,13 +17,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t require.TestingT, fs vfs.FS) *Store {
+func open(t require.TestingT, fs fsys.FS) *Store {
 	s, err := Open(Options{FS: fs, Dir: "state"})
 	require.NoError(t, err)
 	return s
 }
 
-func testFS() vfs.FS { return fsys.NewMem() }
+func testFS() fsys.FS { return fsys.NewMem() }
 
 func scan(t require.TestingT, r exec.StateReader, op uint32, lower, upper []byte) []string {
 	it, err := r.Iter(op, lower, upper)
@@ -197,4 +198,38 @@ func FuzzDecodeMark(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, m, again)
 	})
+}
+
+func TestDamagedStoreIsMadeAnew(t *testing.T) {
+	fs := fsys.NewMem()
+	s := open(t, fs)
+	p, err := s.Partition(exec.StateID{Object: 1})
+	require.NoError(t, err)
+	b := p.NewBatch()
+	b.Set(1, []byte("k"), []byte("v"))
+	require.NoError(t, b.Commit())
+	require.NoError(t, p.Close())
+	require.NoError(t, s.Close())
+	names, err := fs.List("state")
+	require.NoError(t, err)
+	for _, name := range names {
+		if strings.HasPrefix(name, "MANIFEST") {
+			require.NoError(t, fsys.WriteFileAtomic(fs, fs.PathJoin("state", name), []byte("no manifest")))
+		}
+	}
+	s = open(t, fs)
+	p, err = s.Partition(exec.StateID{Object: 1})
+	require.NoError(t, err)
+	require.Empty(t, scan(t, p, 1, nil, nil))
+	require.NoError(t, p.Close())
+	require.NoError(t, s.Close())
+
+	fs.Inject(func(op fsys.Op, _ string) error {
+		if op == fsys.OpRead {
+			return syscall.EIO
+		}
+		return nil
+	})
+	_, err = Open(Options{FS: fs, Dir: "state"})
+	require.ErrorIs(t, err, syscall.EIO, "what the disk refuses is no damage")
 }

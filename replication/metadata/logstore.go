@@ -63,7 +63,7 @@ var (
 func openStore(fs fsys.FS, dir string, clk clock.Clock, logger *slog.Logger, onFatal func(error)) (*store, error) {
 	s := &store{clk: clk, onFatal: onFatal, ending: make(chan struct{})}
 	opts := &pebble.Options{
-		FS:                          fs,
+		FS:                          fsys.ForPebble(fs),
 		FormatMajorVersion:          metaFormat,
 		MemTableSize:                metaMemTable,
 		CacheSize:                   metaCache,
