@@ -89,10 +89,10 @@ func (l *offsetLease) replayGroupLocked(r *record.Record) error {
 		}
 		return nil
 	}
-	generation, members, err := decodeGroupValue(r.Value)
+	generation, how, members, err := decodeGroupValue(r.Value)
 	if err != nil {
 		return err
 	}
-	l.groupLocked(id).setMembers(generation, members)
+	l.groupLocked(id).setMembers(generation, how, members)
 	return nil
 }

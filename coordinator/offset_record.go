@@ -3,6 +3,7 @@ package coordinator
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -39,20 +40,26 @@ func encodeGroupKey(id string) []byte {
 }
 
 // encodeGroup makes the batch that records a generation of a group.
-func encodeGroup(id string, generation int32, members []GroupMember, now int64) ([]byte, error) {
+func encodeGroup(id string, generation int32, how groupProtocols, members []GroupMember, now int64) ([]byte, error) {
 	v := kmsg.NewGroupMetadataValue()
 	v.Version = groupValueVersion
-	v.ProtocolType = groupProtocolType
+	v.ProtocolType = how.protocolType
 	v.Generation = generation
 	v.CurrentStateTimestamp = now
 	v.Members = []kmsg.GroupMetadataValueMember{}
-	if len(members) > 0 {
-		v.Protocol, v.Leader = kmsg.StringPtr(groupProtocol), kmsg.StringPtr(members[0].ID)
+	if how.protocol != "" {
+		v.Protocol = kmsg.StringPtr(how.protocol)
+	}
+	if how.leader != "" {
+		v.Leader = kmsg.StringPtr(how.leader)
 	}
 	for _, m := range members {
 		vm := kmsg.NewGroupMetadataValueMember()
-		vm.MemberID, vm.ClientID, vm.ClientHost = m.ID, m.ClientID, m.ClientHost
+		vm.MemberID, vm.InstanceID, vm.ClientID, vm.ClientHost = m.ID, m.InstanceID, m.ClientID, m.ClientHost
 		vm.Subscription, vm.Assignment = m.Subscription, m.Assignment
+		if m.SessionTimeout > 0 {
+			vm.SessionTimeoutMillis, vm.RebalanceTimeoutMillis = int32(m.SessionTimeout.Milliseconds()), int32(m.RebalanceTimeout.Milliseconds())
+		}
 		v.Members = append(v.Members, vm)
 	}
 	var b record.Builder
@@ -124,16 +131,25 @@ func decodeGroupKey(key []byte) (id string, ok bool, err error) {
 	return m.Group, true, nil
 }
 
-func decodeGroupValue(value []byte) (generation int32, members []GroupMember, err error) {
+func decodeGroupValue(value []byte) (generation int32, how groupProtocols, members []GroupMember, err error) {
 	v := kmsg.NewGroupMetadataValue()
 	if err := v.ReadFrom(value); err != nil {
-		return 0, nil, fmt.Errorf("offset log: group value: %w", err)
+		return 0, how, nil, fmt.Errorf("offset log: group value: %w", err)
+	}
+	how.protocolType = v.ProtocolType
+	if v.Protocol != nil {
+		how.protocol = *v.Protocol
+	}
+	if v.Leader != nil {
+		how.leader = *v.Leader
 	}
 	for _, m := range v.Members {
 		members = append(members, GroupMember{
-			ID: m.MemberID, ClientID: m.ClientID, ClientHost: m.ClientHost,
+			ID: m.MemberID, InstanceID: m.InstanceID, ClientID: m.ClientID, ClientHost: m.ClientHost,
 			Subscription: append([]byte(nil), m.Subscription...), Assignment: append([]byte(nil), m.Assignment...),
+			SessionTimeout:   time.Duration(max(m.SessionTimeoutMillis, 0)) * time.Millisecond,
+			RebalanceTimeout: time.Duration(max(m.RebalanceTimeoutMillis, 0)) * time.Millisecond,
 		})
 	}
-	return v.Generation, members, nil
+	return v.Generation, how, members, nil
 }

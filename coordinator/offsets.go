@@ -75,6 +75,7 @@ type committed struct {
 type group struct {
 	known      bool // has metadata, not only offsets
 	generation int32
+	protocol   groupProtocols
 	members    map[string]GroupMember
 	offsets    map[TopicPartition]committed
 	unstable   map[TopicPartition]int // number of open transactions with an offset for it
@@ -85,6 +86,14 @@ type GroupMember struct {
 	ID                       string
 	ClientID, ClientHost     string
 	Subscription, Assignment []byte
+	// InstanceID is that of a static member (KIP-345), else nil. The time-outs are kept for a coordinator that takes over; 0 if there are none.
+	InstanceID                       *string
+	SessionTimeout, RebalanceTimeout time.Duration
+}
+
+// groupProtocols is how the members of a group came to their assignment.
+type groupProtocols struct {
+	protocolType, protocol, leader string
 }
 
 func newOffsets(cfg Config) *Offsets {
@@ -224,11 +233,19 @@ func (l *offsetLease) checkLocked(c claim, transactional bool) *kerr.Error {
 // SetGroup makes members the whole of the group in generation, and returns when that is durable: from then on commits with an
 // older claim are refused. Generations must not go down.
 func (o *Offsets) SetGroup(ctx context.Context, groupID string, generation int32, members []GroupMember) error {
+	how := groupProtocols{protocolType: groupProtocolType}
+	if len(members) > 0 {
+		how.protocol, how.leader = groupProtocol, members[0].ID
+	}
+	return o.setGroup(ctx, groupID, generation, how, members)
+}
+
+func (o *Offsets) setGroup(ctx context.Context, groupID string, generation int32, how groupProtocols, members []GroupMember) error {
 	l, kerror := o.lease(groupID)
 	if kerror != nil {
 		return kerror
 	}
-	batch, err := encodeGroup(groupID, generation, members, o.clock.Now().UnixMilli())
+	batch, err := encodeGroup(groupID, generation, how, members, o.clock.Now().UnixMilli())
 	if err != nil {
 		return err
 	}
@@ -242,7 +259,7 @@ func (o *Offsets) SetGroup(ctx context.Context, groupID string, generation int32
 		if err != nil {
 			return 0, coordinatorError(err)
 		}
-		l.groupLocked(groupID).setMembers(generation, members)
+		l.groupLocked(groupID).setMembers(generation, how, members)
 		return next, nil
 	}()
 	if err != nil {
@@ -251,9 +268,9 @@ func (o *Offsets) SetGroup(ctx context.Context, groupID string, generation int32
 	return l.part.WaitHighWatermark(ctx, next)
 }
 
-func (g *group) setMembers(generation int32, members []GroupMember) {
+func (g *group) setMembers(generation int32, how groupProtocols, members []GroupMember) {
 	g.known = true
-	g.generation = generation
+	g.generation, g.protocol = generation, how
 	g.members = make(map[string]GroupMember, len(members))
 	for _, m := range members {
 		g.members[m.ID] = m

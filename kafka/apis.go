@@ -20,14 +20,29 @@ var apis map[int16]api
 
 func init() {
 	apis = map[int16]api{
-		int16(kmsg.Produce):        {0, 11, started(startProduce)},
-		int16(kmsg.Fetch):          {4, 12, answered(fetch)},
-		int16(kmsg.ListOffsets):    {1, 8, answered(listOffsets)},
-		int16(kmsg.Metadata):       {0, 12, answered(metadata)},
-		int16(kmsg.ApiVersions):    {0, 4, answered(apiVersions)},
-		int16(kmsg.CreateTopics):   {2, 7, answered(createTopics)},
-		int16(kmsg.DeleteTopics):   {1, 6, answered(deleteTopics)},
-		int16(kmsg.InitProducerID): {0, 5, answered(initProducerID)},
+		int16(kmsg.Produce):            {0, 11, started(startProduce)},
+		int16(kmsg.Fetch):              {4, 12, answered(fetch)},
+		int16(kmsg.ListOffsets):        {1, 8, answered(listOffsets)},
+		int16(kmsg.Metadata):           {0, 12, answered(metadata)},
+		int16(kmsg.OffsetCommit):       {0, 9, answered(offsetCommit)},
+		int16(kmsg.OffsetFetch):        {0, 9, answered(offsetFetch)},
+		int16(kmsg.FindCoordinator):    {0, 4, answered(findCoordinator)},
+		int16(kmsg.JoinGroup):          {0, 9, started(startJoin)},
+		int16(kmsg.Heartbeat):          {0, 4, answered(heartbeat)},
+		int16(kmsg.LeaveGroup):         {0, 5, answered(leaveGroup)},
+		int16(kmsg.SyncGroup):          {0, 5, started(startSync)},
+		int16(kmsg.DescribeGroups):     {0, 6, answered(describeGroups)},
+		int16(kmsg.ListGroups):         {0, 5, answered(listGroups)},
+		int16(kmsg.ApiVersions):        {0, 4, answered(apiVersions)},
+		int16(kmsg.CreateTopics):       {2, 7, answered(createTopics)},
+		int16(kmsg.DeleteTopics):       {1, 6, answered(deleteTopics)},
+		int16(kmsg.InitProducerID):     {0, 5, answered(initProducerID)},
+		int16(kmsg.AddPartitionsToTxn): {0, 3, answered(addPartitionsToTxn)},
+		int16(kmsg.AddOffsetsToTxn):    {0, 4, answered(addOffsetsToTxn)},
+		int16(kmsg.EndTxn):             {0, 4, answered(endTxn)},
+		int16(kmsg.TxnOffsetCommit):    {0, 4, answered(txnOffsetCommit)},
+		int16(kmsg.DeleteGroups):       {0, 2, answered(deleteGroups)},
+		int16(kmsg.OffsetDelete):       {0, 0, answered(offsetDelete)},
 	}
 }
 
@@ -75,9 +90,4 @@ func advertisedKeys() []kmsg.ApiVersionsResponseApiKey {
 	}
 	slices.SortFunc(keys, func(a, b kmsg.ApiVersionsResponseApiKey) int { return int(a.ApiKey) - int(b.ApiKey) })
 	return keys
-}
-
-// initProducerID answers key 22, versions 0 to 5.
-func initProducerID(c *conn, ctx context.Context, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
-	return c.server.config.Broker.InitProducerID(ctx, req)
 }

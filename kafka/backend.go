@@ -18,6 +18,7 @@ type Broker interface {
 	AddPartitionsToTxn(context.Context, *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse
 	AddOffsetsToTxn(context.Context, *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse
 	EndTxn(context.Context, *kmsg.EndTxnRequest) *kmsg.EndTxnResponse
+	OffsetFetch(context.Context, *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse
 	TxnOffsetCommit(context.Context, *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse
 }
 

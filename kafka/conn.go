@@ -56,6 +56,7 @@ func (c *conn) serve() {
 	var writer sync.WaitGroup
 	writer.Go(func() { c.write(answers) })
 	err := c.read(answers)
+	c.cancel() // nobody is there to hear what is waited for, such as the rest of a group
 	close(answers)
 	writer.Wait()
 	if err != nil && !errors.Is(err, io.EOF) && c.server.ctx.Err() == nil {

@@ -28,6 +28,8 @@ const (
 
 	// maxWait bounds what requests say they will wait.
 	maxWait = time.Minute
+	// maxWaitMillis is maxWait, for requests that do not say.
+	maxWaitMillis = int32(maxWait / time.Millisecond)
 	// frameTimeout is how long a request may take to come in once it has begun.
 	frameTimeout = 30 * time.Second
 	// writeTimeout is how long a client may take to receive an answer.

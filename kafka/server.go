@@ -18,6 +18,7 @@ var ErrServerClosed = errors.New("kafka: server closed")
 // Config is what a Server needs. All but the numbers and Advertised must be set.
 type Config struct {
 	Broker     Broker
+	Groups     Groups
 	Cluster    Cluster
 	Partitions Partitions
 	Clock      clock.Clock

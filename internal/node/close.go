@@ -40,6 +40,9 @@ func (n *Node) close() error {
 	if n.state != nil {
 		try(n.state.Close())
 	}
+	if n.groups != nil {
+		try(n.groups.Close())
+	}
 	if n.coord != nil {
 		try(n.coord.Close())
 	}

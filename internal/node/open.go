@@ -52,6 +52,7 @@ type Node struct {
 	meta   *metadata.Store
 	repl   *replication.Manager
 	coord  *coordinator.Broker
+	groups *coordinator.Groups
 	log    *locallog.Log
 	state  *pebblestore.Store
 	engine *engine.Engine
@@ -223,6 +224,7 @@ func (n *Node) openCoordinators(ctx context.Context) error {
 	if err := n.coord.Lead(ctx, all, all); err != nil {
 		return fmt.Errorf("loading the coordinators: %w", err)
 	}
+	n.groups = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
 	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock)
 	return nil
 }
@@ -240,9 +242,18 @@ func (n *Node) openEngine(ctx context.Context) error {
 		Meta: n.meta, Log: n.log, Groups: n.coord, WaitIndex: n.repl.WaitIndex, State: n.state, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
 		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors,
 		StateBytes: n.cfg.share(stateShare), SessionBytes: n.cfg.share(sessionsShare),
-		DiskLow: n.logs.DiskLow, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
+		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
 	})
 	return err
+}
+
+// partitionFailure tells why a partition takes no writes.
+func (n *Node) partitionFailure(topic string, partition int32) error {
+	p, err := n.repl.Partition(topic, partition)
+	if err != nil {
+		return err
+	}
+	return p.Failure()
 }
 
 func (n *Node) listen(context.Context) error {
@@ -253,7 +264,7 @@ func (n *Node) listen(context.Context) error {
 	n.addrs.pg = l.Addr()
 	n.pg, err = pgwire.New(pgwire.Config{Backend: n.engine, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS})
 	if err != nil {
-		return err
+		return errors.Join(err, l.Close())
 	}
 	n.serve("pg", func() error { return n.pg.Serve(l) })
 	if err := n.listenHTTP(); err != nil {
@@ -289,7 +300,7 @@ func (n *Node) listenKafka() error {
 	}
 	n.addrs.kafka = l.Addr()
 	n.kafka, err = kafka.New(kafka.Config{
-		Broker: n.coord, Partitions: kafkabackend.Partitions{Manager: n.repl},
+		Broker: n.coord, Groups: n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: &kafkabackend.Cluster{
 			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, DefaultPartitions: n.cfg.Partitions,
 		},

@@ -1,0 +1,268 @@
+package coordinator
+
+import (
+	"context"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+const (
+	groupTypeClassic = "classic"
+	groupStateDead   = "Dead"
+	// groupNotFoundVersion is the first version of DescribeGroups in which an unknown group is an error (KIP-1043).
+	groupNotFoundVersion = 6
+)
+
+// groupInfo is what describing and listing tell.
+type groupInfo struct {
+	id, state, protocolType, protocol string
+	members                           []kmsg.DescribeGroupsResponseGroupMember
+}
+
+// DescribeGroups answers key 15. Groups of persistent queries are described too.
+func (gs *Groups) DescribeGroups(req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
+	resp := req.ResponseKind().(*kmsg.DescribeGroupsResponse)
+	resp.Groups = make([]kmsg.DescribeGroupsResponseGroup, 0, len(req.Groups))
+	for _, id := range req.Groups {
+		out := kmsg.NewDescribeGroupsResponseGroup()
+		out.Group, out.AuthorizedOperations = id, math.MinInt32
+		out.Members = []kmsg.DescribeGroupsResponseGroupMember{}
+		info, ok, kerror := gs.info(id)
+		switch {
+		case kerror != nil:
+			out.ErrorCode = kerror.Code
+		case ok:
+			out.State, out.ProtocolType, out.Protocol = info.state, info.protocolType, info.protocol
+			out.Members = append(out.Members, info.members...)
+		default:
+			out.State = groupStateDead
+			if req.Version >= groupNotFoundVersion {
+				out.ErrorCode, out.ErrorMessage = kerr.GroupIDNotFound.Code, kmsg.StringPtr("there is no such group")
+			}
+		}
+		resp.Groups = append(resp.Groups, out)
+	}
+	return resp
+}
+
+// info looks a group up: one that has members here, or what the log knows of it.
+func (gs *Groups) info(id string) (groupInfo, bool, *kerr.Error) {
+	gs.mu.Lock()
+	if g := gs.mu.groups[id]; g != nil && (len(g.members) > 0 || g.state != groupEmpty) {
+		defer gs.mu.Unlock()
+		return g.info(), true, nil
+	}
+	gs.mu.Unlock()
+	l, kerror := gs.offsets.lease(id)
+	if kerror != nil {
+		return groupInfo{}, false, kerror
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g := l.mu.groups[id]
+	if g == nil {
+		return groupInfo{}, false, nil
+	}
+	return g.info(id), true, nil
+}
+
+func (g *classicGroup) info() groupInfo {
+	info := groupInfo{id: g.id, state: g.state.String(), protocolType: g.protocolType}
+	if g.state == groupStable {
+		info.protocol = g.protocol
+	}
+	for _, id := range g.order {
+		m := g.members[id]
+		out := kmsg.NewDescribeGroupsResponseGroupMember()
+		out.MemberID, out.InstanceID, out.ClientID, out.ClientHost = m.id, m.instance, m.clientID, m.host
+		out.ProtocolMetadata, out.MemberAssignment = []byte{}, []byte{}
+		if g.state == groupStable {
+			out.ProtocolMetadata = append(out.ProtocolMetadata, m.metadata(g.protocol)...)
+			out.MemberAssignment = append(out.MemberAssignment, m.assignment...)
+		}
+		info.members = append(info.members, out)
+	}
+	return info
+}
+
+func (g *group) info(id string) groupInfo {
+	info := groupInfo{id: id, state: groupEmpty.String(), protocolType: g.protocol.protocolType}
+	if len(g.members) == 0 {
+		return info
+	}
+	info.state, info.protocol = groupStable.String(), g.protocol.protocol
+	for _, id := range slices.Sorted(maps.Keys(g.members)) {
+		m := g.members[id]
+		out := kmsg.NewDescribeGroupsResponseGroupMember()
+		out.MemberID, out.InstanceID, out.ClientID, out.ClientHost = m.ID, m.InstanceID, m.ClientID, m.ClientHost
+		out.ProtocolMetadata, out.MemberAssignment = append([]byte{}, m.Subscription...), append([]byte{}, m.Assignment...)
+		info.members = append(info.members, out)
+	}
+	return info
+}
+
+// ListGroups answers key 16. From version 4 on it can be asked for states (KIP-518), from 5 on for types.
+func (gs *Groups) ListGroups(req *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
+	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
+	resp.Groups = []kmsg.ListGroupsResponseGroup{}
+	all := map[string]groupInfo{}
+	for i := range gs.offsets.leases {
+		l := gs.offsets.leases[i].Load()
+		if l == nil {
+			continue
+		}
+		if !l.ready.Load() {
+			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
+			return resp
+		}
+		l.mu.Lock()
+		for id, g := range l.mu.groups {
+			all[id] = g.info(id)
+		}
+		l.mu.Unlock()
+	}
+	gs.mu.Lock()
+	for id, g := range gs.mu.groups {
+		if len(g.members) > 0 {
+			all[id] = g.info()
+		}
+	}
+	gs.mu.Unlock()
+	matches := func(filter []string, s string) bool {
+		return len(filter) == 0 || slices.ContainsFunc(filter, func(f string) bool { return strings.EqualFold(f, s) })
+	}
+	for _, id := range slices.Sorted(maps.Keys(all)) {
+		info := all[id]
+		if matches(req.StatesFilter, info.state) && matches(req.TypesFilter, groupTypeClassic) {
+			out := kmsg.NewListGroupsResponseGroup()
+			out.Group, out.ProtocolType, out.GroupState, out.GroupType = id, info.protocolType, info.state, groupTypeClassic
+			resp.Groups = append(resp.Groups, out)
+		}
+	}
+	return resp
+}
+
+// DeleteGroups answers key 42.
+func (gs *Groups) DeleteGroups(ctx context.Context, req *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
+	resp := req.ResponseKind().(*kmsg.DeleteGroupsResponse)
+	resp.Groups = make([]kmsg.DeleteGroupsResponseGroup, 0, len(req.Groups))
+	for _, id := range req.Groups {
+		out := kmsg.NewDeleteGroupsResponseGroup()
+		out.Group = id
+		if kerror := gs.delete(ctx, id); kerror != nil {
+			out.ErrorCode = kerror.Code
+		}
+		resp.Groups = append(resp.Groups, out)
+	}
+	return resp
+}
+
+func (gs *Groups) delete(ctx context.Context, id string) *kerr.Error {
+	if kerror := gs.check(id); kerror != nil {
+		return kerror
+	}
+	gs.mu.Lock()
+	g := gs.mu.groups[id]
+	busy := g != nil && (len(g.members) > 0 || g.writing || g.state != groupEmpty)
+	gs.mu.Unlock()
+	if busy {
+		return kerr.NonEmptyGroup
+	}
+	return groupError(gs.offsets.DeleteGroup(ctx, id, false))
+}
+
+// OffsetDelete answers key 47 (KIP-496): it forgets offsets of topics that no member subscribes to.
+func (gs *Groups) OffsetDelete(ctx context.Context, req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
+	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
+	resp.Topics = []kmsg.OffsetDeleteResponseTopic{}
+	kerror := gs.check(req.Group)
+	var tps []TopicPartition
+	for _, rt := range req.Topics {
+		topic := kmsg.NewOffsetDeleteResponseTopic()
+		topic.Topic = rt.Topic
+		busy := kerror == nil && gs.subscribes(req.Group, rt.Topic)
+		for _, rp := range rt.Partitions {
+			part := kmsg.NewOffsetDeleteResponseTopicPartition()
+			part.Partition = rp.Partition
+			if busy {
+				part.ErrorCode = kerr.GroupSubscribedToTopic.Code
+			} else {
+				tps = append(tps, TopicPartition{rt.Topic, rp.Partition})
+			}
+			topic.Partitions = append(topic.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	if kerror == nil {
+		kerror = groupError(gs.offsets.deleteOffsets(ctx, req.Group, tps))
+	}
+	if kerror != nil {
+		resp.ErrorCode, resp.Topics = kerror.Code, []kmsg.OffsetDeleteResponseTopic{}
+	}
+	return resp
+}
+
+// subscribes reports whether a member of the group may read the topic. What a member says in a protocol that is not the consumers' counts as yes.
+func (gs *Groups) subscribes(id, topic string) bool {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g := gs.mu.groups[id]
+	if g == nil {
+		return false
+	}
+	for _, m := range g.members {
+		for _, p := range m.protocols {
+			var meta kmsg.ConsumerMemberMetadata
+			if err := meta.ReadFrom(p.metadata); err != nil || g.protocolType != groupProtocolType || slices.Contains(meta.Topics, topic) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// deleteOffsets forgets offsets of a group, and returns when that is durable.
+func (o *Offsets) deleteOffsets(ctx context.Context, groupID string, tps []TopicPartition) error {
+	l, kerror := o.lease(groupID)
+	if kerror != nil {
+		return kerror
+	}
+	next, err := func() (int64, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		g := l.mu.groups[groupID]
+		if g == nil {
+			return 0, kerr.GroupIDNotFound
+		}
+		var keys [][]byte
+		for _, tp := range tps {
+			if _, ok := g.offsets[tp]; ok {
+				keys = append(keys, encodeOffsetKey(offsetKey{groupID, tp}))
+			}
+		}
+		if len(keys) == 0 {
+			return 0, nil
+		}
+		batch, err := encodeTombstones(keys, o.clock.Now().UnixMilli())
+		if err != nil {
+			return 0, err
+		}
+		_, next, err := l.part.Append(ctx, batch, coordinatorAppend)
+		if err != nil {
+			return 0, coordinatorError(err)
+		}
+		for _, tp := range tps {
+			delete(g.offsets, tp)
+		}
+		return next, nil
+	}()
+	if err != nil {
+		return err
+	}
+	return l.part.WaitHighWatermark(ctx, next)
+}

@@ -1,0 +1,52 @@
+package kafka
+
+import (
+	"context"
+
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// initProducerID answers key 22, versions 0 to 5: an id for an idempotent producer, or the next epoch of a transactional one. Version 3 lets a producer recover (KIP-360), 4 tells
+// fenced ones so with PRODUCER_FENCED.
+func initProducerID(c *conn, _ context.Context, req *kmsg.InitProducerIDRequest) *kmsg.InitProducerIDResponse {
+	ctx, cancel := c.timeout(maxWaitMillis)
+	defer cancel()
+	return c.server.config.Broker.InitProducerID(ctx, req)
+}
+
+// addPartitionsToTxn answers key 24, versions 0 to 3; later ones are for brokers.
+func addPartitionsToTxn(c *conn, _ context.Context, req *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
+	ctx, cancel := c.timeout(maxWaitMillis)
+	defer cancel()
+	resp := c.server.config.Broker.AddPartitionsToTxn(ctx, req)
+	if resp.Topics == nil {
+		resp.Topics = []kmsg.AddPartitionsToTxnResponseTopic{}
+	}
+	return resp
+}
+
+// addOffsetsToTxn answers key 25, versions 0 to 4.
+func addOffsetsToTxn(c *conn, _ context.Context, req *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
+	ctx, cancel := c.timeout(maxWaitMillis)
+	defer cancel()
+	return c.server.config.Broker.AddOffsetsToTxn(ctx, req)
+}
+
+// endTxn answers key 26, versions 0 to 4; from 5 on the epoch would rise with each transaction (KIP-890), which the feature transaction.version says, and that is not
+// offered.
+func endTxn(c *conn, _ context.Context, req *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
+	ctx, cancel := c.timeout(maxWaitMillis)
+	defer cancel()
+	return c.server.config.Broker.EndTxn(ctx, req)
+}
+
+// txnOffsetCommit answers key 28, versions 0 to 4; from 3 on it carries the member's claim (KIP-447).
+func txnOffsetCommit(c *conn, _ context.Context, req *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
+	ctx, cancel := c.timeout(maxWaitMillis)
+	defer cancel()
+	resp := c.server.config.Broker.TxnOffsetCommit(ctx, req)
+	if resp.Topics == nil {
+		resp.Topics = []kmsg.TxnOffsetCommitResponseTopic{}
+	}
+	return resp
+}
