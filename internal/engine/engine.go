@@ -56,6 +56,8 @@ type Options struct {
 	StateBytes, SessionBytes int64
 	// DiskLow tells that the disk is nearly full, so that partitions take no writes. May be nil.
 	DiskLow func() bool
+	// PartitionFailure tells why a partition of this node takes no writes, damage for one; nil if nothing is wrong. May be nil.
+	PartitionFailure func(topic string, partition int32) error
 	// RequirePassword asks for passwords also on loopback; Insecure admits everybody everywhere.
 	RequirePassword, Insecure bool
 }

@@ -60,8 +60,10 @@ func testMain(m *testing.M) int {
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, filepath.Join("testdata", "scripts"), func(t *testing.T, path string) {
 		r := &scriptRunner{t: t, schema: strings.ReplaceAll(filepath.Base(path), "-", "_"), conns: map[string]*scriptConn{}}
-		exec(t, nodetest.Connect(t, nodetest.ConnString(shared)), "CREATE SCHEMA "+r.schema)
+		owner := nodetest.Connect(t, nodetest.ConnString(shared))
+		exec(t, owner, "CREATE SCHEMA "+r.schema)
 		datadriven.RunTest(t, path, r.run)
+		exec(t, owner, "DROP SCHEMA "+r.schema+" CASCADE")
 	})
 }
 

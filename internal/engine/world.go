@@ -177,6 +177,9 @@ func (w *world) Partitions() []pgcatalog.Partition {
 			p := t.Partitions[i]
 			x := pgcatalog.Partition{Topic: t.Name, Partition: p.ID, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, State: "online"}
 			o, err := w.s.e.log.Offsets(context.Background(), tpOf(t.Name, p.ID))
+			if failure := w.s.e.opts.PartitionFailure; err == nil && failure != nil {
+				err = failure(t.Name, p.ID)
+			}
 			if err != nil {
 				x.State = err.Error()
 			}
