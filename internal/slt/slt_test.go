@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"github.com/millracedb/millrace/sqllogictest"
 )
@@ -75,3 +76,5 @@ func TestEveryScriptParses(t *testing.T) {
 		require.Positive(t, parse(t, name).Statements(), name)
 	}
 }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
