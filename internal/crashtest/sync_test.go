@@ -33,14 +33,14 @@ var syncClasses = []syncClass{
 	{"metadata tables", fsys.OpSync, `^/data/meta/\d+\.sst$`, ""},
 	{"metadata manifest", fsys.OpSync, `^/data/meta/(MANIFEST|temporary)`, ""},
 	{"names of the metadata store", fsys.OpSyncDir, `^/data/meta$`, ""},
-	{"topic ids", fsys.OpSync, `partition\.metadata`, "x"},
-	{"leader epochs", fsys.OpSync, `leader-epoch-checkpoint`, "x"},
-	{"recovery points", fsys.OpSync, `recovery-point-offset-checkpoint`, "x"},
-	{"high watermarks", fsys.OpSync, `replication-offset-checkpoint`, "x"},
-	{"mark of an orderly stop", fsys.OpSync, `kafka_cleanshutdown`, "x"},
-	{"indexes", fsys.OpSync, `\.(index|timeindex|txnindex)$`, "x"},
-	{"local state", fsys.OpSync, `^/data/state/`, "x"},
-	{"names of local state", fsys.OpSyncDir, `^/data/state$`, "x"},
+	{"topic ids", fsys.OpSync, `partition\.metadata`, ""},
+	{"leader epochs", fsys.OpSync, `leader-epoch-checkpoint`, "epochs are in the batches, and are read from them where the checkpoint is short"},
+	{"recovery points", fsys.OpSync, `recovery-point-offset-checkpoint`, "without them more of the log is checked than need be"},
+	{"high watermarks", fsys.OpSync, `replication-offset-checkpoint`, "with one replica the high watermark is the durable end"},
+	{"mark of an orderly stop", fsys.OpSync, `kafka_cleanshutdown`, "without it the log is checked"},
+	{"indexes", fsys.OpSync, `\.(index|timeindex|txnindex)$`, "they are built again from the segments"},
+	{"local state", fsys.OpSync, `^/data/state/`, "it is computed again from changelogs and topics"},
+	{"names of local state", fsys.OpSyncDir, `^/data/state$`, "it is computed again from changelogs and topics"},
 }
 
 // recorder is a test that may fail without the test failing.
@@ -83,21 +83,51 @@ func (c syncClass) without(seed int64) (wrong string, skipped int64) {
 	return strings.Join(r.mu.errors, "\n"), n.Load()
 }
 
-// syncSeeds is how many seeds may pass before a class counts as one that nothing depends on.
-const syncSeeds = 10
+// Seeds that are tried for a class that must fail, and that must pass for one that can be spared.
+const (
+	seedsToFail = 20
+	seedsToPass = 3
+)
 
-func TestEverySyncMatters(t *testing.T) {
+func TestEverySyncMattersOrIsSpareForAReason(t *testing.T) {
 	for _, c := range syncClasses {
 		t.Run(c.name, func(t *testing.T) {
-			for seed := range int64(syncSeeds) {
+			seeds := int64(seedsToFail)
+			if c.spare != "" {
+				seeds = seedsToPass
+			}
+			for seed := range seeds {
 				wrong, skipped := c.without(seed)
 				require.Positive(t, skipped, "there is no such sync")
-				if wrong != "" {
-					t.Logf("seed %d: %s", seed, wrong)
+				if c.spare != "" {
+					require.Empty(t, wrong, "seed %d without syncs that can be spared, for %s", seed, c.spare)
+				} else if wrong != "" {
 					return
 				}
 			}
-			t.Logf("all pass")
+			require.NotEmpty(t, c.spare, "nothing is lost without these syncs in %d seeds", seeds)
 		})
 	}
+}
+
+// TestEverySyncHasAClass holds the list to what a node does.
+func TestEverySyncHasAClass(t *testing.T) {
+	patterns := make([]*regexp.Regexp, len(syncClasses))
+	for i, c := range syncClasses {
+		patterns[i] = regexp.MustCompile(c.path)
+	}
+	var mu sync.Mutex
+	strange := map[string]bool{}
+	crashes(t, 0, []int{0}, func(op fsys.Op, path string) bool {
+		for i, c := range syncClasses {
+			if c.op == op && patterns[i].MatchString(path) {
+				return false
+			}
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		strange[string(op)+" "+path] = true
+		return false
+	})
+	require.Empty(t, strange)
 }
