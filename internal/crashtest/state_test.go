@@ -1,0 +1,74 @@
+package crashtest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+// writeFor is how long clients write before the node is stopped.
+const writeFor = 500 * time.Millisecond
+
+// withNode runs f on a node on fs, which then stops in order.
+func withNode(t *testing.T, fs *fsys.Mem, f func(n *node.Node, conn *pgx.Conn)) {
+	t.Helper()
+	n, err := nodetest.Open(t.Context(), node.Config{FS: fs})
+	require.NoError(t, err)
+	conn, err := pgx.Connect(t.Context(), nodetest.ConnString(n))
+	require.NoError(t, err)
+	f(n, conn)
+	require.NoError(t, conn.Close(t.Context()))
+	require.NoError(t, n.Close())
+}
+
+// rowsRead is how many rows the tasks of all persistent queries have read since the node started.
+func rowsRead(t *testing.T, conn *pgx.Conn) (rows int64) {
+	t.Helper()
+	require.NoError(t, conn.QueryRow(t.Context(), "SELECT sum(rows_in)::bigint FROM millrace.queries").Scan(&rows))
+	return rows
+}
+
+// written returns files on which clients have written, and what they wrote.
+func written(t *testing.T) (*fsys.Mem, *workload) {
+	t.Helper()
+	fs, w := fsys.NewMem(), newWorkload(1)
+	withNode(t, fs, func(n *node.Node, conn *pgx.Conn) {
+		create(t.Context(), t, conn)
+		ctx, cancel := context.WithTimeout(t.Context(), writeFor)
+		defer cancel()
+		require.NoError(t, w.run(ctx, func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, nodetest.ConnString(n)) }))
+		w.check(t.Context(), t, conn)
+		require.Positive(t, rowsRead(t, conn))
+	})
+	require.NotEmpty(t, w.mu.acked)
+	require.NotEmpty(t, w.mu.copied)
+	return fs, w
+}
+
+func TestRestartWithItsStateReadsNoInputAgain(t *testing.T) {
+	fs, w := written(t)
+	withNode(t, fs, func(_ *node.Node, conn *pgx.Conn) {
+		w.check(t.Context(), t, conn)
+		require.Zero(t, rowsRead(t, conn))
+	})
+}
+
+func TestAnswersAreComputedAgainWithoutLocalState(t *testing.T) {
+	fs, w := written(t)
+	require.NoError(t, fs.RemoveAll(nodetest.Dir+"/state"))
+	withNode(t, fs, func(n *node.Node, conn *pgx.Conn) {
+		w.check(t.Context(), t, conn)
+		// What comes now goes on where the old state ended.
+		ctx, cancel := context.WithTimeout(t.Context(), writeFor)
+		defer cancel()
+		require.NoError(t, w.run(ctx, func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, nodetest.ConnString(n)) }))
+		w.check(t.Context(), t, conn)
+	})
+}
