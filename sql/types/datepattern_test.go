@@ -100,6 +100,7 @@ func TestDatePatternsReadAsToTimestamp(t *testing.T) {
 }
 
 func FuzzDatePatternNeverPanics(f *testing.F) {
+	f.Add(`"`, "0", int64(0))
 	f.Add("YYYY-MM-DD HH24:MI:SS.US TZH", "2026-11-21 20:39:34.967 +02", int64(0))
 	f.Add(`FXY,YYY "q" FMDDth J IYYY-IW`, "1,234 q 21st", int64(-62135596800000000))
 	f.Fuzz(func(t *testing.T, pattern, text string, us int64) {

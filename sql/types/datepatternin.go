@@ -68,10 +68,13 @@ func (r *patternReader) node(p *DatePattern, i int) error {
 
 // literal passes text of the template: a separator stands for any separator or none, other text for as many characters.
 func (r *patternReader) literal(n *patternNode, exact bool) {
+	if n.text == "" {
+		return // a quote that nothing follows
+	}
 	c := n.text[0]
 	switch {
 	case exact || n.quoted || !isSeparator(c) && !isSpace(c):
-		if !exact && n.quoted && len(n.text) > 0 {
+		if !exact && n.quoted {
 			r.rest = strings.TrimLeft(r.rest, " ")
 		}
 		r.rest = r.rest[min(len(n.text), len(r.rest)):]
