@@ -29,8 +29,8 @@ func (x *txTable) partitionsOf(keys []*vec.Vector, n int) ([]int32, error) {
 	return parts, nil
 }
 
-// present says of each distinct key whether there is a row, the transaction's own writes included.
-func (tx *WriteTx) present(ctx context.Context, x *txTable, keys *keyIndex, parts []int32) (there []bool, err error) {
+// present says of each distinct key whether there is a row, the transaction's own writes included, by the key's number among those.
+func (tx *WriteTx) present(ctx context.Context, x *txTable, keys *keyIndex, parts, numbers []int32) (there []bool, err error) {
 	view, err := tx.view(ctx, x)
 	if err != nil {
 		return nil, err
@@ -39,8 +39,8 @@ func (tx *WriteTx) present(ctx context.Context, x *txTable, keys *keyIndex, part
 	there = make([]bool, keys.len())
 	asked := make([][]int32, len(view.readers))
 	for k := range there {
-		if w := x.own(keys.key(int32(k))); w != nil {
-			there[k] = !w.deleted
+		if last := x.latest[numbers[k]]; last >= 0 {
+			there[k] = !x.writes[last].deleted
 		} else if view.readers[parts[k]] != nil {
 			asked[parts[k]] = append(asked[parts[k]], int32(k))
 		}

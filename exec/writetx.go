@@ -228,7 +228,11 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 	if err != nil {
 		return nil, err
 	}
-	there, err := tx.present(ctx, x, distinct, parts)
+	numbers := tx.numbers(x, distinct)
+	if tx.bytes > tx.limit {
+		return nil, tx.tooMuch()
+	}
+	there, err := tx.present(ctx, x, distinct, parts, numbers)
 	if err != nil {
 		return nil, err
 	}
@@ -239,8 +243,7 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 			continue
 		}
 		there[k] = true
-		x.kbuf = append(x.kbuf[:0], distinct.key(k)...)
-		if err := tx.write(x, parts[k], rows, i, false); err != nil {
+		if err := tx.write(x, numbers[k], parts[k], rows, i, false); err != nil {
 			return nil, err
 		}
 	}
@@ -261,23 +264,38 @@ func (tx *WriteTx) Write(rel *planner.Relation, rows *vec.Batch) error {
 			return err
 		}
 		x.kbuf = appendKeyCols(x.kbuf[:0], keys, i)
-		if err := tx.write(x, p, rows, i, !rows.Op(i).Adds()); err != nil {
+		if err := tx.write(x, tx.number(x, x.kbuf), p, rows, i, !rows.Op(i).Adds()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// write buffers row i, whose key is in x.kbuf.
-func (tx *WriteTx) write(x *txTable, part int32, rows *vec.Batch, i int, deleted bool) error {
-	k, fresh := x.index.add(x.kbuf)
+// number returns the number of a key among those that the transaction has met.
+func (tx *WriteTx) number(x *txTable, key []byte) int32 {
+	k, fresh := x.index.add(key)
 	if fresh {
 		x.latest = append(x.latest, -1)
+		tx.bytes += int64(len(key))
 	}
+	return k
+}
+
+// numbers returns the number of each of keys.
+func (tx *WriteTx) numbers(x *txTable, keys *keyIndex) []int32 {
+	numbers := make([]int32, keys.len())
+	for k := range numbers {
+		numbers[k] = tx.number(x, keys.key(int32(k)))
+	}
+	return numbers
+}
+
+// write buffers row i, whose key has number k.
+func (tx *WriteTx) write(x *txTable, k, part int32, rows *vec.Batch, i int, deleted bool) error {
 	w := txWrite{key: k, prior: x.latest[k], part: part, deleted: deleted, off: uint32(len(x.arena))}
 	x.arena = tx.appendRow(doubled(x.arena), rows, i)
 	w.len = uint32(len(x.arena)) - w.off
-	tx.bytes += int64(w.len) + int64(len(x.kbuf))
+	tx.bytes += int64(w.len)
 	if tx.bytes > tx.limit {
 		return tx.tooMuch()
 	}
