@@ -12,6 +12,9 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
+// maxColumns of a result, as in PostgreSQL; the wire counts them in 16 bits.
+const maxColumns = 1664
+
 // analyze resolves names and types of a statement and says what it returns, without running any of it.
 func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, hints []types.Type) (*statement, error) {
 	st := &statement{text: text, parsed: parsed, kind: pgwire.PortalCommand, path: s.set.must("search_path")}
@@ -26,6 +29,9 @@ func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, h
 	st.image = s.imageIndex()
 	if err := s.analyzeStatement(ctx, cat, st, hints); err != nil {
 		return nil, err
+	}
+	if len(st.cols) > maxColumns {
+		return nil, sqlerr.New(sqlerr.TooManyColumns, "a result can have at most %d columns, and this one has %d", maxColumns, len(st.cols))
 	}
 	st.wire = wireColumns(st.cols)
 	if st.cols != nil && st.kind == pgwire.PortalCommand {

@@ -15,9 +15,13 @@ import (
 
 // pushRows is a running push query.
 type pushRows struct {
-	q  *exec.PushQuery
-	op bool // rows have the column op in front
+	q   *exec.PushQuery
+	op  bool               // rows have the column op in front
+	end context.Context    // bounds it by push_query_timeout; nil: nothing does
+	off context.CancelFunc // of end
 }
+
+var errPushTimeout = sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to push query timeout")
 
 // openPush starts a push query. It begins with what was acknowledged before, as a pull query would see it.
 func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
@@ -47,7 +51,11 @@ func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
 	if err != nil {
 		return nil, cause(ctx, err)
 	}
-	return &pushRows{q: pq, op: p.st.showOp}, nil
+	r := &pushRows{q: pq, op: p.st.showOp}
+	if d := s.set.duration("push_query_timeout"); d > 0 {
+		r.end, r.off = context.WithTimeoutCause(context.WithoutCancel(ctx), d, errPushTimeout)
+	}
+	return r, nil
 }
 
 // withOp puts the operation of each row before its columns.
@@ -73,6 +81,15 @@ func tablesOf(rels []*planner.Relation) []*planner.Relation {
 }
 
 func (r *pushRows) next(ctx context.Context, wait bool) (*vec.Batch, pgwire.Progress, error) {
+	if r.end != nil {
+		if r.end.Err() != nil {
+			return nil, pgwire.Done, errPushTimeout
+		}
+		deadline, _ := r.end.Deadline()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, deadline, errPushTimeout)
+		defer cancel()
+	}
 	for {
 		b, err := r.q.Poll(ctx)
 		switch {
@@ -95,6 +112,9 @@ func (r *pushRows) next(ctx context.Context, wait bool) (*vec.Batch, pgwire.Prog
 }
 
 func (r *pushRows) close() {
+	if r.off != nil {
+		r.off()
+	}
 	if err := r.q.Close(); err != nil {
 		// What a push query holds is its own; there is nothing left to undo.
 		return
