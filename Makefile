@@ -8,6 +8,7 @@ LINT_VER  := v2.15.0
 FUZZTIME  ?= 5s
 ROUNDS    ?= 50
 SEEDS     ?= 200
+VIEWS     ?= 500
 
 export CGO_ENABLED ?= 0
 
@@ -59,6 +60,18 @@ bench: ## Measure the whole system; PEER=postgres://... to compare with a Postgr
 .PHONY: demo
 demo: ## Run the demonstration on real flights
 	$(GO) run ./cmd/millrace demo
+
+.PHONY: kill-test
+kill-test: ## Kill -9 a node that is being written to, ROUNDS times
+	MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill -count=1 -timeout 30m
+
+.PHONY: crash-test
+crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
+	MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -count=1 -timeout 30m
+
+.PHONY: views-test
+views-test: ## Compare VIEWS random views with PostgreSQL
+	MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -count=1 -timeout 30m
 
 .PHONY: ci
 ci: ## What CI runs
