@@ -31,7 +31,6 @@ func (gs *Groups) DescribeGroups(req *kmsg.DescribeGroupsRequest) *kmsg.Describe
 	for _, id := range req.Groups {
 		out := kmsg.NewDescribeGroupsResponseGroup()
 		out.Group, out.AuthorizedOperations = id, math.MinInt32
-		out.Members = []kmsg.DescribeGroupsResponseGroupMember{}
 		info, ok, kerror := gs.info(id)
 		switch {
 		case kerror != nil:
@@ -109,7 +108,6 @@ func (g *group) info(id string) groupInfo {
 // ListGroups answers key 16. From version 4 on it can be asked for states (KIP-518), from 5 on for types.
 func (gs *Groups) ListGroups(req *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
 	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
-	resp.Groups = []kmsg.ListGroupsResponseGroup{}
 	all := map[string]groupInfo{}
 	for i := range gs.offsets.leases {
 		l := gs.offsets.leases[i].Load()
@@ -179,7 +177,6 @@ func (gs *Groups) delete(ctx context.Context, id string) *kerr.Error {
 // OffsetDelete answers key 47 (KIP-496): it forgets offsets of topics that no member subscribes to.
 func (gs *Groups) OffsetDelete(ctx context.Context, req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	resp := req.ResponseKind().(*kmsg.OffsetDeleteResponse)
-	resp.Topics = []kmsg.OffsetDeleteResponseTopic{}
 	kerror := gs.check(req.Group)
 	var tps []TopicPartition
 	for _, rt := range req.Topics {
@@ -202,7 +199,7 @@ func (gs *Groups) OffsetDelete(ctx context.Context, req *kmsg.OffsetDeleteReques
 		kerror = groupError(gs.offsets.deleteOffsets(ctx, req.Group, tps))
 	}
 	if kerror != nil {
-		resp.ErrorCode, resp.Topics = kerror.Code, []kmsg.OffsetDeleteResponseTopic{}
+		resp.ErrorCode, resp.Topics = kerror.Code, nil
 	}
 	return resp
 }

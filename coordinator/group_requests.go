@@ -34,7 +34,6 @@ func (gs *Groups) StartJoin(ctx context.Context, req *kmsg.JoinGroupRequest, cli
 
 func joinResponse(req *kmsg.JoinGroupRequest, j joined) *kmsg.JoinGroupResponse {
 	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
-	resp.Members = []kmsg.JoinGroupResponseMember{}
 	resp.MemberID, resp.Generation, resp.Protocol = j.memberID, -1, kmsg.StringPtr("")
 	if j.err != nil {
 		resp.ErrorCode = j.err.Code
@@ -229,7 +228,6 @@ func (gs *Groups) Heartbeat(req *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse 
 // LeaveGroup answers key 13. From version 3 on several members can be named, static ones by their instance alone (KIP-345).
 func (gs *Groups) LeaveGroup(req *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupResponse {
 	resp := req.ResponseKind().(*kmsg.LeaveGroupResponse)
-	resp.Members = []kmsg.LeaveGroupResponseMember{}
 	if kerror := gs.check(req.Group); kerror != nil {
 		resp.ErrorCode = kerror.Code
 		return resp

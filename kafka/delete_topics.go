@@ -13,7 +13,6 @@ func deleteTopics(c *conn, _ context.Context, req *kmsg.DeleteTopicsRequest) *km
 	defer cancel()
 	cluster := c.server.config.Cluster
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
-	resp.Topics = []kmsg.DeleteTopicsResponseTopic{}
 	remove := func(name *string, id [16]byte, err error) {
 		topic := kmsg.NewDeleteTopicsResponseTopic()
 		if err == nil {

@@ -77,7 +77,7 @@ func fetch(c *conn, ctx context.Context, req *kmsg.FetchRequest) *fetchResponse 
 
 func (f *fetcher) refuse(err *kerr.Error) *fetchResponse {
 	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-	resp.ErrorCode, resp.Topics = err.Code, []kmsg.FetchResponseTopic{}
+	resp.ErrorCode = err.Code
 	if f.req.Version >= 7 {
 		return &fetchResponse{resp, 0}
 	}

@@ -17,7 +17,6 @@ const (
 // once (KIP-699).
 func findCoordinator(c *conn, _ context.Context, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
-	resp.Coordinators = []kmsg.FindCoordinatorResponseCoordinator{}
 	addr := c.address()
 	node := c.server.config.Cluster.NodeID()
 	find := func(key string) kmsg.FindCoordinatorResponseCoordinator {

@@ -34,6 +34,7 @@ func TestMembersOfAGroupShareATopic(t *testing.T) {
 			var mu sync.Mutex
 			var got []string
 			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
 			var wg sync.WaitGroup
 			for range 3 {
 				member := client(t, n, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("a"), kgo.Balancers(balancer), kgo.DisableAutoCommit())

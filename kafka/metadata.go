@@ -52,7 +52,6 @@ func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.Metad
 	resp.Brokers = []kmsg.MetadataResponseBroker{broker}
 	resp.ClusterID = kmsg.StringPtr(cluster.ClusterID())
 	resp.ControllerID = cluster.NodeID()
-	resp.Topics = []kmsg.MetadataResponseTopic{}
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		for _, t := range cluster.Topics() {
 			resp.Topics = append(resp.Topics, topicMetadata(t))
@@ -84,7 +83,6 @@ func lookupTopic(cluster Cluster, name *string, id [16]byte) kmsg.MetadataRespon
 func noTopic(name *string, id [16]byte, err *kerr.Error) kmsg.MetadataResponseTopic {
 	t := kmsg.NewMetadataResponseTopic()
 	t.Topic, t.TopicID, t.ErrorCode = name, id, err.Code
-	t.Partitions = []kmsg.MetadataResponseTopicPartition{}
 	return t
 }
 
@@ -96,7 +94,7 @@ func topicMetadata(t Topic) kmsg.MetadataResponseTopic {
 	for i, p := range t.Partitions {
 		part := kmsg.NewMetadataResponseTopicPartition()
 		part.Partition, part.Leader, part.LeaderEpoch = int32(i), p.Leader, p.LeaderEpoch
-		part.Replicas, part.ISR, part.OfflineReplicas = p.Replicas, p.ISR, []int32{}
+		part.Replicas, part.ISR = p.Replicas, p.ISR
 		if p.Leader < 0 {
 			part.ErrorCode = kerr.LeaderNotAvailable.Code
 		}

@@ -32,10 +32,6 @@ func startProduce(c *conn, _ context.Context, req *kmsg.ProduceRequest) func() k
 		defer cancel()
 		resp := finish()
 		resp.Topics = append(resp.Topics, refused...)
-		if resp.Topics == nil {
-			resp.Topics = []kmsg.ProduceResponseTopic{}
-		}
-		fillProduce(resp)
 		return resp
 	}
 }
@@ -78,11 +74,9 @@ func refuseProduce(req *kmsg.ProduceRequest, err *kerr.Error) func() kmsg.Respon
 		return func() kmsg.Response { return nil }
 	}
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
-	resp.Topics = []kmsg.ProduceResponseTopic{}
 	for _, rt := range req.Topics {
 		resp.Topics = append(resp.Topics, refuseTopic(rt, err))
 	}
-	fillProduce(resp)
 	return func() kmsg.Response { return resp }
 }
 
@@ -95,19 +89,4 @@ func produceFailed(resp *kmsg.ProduceResponse) bool {
 		}
 	}
 	return false
-}
-
-// fillProduce makes what is null and need not be empty (KIP-467): Java clients expect a list.
-func fillProduce(resp *kmsg.ProduceResponse) {
-	for i := range resp.Topics {
-		t := &resp.Topics[i]
-		if t.Partitions == nil {
-			t.Partitions = []kmsg.ProduceResponseTopicPartition{}
-		}
-		for j := range t.Partitions {
-			if t.Partitions[j].ErrorRecords == nil {
-				t.Partitions[j].ErrorRecords = []kmsg.ProduceResponseTopicPartitionErrorRecord{}
-			}
-		}
-	}
 }

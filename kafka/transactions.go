@@ -18,11 +18,7 @@ func initProducerID(c *conn, _ context.Context, req *kmsg.InitProducerIDRequest)
 func addPartitionsToTxn(c *conn, _ context.Context, req *kmsg.AddPartitionsToTxnRequest) *kmsg.AddPartitionsToTxnResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
-	resp := c.server.config.Broker.AddPartitionsToTxn(ctx, req)
-	if resp.Topics == nil {
-		resp.Topics = []kmsg.AddPartitionsToTxnResponseTopic{}
-	}
-	return resp
+	return c.server.config.Broker.AddPartitionsToTxn(ctx, req)
 }
 
 // addOffsetsToTxn answers key 25, versions 0 to 4.
@@ -44,9 +40,5 @@ func endTxn(c *conn, _ context.Context, req *kmsg.EndTxnRequest) *kmsg.EndTxnRes
 func txnOffsetCommit(c *conn, _ context.Context, req *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
-	resp := c.server.config.Broker.TxnOffsetCommit(ctx, req)
-	if resp.Topics == nil {
-		resp.Topics = []kmsg.TxnOffsetCommitResponseTopic{}
-	}
-	return resp
+	return c.server.config.Broker.TxnOffsetCommit(ctx, req)
 }
