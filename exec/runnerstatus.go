@@ -68,17 +68,14 @@ func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, quer
 		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
 	}
 	for _, f := range plan.Fragments { // inputs come before what reads them
-		var positions []PartitionOffset
-		_, written := p.snapshot()
+		positions, err := r.exchanged(ctx, f)
+		if err != nil {
+			return nil, err
+		}
 		for _, topic := range sourceTopics(f) {
 			for tp, at := range base {
 				if tp.Topic == topic {
 					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: at})
-				}
-			}
-			for tp, end := range written {
-				if tp.Topic == topic {
-					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: end})
 				}
 			}
 		}
@@ -94,6 +91,28 @@ func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, quer
 		}
 	}
 	return ends, nil
+}
+
+// exchanged are the ends of the repartition topics that a fragment reads: what the fragments before it have written, in this life
+// of the node or an earlier one. A partition without rows counts too: its task may have a row to give all the same, that of an
+// aggregate without GROUP BY.
+func (r *Runner) exchanged(ctx context.Context, f *planner.Fragment) ([]PartitionOffset, error) {
+	var out []PartitionOffset
+	for _, s := range f.Sources {
+		x, ok := s.(*planner.Exchange)
+		if !ok {
+			continue
+		}
+		for p := range f.Partitions {
+			tp := TopicPartition{x.Topic, p}
+			o, err := r.cfg.Log.Offsets(ctx, tp)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, PartitionOffset{TopicPartition: tp, Offset: o.LastStable})
+		}
+	}
+	return out, nil
 }
 
 // FragmentGroup returns the group in which a fragment commits its offsets: group itself, or for a fragment that reads a topic that

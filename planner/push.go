@@ -13,7 +13,7 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 		return nil, err
 	}
 	n = p.optimize(n)
-	showOp := p.Settings.ShowChanges
+	showOp, asked := p.Settings.ShowChanges, false
 	if readsOp(n) {
 		bare, ok := withoutOp(q)
 		if !ok {
@@ -24,7 +24,7 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 		if n, limit, err = st.bindUnbounded(bare); err != nil {
 			return nil, err
 		}
-		n, showOp = p.optimize(n), true
+		n, showOp, asked = p.optimize(n), true, true
 	}
 	out := &Query{Unbounded: true, LimitRows: -1, ShowOp: showOp}
 	if out.LimitRows, out.ForInterval, err = st.pushEnd(q, limit); err != nil {
@@ -48,7 +48,7 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 		}
 	}
 	finishStream(root)
-	out.ShowOp = out.ShowOp && root.Props().Mode != ModeAppend
+	out.ShowOp = asked || out.ShowOp && root.Props().Mode != ModeAppend
 	out.Root, out.Params, out.Reads = root, st.finishParams(), st.reads
 	return out, nil
 }

@@ -101,7 +101,7 @@ func (s *session) analyzeQuery(ctx context.Context, p *planner.Planner, st *stat
 	}
 	st.query, st.params, st.verb, st.counts = plan, plan.Params, "SELECT", true
 	st.cols, st.kind = queryColumns(plan), pgwire.PortalRows
-	if st.showOp = plan.Unbounded && plan.ShowOp && s.set.on("show_changes"); st.showOp {
+	if st.showOp = plan.Unbounded && plan.ShowOp; st.showOp {
 		st.cols = append(textColumns("op"), st.cols...)
 	}
 	if plan.Unbounded && s.set.must("push_output") == "copy" {

@@ -74,6 +74,8 @@ type catalog struct {
 	e    *Engine
 	path []string
 	text *types.Settings
+	// views, if set, collects the views that names stood for: what is made over a view depends on it.
+	views *[]*planner.Relation
 }
 
 var _ planner.Catalog = (*catalog)(nil)
@@ -93,7 +95,7 @@ func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.R
 			return r, nil
 		}
 		if o, ok := c.img.ObjectByName(spaceRelation, schema, name); ok {
-			return c.e.relation(ctx, c.img, o)
+			return c.found(ctx, o)
 		}
 		if !c.hasSchema(schema) {
 			return nil, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", schema)
@@ -108,10 +110,19 @@ func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.R
 			return r, nil
 		}
 		if o, ok := c.img.ObjectByName(spaceRelation, schema, name); ok {
-			return c.e.relation(ctx, c.img, o)
+			return c.found(ctx, o)
 		}
 	}
 	return nil, c.unknown(name)
+}
+
+// found binds a relation and notes a view.
+func (c *catalog) found(ctx context.Context, o *metadata.Object) (*planner.Relation, error) {
+	r, err := c.e.relation(ctx, c.img, o)
+	if err == nil && c.views != nil && r.Kind == planner.View {
+		*c.views = append(*c.views, r)
+	}
+	return r, err
 }
 
 // unknown is 42P01 with the nearest name as hint.
@@ -287,6 +298,16 @@ func (e *Engine) bindCreate(ctx context.Context, img *metadata.Image, q *sql.Cre
 	in.Name = &sql.Name{Pos: q.Name.Pos, Parts: []string{schema, q.Name.Object()}}
 	q = &in
 	p := e.storedPlanner(img, stored)
+	var views []*planner.Relation
+	if c, ok := p.Catalog.(*catalog); ok {
+		c.views = &views
+	}
+	b, err := bindStatement(ctx, p, q, schema, text)
+	b.reads = append(slices.Clone(b.reads), views...)
+	return b, err
+}
+
+func bindStatement(ctx context.Context, p *planner.Planner, q *sql.CreateRelation, schema, text string) (boundCreate, error) {
 	var b boundCreate
 	var err error
 	switch {

@@ -32,6 +32,10 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 	defer cancel()
 	w := &waiter{e: s.e, img: s.e.meta.Image(), done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session"}
 	for _, r := range reads {
+		if r.OID == errorsOID {
+			w.everything(wctx)
+			continue
+		}
 		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
 			continue
 		}
@@ -58,6 +62,16 @@ type waiter struct {
 	done    map[uint32]positions
 	own     positions
 	onlyOwn bool
+}
+
+// everything waits, as long as ctx lasts, until all queries have taken in what their sources hold, so that millrace.errors has the rows
+// that failed. A query that is paused or has failed is not waited for.
+func (w *waiter) everything(ctx context.Context) {
+	for _, o := range queries(w.img) {
+		if err := w.query(ctx, uint32(o.OID)); err != nil && ctx.Err() != nil {
+			return
+		}
+	}
 }
 
 // relation waits until everything acknowledged in what r is made from has come out in r's topic and rows, and returns how far r's topic

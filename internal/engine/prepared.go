@@ -114,12 +114,10 @@ func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) 
 	if q.Binary {
 		c.formats = []pgwire.Format{pgwire.BinaryFormat}
 	}
-	if c.hold {
-		// The query starts now, so that it sees this moment and not that of the first FETCH.
-		if err := c.start(ctx); err != nil {
-			s.ClosePortal(q.Name)
-			return "", err
-		}
+	// The query starts now, so that it sees this moment and not that of the first FETCH.
+	if err := c.start(ctx); err != nil {
+		s.ClosePortal(q.Name)
+		return "", err
 	}
 	return "DECLARE CURSOR", nil
 }
