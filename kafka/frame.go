@@ -75,6 +75,11 @@ func parseRequest(b []byte) (header, kmsg.Request, error) {
 			return h, nil, err
 		}
 	}
+	if req.IsFlexible() {
+		if err := checkShape(r.Src, h.key, h.version); err != nil {
+			return h, nil, err
+		}
+	}
 	if err := req.ReadFrom(r.Src); err != nil {
 		return h, nil, fmt.Errorf("%w: %s v%d: %w", errMalformed, kmsg.NameForKey(h.key), h.version, err)
 	}
