@@ -51,7 +51,9 @@ func (t *task) setUp() error {
 	if err := t.recover(); err != nil {
 		return err
 	}
-	t.publishPositions()
+	if !t.cx.first {
+		t.publishPositions() // the others tell where they stand when they have given the row that they may have to give
+	}
 	return nil
 }
 
