@@ -142,7 +142,12 @@ func (w *waiter) query(ctx context.Context, oid uint32) error {
 		}
 		base.raise(p)
 	}
-	_, err := w.e.runner.WaitThrough(ctx, q.plan, uint64(oid), base)
+	wctx, stop := mergeDone(ctx, q.life)
+	defer stop()
+	_, err := w.e.runner.WaitThrough(wctx, q.plan, uint64(oid), base)
+	if err != nil && ctx.Err() == nil && q.life.Err() != nil {
+		return w.notRunning(oid)
+	}
 	return err
 }
 

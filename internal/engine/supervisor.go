@@ -40,6 +40,8 @@ type runningQuery struct {
 	plan    *planner.Persistent
 	sink    *planner.Relation
 	state   string
+	life    context.Context // ends when the query is stopped for good, so that nobody waits for it any more
+	end     context.CancelFunc
 }
 
 type failure struct {
@@ -229,7 +231,10 @@ func (s *supervisor) queries() map[metadata.OID]*runningQuery {
 func (s *supervisor) forget(oid metadata.OID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.mu.running, oid)
+	if q, ok := s.mu.running[oid]; ok {
+		q.end()
+		delete(s.mu.running, oid)
+	}
 }
 
 // query returns what runs here under an OID.
@@ -277,6 +282,7 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 			s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
 			return
 		}
+		q.life, q.end = context.WithCancel(s.ctx)
 		s.mu.Lock()
 		s.mu.running[o.OID] = q
 		s.mu.Unlock()

@@ -1,0 +1,65 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+// TestTransfersBetweenRowsKeepTheirSum moves amounts between rows from many sessions; deadlocks and lost owners are tried again.
+func TestTransfersBetweenRowsKeepTheirSum(t *testing.T) {
+	owner := nodetest.Connect(t, nodetest.ConnString(shared))
+	exec(t, owner, "CREATE SCHEMA bank; CREATE TABLE bank.accounts (id INT PRIMARY KEY, amount INT)")
+	exec(t, owner, "INSERT INTO bank.accounts SELECT n, 100 FROM generate_series(0, 7) n")
+	exec(t, owner, "CREATE MATERIALIZED VIEW bank.total AS SELECT sum(amount) AS amount FROM bank.accounts")
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		conn, err := pgx.Connect(t.Context(), nodetest.ConnString(shared))
+		require.NoError(t, err)
+		wg.Go(func() {
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			for round := range 25 {
+				from, to := (worker+round)%8, (worker*3+round*5+1)%8
+				_, err := conn.PgConn().Exec(t.Context(), fmt.Sprintf(
+					"BEGIN; UPDATE bank.accounts SET amount = amount - 1 WHERE id = %d; UPDATE bank.accounts SET amount = amount + 1 WHERE id = %d; COMMIT", from, to)).ReadAll()
+				var e *pgconn.PgError
+				if err != nil && (!errors.As(err, &e) || e.Code != "40P01" && e.Code != "40001") {
+					t.Errorf("round %d: %v", round, err)
+				}
+				if conn.PgConn().TxStatus() != 'I' {
+					_, _ = conn.PgConn().Exec(t.Context(), "ROLLBACK").ReadAll()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	rows, err := nodetest.Texts(t.Context(), owner, "SELECT sum(amount), (SELECT amount FROM bank.total) FROM bank.accounts")
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"800", "800"}}, rows)
+	exec(t, owner, "DROP SCHEMA bank CASCADE")
+}
+
+func TestAQueryThatNeedsTooMuchMemoryIsRefused(t *testing.T) {
+	n := nodetest.Start(t, node.Config{MemoryBytes: node.MinMemory})
+	conn := nodetest.Connect(t, nodetest.ConnString(n))
+	for _, q := range []string{
+		"SELECT repeat('x', 100) || n FROM generate_series(1, 1000000) n ORDER BY 1",
+		"SELECT n, count(*) FROM generate_series(1, 2000000) n GROUP BY n",
+		"SELECT count(*) FROM generate_series(1, 2000000) a JOIN generate_series(1, 2000000) b ON a = b",
+	} {
+		_, err := conn.PgConn().Exec(t.Context(), q).ReadAll()
+		var e *pgconn.PgError
+		require.ErrorAs(t, err, &e, q)
+		require.Equal(t, "53200", e.Code, q)
+	}
+	exec(t, conn, "SELECT 1")
+}
