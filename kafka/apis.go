@@ -49,6 +49,8 @@ func init() {
 		int16(kmsg.AlterConfigs):            {0, 2, answered(alterConfigs)},
 		int16(kmsg.CreatePartitions):        {0, 3, answered(createPartitions)},
 		int16(kmsg.IncrementalAlterConfigs): {0, 1, answered(incrementalAlterConfigs)},
+		int16(kmsg.SASLHandshake):           {1, 1, answered(saslHandshake)},
+		int16(kmsg.SASLAuthenticate):        {0, 2, answered(saslAuthenticate)},
 		int16(kmsg.DescribeCluster):         {0, 1, answered(describeCluster)},
 	}
 }
@@ -78,6 +80,9 @@ func (c *conn) start(body []byte) (answer, error) {
 			return answer{correlation: h.correlation, finish: unsupportedApiVersions}, nil
 		}
 		return answer{}, fmt.Errorf("%w: %s version %d is not served", errMalformed, kmsg.NameForKey(h.key), h.version)
+	}
+	if err := c.allowed(h.key); err != nil {
+		return answer{}, err
 	}
 	h, req, err := parseRequest(body)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/xdg-go/scram"
 )
 
 // conn is one connection. The reader takes a request, starts it, and queues the answer for the writer, so answers leave in the order of the
@@ -29,6 +30,10 @@ type conn struct {
 
 	clientID string // of the request in progress; the reader's
 	software string // name and version as ApiVersions told; the reader's
+
+	user   string                    // who has authenticated; the reader's, as the rest
+	sasl   *scram.ServerConversation // while a client authenticates
+	hangUp error                     // why the connection ends after this answer
 }
 
 // answer is a response on its way.
@@ -74,7 +79,11 @@ func (c *conn) read(answers chan<- answer) error {
 		if err != nil {
 			return err
 		}
-		if err := checkSize(size, key); err != nil {
+		err = checkSize(size, key)
+		if c.locked() && size > maxLockedBytes {
+			err = errUnauthenticated
+		}
+		if err != nil {
 			c.log.Warn("connection closed", "err", err)
 			return err
 		}
@@ -100,6 +109,9 @@ func (c *conn) read(answers chan<- answer) error {
 		}
 		a.held = held
 		answers <- a // the writer takes until the channel is closed
+		if c.hangUp != nil {
+			return c.hangUp
+		}
 	}
 }
 
@@ -108,7 +120,11 @@ func (c *conn) readStart() (size int32, key int16, err error) {
 	if c.server.ctx.Err() != nil {
 		return 0, 0, c.server.ctx.Err()
 	}
-	if err := c.nc.SetReadDeadline(time.Time{}); err != nil {
+	deadline := time.Time{}
+	if c.locked() {
+		deadline = c.server.config.Clock.Now().Add(frameTimeout)
+	}
+	if err := c.nc.SetReadDeadline(deadline); err != nil {
 		return 0, 0, err
 	}
 	if c.server.ctx.Err() != nil { // stopReading may have come before the deadline was taken back

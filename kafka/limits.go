@@ -21,6 +21,8 @@ const (
 	maxInFlight = 8
 	// scarceFetchBytes bounds a Fetch response while memory is short.
 	scarceFetchBytes = 64 << 10
+	// maxLockedBytes bounds requests of clients that have not authenticated.
+	maxLockedBytes = 16 << 10
 	// keepBufferBytes is the largest buffer that a connection keeps between requests.
 	keepBufferBytes = 256 << 10
 	// decodeCost is how many bytes of structs a byte of a request may become, for the accounting of memory.

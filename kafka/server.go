@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
@@ -15,14 +16,17 @@ import (
 // ErrServerClosed is what Serve returns after Shutdown.
 var ErrServerClosed = errors.New("kafka: server closed")
 
-// Config is what a Server needs. All but the numbers and Advertised must be set.
+// Config is what a Server needs. All but the numbers, Users and Advertised must be set.
 type Config struct {
 	Broker     Broker
 	Groups     Groups
 	Cluster    Cluster
 	Partitions Partitions
 	Clock      clock.Clock
+	Rand       io.Reader // of cryptographic quality, safe for concurrent use
 	Logger     *slog.Logger
+	// Users are who may connect. If nil, clients are not asked who they are.
+	Users Users
 	// Advertised is the host:port that clients are told to connect to. Empty: the address that the client itself reached, which is right unless
 	// there is a proxy or a translation of addresses on the way.
 	Advertised string
@@ -37,6 +41,7 @@ type Server struct {
 	config     Config
 	advertised advertised // zero if Config.Advertised is empty
 	memory     *budget
+	secret     []byte          // behind the salts of users who do not exist
 	ctx        context.Context // of what waits for something to happen; ends when Shutdown begins
 	cancel     context.CancelFunc
 	work       context.Context // of what is nearly done, such as a sync; ends when Shutdown has no more time
@@ -59,7 +64,10 @@ func New(config Config) (*Server, error) {
 	if config.RequestBytes == 0 {
 		config.RequestBytes = DefaultRequestBytes
 	}
-	s := &Server{config: config, memory: newBudget(config.RequestBytes)}
+	s := &Server{config: config, memory: newBudget(config.RequestBytes), secret: make([]byte, secretBytes)}
+	if _, err := io.ReadFull(config.Rand, s.secret); err != nil {
+		return nil, fmt.Errorf("kafka: reading randomness: %w", err)
+	}
 	if config.Advertised != "" {
 		var err error
 		if s.advertised, err = parseAdvertised(config.Advertised); err != nil {

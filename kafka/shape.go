@@ -46,6 +46,7 @@ var shapes = map[int16][]shape{
 	int16(kmsg.CreatePartitions):        {{2, "[s4[[4]t]t]41t"}},
 	int16(kmsg.DeleteGroups):            {{2, "[s]t"}},
 	int16(kmsg.IncrementalAlterConfigs): {{1, "[1s[s1st]t]1t"}},
+	int16(kmsg.SASLAuthenticate):        {{2, "st"}},
 	int16(kmsg.DescribeCluster):         {{0, "1t"}, {1, "11t"}},
 }
 

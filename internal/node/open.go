@@ -299,7 +299,12 @@ func (n *Node) listenKafka() error {
 		return fmt.Errorf("--kafka: %w", err)
 	}
 	n.addrs.kafka = l.Addr()
+	var users kafka.Users
+	if n.cfg.RequirePassword && !n.cfg.Insecure {
+		users = kafkabackend.Users{Meta: n.meta}
+	}
 	n.kafka, err = kafka.New(kafka.Config{
+		Users: users, Rand: n.cfg.Rand,
 		Broker: n.coord, Groups: n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: &kafkabackend.Cluster{
 			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, DefaultPartitions: n.cfg.Partitions,
@@ -307,7 +312,7 @@ func (n *Node) listenKafka() error {
 		Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("--kafka-advertised: %w", err), l.Close())
+		return errors.Join(fmt.Errorf("--kafka: %w", err), l.Close())
 	}
 	n.serve("kafka", func() error { return n.kafka.Serve(l) })
 	return nil

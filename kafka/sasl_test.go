@@ -1,0 +1,54 @@
+package kafka_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+// startLocked starts a node that asks for passwords and has the user ann with the password "secret".
+func startLocked(t *testing.T) *node.Node {
+	fs := fsys.NewMem()
+	n, err := nodetest.Open(t.Context(), node.Config{FS: fs})
+	require.NoError(t, err)
+	db := nodetest.Connect(t, nodetest.ConnString(n))
+	_, err = db.Exec(t.Context(), "CREATE ROLE ann LOGIN PASSWORD 'secret'; CREATE ROLE bob NOLOGIN PASSWORD 'secret'")
+	require.NoError(t, err)
+	require.NoError(t, db.Close(t.Context()))
+	require.NoError(t, n.Close())
+	return nodetest.Start(t, node.Config{FS: fs, Kafka: "127.0.0.1:0", RequirePassword: true})
+}
+
+func TestRolesOfTheDatabaseAuthenticate(t *testing.T) {
+	n := startLocked(t)
+	login := func(user, password string) *kgo.Client {
+		return client(t, n, kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha256Mechanism()), kgo.ConsumeTopics("a"))
+	}
+	ann := login("ann", "secret")
+	createTopic(t, ann, "a", 1, nil)
+	produce(t, ann, "a", values("v", 3))
+	require.Equal(t, values("v", 3), consume(t.Context(), t, ann, 3))
+	for user, password := range map[string]string{"ann": "wrong", "nobody": "secret", "bob": "secret"} {
+		require.ErrorIs(t, login(user, password).Ping(t.Context()), kerr.SaslAuthenticationFailed, user)
+	}
+}
+
+func TestNothingIsServedBeforeAuthentication(t *testing.T) {
+	n := startLocked(t)
+	w := dial(t, n)
+	w.ask(plausible(t, kmsg.NewPtrApiVersionsRequest(), 3))
+	w.send(plausible(t, kmsg.NewPtrMetadataRequest(), 9))
+	w.closed()
+	w = dial(t, n)
+	_, err := w.Write([]byte{0, 1, 0, 0, 0, 0, 0, 9, 0, 0, 0, 1})
+	require.NoError(t, err)
+	w.closed()
+}
