@@ -1,4 +1,4 @@
-// Package coordinator holds the two coordinators of the log, transactions and group offsets, over the topics
+// Package coordinator holds the coordinators of the log, transactions and consumer groups, over the topics
 // __transaction_state and __consumer_offsets in Kafka's own record formats.
 //
 // # Layers
@@ -6,6 +6,7 @@
 //	Broker         answers Kafka's requests (kmsg structs) for the partitions and coordinators of this node
 //	Transactions   the state machine of each transactional id, its log, markers, timeouts, recovery
 //	Offsets        committed and pending offsets of each group, group generations
+//	Groups         consumer groups of Kafka clients: group_state.go is the pure core, groups.go drives it with time and the log
 //	Partition      what both need of a partition; declared here, provided by package replication (see replicated.go)
 //
 // txn_state.go is the pure core: it maps (state, request) to (next state, error) and does no I/O. Everything around it
