@@ -157,10 +157,10 @@ func (s *Server) start(nc net.Conn) {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.mu.closed = true
+	s.cancel() // before the listeners close, so that Serve knows why
 	for l := range s.mu.listeners {
 		_ = l.Close()
 	}
-	s.cancel()
 	for c := range s.mu.conns {
 		c.stopReading()
 	}

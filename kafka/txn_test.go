@@ -44,7 +44,7 @@ func TestOffsetsCommittedInATransactionMoveOnOnlyWithIt(t *testing.T) {
 	createTopic(t, cl, "out", 1, nil)
 	produce(t, cl, "in", values("v", 20))
 	s, err := kgo.NewGroupTransactSession(kgo.SeedBrokers(n.KafkaAddr().String()), kgo.ConsumerGroup("g"), kgo.ConsumeTopics("in"),
-		kgo.TransactionalID("etl"), kgo.FetchIsolationLevel(kgo.ReadCommitted()), kgo.RequireStableFetchOffsets())
+		kgo.TransactionalID("etl"), kgo.FetchIsolationLevel(kgo.ReadCommitted()))
 	require.NoError(t, err)
 	defer s.Close()
 	aborted := false
