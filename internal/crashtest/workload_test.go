@@ -132,6 +132,7 @@ func (w *workload) run(ctx context.Context, dial func(context.Context) (*pgx.Con
 	for i := range 3 {
 		conn, err := dial(ctx)
 		if err != nil {
+			wg.Wait() // what those before are told must be noted before anybody checks
 			return err
 		}
 		sizes := rand.New(rand.NewPCG(w.rand.Uint64(), uint64(i)))
