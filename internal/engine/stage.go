@@ -73,7 +73,7 @@ func (e *Engine) commitDDL(ctx context.Context, b *metadata.Batch, drops []*meta
 	e.super.stopBeforeDrop(drops)
 	r, err := e.meta.Apply(ctx, b)
 	if err != nil {
-		e.super.again()
+		e.super.again(drops)
 		return ddlError(err)
 	}
 	e.super.afterDrop(drops)

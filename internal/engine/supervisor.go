@@ -25,6 +25,11 @@ type supervisor struct {
 	reason chan failure  // queries that failed, to be marked in the catalog
 	kick   chan struct{} // capacity one: look again though the image is the same
 
+	// starting is held while something is started, and by a DROP while it stops things and notes in dropping that they are not to be
+	// started again: another session's change may make the supervisor look at an image that still has them.
+	starting sync.Mutex
+	dropping map[metadata.OID]bool
+
 	mu struct {
 		sync.Mutex
 		running map[metadata.OID]*runningQuery
@@ -55,6 +60,7 @@ const maxFailures = 1024
 func newSupervisor(e *Engine) *supervisor {
 	s := &supervisor{e: e, reason: make(chan failure, maxFailures), kick: make(chan struct{}, 1)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.dropping = map[metadata.OID]bool{}
 	s.mu.running = map[metadata.OID]*runningQuery{}
 	s.mu.tables = map[metadata.OID]*planner.Relation{}
 	s.mu.acted = make(chan struct{})
@@ -147,7 +153,10 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 
 // stopBeforeDrop stops what a DROP is about to take the topics from. If the DROP then fails, again brings it back.
 func (s *supervisor) stopBeforeDrop(objects []*metadata.Object) {
+	s.starting.Lock()
+	defer s.starting.Unlock()
 	for _, o := range objects {
+		s.dropping[o.OID] = true
 		s.mu.Lock()
 		_, isTable := s.mu.tables[o.OID]
 		delete(s.mu.tables, o.OID)
@@ -174,7 +183,12 @@ func (s *supervisor) afterDrop(objects []*metadata.Object) {
 }
 
 // again makes the supervisor look at the image once more.
-func (s *supervisor) again() {
+func (s *supervisor) again(objects []*metadata.Object) {
+	s.starting.Lock()
+	for _, o := range objects {
+		delete(s.dropping, o.OID)
+	}
+	s.starting.Unlock()
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -183,6 +197,13 @@ func (s *supervisor) again() {
 
 // stopGone stops what was dropped, paused or failed.
 func (s *supervisor) stopGone(img *metadata.Image) {
+	s.starting.Lock()
+	for oid := range s.dropping {
+		if _, ok := img.Object(oid); !ok {
+			delete(s.dropping, oid) // from here on no image has it
+		}
+	}
+	s.starting.Unlock()
 	for oid, q := range s.queries() {
 		o, ok := img.Object(oid)
 		if !ok {
@@ -247,6 +268,11 @@ func (s *supervisor) query(oid uint32) (*runningQuery, bool) {
 
 // startTable starts what keeps a table's rows.
 func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	if s.dropping[o.OID] {
+		return
+	}
 	s.mu.Lock()
 	_, ok := s.mu.tables[o.OID]
 	s.mu.Unlock()
@@ -268,6 +294,11 @@ func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
 
 // startQuery plans a persistent query and starts its tasks.
 func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	if s.dropping[o.OID] {
+		return
+	}
 	def, err := queryDef(o)
 	if err != nil {
 		s.e.logger.Error("query cannot be read", "query", o.Name, "err", err)
