@@ -51,7 +51,7 @@ func runBench(c *cobra.Command, f *benchFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer removeAll(dir)
 	opts := bench.Options{
 		Command: []string{self, "serve"}, Dir: dir, Peer: f.peer, Seconds: f.seconds, Rounds: f.rounds, Names: names,
 		Clock: clock.Real, Log: c.ErrOrStderr(),

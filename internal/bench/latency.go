@@ -57,9 +57,12 @@ func (r *runner) latencies(ctx context.Context, t *target, name, read string) (_
 	slices.Sort(ms)
 	slices.Sort(s.lateness)
 	return []Measure{
-		{name + "/p50", "ms", percentile(ms, 0.5)}, {name + "/p99", "ms", percentile(ms, 0.99)},
-		{name + "/p99.9", "ms", percentile(ms, 0.999)}, {name + "/max", "ms", ms[len(ms)-1]},
-		{name + "/machine-p99", "ms", percentile(s.lateness, 0.99)}, {name + "/machine-p99.9", "ms", percentile(s.lateness, 0.999)},
+		{name + "/p50", "ms", percentile(ms, 0.5)},
+		{name + "/p99", "ms", percentile(ms, 0.99)},
+		{name + "/p99.9", "ms", percentile(ms, 0.999)},
+		{name + "/max", "ms", ms[len(ms)-1]},
+		{name + "/machine-p99", "ms", percentile(s.lateness, 0.99)},
+		{name + "/machine-p99.9", "ms", percentile(s.lateness, 0.999)},
 	}, nil
 }
 

@@ -83,7 +83,7 @@ func (r *runner) lookups(ctx context.Context, t *target, n int) (float64, error)
 	for _, k := range counts {
 		total += k
 	}
-	return float64(total) / took.Seconds(), errors.Join(append(errs, ctx.Err())...)
+	return float64(total) / took.Seconds(), errors.Join(errors.Join(errs...), ctx.Err())
 }
 
 // lookOne looks a key up and holds that it is there. It is not called off half way: watching for that would cost more than the look-up.

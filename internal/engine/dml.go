@@ -29,7 +29,6 @@ type change struct {
 	count     int64
 	results   []*vec.Batch
 	errs      expr.Errors
-	sel       []int32
 }
 
 // conflict is ON CONFLICT DO UPDATE, compiled.

@@ -81,7 +81,7 @@ func (f *fetchRows) next(ctx context.Context, wait bool) (*vec.Batch, pgwire.Pro
 			return nil, pgwire.Idle, nil
 		}
 	}
-	return nil, pgwire.Done, nil
+	return nil, pgwire.Done, nil //nolint:nilerr // a timer that ran out ends the FETCH with the rows it has
 }
 
 // batch takes the next rows of the cursor, its visible columns only.

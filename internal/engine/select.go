@@ -191,7 +191,6 @@ type tableIter struct {
 	rel     *planner.Relation
 	full    *vec.Batch // all columns
 	out     vec.Batch  // those of the scan
-	rowtime *vec.Vector
 	keys    [][]types.Datum
 	byKey   bool
 	encoder format.Encoder

@@ -91,7 +91,6 @@ type overlay struct {
 type overlayRow struct {
 	row     []types.Datum
 	deleted bool
-	shown   bool
 }
 
 // overlay copies the session's uncommitted rows of a table; nil if there are none. The copy is taken when a statement

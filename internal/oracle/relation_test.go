@@ -90,8 +90,7 @@ func (g *gen) source(want func(relation) bool) (relation, bool) {
 	return pick(g, fit...), true
 }
 
-func isTable(r relation) bool  { return !r.stream }
-func isStream(r relation) bool { return r.stream }
+func isTable(r relation) bool { return !r.stream }
 
 // scope is what an expression may refer to.
 type scope []column

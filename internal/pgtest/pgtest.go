@@ -61,7 +61,7 @@ func Start(tb testing.TB) string {
 	go func() { ended <- server.Wait() }()
 	tb.Cleanup(func() {
 		_ = server.Process.Signal(syscall.SIGINT) // a fast shutdown: sessions are ended
-		<-ended
+		<-ended                                   //nolint:errcheck // how a server that was told to stop ends is nobody's business
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
@@ -126,7 +126,7 @@ func unprivileged() (*syscall.Credential, error) {
 // socketDir makes a directory that the server owns. It is not the test's own, whose name may be longer than a socket's address can be.
 func socketDir(tb testing.TB, cred *syscall.Credential) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "pgtest")
+	dir, err := os.MkdirTemp("", "pgtest") //nolint:usetesting // see above
 	if err != nil {
 		tb.Fatalf("pgtest: %v", err)
 	}
