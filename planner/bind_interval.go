@@ -1,10 +1,14 @@
 package planner
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/millracedb/millrace/sql"
 )
+
+// yearsMonths is SQL's own form of years and months, '1-2'.
+var yearsMonths = regexp.MustCompile(`^[+-]?[0-9]+-[0-9]+$`)
 
 // bindTypedLiteral is type 'text'. INTERVAL '90' MINUTE gives a bare number the unit of its last field (PostgreSQL docs, 8.5.4).
 func (b *binder) bindTypedLiteral(e *sql.TypedLiteral) (Expr, error) {
@@ -15,11 +19,14 @@ func (b *binder) bindTypedLiteral(e *sql.TypedLiteral) (Expr, error) {
 	text := e.Text
 	if fields := e.Type.Interval; fields != "" {
 		words := strings.Fields(fields)
-		if !isPlainNumber(strings.TrimSpace(text)) {
+		switch trimmed := strings.TrimSpace(text); {
+		case isPlainNumber(trimmed):
+			text += " " + words[len(words)-1]
+		case strings.EqualFold(fields, "year to month") && yearsMonths.MatchString(trimmed): // nothing to cut off
+		default:
 			return nil, notYet("INTERVAL '...' "+strings.ToUpper(fields)+" with other than a number", "fields are not cut off",
 				"the interval without "+strings.ToUpper(fields), e.Pos)
 		}
-		text += " " + words[len(words)-1]
 	}
 	return b.coerce(unknownConst(text), t, CastExplicit, e.Pos)
 }
