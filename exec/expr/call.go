@@ -34,17 +34,18 @@ type impl struct {
 // registry holds the implementations by planner.Func.ID. The init functions of the fn_*.go files fill it; it is read-only afterwards.
 var registry = map[string]impl{}
 
-func row(id string, f rowFunc) { register(id, impl{row: f}) }
+func row(id string, f rowFunc) { register(registry, id, impl{row: f}) }
 
-func vector(id string, f vecFunc) { register(id, impl{vec: f}) }
+func vector(id string, f vecFunc) { register(registry, id, impl{vec: f}) }
 
-func factory(id string, f func() vecFunc) { register(id, impl{make: f}) }
+func factory(id string, f func() vecFunc) { register(registry, id, impl{make: f}) }
 
-func register(id string, im impl) {
-	if _, ok := registry[id]; ok {
+// register adds an implementation to one of the registries: of functions, of aggregates, of set-returning functions.
+func register[F any](in map[string]F, id string, f F) {
+	if _, ok := in[id]; ok {
 		panic("expr: " + id + " is registered twice")
 	}
-	registry[id] = im
+	in[id] = f
 }
 
 // Implemented reports whether the function can be compiled.

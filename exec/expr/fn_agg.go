@@ -11,12 +11,7 @@ import (
 
 // The aggregates (PostgreSQL docs, 9.21).
 
-func aggregate(id string, n newAccumulator) {
-	if _, ok := aggregates[id]; ok {
-		panic("expr: " + id + " is registered twice")
-	}
-	aggregates[id] = n
-}
+func aggregate(id string, n newAccumulator) { register(aggregates, id, n) }
 
 func init() {
 	count := func([]types.Type, types.Type) Accumulator { return new(countAcc) }

@@ -17,12 +17,7 @@ type setFunc func(c *Call, args []types.Datum) Rows
 
 var setRegistry = map[string]setFunc{}
 
-func setFn(id string, f setFunc) {
-	if _, ok := setRegistry[id]; ok {
-		panic("expr: " + id + " is registered twice")
-	}
-	setRegistry[id] = f
-}
+func setFn(id string, f setFunc) { register(setRegistry, id, f) }
 
 // ImplementedSet reports whether the set-returning function can run.
 func ImplementedSet(f *planner.Func) bool {
