@@ -173,7 +173,9 @@ func (b *Batch) SetTopicOwner(id UUID, from, to Owner) {
 func (b *Batch) PutObject(o Object) Ref { return b.add(putObject{&o}) }
 
 // DeleteObject deletes version of an object. When the whole batch has been applied nothing may depend on it and no topic belong to it.
-func (b *Batch) DeleteObject(oid OID, version uint64) { b.add(deleteObject{oid, version}) }
+func (b *Batch) DeleteObject(oid OID, version uint64) {
+	b.add(deleteObject{oidAtVersion{oid, version}})
+}
 
 // TakeOIDs takes n consecutive OIDs, for objects whose payloads must name each other. Those not used are lost, as in PostgreSQL.
 func (b *Batch) TakeOIDs(n uint32) Ref { return b.add(takeOIDs{n}) }
@@ -182,7 +184,7 @@ func (b *Batch) TakeOIDs(n uint32) Ref { return b.add(takeOIDs{n}) }
 func (b *Batch) PutUser(u User) Ref { return b.add(putUser{&u}) }
 
 // DeleteUser deletes version of a user.
-func (b *Batch) DeleteUser(oid OID, version uint64) { b.add(deleteUser{oid, version}) }
+func (b *Batch) DeleteUser(oid OID, version uint64) { b.add(deleteUser{oidAtVersion{oid, version}}) }
 
 // PutACL adds an access rule, if it is not there.
 func (b *Batch) PutACL(a ACL) { b.add(putACL{a}) }

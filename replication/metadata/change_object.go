@@ -94,30 +94,38 @@ func (tx *imageTx) objectVersionIs(o *Object) error {
 	return nil
 }
 
-// deleteObject deletes an object at a version.
-type deleteObject struct {
+// oidAtVersion names what is to be deleted, and the version that the proposer has seen of it.
+type oidAtVersion struct {
 	oid     OID
 	version uint64
 }
 
-func (deleteObject) kind() changeKind { return kindDeleteObject }
-
-func (c deleteObject) append(b []byte) []byte {
-	return appendUint(appendUint(b, 1, uint64(c.oid)), 2, c.version)
+func (v oidAtVersion) append(b []byte) []byte {
+	return appendUint(appendUint(b, 1, uint64(v.oid)), 2, v.version)
 }
 
-func decodeDeleteObject(b []byte) (change, error) {
-	var c deleteObject
+func decodeOIDAtVersion(b []byte, what string) (oidAtVersion, error) {
+	var v oidAtVersion
 	r := read(b)
 	for r.next() {
 		switch r.num {
 		case 1:
-			c.oid = OID(r.uint32())
+			v.oid = OID(r.uint32())
 		case 2:
-			c.version = r.uint()
+			v.version = r.uint()
 		}
 	}
-	return c, r.done("object deletion")
+	return v, r.done(what)
+}
+
+// deleteObject deletes an object at a version.
+type deleteObject struct{ oidAtVersion }
+
+func (deleteObject) kind() changeKind { return kindDeleteObject }
+
+func decodeDeleteObject(b []byte) (change, error) {
+	at, err := decodeOIDAtVersion(b, "object deletion")
+	return deleteObject{at}, err
 }
 
 func (c deleteObject) apply(tx *imageTx) (uint64, error) {

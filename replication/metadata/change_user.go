@@ -53,29 +53,13 @@ func (c putUser) apply(tx *imageTx) (uint64, error) {
 }
 
 // deleteUser deletes a user at a version. Who owns what is for the proposer to see to: the image does not index it.
-type deleteUser struct {
-	oid     OID
-	version uint64
-}
+type deleteUser struct{ oidAtVersion }
 
 func (deleteUser) kind() changeKind { return kindDeleteUser }
 
-func (c deleteUser) append(b []byte) []byte {
-	return appendUint(appendUint(b, 1, uint64(c.oid)), 2, c.version)
-}
-
 func decodeDeleteUser(b []byte) (change, error) {
-	var c deleteUser
-	r := read(b)
-	for r.next() {
-		switch r.num {
-		case 1:
-			c.oid = OID(r.uint32())
-		case 2:
-			c.version = r.uint()
-		}
-	}
-	return c, r.done("user deletion")
+	at, err := decodeOIDAtVersion(b, "user deletion")
+	return deleteUser{at}, err
 }
 
 func (c deleteUser) apply(tx *imageTx) (uint64, error) {
