@@ -101,7 +101,13 @@ func testAborted(t *testing.T, h *suite) {
 
 func testRequireStable(t *testing.T, h *suite) {
 	require.Equal(t, []int64{-1, -1}, h.committed(t, "g", in0, in1))
-	x := h.begin(t, "open")
+	// The group exists before the transaction that is waited for: kfake answers GROUP_ID_NOT_FOUND for a group whose only offsets are pending,
+	// where Kafka answers UNSTABLE_OFFSET_COMMIT.
+	x := h.begin(t, "before")
+	x.commitOffset(t, "g", in0, 3)
+	x.end(t, true)
+	require.Equal(t, []int64{3, -1}, h.committed(t, "g", in0, in1))
+	x = h.begin(t, "open")
 	x.commitOffset(t, "g", in0, 7)
 	answer := make(chan []int64, 1)
 	failed := make(chan error, 1)
