@@ -110,6 +110,11 @@ func (l *Log) Discard() error {
 	l.tail.clear()
 	l.syncMu.Lock()
 	defer l.syncMu.Unlock()
+	// A sync that is queued still comes by. It must find nothing to do: its directory may be gone by then, and a sync that fails takes the
+	// whole data directory offline.
+	l.mu.Lock()
+	l.mu.dirDirty = false
+	l.mu.Unlock()
 	return l.closeFiles()
 }
 

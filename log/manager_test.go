@@ -175,6 +175,23 @@ func TestFailedSyncTakesTheDirectoryOffline(t *testing.T) {
 }
 
 // TestBackgroundWorkFollowsTheClock lets hours pass in a bubble of synthetic time.
+func TestSyncThatComesAfterItsLogWasDeletedHarmsNobody(t *testing.T) {
+	m := openManager(t, fsys.NewMem())
+	doomed, other := TopicPartition{"doomed", 0}, TopicPartition{"other", 0}
+	l := openLog(t, m, doomed, Config{Fsync: FsyncInterval}) // asks for no sync of its own
+	mustAppend(t, l, plain(t, "x"))
+	l.mu.Lock()
+	require.True(t, l.requestSyncLocked())
+	l.mu.Unlock()
+	require.NoError(t, m.DeleteLog(doomed))
+	l.runSync() // as a worker does that takes it off the queue only now
+	require.NoError(t, m.Sync().Failed())
+	kept := openLog(t, m, other, Config{})
+	mustAppend(t, kept, plain(t, "y"))
+	waitDurable(t, kept, 1)
+	require.NoError(t, m.Close())
+}
+
 func TestBackgroundWorkFollowsTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fs := fsys.NewMem()
