@@ -3,6 +3,7 @@ package exec
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -25,6 +26,7 @@ type ownerWrite struct {
 	apply   func(StateBatch)
 	end     int64 // out: the offset after the last record
 	err     error
+	taken   atomic.Bool // by the owner, who will answer; or by the writer, when the owner is gone
 	granted chan struct{}
 	outcome chan ownerOutcome // of a transaction over several partitions
 	done    chan struct{}
@@ -49,36 +51,52 @@ func (p *tablePart) handIn(ctx context.Context, w *ownerWrite) error {
 }
 
 func (p *tablePart) lost() error {
-	return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q moved to another node", p.key.partition, p.rel.Name).
-		WithHint("Run the transaction again.")
+	return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not kept here any more: the table was dropped, or the partition moved to another node",
+		p.key.partition, p.rel.Name).WithHint("Run the transaction again.")
 }
 
-// serve appends what transactions hand in until the partition is stopped. An append whose outcome is unknown ends the session:
-// the next one reads what the topic has.
+// serve appends what transactions hand in until the partition is stopped. What they have handed in by then is still done, for they could only be
+// told that its outcome is unknown. An append whose outcome is unknown ends the session: the next one reads what the topic has.
 func (s *tableSession) serve() error {
-	q := s.p.owner
 	for {
 		select {
 		case <-s.p.ctx.Done():
-			return s.p.ctx.Err()
-		case first := <-q.writes:
-			if first.batch == nil {
-				if err := s.lend(first); err != nil {
-					return err
-				}
-				continue
-			}
-			held, err := s.appendAll(first)
-			if err != nil {
+			return errors.Join(s.p.ctx.Err(), s.drain())
+		case w := <-s.p.owner.writes:
+			if err := s.do(w); err != nil {
 				return err
-			}
-			if held != nil {
-				if err := s.lend(held); err != nil {
-					return err
-				}
 			}
 		}
 	}
+}
+
+// drain does what has been handed in, and does not wait for more.
+func (s *tableSession) drain() error {
+	for {
+		select {
+		case w := <-s.p.owner.writes:
+			if err := s.do(w); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// do makes a transaction's turn, and those of the ones that wait behind it as far as they can be one append.
+func (s *tableSession) do(first *ownerWrite) error {
+	if !first.taken.CompareAndSwap(false, true) {
+		return nil
+	}
+	if first.batch == nil {
+		return s.lend(first)
+	}
+	held, err := s.appendAll(first)
+	if err != nil || held == nil {
+		return err
+	}
+	return s.lend(held)
 }
 
 // maxOwnerGather bounds how many transactions are appended at once.
@@ -92,11 +110,14 @@ gather:
 	for len(writes) < maxOwnerGather {
 		select {
 		case w := <-s.p.owner.writes:
-			if w.batch == nil {
+			switch {
+			case !w.taken.CompareAndSwap(false, true):
+			case w.batch == nil:
 				held = w
 				break gather
+			default:
+				writes = append(writes, w)
 			}
-			writes = append(writes, w)
 		default:
 			break gather
 		}
@@ -105,7 +126,7 @@ gather:
 	for i, w := range writes {
 		batches[i] = PartitionBatch{TopicPartition: s.p.tp, Batch: w.batch}
 	}
-	placed, err := s.p.t.cfg.Log.Append(s.p.ctx, batches)
+	placed, err := s.p.t.cfg.Log.Append(s.p.t.ctx, batches) // a partition that is stopped finishes it
 	if err == nil {
 		err = s.applyAll(writes, placed)
 	}
@@ -131,8 +152,10 @@ func (p *tablePart) turnAway() {
 	for {
 		select {
 		case w := <-p.owner.writes:
-			w.err = p.lost()
-			close(w.done)
+			if w.taken.CompareAndSwap(false, true) {
+				w.err = p.lost()
+				close(w.done)
+			}
 		default:
 			return
 		}
@@ -194,8 +217,8 @@ func (s *tableSession) lend(w *ownerWrite) error {
 		w.err = err
 		close(w.done)
 		return err
-	case <-s.p.ctx.Done():
-		return s.p.ctx.Err()
+	case <-s.p.t.ctx.Done():
+		return s.p.t.ctx.Err()
 	}
 }
 

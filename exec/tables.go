@@ -208,7 +208,8 @@ func (t *Tables) Wait(ctx context.Context, oid uint32, partition int32, offset i
 		select {
 		case <-changed:
 		case <-p.done:
-			return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q moved to another node", partition, p.rel.Name)
+			return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not kept here any more: the table was dropped, or the partition moved to another node",
+				partition, p.rel.Name).WithHint("Run the transaction again.")
 		case <-ctx.Done():
 			return ctx.Err()
 		}

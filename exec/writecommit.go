@@ -162,6 +162,9 @@ func (tx *WriteTx) commitOne(ctx context.Context, p *txPart) (map[TopicPartition
 	select {
 	case <-w.done:
 	case <-p.part.done:
+		if w.taken.CompareAndSwap(false, true) {
+			return nil, p.part.lost() // it came too late to be seen
+		}
 		select {
 		case <-w.done:
 		default:
