@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 
@@ -14,6 +15,52 @@ import (
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
+
+// raced are what sessions that change one catalog at the same time may be told.
+var raced = []string{"42P01", "42P07", "40001", "2BP01", "42704", "55000"}
+
+// TestSessionsThatMakeAndDropTheSameRelations has sessions make, fill, read and drop relations of the same names. Each statement works or is
+// told what the others did; in the end the names are free and a relation made anew is empty.
+func TestSessionsThatMakeAndDropTheSameRelations(t *testing.T) {
+	owner := nodetest.Connect(t, nodetest.ConnString(shared))
+	exec(t, owner, "CREATE SCHEMA races")
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		conn, err := pgx.Connect(t.Context(), nodetest.ConnString(shared)+"&search_path=races")
+		require.NoError(t, err)
+		wg.Go(func() {
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			for round := range 10 {
+				for _, q := range []string{
+					"CREATE TABLE t (id INT PRIMARY KEY)",
+					fmt.Sprintf("INSERT INTO t VALUES (%d) ON CONFLICT DO NOTHING", worker),
+					"CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM t",
+					"BEGIN; CREATE TABLE b (a INT); INSERT INTO b VALUES (1); COMMIT",
+					"SELECT * FROM v",
+					"DROP TABLE IF EXISTS b",
+					"DROP TABLE t CASCADE",
+				} {
+					_, err := conn.PgConn().Exec(t.Context(), q).ReadAll()
+					var e *pgconn.PgError
+					if err != nil && (!errors.As(err, &e) || !slices.Contains(raced, e.Code)) {
+						t.Errorf("round %d: %s: %v %+v", round, q, err, e)
+					}
+					if conn.PgConn().TxStatus() != 'I' {
+						_, _ = conn.PgConn().Exec(t.Context(), "ROLLBACK").ReadAll()
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	exec(t, owner, "DROP SCHEMA races CASCADE")
+	exec(t, owner, "CREATE SCHEMA races")
+	exec(t, owner, "CREATE TABLE races.t (id INT PRIMARY KEY); CREATE MATERIALIZED VIEW races.v AS SELECT count(*) AS n FROM races.t")
+	rows, err := nodetest.Texts(t.Context(), owner, "SELECT n FROM races.v")
+	require.NoError(t, err)
+	require.Equal(t, [][]string{{"0"}}, rows)
+	exec(t, owner, "DROP SCHEMA races CASCADE")
+}
 
 // TestTransfersBetweenRowsKeepTheirSum moves amounts between rows from many sessions; deadlocks and lost owners are tried again.
 func TestTransfersBetweenRowsKeepTheirSum(t *testing.T) {

@@ -30,7 +30,11 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 	limit := s.set.duration("read_wait")
 	wctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	w := &waiter{e: s.e, img: s.e.meta.Image(), done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session"}
+	img := s.e.meta.Image()
+	if err := s.e.opts.WaitIndex(wctx, img.Index()); err != nil { // another session may have made a relation this moment
+		return cause(ctx, err)
+	}
+	w := &waiter{e: s.e, img: img, done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session"}
 	for _, r := range reads {
 		if r.OID == errorsOID {
 			w.everything(wctx)
@@ -53,6 +57,23 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 		s.warn(sqlerr.Warning, "relation %q may lack the newest rows: what feeds it did not catch up within read_wait (%s)", r.Name, limit)
 	}
 	return nil
+}
+
+// dropped replaces the error of a statement by one that says so if a relation that it reads was dropped while it ran.
+func (s *session) dropped(err error, reads []*planner.Relation) error {
+	if err == nil || sqlerr.CodeOf(err) == sqlerr.QueryCanceled {
+		return err
+	}
+	img := s.e.meta.Image()
+	for _, r := range reads {
+		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
+			continue
+		}
+		if _, ok := img.Object(metadata.OID(r.OID)); !ok {
+			return sqlerr.New(sqlerr.UndefinedTable, "relation %q was dropped by another session while the statement read it", r.Name)
+		}
+	}
+	return err
 }
 
 // waiter waits for relations through the queries that feed them.

@@ -43,16 +43,16 @@ func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.D
 	snap := &snapshot{s: s, cancel: cancel}
 	if err := s.freeze(sctx, snap, q.Reads); err != nil {
 		cancel()
-		return nil, err
+		return nil, s.dropped(err, q.Reads)
 	}
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
 	live := &liveContext{Context: sctx, whole: sctx}
 	bq := &bounded.Query{Env: s.env(live, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
 	it, err := bounded.Open(bq, q.Root)
 	if err != nil {
-		return nil, errors.Join(cause(sctx, err), snap.close())
+		return nil, errors.Join(s.dropped(cause(sctx, err), q.Reads), snap.close())
 	}
-	return &pullRows{it: it, snap: snap, live: live}, nil
+	return &pullRows{it: it, snap: snap, live: live, reads: q.Reads}, nil
 }
 
 // liveContext is the context of the call in progress. whole bounds the statement, by statement_timeout.
@@ -76,16 +76,17 @@ func (e *Engine) queryMemory() int64 { return max(e.opts.SessionBytes/2, 16<<20)
 
 // pullRows is a running pull query.
 type pullRows struct {
-	it   bounded.Iter
-	snap *snapshot
-	live *liveContext
+	it    bounded.Iter
+	snap  *snapshot
+	live  *liveContext
+	reads []*planner.Relation
 }
 
 func (r *pullRows) next(ctx context.Context, _ bool) (*vec.Batch, pgwire.Progress, error) {
 	defer r.live.call(ctx)()
 	b, err := r.it.Next()
 	if err != nil {
-		return nil, pgwire.Done, cause(r.live.Context, err)
+		return nil, pgwire.Done, r.snap.s.dropped(cause(r.live.Context, err), r.reads)
 	}
 	if b == nil {
 		return nil, pgwire.Done, nil
