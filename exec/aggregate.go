@@ -33,6 +33,7 @@ type aggregateOp struct {
 	calls    []aggCall
 	values   valueSets
 	window   *planner.WindowSpec
+	hops     *hopCache // nil unless a row can be in several windows
 
 	index   keyIndex
 	groups  []aggGroup
@@ -62,6 +63,7 @@ type aggGroup struct {
 	rows    int64
 	rowtime int64
 	start   int64 // of the window, ms
+	end     int64
 	base    uint32
 	baseLen uint32
 	known   bool // the group was there at the last commit
@@ -73,8 +75,8 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	if n.Sets != nil || n.Partial || n.Merge {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "grouping sets do not run in continuous queries yet")
 	}
-	if n.Window != nil && n.Window.Kind != planner.Tumbling {
-		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "only tumbling windows run in continuous queries yet")
+	if n.Window != nil && n.Window.Kind == planner.Session {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "session windows do not run in continuous queries yet")
 	}
 	keys, err := newEvaluator(cx, n.Keys)
 	if err != nil {
@@ -83,6 +85,9 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	o := &aggregateOp{
 		cx: cx, n: n, mode: n.P.Mode, updating: n.In.Props().Mode == planner.ModeRetract, keys: keys, window: n.Window,
 		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, minOpen: math.MinInt64,
+	}
+	if n.Window != nil && n.Window.MaxWindows() > 1 {
+		o.hops = newHopCache(n.Window)
 	}
 	o.values = valueSets{table: newStateTable(cx.state, n.P.OpID, aggValues), slotKey: o.index.key}
 	for i := range n.Aggs {
@@ -123,6 +128,9 @@ func (o *aggregateOp) addCall(a *planner.Agg, ordinal int) (err error) {
 func (o *aggregateOp) reset() {
 	o.index.reset()
 	o.groups, o.dirty, o.base, o.gone = nil, nil, nil, 0
+	if o.hops != nil {
+		o.hops.reset()
+	}
 	ts := make([]types.Type, len(o.n.Keys))
 	for i, k := range o.n.Keys {
 		ts[i] = k.Type()
@@ -162,6 +170,9 @@ func (o *aggregateOp) push(in chunk, _ int) error {
 	}
 	if err := o.evalCalls(in.Batch); err != nil {
 		return err
+	}
+	if o.hops != nil {
+		return o.pushHops(in.Batch, keys)
 	}
 	if err := o.assign(in.Batch, keys); err != nil {
 		return err
@@ -233,31 +244,54 @@ func (o *aggregateOp) assign(in *vec.Batch, keys []*vec.Vector) error {
 		o.kbuf = append(o.kbuf[:0], aggGroups)
 		var start int64
 		if o.window != nil {
-			start = windowStart(rowtime, o.window.SizeMs)
+			start = o.window.Start(rowtime)
 			o.kbuf = appendTime(o.kbuf, start)
 		}
 		o.kbuf = appendKeyCols(o.kbuf, keys, int(i))
-		slot := o.index.find(o.kbuf)
-		if slot < 0 {
-			var err error
-			if slot, err = o.load(o.kbuf); err != nil {
-				return err
-			}
-			if g := &o.groups[slot]; g.rows == 0 {
-				g.start, g.rowtime = start, rowtime
-				for c, col := range o.keyRows.Cols {
-					col.SetRow(int(slot), keys[c], int(i))
-				}
-			}
+		slot, err := o.slotOf(o.kbuf, start, rowtime, keys, i)
+		if err != nil {
+			return err
 		}
-		o.touch(slot)
-		g := &o.groups[slot]
-		g.rows += in.Op(int(i)).Sign()
-		g.rowtime = max(g.rowtime, rowtime)
-		o.minOpen = min(o.minOpen, start)
+		o.countRow(slot, rowtime, in.Op(int(i)).Sign())
 		o.slots[i] = slot
 	}
 	return nil
+}
+
+// slotOf returns the slot of the group stored under a key, to which row i belongs.
+func (o *aggregateOp) slotOf(stored []byte, start, rowtime int64, keys []*vec.Vector, i int32) (int32, error) {
+	slot := o.index.find(stored)
+	if slot >= 0 {
+		return slot, nil
+	}
+	slot, err := o.load(stored)
+	if err != nil {
+		return 0, err
+	}
+	if g := &o.groups[slot]; g.rows == 0 {
+		g.start, g.rowtime = start, rowtime
+		o.setKey(slot, keys, i)
+	}
+	if o.window != nil {
+		g := &o.groups[slot]
+		g.end = g.start + o.window.SizeMs
+	}
+	return slot, nil
+}
+
+func (o *aggregateOp) setKey(slot int32, keys []*vec.Vector, i int32) {
+	for c, col := range o.keyRows.Cols {
+		col.SetRow(int(slot), keys[c], int(i))
+	}
+}
+
+// countRow adds a row to a group, or with a negative sign takes it out.
+func (o *aggregateOp) countRow(slot int32, rowtime, sign int64) {
+	o.touch(slot)
+	g := &o.groups[slot]
+	g.rows += sign
+	g.rowtime = max(g.rowtime, rowtime)
+	o.minOpen = min(o.minOpen, g.start)
 }
 
 func (o *aggregateOp) flush(now int64) error {
@@ -361,7 +395,7 @@ func (o *aggregateOp) emit(slot int32, op vec.Op) error {
 	g := &o.groups[slot]
 	if o.window != nil {
 		o.out.Cols[c].AppendInt(g.start * microsPerMilli)
-		o.out.Cols[c+1].AppendInt((g.start + o.window.SizeMs) * microsPerMilli)
+		o.out.Cols[c+1].AppendInt(g.end * microsPerMilli)
 		c += 2
 	}
 	for i := range o.calls {
@@ -381,7 +415,10 @@ func (o *aggregateOp) emit(slot int32, op vec.Op) error {
 const microsPerMilli = 1000
 
 func (o *aggregateOp) memSize() int64 {
-	size := o.index.memSize() + int64(56*cap(o.groups)+cap(o.base)+o.keyRows.MemSize())
+	size := o.index.memSize() + int64(64*cap(o.groups)+cap(o.base)+o.keyRows.MemSize())
+	if o.hops != nil {
+		size += o.hops.memSize()
+	}
 	for i := range o.calls {
 		size += o.calls[i].acc.memSize()
 	}

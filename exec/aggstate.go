@@ -58,6 +58,9 @@ func (o *aggregateOp) decode(slot int32, src []byte) (err error) {
 			return err
 		}
 	}
+	if o.window != nil {
+		g.end = g.start + o.window.SizeMs
+	}
 	row, src, err := takeBytes(src)
 	if err != nil {
 		return err

@@ -9,15 +9,6 @@ import (
 	"github.com/millracedb/millrace/exec/vec"
 )
 
-// windowStart returns the start of the tumbling window of size ms that holds t: windows are aligned to the epoch.
-func windowStart(t, size int64) int64 {
-	start := t - t%size
-	if t < start {
-		start -= size
-	}
-	return start
-}
-
 // appendTime appends a time so that bytes compare as times do.
 func appendTime(dst []byte, t int64) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(t)^(1<<63))
@@ -30,8 +21,12 @@ func (o *aggregateOp) closed(start, now int64) bool {
 	return now != noTime && start+o.window.SizeMs+o.window.GraceMs <= now
 }
 
-// dropLate takes rows out of the selection whose window had closed when they were read, and keeps them as error rows.
+// dropLate takes rows out of the selection whose windows had all closed when they were read. A row that comes too late for any of its
+// windows is kept as an error row, once.
 func (o *aggregateOp) dropLate(in chunk) {
+	if o.hops != nil {
+		o.hops.open = growTo(o.hops.open, in.Len())
+	}
 	kept := o.sel[:0]
 	for _, i := range o.sel {
 		rowtime := rowtimeOf(in.Batch, int(i))
@@ -39,17 +34,28 @@ func (o *aggregateOp) dropLate(in chunk) {
 		if in.clock != nil {
 			now = max(now, in.clock[i])
 		}
-		start := windowStart(rowtime, o.window.SizeMs)
-		if !o.closed(start, now) {
+		all, open := o.window.Covering(rowtime, now)
+		if open > 0 {
 			kept = append(kept, i)
-			continue
+			if o.hops != nil {
+				o.hops.open[i] = int32(open)
+			}
 		}
-		if in.Op(int(i)).Adds() {
-			o.cx.errors.row(errLate, in.Batch, int(i), fmt.Errorf(
-				"the row came %d ms after its window's end, beyond the grace of %d ms", now-start-o.window.SizeMs, o.window.GraceMs))
+		if open < all && in.Op(int(i)).Adds() {
+			o.cx.errors.row(errLate, in.Batch, int(i), o.lateError(rowtime, now, all, open))
 		}
 	}
 	o.sel = kept
+}
+
+func (o *aggregateOp) lateError(rowtime, now, all, open int64) error {
+	newest := o.window.Start(rowtime)
+	if all == 1 {
+		return fmt.Errorf("the row came %d ms after its window's end, beyond the grace of %d ms", now-newest-o.window.SizeMs, o.window.GraceMs)
+	}
+	first := newest - (all-1)*o.window.Step()
+	return fmt.Errorf("the row came %d ms after the end of the first of its %d windows, beyond the grace of %d ms; it is in %d of them",
+		now-first-o.window.SizeMs, all, o.window.GraceMs, open)
 }
 
 // closeWindows lets go of all windows that are closed at now; with EMIT FINAL their rows leave first.

@@ -71,6 +71,15 @@ func BenchmarkTumblingCount(b *testing.B) {
 	benchQuery(b, "w", `CREATE TABLE w AS SELECT city, windowstart AS ws, count(*) AS n FROM s WINDOW TUMBLING (SIZE 1 MINUTE) GROUP BY city EMIT CHANGES`)
 }
 
+func BenchmarkHoppingCount(b *testing.B) {
+	for _, advance := range []int{30, 10, 5, 1} {
+		b.Run(fmt.Sprintf("windows=%d", 60/advance), func(b *testing.B) {
+			benchQuery(b, "w", fmt.Sprintf(`CREATE TABLE w AS SELECT city, windowstart AS ws, count(*) AS n FROM s
+				WINDOW HOPPING (SIZE 1 MINUTE, ADVANCE BY %d SECONDS) GROUP BY city EMIT CHANGES`, advance))
+		})
+	}
+}
+
 func BenchmarkBulkInsert(b *testing.B) {
 	h := newHarness(b, 4)
 	h.run(`CREATE TABLE t (id INT PRIMARY KEY, city TEXT, x INT)`)

@@ -27,57 +27,6 @@ func (g *groupKeys) add(x Expr) int {
 	return i
 }
 
-// bindWindow reads the WINDOW TUMBLING (...) clause.
-func (s *selectBlock) bindWindow() error {
-	w := s.sel.Window
-	if w == nil {
-		return nil
-	}
-	if s.sel.GroupBy == nil {
-		return sqlerr.New(sqlerr.SyntaxError, "WINDOW needs a GROUP BY clause").
-			WithHint("Group by at least one column, or by () for one row per window.").At(w.Offset())
-	}
-	if s.b.st.unbounded && w.Kind != sql.Tumbling {
-		word := map[sql.WindowKind]string{sql.Hopping: "WINDOW HOPPING", sql.Session: "WINDOW SESSION"}[w.Kind]
-		return notYet(word+" in a continuous query", "a row belongs to several windows, or windows merge",
-			"WINDOW TUMBLING, or GROUP BY date_bin(...) in a query that ends", w.Pos)
-	}
-	spec, err := s.b.st.windowSpec(w)
-	if err != nil {
-		return err
-	}
-	s.b.window = spec
-	return nil
-}
-
-// windowSpec reads the durations of a stream window. GraceMs is -1 where none was written: its default depends on EMIT.
-func (st *statement) windowSpec(w *sql.StreamWindow) (*WindowSpec, error) {
-	if w.Retention != nil {
-		return nil, notYet("RETENTION of a window", "rows of closed windows are kept for ever", "the window without it", w.Retention.Pos)
-	}
-	spec := &WindowSpec{Kind: WindowKind(w.Kind), GraceMs: -1}
-	for _, part := range []struct {
-		d  *sql.Duration
-		to *int64
-	}{{w.Size, &spec.SizeMs}, {w.Advance, &spec.AdvanceMs}, {w.Grace, &spec.GraceMs}} {
-		if part.d == nil {
-			continue
-		}
-		ms, err := st.durationMs(part.d)
-		if err != nil {
-			return nil, err
-		}
-		*part.to = ms
-	}
-	if spec.SizeMs <= 0 {
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "the size of a window must be positive").At(w.Offset())
-	}
-	if w.Kind == sql.Hopping && (spec.AdvanceMs <= 0 || spec.AdvanceMs > spec.SizeMs) {
-		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "ADVANCE BY must be positive and at most the size of the window").At(w.Offset())
-	}
-	return spec, nil
-}
-
 func (s *selectBlock) bindGroupBy() error {
 	s.group.index = map[string]int{}
 	g := s.sel.GroupBy

@@ -91,24 +91,6 @@ const (
 	PseudoOp
 )
 
-// WindowKind names the windows.
-type WindowKind uint8
-
-// The kinds of window.
-const (
-	Tumbling WindowKind = iota
-	Hopping
-	Session
-)
-
-// WindowSpec is WINDOW TUMBLING, HOPPING or SESSION, in milliseconds of event time.
-type WindowSpec struct {
-	Kind      WindowKind
-	SizeMs    int64
-	AdvanceMs int64
-	GraceMs   int64
-}
-
 // Evaluator folds constants. exec implements it.
 type Evaluator interface {
 	// Eval evaluates an expression without columns, parameters or subqueries.

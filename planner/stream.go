@@ -268,11 +268,6 @@ func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if x.Window != nil && in.Props().Mode != ModeAppend {
-		return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW over a table or an updating view is not supported").
-			WithDetail("Reason: a window collects facts by their time; a table's rows change.").
-			WithHint("What works: WINDOW over a stream, or GROUP BY date_bin(...) over the table.")
-	}
 	keys, aggs := movedAll(append([]Expr(nil), x.Keys...), at), copyAggs(x.Aggs)
 	moveAggs(aggs, at)
 	for _, g := range aggs {

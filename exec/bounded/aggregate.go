@@ -1,6 +1,7 @@
 package bounded
 
 import (
+	"math"
 	"slices"
 
 	"github.com/millracedb/millrace/exec/expr"
@@ -47,6 +48,12 @@ func (q *Query) openAggregate(n *planner.Aggregate) (Iter, error) {
 	if err != nil {
 		return nil, err
 	}
+	if n.Window != nil && n.Window.Kind == planner.Session {
+		if err := a.addSessions(in); err != nil {
+			return nil, err
+		}
+		return a.result()
+	}
 	defer in.Close()
 	for {
 		b, err := in.Next()
@@ -82,28 +89,20 @@ func (a *aggregator) compile() error {
 }
 
 func (a *aggregator) add(b *vec.Batch) error {
-	a.errs.Reset(b.Len())
-	a.sel = vec.All(a.sel[:0], b.Len())
-	cols := make([]*vec.Vector, len(a.keys))
-	for i, p := range a.keys {
-		cols[i] = p.Eval(a.q.Env, b, a.sel, &a.errs)
-	}
-	for _, c := range a.calls {
-		c.eval(b, a.sel, &a.errs)
-	}
+	cols := a.eval(b)
 	if err := a.errs.First(); err != nil {
 		return err
 	}
-	sets := a.n.Sets
-	if sets == nil {
-		sets = [][]int{nil}
+	hops := 1
+	if a.n.Window != nil {
+		hops = int(a.n.Window.MaxWindows())
 	}
-	for s, set := range sets {
-		if err := a.assign(b, cols, s, set); err != nil {
-			return err
-		}
-		for _, c := range a.calls {
-			if err := c.add(a.in, a.ids, len(a.groups)); err != nil {
+	for s, set := range a.sets() {
+		for hop := range hops {
+			if err := a.assign(b, cols, s, set, hop); err != nil {
+				return err
+			}
+			if err := a.addCalls(); err != nil {
 				return err
 			}
 		}
@@ -111,8 +110,39 @@ func (a *aggregator) add(b *vec.Batch) error {
 	return nil
 }
 
-// assign finds the group of every row in grouping set number s.
-func (a *aggregator) assign(b *vec.Batch, cols []*vec.Vector, s int, set []int) error {
+// eval computes keys and arguments of a batch; what fails is in a.errs.
+func (a *aggregator) eval(b *vec.Batch) (keys []*vec.Vector) {
+	a.errs.Reset(b.Len())
+	a.sel = vec.All(a.sel[:0], b.Len())
+	keys = make([]*vec.Vector, len(a.keys))
+	for i, p := range a.keys {
+		keys[i] = p.Eval(a.q.Env, b, a.sel, &a.errs)
+	}
+	for _, c := range a.calls {
+		c.eval(b, a.sel, &a.errs)
+	}
+	return keys
+}
+
+func (a *aggregator) sets() [][]int {
+	if a.n.Sets == nil {
+		return [][]int{nil}
+	}
+	return a.n.Sets
+}
+
+// addCalls adds the rows a.in to their groups a.ids.
+func (a *aggregator) addCalls() error {
+	for _, c := range a.calls {
+		if err := c.add(a.in, a.ids, len(a.groups)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// assign finds the group of every row in grouping set number s, and in its window number hop, counted from the newest.
+func (a *aggregator) assign(b *vec.Batch, cols []*vec.Vector, s int, set []int, hop int) error {
 	n := b.Len()
 	a.ids = slices.Grow(a.ids[:0], n)[:n]
 	a.in = append(a.in[:0], a.sel...)
@@ -125,16 +155,32 @@ func (a *aggregator) assign(b *vec.Batch, cols []*vec.Vector, s int, set []int) 
 		return nil
 	case a.byInt != nil:
 		return a.assignInts(cols[0])
-	case a.n.Window != nil && b.Rowtime == nil:
-		return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW needs rows with an event time").
-			WithHint("Rows of streams have one, and rows that a join makes of a stream's.")
 	}
-	for row := range n {
-		if err := a.assignRow(b, cols, row, s, set); err != nil {
+	if a.n.Window != nil {
+		if b.Rowtime == nil {
+			return errNoRowtime()
+		}
+		a.inHop(b, hop)
+	}
+	for _, row := range a.in {
+		if err := a.assignRow(b, cols, int(row), s, set, hop); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func errNoRowtime() error {
+	return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW needs rows with an event time").
+		WithHint("Rows of streams have one, and rows that a join makes of a stream's.")
+}
+
+// inHop keeps the rows that have a window number hop.
+func (a *aggregator) inHop(b *vec.Batch, hop int) {
+	a.in = slices.DeleteFunc(a.in, func(row int32) bool {
+		all, _ := a.n.Window.Covering(b.Rowtime[row], math.MinInt64)
+		return int64(hop) >= all
+	})
 }
 
 func (a *aggregator) assignInts(v *vec.Vector) error {
@@ -169,34 +215,18 @@ func (a *aggregator) newGroup(g group, bytes int) (int32, error) {
 	return int32(len(a.groups) - 1), a.q.Memory.grow(groupBytes + bytes + 64*len(a.calls))
 }
 
-func (a *aggregator) assignRow(b *vec.Batch, cols []*vec.Vector, row, s int, set []int) error {
-	left := func(k int) bool { return a.n.Sets != nil && !slices.Contains(set, k) }
-	a.buf = append(a.buf[:0], byte(s))
-	for k, v := range cols {
-		d := v.View(row)
-		if left(k) {
-			d = types.NullDatum
-		}
-		a.buf = types.AppendKey(a.buf, a.keys[k].Type(), d)
-	}
+func (a *aggregator) assignRow(b *vec.Batch, cols []*vec.Vector, row, s int, set []int, hop int) error {
+	a.key(cols, row, s, set)
 	var window [2]int64
 	if w := a.n.Window; w != nil {
-		start := floorTo(b.Rowtime[row], w.SizeMs)
+		start := w.Start(b.Rowtime[row]) - int64(hop)*w.Step()
 		window = [2]int64{start, start + w.SizeMs}
 		a.buf = types.AppendKey(a.buf, types.Of(types.Int8), types.IntDatum(start))
 	}
 	id, ok := a.byKey[string(a.buf)]
 	if !ok {
-		g := group{window: window}
-		for k, v := range cols {
-			d := types.NullDatum
-			if !left(k) {
-				d = v.Datum(row)
-			}
-			g.keys = append(g.keys, d)
-		}
 		var err error
-		if id, err = a.newGroup(g, 2*len(a.buf)); err != nil {
+		if id, err = a.newGroup(group{window: window, keys: a.keysOf(cols, row, set)}, 2*len(a.buf)); err != nil {
 			return err
 		}
 		a.byKey[string(a.buf)] = id
@@ -205,13 +235,33 @@ func (a *aggregator) assignRow(b *vec.Batch, cols []*vec.Vector, row, s int, set
 	return nil
 }
 
-// floorTo rounds t down to a multiple of size, towards minus infinity.
-func floorTo(t, size int64) int64 {
-	r := t % size
-	if r < 0 {
-		r += size
+// key puts the key of a row in grouping set number s into a.buf.
+func (a *aggregator) key(cols []*vec.Vector, row, s int, set []int) {
+	a.buf = append(a.buf[:0], byte(s))
+	for k, v := range cols {
+		d := types.NullDatum
+		if a.grouped(k, set) {
+			d = v.View(row)
+		}
+		a.buf = types.AppendKey(a.buf, a.keys[k].Type(), d)
 	}
-	return t - r
+}
+
+// keysOf are the values of the keys in a row's group.
+func (a *aggregator) keysOf(cols []*vec.Vector, row int, set []int) []types.Datum {
+	keys := make([]types.Datum, len(cols))
+	for k, v := range cols {
+		keys[k] = types.NullDatum
+		if a.grouped(k, set) {
+			keys[k] = v.Datum(row)
+		}
+	}
+	return keys
+}
+
+// grouped reports whether key k is in a grouping set.
+func (a *aggregator) grouped(k int, set []int) bool {
+	return a.n.Sets == nil || slices.Contains(set, k)
 }
 
 func (a *aggregator) result() (Iter, error) {

@@ -106,9 +106,20 @@ func (g *gen) aggregated(name string) (view, bool) {
 	items, cols = g.aggregates(s, items, cols)
 	query := fmt.Sprintf("SELECT %s FROM %s r%s", list(items), from.name, g.where(s))
 	if len(groups) > 0 {
-		query += " GROUP BY " + list(groups)
+		query += " GROUP BY " + list(groups) + g.having(s)
 	}
 	return same(relation{name: name, cols: cols, depth: from.depth + 1}, query), true
+}
+
+// having is a condition on the groups of rows of s, or none.
+func (g *gen) having(s scope) string {
+	if !g.one(4) {
+		return ""
+	}
+	if ints := s.of(integer); len(ints) > 0 && g.one(2) {
+		return fmt.Sprintf(" HAVING %s(%s) %s %d", pick(g, "min", "max", "sum"), pick(g, ints...), pick(g, "<", ">="), g.IntN(8))
+	}
+	return fmt.Sprintf(" HAVING count(*) %s %d", pick(g, "<", ">=", "<>"), 1+g.IntN(3))
 }
 
 // tableJoin joins two tables or views on an equality, and may aggregate the result.
@@ -176,32 +187,5 @@ func (g *gen) streamTable(name string) (view, bool) {
 		millrace: fmt.Sprintf("CREATE STREAM %s AS %s%s", name, query, where),
 		postgres: fmt.Sprintf("CREATE TABLE %s AS %s%s LIMIT 0", name, query, where),
 		arrival:  strings.ReplaceAll(fmt.Sprintf("INSERT INTO %s %s%s", name, query, where), "%", "%%") + more,
-	}, true
-}
-
-// windowed counts by tumbling windows; PostgreSQL bins the time instead.
-func (g *gen) windowed(name string) (view, bool) {
-	from := g.rels[len(base)-1]
-	s := from.as("r")
-	minutes := pick(g, 1, 5, 60, 7)
-	items, cols, groups := g.grouping(s, 1+g.IntN(2))
-	rest, cols := g.aggregates(s, nil, append(cols, column{"ws", instant}))
-	where := g.where(s)
-	build := func(window, start, group string) string {
-		all := append(append(append([]string{}, items...), start+" AS ws"), rest...)
-		q := fmt.Sprintf("SELECT %s FROM s r%s%s", list(all), where, window)
-		if by := append(append([]string{}, groups...), group); by[len(by)-1] != "" {
-			return q + " GROUP BY " + list(by)
-		}
-		if len(groups) > 0 {
-			q += " GROUP BY " + list(groups)
-		}
-		return q
-	}
-	bin := fmt.Sprintf("date_bin('%d minutes', r.at, timestamptz '1970-01-01 00:00:00Z')", minutes)
-	return view{
-		relation: relation{name: name, cols: cols, depth: 1},
-		millrace: fmt.Sprintf("CREATE TABLE %s AS %s", name, build(fmt.Sprintf(" WINDOW TUMBLING (SIZE %d MINUTES)", minutes), "windowstart", "")),
-		postgres: fmt.Sprintf("CREATE VIEW %s AS %s", name, build("", bin, bin)),
 	}, true
 }

@@ -1,0 +1,142 @@
+package planner
+
+import (
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
+)
+
+// WindowKind names the windows.
+type WindowKind uint8
+
+// The kinds of window.
+const (
+	Tumbling WindowKind = iota
+	Hopping
+	Session
+)
+
+// WindowSpec is WINDOW TUMBLING, HOPPING or SESSION, in milliseconds of event time. Tumbling and hopping windows are aligned to the epoch
+// and reach from their start to before their end; sessions include both ends.
+type WindowSpec struct {
+	Kind      WindowKind
+	SizeMs    int64 // of a session: the gap that ends it
+	AdvanceMs int64 // of hopping windows: from start to start
+	GraceMs   int64 // -1 where none was written: its default depends on EMIT
+}
+
+// Limits of windows.
+const (
+	// maxWindowMs bounds every length of time in a window, so that sums of them and of times do not overflow.
+	maxWindowMs = 100_000 * 86_400_000
+	// maxHops bounds the windows that one row is in: those of a day that begin every minute.
+	maxHops = 1440
+)
+
+// Step is how far apart windows start, in ms.
+func (w *WindowSpec) Step() int64 {
+	if w.Kind == Hopping {
+		return w.AdvanceMs
+	}
+	return w.SizeMs
+}
+
+// Start returns the start of the newest window that holds the time t, in ms.
+func (w *WindowSpec) Start(t int64) int64 {
+	past := t % w.Step()
+	if past < 0 {
+		past += w.Step()
+	}
+	return t - past
+}
+
+// MaxWindows is how many windows a row can be in.
+func (w *WindowSpec) MaxWindows() int64 {
+	if w.Kind != Hopping {
+		return 1
+	}
+	return (w.SizeMs + w.AdvanceMs - 1) / w.AdvanceMs
+}
+
+// Covering returns how many windows hold the time t, and how many of these, the newest, are still open at the stream time now, in ms.
+func (w *WindowSpec) Covering(t, now int64) (all, open int64) {
+	newest := w.Start(t)
+	if w.Kind != Hopping {
+		if newest+w.SizeMs+w.GraceMs <= now {
+			return 1, 0
+		}
+		return 1, 1
+	}
+	// Window k before the newest ends at newest - k*advance + size; it holds what is before that.
+	end := newest + w.SizeMs
+	all = (end - t + w.AdvanceMs - 1) / w.AdvanceMs
+	switch closing := end + w.GraceMs; { // the newest window's
+	case closing <= now:
+		return all, 0
+	case closing-(all-1)*w.AdvanceMs > now:
+		return all, all
+	default:
+		return all, (closing - now + w.AdvanceMs - 1) / w.AdvanceMs
+	}
+}
+
+// bindWindow reads the WINDOW TUMBLING (...) clause.
+func (s *selectBlock) bindWindow() error {
+	w := s.sel.Window
+	if w == nil {
+		return nil
+	}
+	if s.sel.GroupBy == nil {
+		return sqlerr.New(sqlerr.SyntaxError, "WINDOW needs a GROUP BY clause").
+			WithHint("Group by at least one column, or by () for one row per window.").At(w.Offset())
+	}
+	if s.b.st.unbounded && w.Kind == sql.Session {
+		return notYet("WINDOW SESSION in a continuous query", "windows merge",
+			"WINDOW TUMBLING, or GROUP BY date_bin(...) in a query that ends", w.Pos)
+	}
+	spec, err := s.b.st.windowSpec(w)
+	if err != nil {
+		return err
+	}
+	s.b.window = spec
+	return nil
+}
+
+// windowSpec reads the durations of a stream window.
+func (st *statement) windowSpec(w *sql.StreamWindow) (*WindowSpec, error) {
+	if w.Retention != nil {
+		return nil, notYet("RETENTION of a window", "rows of closed windows are kept for ever", "the window without it", w.Retention.Pos)
+	}
+	spec := &WindowSpec{Kind: WindowKind(w.Kind), GraceMs: -1}
+	for _, part := range []struct {
+		d  *sql.Duration
+		to *int64
+	}{{w.Size, &spec.SizeMs}, {w.Advance, &spec.AdvanceMs}, {w.Grace, &spec.GraceMs}} {
+		if part.d == nil {
+			continue
+		}
+		ms, err := st.durationMs(part.d)
+		if err != nil {
+			return nil, err
+		}
+		if ms > maxWindowMs {
+			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "a window's lengths of time are at most %s", formatMs(maxWindowMs)).At(part.d.Offset())
+		}
+		*part.to = ms
+	}
+	return spec, spec.check(w.Offset())
+}
+
+func (w *WindowSpec) check(pos int) error {
+	switch {
+	case w.SizeMs <= 0 && w.Kind == Session:
+		return sqlerr.New(sqlerr.InvalidParameterValue, "the gap of a session window must be positive").At(pos)
+	case w.SizeMs <= 0:
+		return sqlerr.New(sqlerr.InvalidParameterValue, "the size of a window must be positive").At(pos)
+	case w.Kind == Hopping && (w.AdvanceMs <= 0 || w.AdvanceMs > w.SizeMs):
+		return sqlerr.New(sqlerr.InvalidParameterValue, "ADVANCE BY must be positive and at most the size of the window").At(pos)
+	case w.MaxWindows() > maxHops:
+		return sqlerr.New(sqlerr.InvalidParameterValue, "each row would be in %d windows; %d is the most", w.MaxWindows(), maxHops).
+			WithHint("ADVANCE BY at least %s.", formatMs((w.SizeMs+maxHops-1)/maxHops)).At(pos)
+	}
+	return nil
+}
