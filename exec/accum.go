@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/millracedb/millrace/exec/vec"
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -15,8 +14,8 @@ import (
 type accumulator interface {
 	// grow makes slots up to n, new ones empty.
 	grow(n int)
-	// update takes in the rows sel: row i belongs to slot slots[i]; ops say whether it is added or retracted, nil adds all.
-	update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error
+	// update takes in rows.
+	update(in *aggInput) error
 	// result appends the aggregate's value in slot to out.
 	result(slot int32, out *vec.Vector) error
 	// encode appends the slot's value to dst; decode reads it back into slot and returns the rest.
@@ -25,31 +24,68 @@ type accumulator interface {
 	memSize() int64
 }
 
+// refresher is an accumulator that looks its value up again in state after rows came or left. refresh is called before encode and result of a slot
+// that changed.
+type refresher interface {
+	refresh(slot int32) error
+}
+
+// aggInput is a batch of rows as one aggregate sees it.
+type aggInput struct {
+	batch *vec.Batch
+	slots []int32       // the slot of each row
+	sel   []int32       // the rows that count
+	args  []*vec.Vector // the arguments
+	order []*vec.Vector // the expressions of ORDER BY
+}
+
+// sign is 1 for a row that joins and -1 for one that leaves.
+func (in *aggInput) sign(i int32) int64 { return rowSign(in.batch.Ops, i) }
+
 var errCorruptAccumulator = errors.New("corrupt accumulator in state")
 
-// newAccumulator returns the accumulator of a call. Over updating input min and max keep all values, in values.
-func newAccumulator(a *planner.Agg, updating bool, values *valueSets, ordinal int) (func() accumulator, error) {
+// newAccumulator returns what makes the accumulators of a call.
+func newAccumulator(o *aggregateOp, a *planner.Agg, ordinal int) (func() accumulator, error) {
+	extreme := a.Func.Name == "min" || a.Func.Name == "max"
+	build := plainAccumulator(o, a, ordinal)
+	switch {
+	case build == nil:
+		return newKept(o, a, ordinal)
+	case extreme && o.updating:
+		o.keeping = append(o.keeping, ordinal)
+	case a.Distinct && !extreme:
+		o.keeping = append(o.keeping, ordinal)
+		return func() accumulator { return &distinctAcc{accumulator: build(), values: &o.values, ordinal: ordinal} }, nil
+	}
+	return build, nil
+}
+
+// plainAccumulator returns the accumulator of an aggregate that can undo a row from its running value, and of min and max; nil for the
+// others.
+func plainAccumulator(o *aggregateOp, a *planner.Agg, ordinal int) func() accumulator {
 	arg := types.Of(types.Int8)
 	if len(a.Args) > 0 {
 		arg = a.Args[0].Type()
 	}
-	refuse := sqlerr.New(sqlerr.FeatureNotSupported, "%s(%s) cannot be kept up to date in a continuous query yet", a.Func.Name, arg).
-		WithHint("count, sum, avg, min, max, bool_and and bool_or can.")
-	switch a.Func.Name {
+	switch name := a.Func.Name; name {
 	case "count":
-		return func() accumulator { return &countAcc{star: len(a.Args) == 0} }, nil
+		return func() accumulator { return &countAcc{star: len(a.Args) == 0} }
 	case "sum", "avg":
-		return newSum(a.Func.Name == "avg", arg, refuse)
+		return newSum(name == "avg", arg)
+	case "sum_list":
+		return newSumList(*arg.Elem)
 	case "min", "max":
 		return func() accumulator {
-			return &extremeAcc{max: a.Func.Name == "max", typ: arg, updating: updating, values: values, ordinal: ordinal}
-		}, nil
+			return &extremeAcc{max: name == "max", typ: arg, updating: o.updating, values: &o.values, ordinal: ordinal}
+		}
 	case "bool_and", "every":
-		return func() accumulator { return &boolAcc{and: true} }, nil
+		return func() accumulator { return &boolAcc{and: true} }
 	case "bool_or":
-		return func() accumulator { return &boolAcc{} }, nil
+		return func() accumulator { return &boolAcc{} }
+	case "bit_and", "bit_or", "bit_xor":
+		return func() accumulator { return &bitAcc{name: name, width: arg.Kind} }
 	default:
-		return nil, refuse
+		return newStatistic(a)
 	}
 }
 
@@ -69,15 +105,16 @@ type countAcc struct {
 
 func (a *countAcc) grow(n int) { a.n = growTo(a.n, n) }
 
-func (a *countAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
-	if a.star || !arg.HasNulls() {
-		for _, i := range sel {
+func (a *countAcc) update(in *aggInput) error {
+	slots, ops := in.slots, in.batch.Ops
+	if a.star || !in.args[0].HasNulls() {
+		for _, i := range in.sel {
 			a.n[slots[i]] += rowSign(ops, i)
 		}
 		return nil
 	}
-	for _, i := range sel {
-		if !arg.IsNull(int(i)) {
+	for _, i := range in.sel {
+		if !in.args[0].IsNull(int(i)) {
 			a.n[slots[i]] += rowSign(ops, i)
 		}
 	}
@@ -112,10 +149,11 @@ func (a *boolAcc) grow(n int) {
 	}
 }
 
-func (a *boolAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
-	for _, i := range sel {
+func (a *boolAcc) update(in *aggInput) error {
+	arg := in.args[0]
+	for _, i := range in.sel {
 		if !arg.IsNull(int(i)) {
-			a.n[arg.I64[i]&1][slots[i]] += rowSign(ops, i)
+			a.n[arg.I64[i]&1][in.slots[i]] += in.sign(i)
 		}
 	}
 	return nil

@@ -1,7 +1,6 @@
 package exec
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 
@@ -9,103 +8,16 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// valueSets counts the values of each slot for the aggregates that must find another value when one leaves (min, max) or
-// act on the first and last of equal ones (DISTINCT). Rows are state: group is the aggregate's ordinal and the slot's key, the
-// rest is the value's key encoding, the value is the count and the value itself.
-type valueSets struct {
-	table   *stateTable
-	slotKey func(slot int32) []byte
-	group   []byte
-	rest    []byte
-	val     []byte
-}
-
-func (v *valueSets) groupOf(ordinal int, slotKey []byte) []byte {
-	v.group = binary.BigEndian.AppendUint32(v.group[:0], uint32(ordinal))
-	v.group = append(v.group, slotKey...)
-	return v.group
-}
-
-// add changes the count of row i's value by sign and returns the counts before and after. A count never falls below zero.
-func (v *valueSets) add(ordinal int, slot int32, arg *vec.Vector, i int, sign int64) (before, after int64, err error) {
-	group := v.groupOf(ordinal, v.slotKey(slot))
-	v.rest = types.AppendKey(v.rest[:0], arg.Type, arg.View(i))
-	old, ok, err := v.table.get(group, v.rest)
-	if err != nil {
-		return 0, 0, err
-	}
-	if ok {
-		if before, _, err = takeVarint(old); err != nil {
-			return 0, 0, err
-		}
-	}
-	after = max(0, before+sign)
-	if after == 0 {
-		return before, after, v.table.del(group, v.rest)
-	}
-	v.val = binary.AppendVarint(v.val[:0], after)
-	v.val = vec.AppendEncodedRow(v.val, []*vec.Vector{arg}, i)
-	return before, after, v.table.put(group, v.rest, v.val)
-}
-
-// extreme makes row slot of cur the least or greatest value of the slot, NULL if it has none.
-func (v *valueSets) extreme(ordinal int, slot int32, maximum bool, cur *vec.Vector) error {
-	var best, val []byte
-	err := v.table.each(v.groupOf(ordinal, v.slotKey(slot)), func(_ int32, rest, value []byte) error {
-		if c := bytes.Compare(rest, best); best == nil || (maximum && c > 0) || (!maximum && c < 0) {
-			best, val = rest, value
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	cur.SetNull(int(slot))
-	if best == nil {
-		return nil
-	}
-	_, row, err := takeVarint(val)
-	if err != nil {
-		return err
-	}
-	one := vec.NewVector(cur.Type, 1)
-	if err := vec.AppendDecodedRow([]*vec.Vector{one}, row); err != nil {
-		return err
-	}
-	cur.SetRow(int(slot), one, 0)
-	return nil
-}
-
-// forget deletes all values of a slot, of the first n aggregates.
-func (v *valueSets) forget(n int, slotKey []byte) error {
-	for ordinal := range n {
-		var rests [][]byte
-		group := v.groupOf(ordinal, slotKey)
-		err := v.table.each(group, func(_ int32, rest, _ []byte) error {
-			rests = append(rests, rest)
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		for _, rest := range rests {
-			if err := v.table.del(group, rest); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
 // extremeAcc is min and max. Over updating input it counts all values, and looks for the next when the present one leaves.
 type extremeAcc struct {
 	max      bool
 	typ      types.Type
 	updating bool
-	values   *valueSets
+	values   *multiset
 	ordinal  int
 	cur      *vec.Vector
 	stale    []bool
+	key, row []byte
 }
 
 func (a *extremeAcc) grow(n int) {
@@ -118,15 +30,16 @@ func (a *extremeAcc) grow(n int) {
 	a.stale = growTo(a.stale, n)
 }
 
-func (a *extremeAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
-	for _, i := range sel {
+func (a *extremeAcc) update(in *aggInput) error {
+	arg := in.args[0]
+	for _, i := range in.sel {
 		if arg.IsNull(int(i)) {
 			continue
 		}
-		slot := slots[i]
+		slot := in.slots[i]
 		if a.updating {
-			sign := rowSign(ops, i)
-			_, after, err := a.values.add(a.ordinal, slot, arg, int(i), sign)
+			sign := in.sign(i)
+			after, err := a.count(slot, arg, int(i), sign)
 			if err != nil {
 				return err
 			}
@@ -144,6 +57,18 @@ func (a *extremeAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) e
 	return nil
 }
 
+// count changes the count of row i's value, in an order in which the best value is first, and returns it.
+func (a *extremeAcc) count(slot int32, arg *vec.Vector, i int, sign int64) (after int64, err error) {
+	if a.max {
+		a.key = types.AppendKeyDesc(a.key[:0], arg.Type, arg.View(i))
+	} else {
+		a.key = types.AppendKey(a.key[:0], arg.Type, arg.View(i))
+	}
+	a.row = vec.AppendEncodedRow(a.row[:0], []*vec.Vector{arg}, i)
+	_, after, err = a.values.add(a.ordinal, slot, a.key, a.row, sign)
+	return after, err
+}
+
 func (a *extremeAcc) better(arg *vec.Vector, i, slot int) bool {
 	c := compareRows(arg, i, a.cur, slot)
 	return a.max && c > 0 || !a.max && c < 0
@@ -155,7 +80,15 @@ func (a *extremeAcc) refresh(slot int32) error {
 		return nil
 	}
 	a.stale[slot] = false
-	return a.values.extreme(a.ordinal, slot, a.max, a.cur)
+	a.cur.SetNull(int(slot))
+	return a.values.walk(a.ordinal, slot, func(_ []byte, _ int64, row []byte) (bool, error) {
+		one := vec.NewVector(a.typ, 1)
+		if err := vec.AppendDecodedRow([]*vec.Vector{one}, row); err != nil {
+			return false, err
+		}
+		a.cur.SetRow(int(slot), one, 0)
+		return false, nil
+	})
 }
 
 func (a *extremeAcc) result(slot int32, out *vec.Vector) error {
@@ -203,18 +136,20 @@ func compareRows(x *vec.Vector, i int, y *vec.Vector, j int) int {
 // distinctAcc passes on the first of equal values that comes and the last that leaves.
 type distinctAcc struct {
 	accumulator
-	values  *valueSets
+	values  *multiset
 	ordinal int
 	sel     []int32
+	key     []byte
 }
 
-func (a *distinctAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
+func (a *distinctAcc) update(in *aggInput) error {
 	a.sel = a.sel[:0]
-	for _, i := range sel {
-		if arg.IsNull(int(i)) {
+	for _, i := range in.sel {
+		if anyNull(in.args, int(i)) {
 			continue
 		}
-		before, after, err := a.values.add(a.ordinal, slots[i], arg, int(i), rowSign(ops, i))
+		a.key = appendKeyCols(a.key[:0], in.args, int(i))
+		before, after, err := a.values.add(a.ordinal, in.slots[i], a.key, nil, in.sign(i))
 		if err != nil {
 			return err
 		}
@@ -222,5 +157,7 @@ func (a *distinctAcc) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) 
 			a.sel = append(a.sel, i)
 		}
 	}
-	return a.accumulator.update(slots, a.sel, arg, ops)
+	one := *in
+	one.sel = a.sel
+	return a.accumulator.update(&one)
 }

@@ -23,10 +23,11 @@ type floatState struct {
 
 func (a *floatSum) grow(n int) { a.sums = growTo(a.sums, n) }
 
-func (a *floatSum) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
-	for _, i := range sel {
+func (a *floatSum) update(in *aggInput) error {
+	arg := in.args[0]
+	for _, i := range in.sel {
 		if !arg.IsNull(int(i)) {
-			a.sums[slots[i]].add(arg.F64[i], rowSign(ops, i))
+			a.sums[in.slots[i]].add(arg.F64[i], in.sign(i))
 		}
 	}
 	return nil
@@ -90,31 +91,38 @@ func (s *floatState) value() float64 {
 
 func (a *floatSum) result(slot int32, out *vec.Vector) error {
 	s := &a.sums[slot]
-	var x float64
-	switch {
-	case s.n == 0:
+	if s.n == 0 {
 		out.AppendNull()
 		return nil
-	case s.nan > 0, s.plus > 0 && s.minus > 0:
-		x = math.NaN()
-	case s.plus > 0:
-		x = math.Inf(1)
-	case s.minus > 0:
-		x = math.Inf(-1)
+	}
+	x := s.sum()
+	switch {
 	case a.avg:
-		x = s.value() / float64(s.n)
-	default:
-		x = s.value()
-		if a.single {
-			x = float64(float32(x))
-		}
+		x /= float64(s.n)
+	case a.single:
+		x = float64(float32(x))
 	}
 	out.AppendFloat(x)
 	return nil
 }
 
-func (a *floatSum) encode(dst []byte, slot int32) []byte {
-	s := &a.sums[slot]
+// sum is the value, or what NaN and infinities among the rows make of it.
+func (s *floatState) sum() float64 {
+	switch {
+	case s.nan > 0, s.plus > 0 && s.minus > 0:
+		return math.NaN()
+	case s.plus > 0:
+		return math.Inf(1)
+	case s.minus > 0:
+		return math.Inf(-1)
+	default:
+		return s.value()
+	}
+}
+
+func (a *floatSum) encode(dst []byte, slot int32) []byte { return a.sums[slot].encode(dst) }
+
+func (s *floatState) encode(dst []byte) []byte {
 	for _, x := range []int64{s.n, s.nan, s.plus, s.minus, int64(len(s.parts))} {
 		dst = binary.AppendVarint(dst, x)
 	}
@@ -128,7 +136,10 @@ func (a *floatSum) encode(dst []byte, slot int32) []byte {
 const maxFloatParts = 64
 
 func (a *floatSum) decode(slot int32, src []byte) (rest []byte, err error) {
-	s := &a.sums[slot]
+	return a.sums[slot].decode(src)
+}
+
+func (s *floatState) decode(src []byte) (rest []byte, err error) {
 	*s = floatState{}
 	rest = src
 	var count int64

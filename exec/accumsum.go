@@ -10,18 +10,20 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// newSum returns the accumulator of sum or avg over arg. The result types are PostgreSQL's (docs, 9.21): sum of smallint and
+// newSum returns the accumulator of sum or avg over arg, nil if there is none. The result types are PostgreSQL's (docs, 9.21): sum of smallint and
 // integer is bigint, of bigint and numeric is numeric; avg of those is numeric; over floats both are floats.
-func newSum(avg bool, arg types.Type, refuse error) (func() accumulator, error) {
+func newSum(avg bool, arg types.Type) func() accumulator {
 	switch arg.Kind {
 	case types.Int2, types.Int4, types.Int8:
-		return func() accumulator { return &intSum{avg: avg, wide: arg.Kind == types.Int8} }, nil
+		return func() accumulator { return &intSum{avg: avg, wide: arg.Kind == types.Int8} }
 	case types.Float4, types.Float8:
-		return func() accumulator { return &floatSum{avg: avg, single: arg.Kind == types.Float4} }, nil
+		return func() accumulator { return &floatSum{avg: avg, single: arg.Kind == types.Float4} }
 	case types.Numeric:
-		return func() accumulator { return &numericSum{avg: avg} }, nil
+		return func() accumulator { return &numericSum{avg: avg} }
+	case types.Interval:
+		return func() accumulator { return &intervalSum{avg: avg} }
 	default:
-		return nil, refuse
+		return nil
 	}
 }
 
@@ -37,24 +39,28 @@ func (a *intSum) grow(n int) {
 	a.n, a.lo, a.hi = growTo(a.n, n), growTo(a.lo, n), growTo(a.hi, n)
 }
 
-func (a *intSum) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
+func (a *intSum) update(in *aggInput) error {
+	arg, ops, slots := in.args[0], in.batch.Ops, in.slots
 	nulls := arg.HasNulls()
-	for _, i := range sel {
+	for _, i := range in.sel {
 		if nulls && arg.IsNull(int(i)) {
 			continue
 		}
-		s, x := slots[i], arg.I64[i]
-		if rowSign(ops, i) > 0 {
-			a.n[s]++
-			lo, carry := bits.Add64(a.lo[s], uint64(x), 0)
-			a.lo[s], a.hi[s] = lo, a.hi[s]+x>>63+int64(carry)
-		} else {
-			a.n[s]--
-			lo, borrow := bits.Sub64(a.lo[s], uint64(x), 0)
-			a.lo[s], a.hi[s] = lo, a.hi[s]-x>>63-int64(borrow)
-		}
+		a.add(slots[i], arg.I64[i], rowSign(ops, i))
 	}
 	return nil
+}
+
+func (a *intSum) add(s int32, x, sign int64) {
+	if sign > 0 {
+		a.n[s]++
+		lo, carry := bits.Add64(a.lo[s], uint64(x), 0)
+		a.lo[s], a.hi[s] = lo, a.hi[s]+x>>63+int64(carry)
+		return
+	}
+	a.n[s]--
+	lo, borrow := bits.Sub64(a.lo[s], uint64(x), 0)
+	a.lo[s], a.hi[s] = lo, a.hi[s]-x>>63-int64(borrow)
 }
 
 func (a *intSum) big(slot int32) *big.Int {
@@ -126,10 +132,11 @@ type numericState struct {
 
 func (a *numericSum) grow(n int) { a.sums = growTo(a.sums, n) }
 
-func (a *numericSum) update(slots, sel []int32, arg *vec.Vector, ops []vec.Op) error {
-	for _, i := range sel {
+func (a *numericSum) update(in *aggInput) error {
+	arg := in.args[0]
+	for _, i := range in.sel {
 		if !arg.IsNull(int(i)) {
-			if err := a.sums[slots[i]].add(arg.Str(int(i)), rowSign(ops, i)); err != nil {
+			if err := a.sums[in.slots[i]].add(arg.Str(int(i)), in.sign(i)); err != nil {
 				return err
 			}
 		}
@@ -196,13 +203,7 @@ func (a *numericSum) result(slot int32, out *vec.Vector) error {
 	switch {
 	case s.n == 0:
 		out.AppendNull()
-	case s.nan > 0, s.plus > 0 && s.minus > 0:
-		out.AppendString("NaN")
-	case s.plus > 0:
-		out.AppendString("Infinity")
-	case s.minus > 0:
-		out.AppendString("-Infinity")
-	case a.avg:
+	case a.avg && s.finite():
 		return appendAverage(out, s.text(), s.n)
 	default:
 		out.AppendString(s.text())
@@ -210,8 +211,18 @@ func (a *numericSum) result(slot int32, out *vec.Vector) error {
 	return nil
 }
 
-// text prints the finite sum with the largest scale in use.
+func (s *numericState) finite() bool { return s.nan == 0 && s.plus == 0 && s.minus == 0 }
+
+// text prints the sum, a finite one with the largest scale in use.
 func (s *numericState) text() string {
+	switch {
+	case s.nan > 0, s.plus > 0 && s.minus > 0:
+		return "NaN"
+	case s.plus > 0:
+		return "Infinity"
+	case s.minus > 0:
+		return "-Infinity"
+	}
 	scale := 0
 	for i, n := range s.scales {
 		if n != 0 {
@@ -235,8 +246,9 @@ func (s *numericState) text() string {
 	return digits
 }
 
-func (a *numericSum) encode(dst []byte, slot int32) []byte {
-	s := &a.sums[slot]
+func (a *numericSum) encode(dst []byte, slot int32) []byte { return a.sums[slot].encode(dst) }
+
+func (s *numericState) encode(dst []byte) []byte {
 	for _, x := range []int64{s.n, s.nan, s.plus, s.minus, int64(s.scale), int64(len(s.scales))} {
 		dst = binary.AppendVarint(dst, x)
 	}
@@ -254,7 +266,10 @@ func (a *numericSum) encode(dst []byte, slot int32) []byte {
 const maxNumericScale = 16383
 
 func (a *numericSum) decode(slot int32, src []byte) (rest []byte, err error) {
-	s := &a.sums[slot]
+	return a.sums[slot].decode(src)
+}
+
+func (s *numericState) decode(src []byte) (rest []byte, err error) {
 	*s = numericState{}
 	rest = src
 	var scale, count int64

@@ -85,7 +85,7 @@ func (o *aggregateOp) pushHops(in *vec.Batch, keys []*vec.Vector) error {
 				h.argSel = h.reaching(h.argSel[:0], c.sel, hop)
 				sel = h.argSel
 			}
-			if err := c.acc.update(o.slots, sel, c.arg, in.Ops); err != nil {
+			if err := c.update(in, o.slots, sel); err != nil {
 				return err
 			}
 		}

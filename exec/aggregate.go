@@ -31,7 +31,8 @@ type aggregateOp struct {
 	updating bool // rows of the input can leave
 	keys     *evaluator
 	calls    []aggCall
-	values   valueSets
+	values   multiset
+	keeping  []int // the aggregates that keep rows in values
 	window   *planner.WindowSpec
 	hops     *hopCache // nil unless a row can be in several windows
 
@@ -53,10 +54,11 @@ type aggregateOp struct {
 type aggCall struct {
 	build  func() accumulator
 	acc    accumulator
-	args   *evaluator // nil for count(*)
+	nargs  int
+	args   *evaluator // arguments and the expressions of ORDER BY; nil for count(*)
 	filter *evaluator
 	sel    []int32
-	arg    *vec.Vector
+	cols   []*vec.Vector // of args
 }
 
 type aggGroup struct {
@@ -89,7 +91,7 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	if n.Window != nil && n.Window.MaxWindows() > 1 {
 		o.hops = newHopCache(n.Window)
 	}
-	o.values = valueSets{table: newStateTable(cx.state, n.P.OpID, aggValues), slotKey: o.index.key}
+	o.values = multiset{table: newOrderedTable(cx.state, n.P.OpID, aggValues), slotKey: o.index.key}
 	for i := range n.Aggs {
 		if err := o.addCall(&n.Aggs[i], i); err != nil {
 			return nil, err
@@ -101,9 +103,16 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 }
 
 func (o *aggregateOp) addCall(a *planner.Agg, ordinal int) (err error) {
-	var c aggCall
-	if len(a.Args) > 0 {
-		if c.args, err = newEvaluator(o.cx, a.Args[:1]); err != nil {
+	c := aggCall{nargs: len(a.Args)}
+	exprs := a.Args
+	if a.Func.Kind == planner.OrderedSetFunc {
+		c.nargs, exprs = 0, nil // direct arguments are not of rows
+	}
+	for _, k := range a.OrderBy {
+		exprs = append(exprs[:len(exprs):len(exprs)], k.Expr)
+	}
+	if len(exprs) > 0 {
+		if c.args, err = newEvaluator(o.cx, exprs); err != nil {
 			return err
 		}
 	}
@@ -112,13 +121,8 @@ func (o *aggregateOp) addCall(a *planner.Agg, ordinal int) (err error) {
 			return err
 		}
 	}
-	build, err := newAccumulator(a, o.updating, &o.values, ordinal)
-	if err != nil {
+	if c.build, err = newAccumulator(o, a, ordinal); err != nil {
 		return err
-	}
-	c.build = build
-	if a.Distinct {
-		c.build = func() accumulator { return &distinctAcc{accumulator: build(), values: &o.values, ordinal: ordinal} }
 	}
 	o.calls = append(o.calls, c)
 	return nil
@@ -183,11 +187,20 @@ func (o *aggregateOp) push(in chunk, _ int) error {
 		if c.filter != nil {
 			sel = c.sel
 		}
-		if err := c.acc.update(o.slots, sel, c.arg, in.Ops); err != nil {
+		if err := c.update(in.Batch, o.slots, sel); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// update takes in the rows sel, row i into slot slots[i].
+func (c *aggCall) update(in *vec.Batch, slots, sel []int32) error {
+	rows := aggInput{batch: in, slots: slots, sel: sel}
+	if c.args != nil {
+		rows.args, rows.order = c.cols[:c.nargs], c.cols[c.nargs:]
+	}
+	return c.acc.update(&rows)
 }
 
 // evalCalls computes filters and arguments, and takes the rows that fail anywhere out of the selection.
@@ -203,7 +216,7 @@ func (o *aggregateOp) evalCalls(in *vec.Batch) error {
 			sel, failed = c.sel, failed || c.filter.errs.Any()
 		}
 		if c.args != nil {
-			c.arg = c.args.eval(in, sel)[0]
+			c.cols = c.args.eval(in, sel)
 			c.args.reportAdds(in)
 			failed = failed || c.args.errs.Any()
 		}
@@ -339,8 +352,8 @@ func (o *aggregateOp) flushGroup(slot int32) error {
 	g.known = has
 	if has {
 		for i := range o.calls {
-			if e, ok := o.calls[i].acc.(*extremeAcc); ok {
-				if err := e.refresh(slot); err != nil {
+			if r, ok := o.calls[i].acc.(refresher); ok {
+				if err := r.refresh(slot); err != nil {
 					return err
 				}
 			}

@@ -120,7 +120,7 @@ func (o *aggregateOp) closeGroup(slot int32, key []byte) error {
 		}
 	}
 	o.cx.state.del(o.n.P.OpID, key)
-	return o.values.forget(len(o.calls), key)
+	return o.values.forget(o.keeping, key)
 }
 
 // findOpen sets minOpen to the earliest window at or after from that holds groups.

@@ -353,7 +353,7 @@ func (c *pushCollector) push(in chunk, _ int) error {
 		return nil
 	}
 	b := vec.NewBatch(c.schema, len(sel))
-	b.AppendGather(&vec.Batch{Cols: in.Cols, Ops: in.Ops, Rowtime: in.Rowtime}, sel)
+	b.AppendGather(&vec.Batch{Cols: in.Cols, Ops: in.Ops, Rowtime: in.Rowtime, Source: in.Source}, sel)
 	c.ready = append(c.ready, b)
 	return nil
 }

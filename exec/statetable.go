@@ -18,6 +18,10 @@ type stateTable struct {
 	chains []groupChain
 	dirty  []int32
 	key    []byte
+
+	// What an orderedTable adds: it is told of rows that come into memory, and when all go.
+	inserted func(n int32)
+	evicted  func()
 }
 
 type tableRow struct {
@@ -83,6 +87,9 @@ func (t *stateTable) insert(c *groupChain, stored []byte, groupLen, mark int, pr
 		off: uint32(mark), len: uint32(len(t.arena) - mark), next: c.first, rest: uint32(groupKeyHead + groupLen), present: present,
 	})
 	c.first = n
+	if t.inserted != nil {
+		t.inserted(n)
+	}
 	return n
 }
 
@@ -203,6 +210,9 @@ func (t *stateTable) evict() {
 	t.index.reset()
 	t.groups.reset()
 	t.rows, t.arena, t.chains, t.dirty = nil, nil, nil, nil
+	if t.evicted != nil {
+		t.evicted()
+	}
 }
 
 // prefixSuccessor returns the first key after all that begin with prefix, nil for none.

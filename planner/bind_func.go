@@ -113,7 +113,7 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 		return nil, notYet("GROUPING()", "grouping sets keep no mark of the set a row belongs to", "select a constant in each branch of a UNION ALL", e.Pos)
 	}
 	fs := registry[e.Name]
-	if len(fs) > 0 && fs[0].Kind == AggregateFunc {
+	if len(fs) > 0 && (fs[0].Kind == AggregateFunc || fs[0].Kind == OrderedSetFunc || e.WithinGroup) {
 		return b.bindAggregate(e)
 	}
 	if e.Distinct || e.Filter != nil || len(e.OrderBy) > 0 || e.Star {
@@ -279,8 +279,8 @@ func (b *binder) bindAggregate(e *sql.FuncCall) (Expr, error) {
 
 // bindAggCall binds an aggregate or window call's arguments and clauses.
 func (b *binder) bindAggCall(e *sql.FuncCall, kinds ...FuncKind) (*Agg, error) {
-	if e.WithinGroup {
-		return nil, notYet("WITHIN GROUP", "ordered-set aggregates are not built", "array_agg(x ORDER BY x)", e.Pos)
+	if e.WithinGroup || registry[e.Name][0].Kind == OrderedSetFunc {
+		return b.bindOrderedSet(e)
 	}
 	xs, _, err := b.bindArgs(e)
 	if err != nil {
@@ -298,10 +298,8 @@ func (b *binder) bindAggCall(e *sql.FuncCall, kinds ...FuncKind) (*Agg, error) {
 		return nil, err
 	}
 	agg := &Agg{Func: call.Func, Args: call.Args, Typ: call.Typ, Distinct: e.Distinct, Name: e.Name}
-	if e.Filter != nil {
-		if agg.Filter, err = b.bindCondition(e.Filter, "FILTER"); err != nil {
-			return nil, err
-		}
+	if err := b.settleAgg(agg, e); err != nil {
+		return nil, err
 	}
 	if agg.OrderBy, err = b.bindSortKeys(e.OrderBy); err != nil {
 		return nil, err

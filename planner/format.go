@@ -274,7 +274,11 @@ func (p *exprPrinter) agg(a Agg) {
 	}
 	p.list(a.Args, ", ")
 	if len(a.OrderBy) > 0 {
-		p.s(" ORDER BY ")
+		if a.Func.Kind == OrderedSetFunc {
+			p.s(") WITHIN GROUP (ORDER BY ")
+		} else {
+			p.s(" ORDER BY ")
+		}
 		p.sortKeys(a.OrderBy)
 	}
 	p.s(")")

@@ -16,6 +16,9 @@ const (
 	SetFunc
 	// WindowOnlyFunc is row_number and its like: only with OVER.
 	WindowOnlyFunc
+	// OrderedSetFunc is an aggregate with WITHIN GROUP. Its declared arguments are the direct ones, then those of WITHIN GROUP; of a variadic
+	// one they are direct arguments, for which WITHIN GROUP has one expression each.
+	OrderedSetFunc
 )
 
 // Volatility is PostgreSQL's: what a function's result may depend on.
@@ -39,6 +42,8 @@ type Func struct {
 	NotStrict  bool
 	Volatility Volatility
 	Kind       FuncKind
+	// Ordered: the result of the aggregate depends on the order of its rows.
+	Ordered bool
 	// Session: the implementation needs the session (current_user, pg_table_is_visible, set_config...): it is evaluated through
 	// the environment and never in a persistent query.
 	Session bool

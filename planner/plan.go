@@ -109,9 +109,11 @@ type Agg struct {
 	Args     []Expr
 	Distinct bool
 	Filter   Expr
-	OrderBy  []SortKey
-	Typ      types.Type
-	Name     string
+	// OrderBy is the order in which rows are taken; for an ordered-set aggregate it is that of WITHIN GROUP, and Args are the direct arguments, which
+	// have no columns.
+	OrderBy []SortKey
+	Typ     types.Type
+	Name    string
 }
 
 // SortKey is one ORDER BY item.

@@ -51,8 +51,11 @@ func buildRegistry() map[string][]*Func {
 	for _, t := range []string{mathFunctions, textFunctions, timeFunctions, jsonFunctions, arrayFunctions, mixedFunctions, catalogFunctions} {
 		add(ScalarFunc, t)
 	}
-	add(AggregateFunc, aggregateFunctions)
+	for _, t := range []string{aggregateFunctions, statisticalAggregates, ksqlAggregates} {
+		add(AggregateFunc, t)
+	}
 	add(WindowOnlyFunc, windowFunctions)
+	add(OrderedSetFunc, orderedSetFunctions)
 	add(SetFunc, setFunctions)
 	return reg
 }
@@ -82,6 +85,8 @@ func parseSignature(line string) *Func {
 			f.Volatility = Volatile
 		case flag == "null":
 			f.NotStrict = true
+		case flag == "ordered":
+			f.Ordered = true
 		case flag == "session":
 			f.Session, f.Volatility = true, max(f.Volatility, Stable)
 		case strings.HasPrefix(flag, "cols="):

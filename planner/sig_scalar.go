@@ -298,61 +298,6 @@ hashtext(text) int4
 pg_typeof(any) regtype ; null stable
 `
 
-// Aggregates that run in this release. Strictness here means that rows with a NULL argument are left out; count(any) counts the others.
-// PostgreSQL docs, chapter 9.21.
-const aggregateFunctions = `
-count() int8
-count(any) int8
-sum(int2) int8
-sum(int4) int8
-sum(int8) numeric
-sum(float4) float4
-sum(float8) float8
-sum(numeric) numeric
-sum(interval) interval
-avg(int2) numeric
-avg(int4) numeric
-avg(int8) numeric
-avg(float4) float8
-avg(float8) float8
-avg(numeric) numeric
-avg(interval) interval
-min(int2) int2
-min(int4) int4
-min(int8) int8
-min(float4) float4
-min(float8) float8
-min(numeric) numeric
-min(text) text
-min(date) date
-min(time) time
-min(timestamp) timestamp
-min(timestamptz) timestamptz
-min(interval) interval
-min(oid) oid
-min(anyarray) anyarray
-max(int2) int2
-max(int4) int4
-max(int8) int8
-max(float4) float4
-max(float8) float8
-max(numeric) numeric
-max(text) text
-max(date) date
-max(time) time
-max(timestamp) timestamp
-max(timestamptz) timestamptz
-max(interval) interval
-max(oid) oid
-max(anyarray) anyarray
-bool_and(bool) bool
-bool_or(bool) bool
-every(bool) bool
-string_agg(text,text) text ; null
-string_agg(bytea,bytea) bytea ; null
-array_agg(anyelement) anyarray ; null
-`
-
 // PostgreSQL docs, table 9.64.
 const windowFunctions = `
 row_number() int8

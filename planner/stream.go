@@ -3,7 +3,6 @@ package planner
 import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
-	"github.com/millracedb/millrace/sql/types"
 )
 
 // defaultGraceMs is a window's grace without EMIT FINAL, with which it is 0.
@@ -320,22 +319,15 @@ func copyAggs(aggs []Agg) []Agg {
 	return out
 }
 
-// streamAggregates are the aggregates that run in continuous queries, also over input that takes rows back.
-var streamAggregates = map[string]bool{
-	"count": true, "sum": true, "min": true, "max": true, "avg": true, "bool_and": true, "bool_or": true, "every": true,
-}
-
 func (s *streamer) checkAggregate(in Node, g Agg) error {
-	switch {
-	case !streamAggregates[g.Func.Name]:
-		return notYet(g.Func.Name+" in a continuous query", "its state would have to keep every row in order", "count, sum, min, max, avg, bool_and, bool_or", -1)
-	case g.Distinct && g.Func.Name != "min" && g.Func.Name != "max":
-		return notYet(g.Func.Name+"(DISTINCT ...) in a continuous query", "it must count the copies of every value",
-			"a view that groups by the value, and "+g.Func.Name+" over that view", -1)
-	case g.Func.Name != "count" && len(g.Args) == 1 && g.Args[0].Type().Kind == types.Array:
-		return notYet(g.Func.Name+" of arrays in a continuous query", "arrays are not ordered in state", g.Func.Name+" of the elements", -1)
+	es := append([]Expr{g.Filter}, g.Args...)
+	for _, k := range g.OrderBy {
+		es = append(es, k.Expr)
 	}
-	return s.checkVolatile(in, append([]Expr{g.Filter}, g.Args...)...)
+	if err := checkConstants(g); err != nil {
+		return err
+	}
+	return s.checkVolatile(in, es...)
 }
 
 func (s *streamer) lowerUnion(x *SetOp) (Node, []int, error) {

@@ -1,6 +1,7 @@
 package bounded
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/millracedb/millrace/exec/expr"
@@ -18,6 +19,9 @@ type aggCall struct {
 	order  []*expr.Program
 	fast   expr.Grouped
 	holds  bool // the accumulator keeps every row
+	set    bool // an ordered-set aggregate, with WITHIN GROUP
+	places bool // rows are taken by rowtime and place in their stream
+	batch  *vec.Batch
 	groups []accState
 	row    []types.Datum
 	keyBuf []byte
@@ -41,7 +45,8 @@ type orderedArgs struct{ keys, args []types.Datum }
 const datumBytes = 48
 
 func (q *Query) newAggCall(g planner.Agg) (*aggCall, error) {
-	c := &aggCall{q: q, agg: g, row: make([]types.Datum, len(g.Args)), holds: g.Func.Name == "array_agg" || g.Func.Name == "string_agg"}
+	c := &aggCall{q: q, agg: g, row: make([]types.Datum, len(g.Args)), holds: g.Func.Ordered, set: g.Func.Kind == planner.OrderedSetFunc}
+	c.places = c.holds && !g.Distinct && len(g.OrderBy) == 0
 	if g.Distinct && len(g.OrderBy) == 0 && c.holds {
 		// DISTINCT sorts, which shows where the order of rows does.
 		for _, e := range g.Args {
@@ -67,15 +72,15 @@ func (q *Query) newAggCall(g planner.Agg) (*aggCall, error) {
 	if !g.Distinct && len(c.order) == 0 {
 		c.fast, _ = expr.NewGrouped(g.Func, argTypes(g.Args), g.Typ)
 	}
-	if c.fast == nil {
-		_, err = expr.NewAccumulator(g.Func, argTypes(g.Args), g.Typ)
+	if c.fast == nil && !c.set {
+		_, err = expr.NewAccumulator(q.Env, g.Func, argTypes(g.Args), g.Typ)
 	}
 	return c, err
 }
 
 // eval computes the columns of a batch. A row that FILTER leaves out is not looked at further.
 func (c *aggCall) eval(b *vec.Batch, sel []int32, errs *expr.Errors) {
-	c.filterCol = nil
+	c.filterCol, c.batch = nil, b
 	if c.filter != nil {
 		c.filterCol = c.filter.Eval(c.q.Env, b, sel, errs)
 		c.sel = vec.True(c.sel[:0], c.filterCol, sel)
@@ -117,11 +122,13 @@ func (c *aggCall) grow(n int) error {
 		return nil
 	}
 	for len(c.groups) < n {
-		acc, err := expr.NewAccumulator(c.agg.Func, argTypes(c.agg.Args), c.agg.Typ)
-		if err != nil {
-			return err
+		var st accState
+		if !c.set {
+			var err error
+			if st.acc, err = expr.NewAccumulator(c.q.Env, c.agg.Func, argTypes(c.agg.Args), c.agg.Typ); err != nil {
+				return err
+			}
 		}
-		st := accState{acc: acc}
 		if c.agg.Distinct {
 			st.seen = map[string]struct{}{}
 		}
@@ -131,6 +138,9 @@ func (c *aggCall) grow(n int) error {
 }
 
 func (c *aggCall) addRow(st *accState, row int) error {
+	if c.set {
+		return c.addToSet(st, row)
+	}
 	size := 0
 	for i, v := range c.argCols {
 		c.row[i] = v.View(row)
@@ -152,7 +162,7 @@ func (c *aggCall) addRow(st *accState, row int) error {
 			return err
 		}
 	}
-	if len(c.order) == 0 {
+	if len(c.order) == 0 && !c.placed() {
 		if c.holds {
 			if err := c.q.Memory.grow(size); err != nil {
 				return err
@@ -161,6 +171,9 @@ func (c *aggCall) addRow(st *accState, row int) error {
 		return st.acc.Add(c.row)
 	}
 	var r orderedArgs
+	if len(c.order) == 0 {
+		r.keys = c.place(row)
+	}
 	for _, v := range c.orderCols {
 		r.keys = append(r.keys, v.Datum(row))
 	}
@@ -171,24 +184,85 @@ func (c *aggCall) addRow(st *accState, row int) error {
 	return c.q.Memory.grow(size + datumBytes*len(r.keys))
 }
 
-// result returns the aggregate of group i, after feeding the rows that waited for ORDER BY.
+// addToSet keeps the ordered values of a row for an ordered-set aggregate.
+func (c *aggCall) addToSet(st *accState, row int) error {
+	var r orderedArgs
+	size := 0
+	for _, v := range c.orderCols {
+		d := v.Datum(row)
+		if d.Null && !expr.KeepsNulls(c.agg.Func) {
+			return nil
+		}
+		r.keys = append(r.keys, d)
+		size += datumBytes + len(d.S)
+	}
+	st.rows = append(st.rows, r)
+	return c.q.Memory.grow(size)
+}
+
+// placed reports whether the rows are those of a stream and taken by their places in it.
+func (c *aggCall) placed() bool { return c.places && c.batch.Rowtime != nil && c.batch.Source != nil }
+
+// place is a row's rowtime, partition and offset.
+func (c *aggCall) place(row int) []types.Datum {
+	s := c.batch.Source
+	return []types.Datum{
+		types.IntDatum(c.batch.Rowtime[row]), types.IntDatum(int64(s.Partition[row])), types.IntDatum(s.Offset[row]), types.IntDatum(int64(s.Ordinal[row])),
+	}
+}
+
+// result returns the aggregate of group i, after feeding the rows that waited for their order.
 func (c *aggCall) result(i int) (types.Datum, error) {
 	if c.fast != nil {
 		return c.fast.Result(i)
 	}
 	st := &c.groups[i]
-	slices.SortStableFunc(st.rows, func(x, y orderedArgs) int {
-		for k, key := range c.agg.OrderBy {
-			if c := compareKey(key, x.keys[k], y.keys[k]); c != 0 {
-				return c
-			}
-		}
-		return 0
-	})
+	slices.SortStableFunc(st.rows, c.compare)
+	if c.set {
+		return c.resultOfSet(st)
+	}
 	for _, r := range st.rows {
 		if err := st.acc.Add(r.args); err != nil {
 			return types.NullDatum, err
 		}
 	}
 	return st.acc.Result()
+}
+
+// compare orders rows by ORDER BY, or by their places.
+func (c *aggCall) compare(x, y orderedArgs) int {
+	if len(c.order) == 0 {
+		for k := range min(len(x.keys), len(y.keys)) {
+			if c := cmp.Compare(x.keys[k].I, y.keys[k].I); c != 0 {
+				return c
+			}
+		}
+		return 0
+	}
+	for k, key := range c.agg.OrderBy {
+		if c := compareKey(key, x.keys[k], y.keys[k]); c != 0 {
+			return c
+		}
+	}
+	return 0
+}
+
+func (c *aggCall) resultOfSet(st *accState) (types.Datum, error) {
+	direct := make([]types.Datum, len(c.args))
+	for i, p := range c.args {
+		var err error
+		if direct[i], err = p.Scalar(c.q.Env, nil, 0); err != nil {
+			return types.NullDatum, err
+		}
+	}
+	set, err := expr.NewOrderedSet(&c.agg, direct, int64(len(st.rows)))
+	if err != nil {
+		return types.NullDatum, err
+	}
+	for _, r := range st.rows {
+		if !set.Add(r.keys, 1) {
+			break
+		}
+	}
+	return set.Result()
 }

@@ -282,7 +282,7 @@ func (w *windower) aggregate(c *windowCall) error {
 		}
 		if !grows {
 			at = from
-			if acc, err = expr.NewAccumulator(c.agg.Func, argTypes(c.agg.Args), c.agg.Typ); err != nil {
+			if acc, err = expr.NewAccumulator(w.q.Env, c.agg.Func, argTypes(c.agg.Args), c.agg.Typ); err != nil {
 				return err
 			}
 		}

@@ -15,18 +15,23 @@ type Accumulator interface {
 	Result() (types.Datum, error)
 }
 
+// CountedAccumulator is an Accumulator that takes many equal rows at once.
+type CountedAccumulator interface {
+	AddCount(args []types.Datum, count int64) error
+}
+
 // newAccumulator makes an accumulator for arguments of the given types and a result of type ret.
-type newAccumulator func(args []types.Type, ret types.Type) Accumulator
+type newAccumulator func(env *Env, args []types.Type, ret types.Type) Accumulator
 
 var aggregates = map[string]newAccumulator{}
 
-// NewAccumulator makes an accumulator of f.
-func NewAccumulator(f *planner.Func, args []types.Type, ret types.Type) (Accumulator, error) {
+// NewAccumulator makes an accumulator of f. Texts that it makes of values follow the settings of env.
+func NewAccumulator(env *Env, f *planner.Func, args []types.Type, ret types.Type) (Accumulator, error) {
 	n, ok := aggregates[f.ID()]
 	if !ok {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "aggregate %s is not supported yet", f.ID())
 	}
-	return n(args, ret), nil
+	return n(env, args, ret), nil
 }
 
 // ImplementedAggregate reports whether the aggregate can run over bounded rows.

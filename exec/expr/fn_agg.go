@@ -14,35 +14,40 @@ import (
 func aggregate(id string, n newAccumulator) { register(aggregates, id, n) }
 
 func init() {
-	count := func([]types.Type, types.Type) Accumulator { return new(countAcc) }
+	count := func(*Env, []types.Type, types.Type) Accumulator { return new(countAcc) }
 	aggregate("count()", count)
 	aggregate("count(any)", count)
+	aggregate("count_distinct(any)", count) // the planner makes it count(DISTINCT)
 	for _, k := range []string{"int2", "int4", "int8"} {
-		aggregate("sum("+k+")", func(_ []types.Type, ret types.Type) Accumulator { return &intSum{small: ret.Kind == types.Int8} })
-		aggregate("avg("+k+")", func([]types.Type, types.Type) Accumulator { return &intSum{mean: true} })
+		aggregate("sum("+k+")", func(_ *Env, _ []types.Type, ret types.Type) Accumulator {
+			return &intSum{small: ret.Kind == types.Int8}
+		})
+		aggregate("avg("+k+")", func(*Env, []types.Type, types.Type) Accumulator { return &intSum{mean: true} })
 	}
 	for _, k := range []string{"float4", "float8"} {
-		aggregate("sum("+k+")", func(_ []types.Type, ret types.Type) Accumulator { return &floatSum{single: ret.Kind == types.Float4} })
-		aggregate("avg("+k+")", func([]types.Type, types.Type) Accumulator { return &floatSum{mean: true} })
+		aggregate("sum("+k+")", func(_ *Env, _ []types.Type, ret types.Type) Accumulator {
+			return &floatSum{single: ret.Kind == types.Float4}
+		})
+		aggregate("avg("+k+")", func(*Env, []types.Type, types.Type) Accumulator { return &floatSum{mean: true} })
 	}
-	aggregate("sum(numeric)", func([]types.Type, types.Type) Accumulator { return &numericSum{} })
-	aggregate("avg(numeric)", func([]types.Type, types.Type) Accumulator { return &numericSum{mean: true} })
-	aggregate("sum(interval)", func([]types.Type, types.Type) Accumulator { return &intervalSum{} })
-	aggregate("avg(interval)", func([]types.Type, types.Type) Accumulator { return &intervalSum{mean: true} })
+	aggregate("sum(numeric)", func(*Env, []types.Type, types.Type) Accumulator { return &numericSum{} })
+	aggregate("avg(numeric)", func(*Env, []types.Type, types.Type) Accumulator { return &numericSum{mean: true} })
+	aggregate("sum(interval)", func(*Env, []types.Type, types.Type) Accumulator { return &intervalSum{} })
+	aggregate("avg(interval)", func(*Env, []types.Type, types.Type) Accumulator { return &intervalSum{mean: true} })
 	for _, k := range []string{
 		"int2", "int4", "int8", "float4", "float8", "numeric", "text", "date", "time", "timestamp", "timestamptz", "interval", "oid", "anyarray",
 	} {
-		aggregate("min("+k+")", func(args []types.Type, _ types.Type) Accumulator { return &extreme{typ: args[0], sign: -1} })
-		aggregate("max("+k+")", func(args []types.Type, _ types.Type) Accumulator { return &extreme{typ: args[0], sign: 1} })
+		aggregate("min("+k+")", func(_ *Env, args []types.Type, _ types.Type) Accumulator { return &extreme{typ: args[0], sign: -1} })
+		aggregate("max("+k+")", func(_ *Env, args []types.Type, _ types.Type) Accumulator { return &extreme{typ: args[0], sign: 1} })
 	}
 	for _, name := range []string{"bool_and", "every"} {
-		aggregate(name+"(bool)", func([]types.Type, types.Type) Accumulator { return &extreme{typ: boolType, sign: -1} })
+		aggregate(name+"(bool)", func(*Env, []types.Type, types.Type) Accumulator { return &extreme{typ: boolType, sign: -1} })
 	}
-	aggregate("bool_or(bool)", func([]types.Type, types.Type) Accumulator { return &extreme{typ: boolType, sign: 1} })
+	aggregate("bool_or(bool)", func(*Env, []types.Type, types.Type) Accumulator { return &extreme{typ: boolType, sign: 1} })
 	for _, k := range []string{"text", "bytea"} {
-		aggregate("string_agg("+k+","+k+")", func([]types.Type, types.Type) Accumulator { return new(stringAgg) })
+		aggregate("string_agg("+k+","+k+")", func(*Env, []types.Type, types.Type) Accumulator { return new(stringAgg) })
 	}
-	aggregate("array_agg(anyelement)", func(args []types.Type, _ types.Type) Accumulator { return &arrayAgg{elem: args[0]} })
+	aggregate("array_agg(anyelement)", func(_ *Env, args []types.Type, _ types.Type) Accumulator { return &arrayAgg{elem: args[0]} })
 }
 
 type countAcc int64

@@ -22,6 +22,8 @@ func TestEveryFunctionOfThePlannerIsImplemented(t *testing.T) {
 			ok = ImplementedAggregate(f)
 		case planner.SetFunc:
 			ok = ImplementedSet(f)
+		case planner.OrderedSetFunc:
+			ok = ImplementedOrderedSet(f)
 		case planner.WindowOnlyFunc: // the operator itself computes them
 		}
 		if !ok {

@@ -94,6 +94,9 @@ func (g *gen) aggregate(s scope) (string, kind) {
 	if g.one(4) {
 		return "count(*)" + filter, integer
 	}
+	if g.one(3) {
+		return g.keptAggregate(s, filter)
+	}
 	k := pick(g, integer, integer, double, numeric, text)
 	if len(s.of(k)) == 0 {
 		k = integer
@@ -101,6 +104,9 @@ func (g *gen) aggregate(s scope) (string, kind) {
 	arg := g.expr(s, k, 1)
 	if k == text {
 		return fmt.Sprintf("%s(%s)%s", pick(g, "min", "max"), arg, filter), text
+	}
+	if g.one(6) {
+		arg = "DISTINCT " + arg
 	}
 	switch f := pick(g, "count", "sum", "min", "max", "avg"); f {
 	case "count":
@@ -118,6 +124,35 @@ func (g *gen) aggregate(s scope) (string, kind) {
 		return fmt.Sprintf("sum(%s)%s", arg, filter), k
 	default:
 		return fmt.Sprintf("%s(%s)%s", f, arg, filter), k
+	}
+}
+
+// keptAggregate is a call of an aggregate that is not made of sums alone. Its result does not depend on the order of rows that are equal.
+func (g *gen) keptAggregate(s scope, filter string) (string, kind) {
+	i, x := g.expr(s, integer, 1), g.column(s, text)+"::text"
+	switch g.IntN(11) {
+	case 0:
+		return fmt.Sprintf("string_agg(%s, ',' ORDER BY %s%s)", x, x, pick(g, "", " DESC")) + filter, text
+	case 1:
+		return fmt.Sprintf("string_agg(DISTINCT %s, '+')", x) + filter, text
+	case 2:
+		return fmt.Sprintf("array_to_string(array_agg(%s ORDER BY %s%s)%s, ',', '?')", i, i, pick(g, "", " DESC", " NULLS FIRST", " DESC NULLS LAST"), filter), text
+	case 3:
+		return fmt.Sprintf("jsonb_agg(%s ORDER BY %s)%s::text", x, x, filter), text
+	case 4:
+		return fmt.Sprintf("percentile_disc(%s) WITHIN GROUP (ORDER BY %s)", pick(g, "0", "0.3", "0.5", "1"), i) + filter, integer
+	case 5:
+		return fmt.Sprintf("percentile_cont(%s) WITHIN GROUP (ORDER BY %s)", pick(g, "0.25", "0.5"), i) + filter, double
+	case 6:
+		return fmt.Sprintf("mode() WITHIN GROUP (ORDER BY %s)", x) + filter, text
+	case 7:
+		return fmt.Sprintf("%s(%s)", pick(g, "bit_and", "bit_or"), i) + filter, integer
+	case 8:
+		return fmt.Sprintf("round(%s(%s)%s, 6)", pick(g, "var_pop", "stddev_samp"), i, filter), numeric
+	case 9:
+		return fmt.Sprintf("%s(%s)", pick(g, "bool_and", "bool_or"), g.condition(s, 1)) + filter, boolean
+	default:
+		return fmt.Sprintf("rank(3) WITHIN GROUP (ORDER BY %s)", i) + filter, integer
 	}
 }
 

@@ -168,7 +168,7 @@ func (c *catalog) fillInfoGrants(t *table) {
 func (c *catalog) fillInfoRoutines(t *table) {
 	db := text(c.w.Database())
 	for _, p := range procs().all {
-		if p.f == nil || p.f.Kind == planner.AggregateFunc || p.f.Kind == planner.WindowOnlyFunc {
+		if p.f == nil || prokinds[p.f.Kind] != "f" {
 			continue
 		}
 		specific := text(p.name + "_" + strconv.FormatUint(uint64(p.oid), 10))

@@ -117,6 +117,7 @@ func (c *catalog) fillMillSettings(t *table) {
 func (c *catalog) fillMillFunctions(t *table) {
 	kinds := map[planner.FuncKind]string{
 		planner.ScalarFunc: "function", planner.AggregateFunc: "aggregate", planner.SetFunc: "set-returning", planner.WindowOnlyFunc: "window",
+		planner.OrderedSetFunc: "aggregate",
 	}
 	for _, f := range planner.Functions() {
 		if !f.IsOperator() {

@@ -61,7 +61,10 @@ func funcOID(f *planner.Func) uint32 {
 
 var (
 	volatilities = map[planner.Volatility]string{planner.Immutable: "i", planner.Stable: "s", planner.Volatile: "v"}
-	prokinds     = map[planner.FuncKind]string{planner.ScalarFunc: "f", planner.AggregateFunc: "a", planner.SetFunc: "f", planner.WindowOnlyFunc: "w"}
+	prokinds     = map[planner.FuncKind]string{
+		planner.ScalarFunc: "f", planner.AggregateFunc: "a", planner.SetFunc: "f", planner.WindowOnlyFunc: "w",
+		planner.OrderedSetFunc: "a",
+	}
 )
 
 // fillProc fills pg_proc.
