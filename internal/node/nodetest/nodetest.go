@@ -1,7 +1,8 @@
 // Package nodetest opens nodes for the tests that look at a whole node from outside, as a client does.
 //
 // Start makes one that lasts as long as its test; Open makes one that the test closes and opens again, or lets crash. Either listens for
-// PostgreSQL clients on a free port of loopback and for nothing else. ConnString is what a client connects with.
+// PostgreSQL clients on a free port of loopback and for nothing else. ConnString is what a client connects with. Build and StartProcess run the
+// server as a process of its own, which can be killed.
 package nodetest
 
 import (
