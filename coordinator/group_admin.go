@@ -164,14 +164,36 @@ func (gs *Groups) delete(ctx context.Context, id string) *kerr.Error {
 	if kerror := gs.check(id); kerror != nil {
 		return kerror
 	}
-	gs.mu.Lock()
-	g := gs.mu.groups[id]
-	busy := g != nil && (len(g.members) > 0 || g.writing || g.state != groupEmpty)
-	gs.mu.Unlock()
-	if busy {
-		return kerr.NonEmptyGroup
+	if kerror := gs.awaitEmpty(ctx, id); kerror != nil {
+		return kerror
 	}
 	return groupError(gs.offsets.DeleteGroup(ctx, id, false))
+}
+
+// awaitEmpty refuses a group that has members. Of one that they have left it waits until the log knows that: whoever has heard that his leaving is done can
+// delete the group.
+func (gs *Groups) awaitEmpty(ctx context.Context, id string) *kerr.Error {
+	for {
+		gs.mu.Lock()
+		g := gs.mu.groups[id]
+		busy := g != nil && (len(g.members) > 0 || g.state != groupEmpty)
+		var writing chan struct{}
+		if g != nil {
+			writing = g.writing
+		}
+		gs.mu.Unlock()
+		switch {
+		case busy:
+			return kerr.NonEmptyGroup
+		case writing == nil:
+			return nil
+		}
+		select {
+		case <-writing:
+		case <-ctx.Done():
+			return kerr.CoordinatorNotAvailable
+		}
+	}
 }
 
 // OffsetDelete answers key 47 (KIP-496): it forgets offsets of topics that no member subscribes to.

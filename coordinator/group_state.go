@@ -117,7 +117,7 @@ type classicGroup struct {
 	gathering              bool                 // preparing from empty: the deadline is waited for even if all have joined
 	storing                bool                 // the leader's assignment is on its way to the log
 	changed                bool                 // the members in the log are out of date
-	writing                bool                 // a goroutine writes them
+	writing                chan struct{}        // while a goroutine writes them; it closes it
 }
 
 func newClassicGroup(id string) *classicGroup {

@@ -165,10 +165,10 @@ func (gs *Groups) tick() (next time.Time) {
 // an earlier deadline.
 func (gs *Groups) doneLocked(g *classicGroup) {
 	switch {
-	case (g.changed || g.storing) && !g.writing:
-		g.writing = true
+	case (g.changed || g.storing) && g.writing == nil:
+		g.writing = make(chan struct{})
 		gs.wg.Go(func() { gs.store(g) })
-	case g.state == groupEmpty && !g.writing && len(g.pending) == 0 && gs.mu.groups[g.id] == g:
+	case g.state == groupEmpty && g.writing == nil && len(g.pending) == 0 && gs.mu.groups[g.id] == g:
 		delete(gs.mu.groups, g.id) // the log has its generation
 	}
 }
@@ -201,7 +201,8 @@ func (gs *Groups) store(g *classicGroup) {
 			break
 		}
 	}
-	g.writing = false
+	close(g.writing)
+	g.writing = nil
 	gs.doneLocked(g)
 	gs.wakeUp()
 }

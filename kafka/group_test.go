@@ -168,3 +168,18 @@ func TestGroupsOfPersistentQueriesAreShownAndNotJoined(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorIs(t, committed.Error(), kerr.GroupAuthorizationFailed)
 }
+
+func TestAGroupCanBeDeletedAsSoonAsItsLastMemberHasLeft(t *testing.T) {
+	n := startNode(t)
+	cl := client(t, n)
+	createTopic(t, cl, "a", 1, nil)
+	produce(t, cl, "a", values("v", 1))
+	for range 5 {
+		member := client(t, n, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("a"))
+		consume(t.Context(), t, member, 1)
+		require.NoError(t, member.LeaveGroupContext(t.Context()))
+		deleted, err := kadm.NewClient(cl).DeleteGroups(t.Context(), "g")
+		require.NoError(t, err)
+		require.NoError(t, deleted.Error())
+	}
+}
