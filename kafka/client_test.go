@@ -10,7 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
 
@@ -150,4 +152,31 @@ func TestAStreamOverATopicReadsWhatKafkaClientsWrite(t *testing.T) {
 	cl.AddConsumeTopics("results")
 	got := consume(t.Context(), t, cl, 2)
 	require.Contains(t, fmt.Sprint(got), "25")
+}
+
+func TestATopicIsMadeOnFirstUseIfNodeAndClientAllowIt(t *testing.T) {
+	ask := func(n *node.Node, version int16, allow bool) int16 {
+		req := kmsg.NewPtrMetadataRequest()
+		req.Version, req.AllowAutoTopicCreation = version, allow
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = kmsg.StringPtr("fresh")
+		req.Topics = append(req.Topics, rt)
+		topics := dial(t, n).ask(req).(*kmsg.MetadataResponse).Topics
+		require.Len(t, topics, 1)
+		if topics[0].ErrorCode == 0 {
+			require.Len(t, topics[0].Partitions, 4)
+			require.EqualValues(t, 1, topics[0].Partitions[0].Leader)
+		}
+		return topics[0].ErrorCode
+	}
+	unknown := kerr.UnknownTopicOrPartition.Code
+	closed := nodetest.Start(t, node.Config{Kafka: "127.0.0.1:0", NoAutoTopics: true, Partitions: 4})
+	require.Equal(t, unknown, ask(closed, 9, true))
+	require.Equal(t, unknown, ask(closed, 1, true))
+	open := nodetest.Start(t, node.Config{Kafka: "127.0.0.1:0", Partitions: 4})
+	require.Equal(t, unknown, ask(open, 9, false))
+	require.Zero(t, ask(open, 9, true))
+	require.Zero(t, ask(open, 9, false))
+	old := nodetest.Start(t, node.Config{Kafka: "127.0.0.1:0", Partitions: 4})
+	require.Zero(t, ask(old, 1, false), "clients that cannot say mean yes")
 }

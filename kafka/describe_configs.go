@@ -48,16 +48,19 @@ func (c *conn) configsOf(kind kmsg.ConfigResourceType, name string) (configs []T
 		if id := strconv.Itoa(int(cluster.NodeID())); name != "" && name != id {
 			return nil, true, fmt.Errorf("%w: broker %q; allowed: %s", kerr.InvalidRequest, name, id)
 		}
-		return nodeConfigs, true, nil
+		return c.nodeConfigs(), true, nil
 	default:
 		return nil, true, fmt.Errorf("%w: resource type %v; allowed: topic, broker", kerr.InvalidRequest, kind)
 	}
 }
 
 // nodeConfigs are the settings of Kafka's brokers that clients look at.
-var nodeConfigs = []TopicConfig{
-	{Name: "auto.create.topics.enable", Value: "false", Default: true, Type: kmsg.ConfigTypeBoolean},
-	{Name: "default.replication.factor", Value: "1", Default: true, Type: kmsg.ConfigTypeInt},
-	{Name: "min.insync.replicas", Value: "1", Default: true, Type: kmsg.ConfigTypeInt},
-	{Name: "socket.request.max.bytes", Value: strconv.Itoa(MaxProduceBytes), Default: true, Type: kmsg.ConfigTypeInt},
+func (c *conn) nodeConfigs() []TopicConfig {
+	create := c.server.config.AutoCreateTopics
+	return []TopicConfig{
+		{Name: "auto.create.topics.enable", Value: strconv.FormatBool(create), Default: create, Type: kmsg.ConfigTypeBoolean},
+		{Name: "default.replication.factor", Value: "1", Default: true, Type: kmsg.ConfigTypeInt},
+		{Name: "min.insync.replicas", Value: "1", Default: true, Type: kmsg.ConfigTypeInt},
+		{Name: "socket.request.max.bytes", Value: strconv.Itoa(MaxProduceBytes), Default: true, Type: kmsg.ConfigTypeInt},
+	}
 }

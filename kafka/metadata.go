@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -42,7 +43,7 @@ func (c *conn) address() advertised {
 }
 
 // metadata answers key 3, versions 0 to 12. Version 0 asks for all topics with an empty list, later ones with null; from 10 on topics
-// have ids. Topics are never made on the way, whatever AllowAutoTopicCreation says.
+// have ids. A topic that does not exist is made if the server's configuration and, from version 4 on, the client allow it; it is there when the answer comes.
 func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	cluster := c.server.config.Cluster
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
@@ -58,31 +59,59 @@ func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.Metad
 		}
 		return resp
 	}
+	create := c.server.config.AutoCreateTopics && (req.Version < 4 || req.AllowAutoTopicCreation)
 	for _, rt := range req.Topics {
-		resp.Topics = append(resp.Topics, lookupTopic(cluster, rt.Topic, rt.TopicID))
+		resp.Topics = append(resp.Topics, c.lookupTopic(rt.Topic, rt.TopicID, create))
 	}
 	return resp
 }
 
-func lookupTopic(cluster Cluster, name *string, id [16]byte) kmsg.MetadataResponseTopic {
+func (c *conn) lookupTopic(name *string, id [16]byte, create bool) kmsg.MetadataResponseTopic {
+	cluster := c.server.config.Cluster
 	if name == nil {
 		if t, ok := cluster.TopicByID(id); ok {
 			return topicMetadata(t)
 		}
 		return noTopic(nil, id, kerr.UnknownTopicID)
 	}
-	if t, ok := cluster.Topic(*name); ok {
+	t, ok := cluster.Topic(*name)
+	switch {
+	case ok:
 		return topicMetadata(t)
-	}
-	if !validTopicName(*name) {
+	case !validTopicName(*name):
 		return noTopic(name, id, kerr.InvalidTopicException)
+	case !create:
+		return noTopic(name, id, kerr.UnknownTopicOrPartition)
 	}
-	return noTopic(name, id, kerr.UnknownTopicOrPartition)
+	t, err := c.createOnUse(*name)
+	if err != nil {
+		return noTopic(name, id, err)
+	}
+	return topicMetadata(t)
 }
 
-func noTopic(name *string, id [16]byte, err *kerr.Error) kmsg.MetadataResponseTopic {
+// createOnUse makes a topic with the defaults. Another client may have been faster.
+func (c *conn) createOnUse(name string) (Topic, error) {
+	cluster := c.server.config.Cluster
+	ctx, cancel := c.timeout(maxWaitMillis)
+	defer cancel()
+	t, err := cluster.CreateTopic(ctx, NewTopic{Name: name, Partitions: -1, Replicas: -1}, false)
+	if errors.Is(err, kerr.TopicAlreadyExists) {
+		var ok bool
+		if t, ok = cluster.Topic(name); ok {
+			return t, nil
+		}
+		return t, kerr.LeaderNotAvailable // and deleted since: the client asks again
+	}
+	if err == nil {
+		c.log.Info("topic made on first use", "topic", name, "client_id", c.clientID)
+	}
+	return t, err
+}
+
+func noTopic(name *string, id [16]byte, err error) kmsg.MetadataResponseTopic {
 	t := kmsg.NewMetadataResponseTopic()
-	t.Topic, t.TopicID, t.ErrorCode = name, id, err.Code
+	t.Topic, t.TopicID, t.ErrorCode = name, id, code(err)
 	return t
 }
 

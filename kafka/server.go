@@ -30,6 +30,8 @@ type Config struct {
 	// Advertised is the host:port that clients are told to connect to. Empty: the address that the client itself reached, which is right unless
 	// there is a proxy or a translation of addresses on the way.
 	Advertised string
+	// AutoCreateTopics makes topics that clients ask for and that do not exist (Kafka's auto.create.topics.enable).
+	AutoCreateTopics bool
 	// MaxConnections is MaxConnections if 0.
 	MaxConnections int
 	// RequestBytes bounds the requests and fetched records that are in memory at one time; DefaultRequestBytes if 0.

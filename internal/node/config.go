@@ -23,6 +23,8 @@ type Config struct {
 	PG, Kafka, HTTP, Raft string
 	// KafkaAdvertised is the host:port that Kafka clients are told to connect to. Empty: the address at which a client has reached the node.
 	KafkaAdvertised string
+	// NoAutoTopics leaves topics that Kafka clients ask for and that do not exist unmade.
+	NoAutoTopics bool
 	// MemoryBytes is the node's memory, divided by name (see share). 0: DefaultMemory.
 	MemoryBytes int64
 	// Partitions of topics that statements make without saying; 0: 4.

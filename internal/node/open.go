@@ -304,7 +304,7 @@ func (n *Node) listenKafka() error {
 		users = kafkabackend.Users{Meta: n.meta}
 	}
 	n.kafka, err = kafka.New(kafka.Config{
-		Users: users, Rand: n.cfg.Rand,
+		Users: users, Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
 		Broker: n.coord, Groups: n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: &kafkabackend.Cluster{
 			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, DefaultPartitions: n.cfg.Partitions,
