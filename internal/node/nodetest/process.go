@@ -2,6 +2,7 @@ package nodetest
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -36,7 +37,7 @@ func FreeAddr(tb testing.TB) string {
 	if err != nil {
 		tb.Fatalf("finding a free port: %v", err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	return l.Addr().String()
 }
 
@@ -71,11 +72,11 @@ func StartProcess(tb testing.TB, bin string, args ...string) *Process {
 			ready <- fmt.Errorf("the server ended before it was ready:\n%s", strings.Join(lines, "\n"))
 		}
 	}()
-	timer := time.NewTimer(startLimit)
-	defer timer.Stop()
+	limit, cancel := context.WithTimeout(tb.Context(), startLimit)
+	defer cancel()
 	select {
 	case err = <-ready:
-	case <-timer.C:
+	case <-limit.Done():
 		err = fmt.Errorf("the server is not ready after %v", startLimit)
 	}
 	if err != nil {
