@@ -1,6 +1,9 @@
 package exec
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math"
+)
 
 // hashSeed is the process's. Nothing that leaves a task depends on the order of hashes.
 var hashSeed = maphash.MakeSeed()
@@ -10,10 +13,22 @@ func hashBytes(b []byte) uint64 { return maphash.Bytes(hashSeed, b) }
 // keyIndex numbers distinct byte keys 0, 1, 2... in the order they came. It holds them in one arena and a table of words
 // with linear probing, so that the collector sees three objects however many keys there are.
 type keyIndex struct {
-	slots []uint32 // number of the key plus one; 0 is free
+	slots []indexSlot
 	spans []keySpan
 	arena []byte
 }
+
+// indexSlot is the number of a key plus one in its low half, 0 if the slot is free, and the high half of the key's hash: a look at the slot passes
+// over nearly all other keys.
+type indexSlot uint64
+
+func slotOf(h uint64, n int) indexSlot { return indexSlot(h&^math.MaxUint32) | indexSlot(n+1) }
+
+// may tells whether the slot's key can be one with hash h.
+func (s indexSlot) may(h uint64) bool { return uint64(s)>>32 == h>>32 }
+
+// number returns the number of the slot's key.
+func (s indexSlot) number() int32 { return int32(uint32(s) - 1) }
 
 type keySpan struct {
 	hash uint64
@@ -24,6 +39,20 @@ type keySpan struct {
 // minIndexSlots is the size of a fresh table; it is a power of two, as all sizes are.
 const minIndexSlots = 64
 
+// findHash returns the number of the first key with hash h, or -1.
+func (x *keyIndex) findHash(h uint64) int32 {
+	if len(x.slots) == 0 {
+		return -1
+	}
+	mask := uint64(len(x.slots) - 1)
+	for p := h & mask; x.slots[p] != 0; p = (p + 1) & mask {
+		if n := x.slots[p].number(); x.slots[p].may(h) && x.spans[n].hash == h {
+			return n
+		}
+	}
+	return -1
+}
+
 // find returns the number of key, or -1.
 func (x *keyIndex) find(key []byte) int32 {
 	if len(x.slots) == 0 {
@@ -31,15 +60,12 @@ func (x *keyIndex) find(key []byte) int32 {
 	}
 	h := hashBytes(key)
 	mask := uint64(len(x.slots) - 1)
-	for p := h & mask; ; p = (p + 1) & mask {
-		n := x.slots[p]
-		if n == 0 {
-			return -1
-		}
-		if s := &x.spans[n-1]; s.hash == h && string(x.arena[s.off:s.off+s.len]) == string(key) {
-			return int32(n - 1)
+	for p := h & mask; x.slots[p] != 0; p = (p + 1) & mask {
+		if x.slots[p].may(h) && string(x.key(x.slots[p].number())) == string(key) {
+			return x.slots[p].number()
 		}
 	}
+	return -1
 }
 
 // add returns the number of key, and whether it is new.
@@ -51,13 +77,13 @@ func (x *keyIndex) add(key []byte) (n int32, fresh bool) {
 	mask := uint64(len(x.slots) - 1)
 	p := h & mask
 	for ; x.slots[p] != 0; p = (p + 1) & mask {
-		if s := &x.spans[x.slots[p]-1]; s.hash == h && string(x.arena[s.off:s.off+s.len]) == string(key) {
-			return int32(x.slots[p] - 1), false
+		if x.slots[p].may(h) && string(x.key(x.slots[p].number())) == string(key) {
+			return x.slots[p].number(), false
 		}
 	}
+	x.slots[p] = slotOf(h, len(x.spans))
 	x.spans = append(x.spans, keySpan{hash: h, off: uint32(len(x.arena)), len: uint32(len(key))})
 	x.arena = append(doubled(x.arena), key...)
-	x.slots[p] = uint32(len(x.spans))
 	return int32(len(x.spans) - 1), true
 }
 
@@ -77,15 +103,18 @@ func doubled(arena []byte) []byte {
 	return append(make([]byte, 0, 2*cap(arena)), arena...)
 }
 
-func (x *keyIndex) grow() {
-	x.slots = make([]uint32, max(minIndexSlots, 2*len(x.slots)))
+func (x *keyIndex) grow() { x.rebuild(max(minIndexSlots, 2*len(x.slots))) }
+
+// rebuild makes the table anew with so many slots.
+func (x *keyIndex) rebuild(slots int) {
+	x.slots = make([]indexSlot, slots)
 	mask := uint64(len(x.slots) - 1)
 	for i, s := range x.spans {
 		p := s.hash & mask
 		for x.slots[p] != 0 {
 			p = (p + 1) & mask
 		}
-		x.slots[p] = uint32(i + 1)
+		x.slots[p] = slotOf(s.hash, i)
 	}
 }
 
@@ -98,11 +127,20 @@ func (x *keyIndex) key(n int32) []byte {
 // hash returns the hash of key number n.
 func (x *keyIndex) hash(n int32) uint64 { return x.spans[n].hash }
 
+// truncate forgets the keys from number n on. It takes as long as adding those that stay.
+func (x *keyIndex) truncate(n int) {
+	if n < len(x.spans) {
+		x.arena = x.arena[:x.spans[n].off]
+		x.spans = x.spans[:n]
+		x.rebuild(len(x.slots))
+	}
+}
+
 func (x *keyIndex) len() int { return len(x.spans) }
 
 // memSize returns the bytes held.
 func (x *keyIndex) memSize() int64 {
-	return int64(4*cap(x.slots) + 16*cap(x.spans) + cap(x.arena))
+	return int64(8*cap(x.slots) + 16*cap(x.spans) + cap(x.arena))
 }
 
 // reset forgets all keys and lets their memory go.
