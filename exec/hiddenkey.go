@@ -6,7 +6,6 @@ import (
 	"math"
 
 	"github.com/millracedb/millrace/exec/vec"
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -50,11 +49,11 @@ func (tx *WriteTx) hiddenKeys(ctx context.Context, rel *planner.Relation, target
 			return -1, uint32(n)
 		}, nil
 	}
-	part := tx.t.part(rel.OID, target)
-	if part == nil || part.owner == nil {
-		return nil, sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", target, rel.Name)
+	part, err := tx.t.owned(ctx, rel, target)
+	if err != nil {
+		return nil, err
 	}
-	return part.hiddenKey, tx.t.Wait(ctx, rel.OID, target, 0)
+	return part.hiddenKey, nil
 }
 
 // tryHidden looks for a key made of a position and a count that belongs to partition target, and makes it row i of col.

@@ -242,7 +242,7 @@ func TestDamagedStateIsRebuilt(t *testing.T) {
 func (h *harness) damage(id exec.StateID) int {
 	part, err := h.w.state.Partition(id)
 	require.NoError(h.t, err)
-	b, rows := part.NewBatch(), 0
+	b, rows := part.NewBatch(0, 0), 0
 	for op := range uint32(16) {
 		it, err := part.Iter(op, nil, nil)
 		require.NoError(h.t, err)

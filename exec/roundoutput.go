@@ -39,16 +39,33 @@ func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte,
 		p.listed = true
 		o.order = append(o.order, p)
 	}
+	o.bytes += len(key) + len(value)
+	if err := p.add(timestamp, key, value, headers...); err != nil {
+		return fmt.Errorf("record for %s-%d: %w", tp.Topic, tp.Partition, err)
+	}
+	return nil
+}
+
+// add appends a record; its batch may be closed and the next begun.
+func (p *partOutput) add(timestamp int64, key, value []byte, headers ...record.Pair) error {
 	if p.builder.Len() > 0 && p.builder.Size()+len(key)+len(value) > outputBatchBytes {
 		if err := p.finish(); err != nil {
 			return err
 		}
 	}
-	o.bytes += len(key) + len(value)
-	if err := p.builder.Append(max(timestamp, 0), key, value, headers...); err != nil {
-		return fmt.Errorf("record for %s-%d: %w", tp.Topic, tp.Partition, err)
+	return p.builder.Append(max(timestamp, 0), key, value, headers...)
+}
+
+// take closes the last batch, and returns all, which are the caller's.
+func (p *partOutput) take() ([][]byte, error) {
+	if p.builder.Len() > 0 {
+		if err := p.finish(); err != nil {
+			return nil, err
+		}
 	}
-	return nil
+	done := p.done
+	p.done = nil
+	return done, nil
 }
 
 func (p *partOutput) finish() error {
@@ -65,15 +82,14 @@ func (p *partOutput) finish() error {
 func (o *roundOutput) take() ([]PartitionBatch, error) {
 	var all []PartitionBatch
 	for _, p := range o.order {
-		if p.builder.Len() > 0 {
-			if err := p.finish(); err != nil {
-				return nil, err
-			}
+		done, err := p.take()
+		if err != nil {
+			return nil, err
 		}
-		for _, b := range p.done {
+		for _, b := range done {
 			all = append(all, PartitionBatch{TopicPartition: p.tp, Batch: b})
 		}
-		p.done, p.listed = nil, false
+		p.listed = false
 	}
 	o.order, o.bytes = o.order[:0], 0
 	return all, nil

@@ -39,8 +39,8 @@ type StatePartition interface {
 	StateReader
 	// Mark returns the last committed mark; ok is false for empty state.
 	Mark() (m Mark, ok bool, err error)
-	// NewBatch starts a set of changes.
-	NewBatch() StateBatch
+	// NewBatch starts a set of changes, with room for rows whose keys and values take so many bytes; 0, 0 if they are few.
+	NewBatch(rows, bytes int) StateBatch
 	// Clear forgets everything, mark included, before a rebuild.
 	Clear() error
 	Close() error
@@ -71,6 +71,8 @@ type StateBatch interface {
 	Delete(op uint32, key []byte)
 	SetMark(m Mark)
 	Commit() error
+	// Close gives up a batch that is not to be committed.
+	Close() error
 }
 
 // StateSnapshot is a consistent view of all partitions. Close it.

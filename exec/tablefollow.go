@@ -2,7 +2,6 @@ package exec
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
@@ -35,6 +34,8 @@ func (p *tablePart) session() (err error) {
 		if err := s.settle(); err != nil {
 			return err
 		}
+		p.setServing(true)
+		defer p.setServing(false)
 		return s.serve()
 	}
 	for {
@@ -100,12 +101,12 @@ func (s *tableSession) catchUp() error {
 			if at, known := s.p.t.Position(s.p.key.oid, s.p.key.partition); known && at == s.src.position() {
 				return nil
 			}
-			return s.commit(s.state.NewBatch())
+			return s.commit(s.state.NewBatch(0, 0))
 		}
-		b := s.state.NewBatch()
+		b := s.state.NewBatch(0, 0)
 		s.rows.batch = b
 		if err := s.src.step(s.p.ctx, s.p.t.cfg.Clock.Now()); err != nil {
-			return fmt.Errorf("%w", errors.Join(err, b.Commit()))
+			return errors.Join(err, b.Close())
 		}
 		if err := s.commit(b); err != nil {
 			return err

@@ -23,6 +23,8 @@ func newOwnerQueue() *ownerQueue { return &ownerQueue{writes: make(chan *ownerWr
 // handed in; without, the partition belongs to the transaction from granted until it sends its outcome to done.
 type ownerWrite struct {
 	batch   []byte
+	rows    int // that apply sets or deletes, with keys and values of so many bytes
+	bytes   int
 	apply   func(StateBatch)
 	end     int64 // out: the offset after the last record
 	err     error
@@ -130,6 +132,9 @@ gather:
 	if err == nil {
 		err = s.applyAll(writes, placed)
 	}
+	if err != nil {
+		s.p.setServing(false)
+	}
 	for _, w := range writes {
 		w.err = unknownOutcome(err)
 		close(w.done)
@@ -176,12 +181,16 @@ func unknownOutcome(err error) error {
 }
 
 func (s *tableSession) applyAll(writes []*ownerWrite, placed []Appended) error {
-	b := s.state.NewBatch()
+	rows, bytes := 0, 0
+	for _, w := range writes {
+		rows, bytes = rows+w.rows, bytes+w.bytes
+	}
+	b := s.state.NewBatch(rows, bytes)
 	end, epoch := s.src.position(), int32(0)
 	for i, w := range writes {
 		h, err := record.ParseHeader(w.batch)
 		if err != nil {
-			return errors.Join(err, b.Commit())
+			return errors.Join(err, b.Close())
 		}
 		w.apply(b)
 		w.end = placed[i].BaseOffset + int64(h.Count)
@@ -197,28 +206,32 @@ func (s *tableSession) moveTo(b StateBatch, end int64, epoch int32) error {
 	return s.commit(b)
 }
 
-// lend leaves the partition to a transaction over several until it says how it ended.
-func (s *tableSession) lend(w *ownerWrite) error {
+// lend leaves the partition to a transaction over several until it says how it ended. Meanwhile the rows are made ready.
+func (s *tableSession) lend(w *ownerWrite) (err error) {
 	close(w.granted)
-	select {
-	case out := <-w.outcome:
-		if out.err != nil {
-			if errors.Is(out.err, errNothingWritten) {
-				return nil
-			}
-			return errors.Join(errReload, out.err)
-		}
-		b := s.state.NewBatch()
-		w.apply(b)
-		err := s.moveTo(b, out.end, s.src.fetched.LeaderEpoch)
-		if err == nil {
-			err = s.catchUp() // past the transaction's marker, which readers wait for
+	defer func() {
+		if err != nil {
+			s.p.setServing(false)
 		}
 		w.err = err
 		close(w.done)
-		return err
+	}()
+	b := s.state.NewBatch(w.rows, w.bytes)
+	w.apply(b)
+	select {
+	case out := <-w.outcome:
+		switch {
+		case errors.Is(out.err, errNothingWritten):
+			return b.Close()
+		case out.err != nil:
+			return errors.Join(errReload, out.err, b.Close())
+		}
+		if err := s.moveTo(b, out.end, s.src.fetched.LeaderEpoch); err != nil {
+			return err
+		}
+		return s.catchUp() // past the transaction's marker, which readers wait for
 	case <-s.p.t.ctx.Done():
-		return s.p.t.ctx.Err()
+		return errors.Join(s.p.t.ctx.Err(), b.Close())
 	}
 }
 

@@ -60,6 +60,7 @@ type tablePart struct {
 	mu     struct {
 		sync.Mutex
 		position int64 // next offset that is not in the rows; -1 before the state was opened
+		serving  bool  // of an owner
 		err      error
 		changed  chan struct{}
 		skipped  int64 // records that do not decode
@@ -195,21 +196,25 @@ func (t *Tables) Wait(ctx context.Context, oid uint32, partition int32, offset i
 	if p == nil {
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "partition %d of table %d is not kept on this node", partition, oid)
 	}
+	return p.wait(ctx, func() bool { return p.mu.position >= offset })
+}
+
+// wait returns when ready, which is called with the lock held, says so.
+func (p *tablePart) wait(ctx context.Context, ready func() bool) error {
 	for {
 		p.mu.Lock()
-		at, err, changed := p.mu.position, p.mu.err, p.mu.changed
+		ok, err, changed := ready(), p.mu.err, p.mu.changed
 		p.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		if at >= offset {
+		if ok {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-p.done:
-			return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not kept here any more: the table was dropped, or the partition moved to another node",
-				partition, p.rel.Name).WithHint("Run the transaction again.")
+			return p.lost()
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -220,6 +225,19 @@ func (p *tablePart) publish(position int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.mu.position = position
+	p.changedLocked()
+}
+
+// setServing says whether the rows hold the whole topic and writes are taken. They are not while the outcome of a write is unknown: who then got its
+// locks must not read rows that may be old.
+func (p *tablePart) setServing(serving bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.serving = serving
+	p.changedLocked()
+}
+
+func (p *tablePart) changedLocked() {
 	close(p.mu.changed)
 	p.mu.changed = make(chan struct{})
 }
@@ -227,8 +245,7 @@ func (p *tablePart) publish(position int64) {
 func (p *tablePart) fail(err error) {
 	p.mu.Lock()
 	p.mu.err = err
-	close(p.mu.changed)
-	p.mu.changed = make(chan struct{})
+	p.changedLocked()
 	p.mu.Unlock()
 	p.t.cfg.Logger.Error("rows of a table cannot be kept up", "table", p.rel.Name, "partition", p.key.partition, "err", err)
 	p.t.cfg.OnFailed(p.key.oid, p.key.partition, err)

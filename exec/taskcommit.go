@@ -114,7 +114,7 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 	}
 	t.stats.Commits++
 	t.stats.Errors.add(t.cx.errors.counts)
-	b := t.state.NewBatch()
+	b := t.state.NewBatch(0, 0)
 	t.cx.state.apply(b)
 	b.SetMark(t.mark(c.Offsets))
 	t.rebuild = false

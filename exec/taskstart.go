@@ -176,7 +176,7 @@ func (t *task) trusted(m Mark, bounds Offsets) bool {
 func (t *task) replay(m Mark, end int64) (Mark, error) {
 	reader := logReader{log: t.r.cfg.Log, tp: t.changelog.TopicPartition, offset: m.Changelog}
 	for reader.offset < end {
-		b := t.state.NewBatch()
+		b := t.state.NewBatch(0, 0)
 		more, err := reader.read(t.ctx, func(r *record.Record) error {
 			if len(r.Key) < 4 {
 				return fmt.Errorf("changelog %s-%d at %d: the key is too short", reader.tp.Topic, reader.tp.Partition, r.Offset)

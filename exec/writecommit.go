@@ -5,11 +5,7 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 
-	"github.com/millracedb/millrace/exec/format"
-	"github.com/millracedb/millrace/exec/vec"
-	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
@@ -17,7 +13,8 @@ import (
 type txPart struct {
 	part    *tablePart
 	x       *txTable
-	writes  []int32
+	out     *partOutput
+	writes  []int32 // those that count
 	batches [][]byte
 	records []int64
 	write   *ownerWrite
@@ -50,11 +47,15 @@ func (tx *WriteTx) parts() ([]*txPart, error) {
 	var parts []*txPart
 	for _, x := range tx.tables {
 		for p, writes := range x.live() {
+			if len(writes) == 0 {
+				continue
+			}
+			p := int32(p)
 			part := tx.t.part(x.rel.OID, p)
 			if part == nil || part.owner == nil {
 				return nil, sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", p, x.rel.Name)
 			}
-			parts = append(parts, &txPart{part: part, x: x, writes: writes})
+			parts = append(parts, &txPart{part: part, x: x, out: x.part(p), writes: writes})
 		}
 	}
 	if err := encodeAll(parts); err != nil {
@@ -66,77 +67,25 @@ func (tx *WriteTx) parts() ([]*txPart, error) {
 	return parts, nil
 }
 
-// encodeAll makes the batches of all parts, of large ones side by side.
-func encodeAll(parts []*txPart) error {
-	errs := make([]error, len(parts))
-	var wg sync.WaitGroup
-	for i, p := range parts {
-		if len(p.writes) < commitEncodeRows {
-			errs[i] = p.encode(p.x.keyEnc, p.x.valEnc)
-			continue
+// live returns the numbers of the writes that count, by partition.
+func (x *txTable) live() [][]int32 {
+	parts := make([][]int32, x.rel.Partitions)
+	for n, w := range x.writes {
+		if key := x.keys[w.key]; int(key.latest) == n {
+			parts[key.part] = append(parts[key.part], int32(n))
 		}
-		wg.Go(func() {
-			keyEnc, valEnc, err := relationEncoders(p.x.rel) // an encoder is for one goroutine
-			if err == nil {
-				err = p.encode(keyEnc, valEnc)
-			}
-			errs[i] = err
-		})
 	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return parts
 }
 
-// commitEncodeRows is how many rows are decoded from the buffer to be encoded for the topic at a time.
-const commitEncodeRows = 1024
-
-// encode makes the topic's record batches.
-func (p *txPart) encode(keyEnc, valEnc format.Encoder) error {
-	var out roundOutput
-	x, rel := p.x, p.x.rel
-	rows := NewRowBatch(rel, min(len(p.writes), commitEncodeRows))
-	var key, val []byte
-	for from := 0; from < len(p.writes); from += commitEncodeRows {
-		chunk := p.writes[from:min(from+commitEncodeRows, len(p.writes))]
-		rows.Reset()
-		for _, n := range chunk {
-			w := x.writes[n]
-			if err := appendFromRowValue(rows, x.arena[w.off:w.off+w.len], vec.Insert); err != nil {
-				return err
-			}
-		}
-		keys, values := pick(nil, rows.Cols, rel.Key), pick(nil, rows.Cols, x.values)
-		for i, n := range chunk {
-			var err error
-			if key, err = keyEnc.AppendRow(key[:0], keys, i); err != nil {
-				return err
-			}
-			value := []byte(nil)
-			if !x.writes[n].deleted {
-				if val = val[:0]; valEnc != nil {
-					if val, err = valEnc.AppendRow(val, values, i); err != nil {
-						return err
-					}
-				}
-				value = notNull(val)
-			}
-			if err := out.add(p.part.tp, rows.Rowtime[i], notNull(key), value); err != nil {
-				return err
-			}
-		}
+// size returns the bytes of keys and values that apply writes.
+func (p *txPart) size() int {
+	n := 0
+	for _, k := range p.writes {
+		w := &p.x.writes[k]
+		n += int(w.len + p.x.index.spans[w.key].len)
 	}
-	batches, err := out.take()
-	if err != nil {
-		return err
-	}
-	for _, b := range batches {
-		h, err := record.ParseHeader(b.Batch)
-		if err != nil {
-			return err
-		}
-		p.batches, p.records = append(p.batches, b.Batch), append(p.records, int64(h.Count))
-	}
-	return nil
+	return n
 }
 
 // apply writes the rows into the partition's state.
@@ -154,7 +103,7 @@ func (p *txPart) apply(b StateBatch) {
 
 // commitOne hands one batch to the owner, which appends it with those of others.
 func (tx *WriteTx) commitOne(ctx context.Context, p *txPart) (map[TopicPartition]int64, error) {
-	w := &ownerWrite{batch: p.batches[0], apply: p.apply, done: make(chan struct{})}
+	w := &ownerWrite{batch: p.batches[0], rows: len(p.writes), bytes: p.size(), apply: p.apply, done: make(chan struct{})}
 	if err := p.part.handIn(ctx, w); err != nil {
 		return nil, err
 	}
@@ -181,7 +130,7 @@ func (tx *WriteTx) commitOne(ctx context.Context, p *txPart) (map[TopicPartition
 // the owners apply it.
 func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart, batches []PartitionBatch, records []int64) (map[TopicPartition]int64, error) {
 	for i, p := range parts {
-		p.write = &ownerWrite{apply: p.apply, granted: make(chan struct{}), outcome: make(chan ownerOutcome, 1), done: make(chan struct{})}
+		p.write = &ownerWrite{rows: len(p.writes), bytes: p.size(), apply: p.apply, granted: make(chan struct{}), outcome: make(chan ownerOutcome, 1), done: make(chan struct{})}
 		if err := p.part.takeHold(ctx, p.write); err != nil {
 			p.write.outcome <- ownerOutcome{err: errNothingWritten}
 			for _, q := range parts[:i] {
@@ -194,14 +143,14 @@ func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart, batches []Pa
 	for _, p := range parts {
 		p.write.outcome <- ownerOutcome{end: ends[p.part.tp], err: err}
 	}
-	if err != nil {
-		return nil, unknownOutcome(err)
-	}
 	for _, p := range parts {
 		select {
 		case <-p.write.done:
-		case <-p.part.done: // committed all the same; whoever owns the partition next reads it
+		case <-p.part.done: // what was committed stays so; whoever owns the partition next reads it
 		}
+	}
+	if err != nil {
+		return nil, unknownOutcome(err)
 	}
 	return ends, nil
 }

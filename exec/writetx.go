@@ -4,11 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
+	"sync"
 
 	"github.com/millracedb/millrace/exec/format"
 	"github.com/millracedb/millrace/exec/vec"
-	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 )
@@ -22,9 +21,7 @@ type WriteTx struct {
 	tables  []*txTable
 	streams txStreams
 	bytes   int64
-	held    []lockKey // guarded by the lock table
-	waiting lockKey   // while waits; guarded by the lock table
-	waits   bool      // guarded by the lock table
+	locks   txLocks
 	ended   bool
 	created map[uint32]int64 // tables that the transaction makes, with the next number for a hidden key
 }
@@ -41,24 +38,38 @@ func (tx *WriteTx) Created(oid uint32) {
 
 // txTable are a transaction's rows of one table.
 type txTable struct {
-	rel     *planner.Relation
-	keyEnc  format.Encoder
-	valEnc  format.Encoder
-	values  []int
-	index   keyIndex
-	latest  []int32 // by key: the write that counts, -1 for none
-	writes  []txWrite
-	arena   []byte
-	kbuf    []byte
-	places  []int32
-	rows    keyIndex // the distinct keys of the statement's rows in progress
-	topicKB []byte
+	tx     *WriteTx
+	rel    *planner.Relation
+	keyEnc format.Encoder
+	valEnc format.Encoder
+	values []int
+	met    sync.Mutex // held to change index; others than the transaction also to read it
+	index  keyIndex   // the keys that the transaction has met
+	locked int        // how many of them, the first ones, it has locked; guarded by the lock table
+	load   bool       // the lock table looks into index; guarded by it
+	keys   []txKey    // by key number
+	writes []txWrite
+	arena  []byte
+	output txOutput
+	kbuf   []byte
+	places []int32
 }
+
+// txKey is what a transaction knows of a key that it has met.
+type txKey struct {
+	latest int32 // the write that counts, or unwritten or stored
+	part   int32 // the partition it belongs to
+}
+
+// A key's latest write when there is none.
+const (
+	unwritten = -1
+	stored    = -2 // and the store has a row, as it will while the key is locked
+)
 
 type txWrite struct {
 	key      int32
-	prior    int32 // the write of this key before, -1 for none
-	part     int32
+	prior    int32 // the key's latest before this one
 	deleted  bool
 	off, len uint32
 }
@@ -83,34 +94,13 @@ func (tx *WriteTx) table(rel *planner.Relation) (*txTable, error) {
 			return x, nil
 		}
 	}
-	x := &txTable{rel: rel, values: valueOrdinals(rel)}
+	x := &txTable{tx: tx, rel: rel, values: valueOrdinals(rel)}
 	var err error
 	if x.keyEnc, x.valEnc, err = relationEncoders(rel); err != nil {
 		return nil, err
 	}
 	tx.tables = append(tx.tables, x)
 	return x, nil
-}
-
-// keys encodes the key of each row of cols, the key columns in key order, for state; places index the result, which is valid until the next call.
-func (x *txTable) keys(cols []*vec.Vector, n int) *keyIndex {
-	x.rows.empty()
-	x.places = x.places[:0]
-	for i := range n {
-		x.kbuf = appendKeyCols(x.kbuf[:0], cols, i)
-		k, _ := x.rows.add(x.kbuf)
-		x.places = append(x.places, k)
-	}
-	return &x.rows
-}
-
-// partitionOf returns the partition that a row's key belongs to.
-func (x *txTable) partitionOf(cols []*vec.Vector, i int) (int32, error) {
-	var err error
-	if x.topicKB, err = x.keyEnc.AppendRow(x.topicKB[:0], cols, i); err != nil {
-		return 0, err
-	}
-	return record.PartitionForKey(x.topicKB, x.rel.Partitions), nil
 }
 
 // Read locks the given keys, columns in key order with n rows, and returns the rows as they are now, the transaction's own
@@ -120,7 +110,7 @@ func (tx *WriteTx) Read(ctx context.Context, rel *planner.Relation, keys []*vec.
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := tx.t.locks.acquire(ctx, tx, rel.OID, x.keys(keys, n)); err != nil {
+	if err := tx.lock(ctx, x, keys, n); err != nil {
 		return nil, nil, err
 	}
 	view, err := tx.view(ctx, x)
@@ -130,7 +120,7 @@ func (tx *WriteTx) Read(ctx context.Context, rel *planner.Relation, keys []*vec.
 	defer func() { err = errors.Join(err, view.close()) }()
 	rows, found = NewRowBatch(rel, n), make([]bool, n)
 	for i := range n {
-		if found[i], err = view.read(rows, keys, i); err != nil {
+		if found[i], err = view.read(rows, x.places[i]); err != nil {
 			return nil, nil, err
 		}
 		if !found[i] {
@@ -147,65 +137,6 @@ func appendNullRow(b *vec.Batch) {
 	finishRow(b, vec.Insert, 0)
 }
 
-// txView reads current rows: a snapshot taken after the keys were locked, under the transaction's own writes.
-type txView struct {
-	x       *txTable
-	snap    StateSnapshot
-	readers []*TableReader
-	kbuf    []byte
-}
-
-func (tx *WriteTx) view(ctx context.Context, x *txTable) (*txView, error) {
-	if _, fresh := tx.created[x.rel.OID]; fresh {
-		return &txView{x: x, snap: tx.t.cfg.State.Snapshot(), readers: make([]*TableReader, x.rel.Partitions)}, nil
-	}
-	for p := range x.rel.Partitions {
-		part := tx.t.part(x.rel.OID, p)
-		if part == nil || part.owner == nil {
-			return nil, sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", p, x.rel.Name)
-		}
-		if err := tx.t.Wait(ctx, x.rel.OID, p, 0); err != nil {
-			return nil, err
-		}
-	}
-	v := &txView{x: x, snap: tx.t.cfg.State.Snapshot(), readers: make([]*TableReader, x.rel.Partitions)}
-	for p := range v.readers {
-		r, _, err := NewTableReader(v.snap, x.rel, int32(p))
-		if err != nil {
-			return nil, errors.Join(err, v.close())
-		}
-		v.readers[p] = r
-	}
-	return v, nil
-}
-
-func (v *txView) close() error { return v.snap.Close() }
-
-// read appends the row with the key in row i of keys to dst.
-func (v *txView) read(dst *vec.Batch, keys []*vec.Vector, i int) (bool, error) {
-	v.kbuf = appendKeyCols(v.kbuf[:0], keys, i)
-	if w := v.x.own(v.kbuf); w != nil {
-		if w.deleted {
-			return false, nil
-		}
-		return true, appendFromRowValue(dst, v.x.arena[w.off:w.off+w.len], vec.Insert)
-	}
-	p, err := v.x.partitionOf(keys, i)
-	if err != nil || v.readers[p] == nil {
-		return false, err
-	}
-	return v.readers[p].get(dst, v.kbuf)
-}
-
-// own returns the transaction's own last write of a key, nil for none.
-func (x *txTable) own(key []byte) *txWrite {
-	k := x.index.find(key)
-	if k < 0 || x.latest[k] < 0 {
-		return nil
-	}
-	return &x.writes[x.latest[k]]
-}
-
 // Insert locks the keys of rows, a batch of all columns of rel, and writes those that are not there. It returns the numbers of
 // the rows whose key exists, also through an earlier row of the batch; they are not written. Hidden key columns are filled in,
 // in place.
@@ -219,35 +150,23 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 			return nil, err
 		}
 	}
-	keys := pick(nil, rows.Cols, rel.Key)
-	distinct := x.keys(keys, rows.Len())
-	if err := tx.t.locks.acquire(ctx, tx, rel.OID, distinct); err != nil {
+	if err := tx.lock(ctx, x, pick(nil, rows.Cols, rel.Key), rows.Len()); err != nil {
 		return nil, err
 	}
-	parts, err := x.partitionsOf(keys, distinct.len())
-	if err != nil {
+	if err := tx.findStored(ctx, x); err != nil {
 		return nil, err
 	}
-	numbers := tx.numbers(x, distinct)
-	if tx.bytes > tx.limit {
-		return nil, tx.tooMuch()
-	}
-	there, err := tx.present(ctx, x, distinct, parts, numbers)
-	if err != nil {
-		return nil, err
-	}
+	first := len(x.writes)
 	for i := range rows.Len() {
-		k := x.places[i]
-		if there[k] {
+		if x.there(x.places[i]) {
 			existing = append(existing, int32(i))
 			continue
 		}
-		there[k] = true
-		if err := tx.write(x, numbers[k], parts[k], rows, i, false); err != nil {
+		if err := tx.write(x, x.places[i], rows, i, false); err != nil {
 			return nil, err
 		}
 	}
-	return existing, nil
+	return existing, x.encodeAhead(rows, existing, first)
 }
 
 // Write writes rows whose keys the transaction has locked by Read: a row that joins replaces what is there, a row that leaves
@@ -257,49 +176,29 @@ func (tx *WriteTx) Write(rel *planner.Relation, rows *vec.Batch) error {
 	if err != nil {
 		return err
 	}
-	keys := pick(nil, rows.Cols, rel.Key)
+	if err := tx.meet(x, pick(nil, rows.Cols, rel.Key), rows.Len()); err != nil {
+		x.forgetUnlocked()
+		return err
+	}
 	for i := range rows.Len() {
-		p, err := x.partitionOf(keys, i)
-		if err != nil {
-			return err
-		}
-		x.kbuf = appendKeyCols(x.kbuf[:0], keys, i)
-		if err := tx.write(x, tx.number(x, x.kbuf), p, rows, i, !rows.Op(i).Adds()); err != nil {
+		if err := tx.write(x, x.places[i], rows, i, !rows.Op(i).Adds()); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// number returns the number of a key among those that the transaction has met.
-func (tx *WriteTx) number(x *txTable, key []byte) int32 {
-	k, fresh := x.index.add(key)
-	if fresh {
-		x.latest = append(x.latest, -1)
-		tx.bytes += int64(len(key))
-	}
-	return k
-}
-
-// numbers returns the number of each of keys.
-func (tx *WriteTx) numbers(x *txTable, keys *keyIndex) []int32 {
-	numbers := make([]int32, keys.len())
-	for k := range numbers {
-		numbers[k] = tx.number(x, keys.key(int32(k)))
-	}
-	return numbers
-}
-
 // write buffers row i, whose key has number k.
-func (tx *WriteTx) write(x *txTable, k, part int32, rows *vec.Batch, i int, deleted bool) error {
-	w := txWrite{key: k, prior: x.latest[k], part: part, deleted: deleted, off: uint32(len(x.arena))}
+func (tx *WriteTx) write(x *txTable, k int32, rows *vec.Batch, i int, deleted bool) error {
+	w := txWrite{key: k, prior: x.keys[k].latest, deleted: deleted, off: uint32(len(x.arena))}
 	x.arena = tx.appendRow(doubled(x.arena), rows, i)
 	w.len = uint32(len(x.arena)) - w.off
 	tx.bytes += int64(w.len)
 	if tx.bytes > tx.limit {
 		return tx.tooMuch()
 	}
-	x.latest[k] = int32(len(x.writes))
+	x.output.replaced(int(w.prior))
+	x.keys[k].latest = int32(len(x.writes))
 	x.writes = append(x.writes, w)
 	return nil
 }
@@ -325,11 +224,11 @@ func (tx *WriteTx) Pending(rel *planner.Relation, f func(key []byte, row *vec.Ba
 		return err
 	}
 	row := NewRowBatch(rel, 1)
-	for k, n := range x.latest {
-		if n < 0 {
+	for k, key := range x.keys {
+		if key.latest < 0 {
 			continue
 		}
-		w := x.writes[n]
+		w := x.writes[key.latest]
 		row.Reset()
 		if err := appendFromRowValue(row, x.arena[w.off:w.off+w.len], vec.Insert); err != nil {
 			return err
@@ -362,12 +261,13 @@ func (tx *WriteTx) RollbackTo(at []int) {
 			keep = at[i+1]
 		}
 		for n := len(x.writes) - 1; n >= keep; n-- {
-			x.latest[x.writes[n].key] = x.writes[n].prior
+			x.keys[x.writes[n].key].latest = x.writes[n].prior
 		}
 		if keep < len(x.writes) {
 			x.arena = x.arena[:x.writes[keep].off]
 		}
 		x.writes = x.writes[:keep]
+		x.output.truncated(keep)
 	}
 	tx.bytes = int64(len(tx.streams.arena))
 	for _, x := range tx.tables {
@@ -382,18 +282,4 @@ func (tx *WriteTx) Rollback() {
 	}
 	tx.ended = true
 	tx.t.locks.release(tx)
-}
-
-// live returns the writes that count, by partition.
-func (x *txTable) live() map[int32][]int32 {
-	parts := map[int32][]int32{}
-	for _, n := range x.latest {
-		if n >= 0 {
-			parts[x.writes[n].part] = append(parts[x.writes[n].part], n)
-		}
-	}
-	for _, list := range parts {
-		slices.Sort(list)
-	}
-	return parts
 }

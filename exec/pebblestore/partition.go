@@ -96,9 +96,18 @@ type partition struct {
 // Mark returns the last committed mark. A mark that does not decode is an error; Clear and rebuild.
 func (p *partition) Mark() (exec.Mark, bool, error) { return p.mark() }
 
+// What a batch takes beside keys and values: for each row the prefix of the key, its kind and two lengths; once the mark.
+const (
+	batchRowBytes  = spaceLen + 8
+	batchMarkBytes = 4 << 10
+)
+
 // NewBatch starts a set of changes.
-func (p *partition) NewBatch() exec.StateBatch {
-	return &batch{b: p.store.db.NewBatch(), prefix: p.prefix}
+func (p *partition) NewBatch(rows, bytes int) exec.StateBatch {
+	if rows == 0 {
+		return &batch{b: p.store.db.NewBatch(), prefix: p.prefix}
+	}
+	return &batch{b: p.store.db.NewBatchWithSize(bytes + rows*batchRowBytes + batchMarkBytes), prefix: p.prefix}
 }
 
 // Clear forgets all rows and the mark.
@@ -161,3 +170,6 @@ func (b *batch) Commit() error {
 	}
 	return b.b.Close()
 }
+
+// Close gives up the changes.
+func (b *batch) Close() error { return b.b.Close() }

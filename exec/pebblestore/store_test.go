@@ -48,7 +48,7 @@ func TestPartitionsBehaveAsSortedMaps(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"write": func(t *rapid.T) {
 				p := rapid.IntRange(0, 1).Draw(t, "partition")
-				b := parts[p].NewBatch()
+				b := parts[p].NewBatch(0, 0)
 				for range rapid.IntRange(1, 8).Draw(t, "changes") {
 					key := rapid.SampledFrom([]string{"", "a", "ab", "b", "\xff", "\xff\xff"}).Draw(t, "key")
 					op := rapid.Uint32Range(1, 2).Draw(t, "op")
@@ -131,7 +131,7 @@ func TestSnapshotIsOneCutWithItsMark(t *testing.T) {
 		Changelog: 5, ChangelogEpoch: 2, Extra: []byte("times"),
 	}
 	write := func(val string, m exec.Mark) {
-		b := p.NewBatch()
+		b := p.NewBatch(0, 0)
 		b.Set(1, []byte("k"), []byte(val))
 		b.SetMark(m)
 		require.NoError(t, b.Commit())
@@ -166,7 +166,7 @@ func TestDropTakesOneObjectOnly(t *testing.T) {
 	s := open(t, testFS())
 	parts := openAll(t, s, []exec.StateID{{Object: 1}, {Object: 1, Fragment: 1}, {Object: 2}})
 	for _, p := range parts {
-		b := p.NewBatch()
+		b := p.NewBatch(0, 0)
 		b.Set(1, []byte("k"), []byte("v"))
 		require.NoError(t, b.Commit())
 	}
@@ -205,7 +205,7 @@ func TestDamagedStoreIsMadeAnew(t *testing.T) {
 	s := open(t, fs)
 	p, err := s.Partition(exec.StateID{Object: 1})
 	require.NoError(t, err)
-	b := p.NewBatch()
+	b := p.NewBatch(0, 0)
 	b.Set(1, []byte("k"), []byte("v"))
 	require.NoError(t, b.Commit())
 	require.NoError(t, p.Close())
