@@ -193,6 +193,7 @@ type copyIn struct {
 	targets []int               // ordinals of the relation's columns that the input fills
 	fixed   map[int]types.Datum // defaults of the others, by ordinal
 	batch   *vec.Batch          // all columns of the relation
+	insert  *copyInserter       // nil until the first batch is full
 	asGoes  bool                // into a stream, outside a block
 	bytes   int                 // since the last append
 	stayed  int64               // rows that are appended for good
@@ -248,31 +249,30 @@ func copyFormats(o copyfmt.Options, n int) []pgwire.Format {
 
 // Write implements pgwire.CopyIn.
 func (in *copyIn) Write(ctx context.Context, chunk []byte) error {
-	in.c.ctx = ctx
 	in.bytes += len(chunk)
 	in.dec.Write(chunk)
-	if err := in.rows(); err != nil {
-		return in.failed(cause(ctx, err))
+	err := in.rows()
+	if err == nil && in.asGoes && in.bytes >= copyStreamBytes {
+		err = in.append(ctx)
 	}
-	if in.asGoes && in.bytes >= copyStreamBytes {
-		return in.failed(cause(ctx, in.append(ctx)))
-	}
-	return nil
+	return in.failed(ctx, err)
 }
 
 // Finish implements pgwire.CopyIn.
 func (in *copyIn) Finish(ctx context.Context) error {
-	in.c.ctx = ctx
 	in.dec.Finish()
 	err := in.rows()
 	if err == nil {
-		err = in.flush()
+		err = in.insertAll()
 	}
 	if err == nil && in.asGoes {
 		err = in.append(ctx)
 	}
+	if err == nil {
+		err = in.stop()
+	}
 	if err != nil {
-		return in.failed(cause(ctx, err))
+		return in.failed(ctx, err)
 	}
 	in.p.tag = fmt.Sprintf("COPY %d", in.c.count)
 	in.p.done = true
@@ -280,11 +280,28 @@ func (in *copyIn) Finish(ctx context.Context) error {
 }
 
 // Abort implements pgwire.CopyIn: the transaction is rolled back by whoever fails the statement.
-func (in *copyIn) Abort(error) { in.p.done = true }
+func (in *copyIn) Abort(error) { in.p.finish() }
 
-// failed says how many rows of a COPY into a stream stay.
-func (in *copyIn) failed(err error) error {
-	if err == nil || in.stayed == 0 {
+// stop ends the inserting.
+func (in *copyIn) stop() error {
+	w := in.insert
+	if w == nil {
+		return nil
+	}
+	in.insert = nil
+	return w.finish()
+}
+
+// failed ends a COPY that has failed. What was wrong with an earlier row goes before what is wrong with a later one, which was parsed meanwhile. A
+// COPY into a stream says how many rows stay.
+func (in *copyIn) failed(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if earlier := in.stop(); earlier != nil {
+		err = earlier
+	}
+	if err = cause(ctx, err); in.stayed == 0 {
 		return err
 	}
 	e := *sqlerr.From(err)
@@ -294,7 +311,7 @@ func (in *copyIn) failed(err error) error {
 
 // append makes what was copied so far durable.
 func (in *copyIn) append(ctx context.Context) error {
-	if err := in.flush(); err != nil {
+	if err := in.insertAll(); err != nil {
 		return err
 	}
 	s := in.c.s
@@ -331,7 +348,7 @@ func (in *copyIn) rows() error {
 		}
 		in.batch.SetLen(in.batch.Len() + 1)
 		if in.batch.Len() == copyRows {
-			if err := in.flush(); err != nil {
+			if err := in.handOver(); err != nil {
 				return err
 			}
 		}
@@ -350,14 +367,31 @@ func (in *copyIn) field(v *vec.Vector, f copyfmt.Field) error {
 	return v.AppendText(f.Value, in.text)
 }
 
-// flush hands the rows so far to the insert.
-func (in *copyIn) flush() error {
-	if in.batch.Len() == 0 {
-		return nil
+// handOver gives the batch to the insert and goes on with an empty one.
+func (in *copyIn) handOver() (err error) {
+	if in.insert == nil {
+		in.insert = startCopyInserter(in.c)
 	}
-	err := in.c.insert(in.batch)
-	in.batch.Reset()
+	in.batch, err = in.insert.insert(in.batch)
 	return err
+}
+
+// insertAll returns when all rows so far are inserted. If they are few it does so itself.
+func (in *copyIn) insertAll() error {
+	if in.insert == nil {
+		if in.batch.Len() == 0 {
+			return nil
+		}
+		err := in.c.insert(in.batch)
+		in.batch.Reset()
+		return err
+	}
+	if in.batch.Len() > 0 {
+		if err := in.handOver(); err != nil {
+			return err
+		}
+	}
+	return in.insert.settle()
 }
 
 // copyOut is COPY TO STDOUT in progress.

@@ -148,6 +148,9 @@ func (p *portal) fetch(ctx context.Context, maxRows int, wait bool) (pgwire.RowB
 
 func (p *portal) finish() {
 	p.done = true
+	if p.copyIn != nil {
+		_ = p.copyIn.stop() // the COPY was given up, for a reason of its own
+	}
 	if p.run != nil {
 		p.run.close()
 		p.run = nil

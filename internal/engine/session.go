@@ -341,10 +341,10 @@ func (s *session) Fail(error) {
 
 // Close implements pgwire.Session.
 func (s *session) Close() {
+	s.closePortals(true) // first, for a COPY in progress uses the transaction
 	if s.tx != nil {
 		s.rollback()
 	}
-	s.closePortals(true)
 	s.e.sessionClosed(s)
 }
 
