@@ -22,6 +22,8 @@ type binder struct {
 	// window is the query's WINDOW clause: windowstart and windowend can be named.
 	window *WindowSpec
 	named  []*sql.WindowDef
+	// lambdas are the parameters of the lambdas around the expression, the outermost first.
+	lambdas []*LambdaParam
 }
 
 // sub is a binder for a query nested in an expression: the current row becomes an enclosing one.
@@ -116,8 +118,8 @@ func (b *binder) bindExpr(e sql.Expr) (Expr, error) {
 	case *sql.Default:
 		return nil, sqlerr.New(sqlerr.SyntaxError, "DEFAULT is not allowed in this context").At(e.Offset())
 	case *sql.Lambda:
-		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "lambda functions do not run yet").
-			WithHint("Unnest the array with unnest(...) in FROM and aggregate it again.").At(e.Offset())
+		return nil, sqlerr.New(sqlerr.SyntaxError, "a lambda is not allowed here").
+			WithHint("transform, filter and reduce take lambdas: %s.", lambdaForms["transform"]).At(e.Offset())
 	}
 	return nil, sqlerr.New(sqlerr.InternalError, "the planner does not know expression %T", e).At(e.Offset())
 }
@@ -135,6 +137,9 @@ func (b *binder) bindExprs(es []sql.Expr) ([]Expr, error) {
 }
 
 func (b *binder) bindColumn(e *sql.ColumnRef) (Expr, error) {
+	if p := b.lambdaParam(e); p != nil {
+		return p, nil
+	}
 	x, err := b.lookup(e)
 	if err != nil && b.window != nil && len(e.Parts) == 1 {
 		switch e.Parts[0] {

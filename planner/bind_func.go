@@ -109,8 +109,15 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 		return b.bindNullif(e)
 	case "greatest", "least":
 		return b.bindGreatest(e)
+	case "ifnull":
+		if len(e.Args) == 2 {
+			return b.bindCoalesce(e)
+		}
 	case "grouping":
 		return nil, notYet("GROUPING()", "grouping sets keep no mark of the set a row belongs to", "select a constant in each branch of a UNION ALL", e.Pos)
+	}
+	if isHigherOrder(e) {
+		return b.bindHigherOrder(e)
 	}
 	fs := registry[e.Name]
 	if len(fs) > 0 && (fs[0].Kind == AggregateFunc || fs[0].Kind == OrderedSetFunc || e.WithinGroup) {
@@ -184,6 +191,10 @@ func setColumns(call *Call) []types.Field {
 func (b *binder) bindArgs(e *sql.FuncCall) (xs []Expr, variadic bool, err error) {
 	xs = make([]Expr, len(e.Args))
 	for i, a := range e.Args {
+		if unit, ok := bareUnit(e, i); ok {
+			xs[i] = textConst(unit)
+			continue
+		}
 		if a.Name != "" {
 			return nil, false, notYet("named argument notation", "the built-in functions have no named parameters", "give the arguments in order", a.Pos)
 		}
@@ -198,6 +209,22 @@ func (b *binder) bindArgs(e *sql.FuncCall) (xs []Expr, variadic bool, err error)
 		variadic = variadic || a.Variadic
 	}
 	return xs, variadic, nil
+}
+
+// unitCalls are ksqlDB's functions whose first argument is a unit of time, which may be a bare word: dateadd(DAYS, 3, d).
+var unitCalls = map[string]bool{"dateadd": true, "datesub": true, "timeadd": true, "timesub": true, "timestampadd": true, "timestampsub": true}
+
+// bareUnit reads argument i of a call as such a word.
+func bareUnit(e *sql.FuncCall, i int) (string, bool) {
+	ref, ok := e.Args[i].Value.(*sql.ColumnRef)
+	if !ok || i > 0 || !unitCalls[e.Name] || len(ref.Parts) != 1 {
+		return "", false
+	}
+	switch unit := strings.TrimSuffix(strings.ToLower(ref.Parts[0]), "s"); unit {
+	case "year", "month", "week", "day", "hour", "minute", "second", "millisecond":
+		return unit, true
+	}
+	return "", false
 }
 
 // castCall reads type(x) as a cast (PostgreSQL docs, 4.2.9).

@@ -24,6 +24,9 @@ func (b *binder) bindBinary(e *sql.BinaryOp) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c, ok := r.(*Const); ok && e.Op == "->" && isRow(l.Type().Kind) && !c.Val.Null && (isString(c.Typ.Kind) || c.Typ.Kind == types.Unknown) {
+		return fieldOf(l, c.Val.S, e.Pos) // s->'f', as of jsonb
+	}
 	return b.operatorExpr(e.Op, l, r, e.Pos)
 }
 
@@ -157,6 +160,8 @@ func (b *binder) callOverload(name string, fs []*Func, args []Expr, pos sql.Pos,
 				continue
 			}
 			want = types.ArrayOf(elem)
+		case types.Map:
+			want = types.MapOf(elem)
 		}
 		x, err := b.coerce(a, want, CastImplicit, b.st.posOf(a, pos))
 		if err != nil {

@@ -81,8 +81,11 @@ func (b *binder) bindArray(e *sql.ArrayExpr, elem *types.Type) (Expr, error) {
 }
 
 func (b *binder) bindMap(e *sql.MapExpr) (Expr, error) {
-	args := make([]Expr, 0, 2*len(e.Entries))
-	var values []Expr
+	if len(e.Entries) == 0 {
+		return nil, sqlerr.New(sqlerr.IndeterminateDatatype, "cannot determine type of empty map").
+			WithHint("Cast an empty object to the desired type, for example CAST('{}' AS MAP<TEXT, INT>).").At(e.Offset())
+	}
+	out := &MapExpr{}
 	var nodes []sql.Expr
 	for _, m := range e.Entries {
 		k, err := b.bindExpr(m.Key)
@@ -96,20 +99,14 @@ func (b *binder) bindMap(e *sql.MapExpr) (Expr, error) {
 		if err != nil {
 			return nil, err
 		}
-		args = append(args, k, nil)
-		values, nodes = append(values, v), append(nodes, m.Value)
+		out.Keys, out.Values, nodes = append(out.Keys, k), append(out.Values, v), append(nodes, m.Value)
 	}
-	if len(values) == 0 {
-		return nil, sqlerr.New(sqlerr.IndeterminateDatatype, "cannot determine type of empty map").At(e.Offset())
-	}
-	t, err := b.common(values, nodes, "MAP")
+	t, err := b.common(out.Values, nodes, "MAP")
 	if err != nil {
 		return nil, err
 	}
-	for i, v := range values {
-		args[2*i+1] = v
-	}
-	return &Cast{Arg: &Call{Func: findFunc("jsonb_build_object(any...)"), Args: args, Typ: types.Of(types.JSONB)}, To: types.MapOf(t), Explicit: true}, nil
+	out.Typ = types.MapOf(t)
+	return out, nil
 }
 
 func (b *binder) bindStruct(e *sql.StructExpr) (Expr, error) {

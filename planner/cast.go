@@ -134,10 +134,10 @@ func isInteger(k types.Kind) bool {
 	return k == types.Int2 || k == types.Int4 || k == types.Int8
 }
 
-// elemType is the element type of an array or vector; Unknown for anything else.
+// elemType is the element type of an array or vector, the value type of a map; Unknown for anything else.
 func elemType(t types.Type) types.Type {
 	switch {
-	case t.Kind == types.Array && t.Elem != nil:
+	case (t.Kind == types.Array || t.Kind == types.Map) && t.Elem != nil:
 		return *t.Elem
 	case t.Kind == types.Int2Vector:
 		return types.Of(types.Int2)

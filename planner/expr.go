@@ -122,6 +122,12 @@ type RowExpr struct {
 	Typ    types.Type
 }
 
+// MapExpr is MAP(key := value, ...): the keys are texts, the values of the map's value type.
+type MapExpr struct {
+	Keys, Values []Expr
+	Typ          types.Type
+}
+
 // Subscript is Array[Index], Map[Key], or with Slice Array[Index:Upper]. Out of range is NULL.
 type Subscript struct {
 	Arg, Index, Upper Expr
@@ -179,6 +185,7 @@ func (e *InList) Type() types.Type       { return types.Of(types.Bool) }
 func (e *ArrayCompare) Type() types.Type { return types.Of(types.Bool) }
 func (e *ArrayExpr) Type() types.Type    { return e.Typ }
 func (e *RowExpr) Type() types.Type      { return e.Typ }
+func (e *MapExpr) Type() types.Type      { return e.Typ }
 func (e *Subscript) Type() types.Type    { return e.Typ }
 func (e *FieldRef) Type() types.Type     { return e.Typ }
 func (e *Subquery) Type() types.Type     { return e.Typ }
@@ -201,6 +208,7 @@ func (*InList) exprNode()       {}
 func (*ArrayCompare) exprNode() {}
 func (*ArrayExpr) exprNode()    {}
 func (*RowExpr) exprNode()      {}
+func (*MapExpr) exprNode()      {}
 func (*Subscript) exprNode()    {}
 func (*FieldRef) exprNode()     {}
 func (*Subquery) exprNode()     {}

@@ -47,6 +47,12 @@ func (p *Planner) foldExpr(e Expr) Expr {
 			return p.evalConst(x, x.Left, x.Array)
 		case *ArrayExpr:
 			return p.evalConst(x, x.Elems...)
+		case *MapExpr:
+			return p.evalConst(x, append(append([]Expr{}, x.Keys...), x.Values...)...)
+		case *HigherOrder:
+			if c, ok := x.Arg.(*Const); ok && c.Val.Null {
+				return nullConst(x.Typ)
+			}
 		}
 		return x
 	})

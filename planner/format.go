@@ -149,6 +149,18 @@ func (p *exprPrinter) rest(e Expr) {
 		p.list(x.Fields, ", ")
 		p.s(")")
 		p.keyType(x.Typ)
+	case *MapExpr:
+		p.s("MAP(")
+		for i := range x.Keys {
+			if i > 0 {
+				p.s(", ")
+			}
+			p.expr(x.Keys[i])
+			p.s(" := ")
+			p.expr(x.Values[i])
+		}
+		p.s(")")
+		p.keyType(x.Typ)
 	case *Subscript:
 		p.expr(x.Arg)
 		p.s("[")
@@ -173,6 +185,13 @@ func (p *exprPrinter) rest(e Expr) {
 		}
 	case *Subquery:
 		p.subquery(x)
+	case *LambdaParam:
+		p.s(quoteName(x.Name))
+		if p.key {
+			p.s("#", strconv.Itoa(x.Slot))
+		}
+	case *HigherOrder:
+		p.higherOrder(x)
 	case *aggRef:
 		fmt.Fprintf(&p.b, "agg#%d", x.idx)
 	case *windowRef:
@@ -318,4 +337,25 @@ func quoteName(s string) string {
 		return s
 	}
 	return `"` + strings.ReplaceAll(s, `"`, `""`) + `"`
+}
+
+func (p *exprPrinter) higherOrder(x *HigherOrder) {
+	p.s(x.Name, "(")
+	p.expr(x.Arg)
+	if x.Init != nil {
+		p.s(", ")
+		p.expr(x.Init)
+	}
+	for _, l := range x.Lambdas {
+		p.s(", (")
+		for i, param := range l.Params {
+			if i > 0 {
+				p.s(", ")
+			}
+			p.s(quoteName(param.Name))
+		}
+		p.s(") => ")
+		p.expr(l.Body)
+	}
+	p.s(")")
 }

@@ -102,6 +102,7 @@ func accepts(c candidate, actual []types.Type) bool {
 				return false
 			}
 		case types.AnyElement, types.AnyArray:
+		case types.Map: // polyElem has looked
 		default:
 			if !implicit(t, a) {
 				return false
@@ -117,10 +118,10 @@ func polyElem(declared, actual []types.Type) (elem types.Type, ok bool) {
 	elem = types.Of(types.Unknown)
 	fromArray := false
 	for i, d := range declared {
-		if d.Kind != types.AnyArray || actual[i].Kind == types.Unknown {
+		if d.Kind != types.AnyArray && !anyMap(d) || actual[i].Kind == types.Unknown {
 			continue
 		}
-		if actual[i].Kind.Category() != 'A' {
+		if anyMap(d) != (actual[i].Kind == types.Map) || d.Kind == types.AnyArray && actual[i].Kind.Category() != 'A' {
 			return elem, false
 		}
 		e := elemType(actual[i])
@@ -142,6 +143,9 @@ func polyElem(declared, actual []types.Type) (elem types.Type, ok bool) {
 	}
 	return elem, true
 }
+
+// anyMap reports whether a declared type is a map of anything.
+func anyMap(t types.Type) bool { return t.Kind == types.Map && t.Elem == nil }
 
 func keep(cands []candidate, ok func(candidate) bool) []candidate {
 	var out []candidate
@@ -248,6 +252,8 @@ func resultType(ret, elem types.Type) types.Type {
 		return elem
 	case types.AnyArray:
 		return types.ArrayOf(elem)
+	case types.Map:
+		return types.MapOf(elem)
 	}
 	return ret
 }

@@ -329,6 +329,7 @@ generate_series(timestamp,timestamp,interval) timestamp
 generate_series(timestamptz,timestamptz,interval) timestamptz ; stable
 unnest(anyarray) anyelement
 explode(anyarray) anyelement
+cube_explode(anyarray) anyarray
 generate_subscripts(anyarray,int4) int4
 generate_subscripts(anyarray,int4,bool) int4
 _pg_expandarray(anyarray) record ; cols=x:anyelement,n:int4

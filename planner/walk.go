@@ -73,6 +73,8 @@ func mapChildren(e Expr, fn func(Expr) Expr) Expr {
 		return &ArrayExpr{many(x.Elems), x.Typ}
 	case *RowExpr:
 		return &RowExpr{many(x.Fields), x.Typ}
+	case *MapExpr:
+		return &MapExpr{many(x.Keys), many(x.Values), x.Typ}
 	case *Subscript:
 		s := *x
 		s.Arg, s.Index, s.Upper = one(x.Arg), one(x.Index), one(x.Upper)
@@ -83,6 +85,8 @@ func mapChildren(e Expr, fn func(Expr) Expr) Expr {
 		s := *x
 		s.Left = many(x.Left)
 		return &s
+	case *HigherOrder:
+		return mapHigherOrder(x, one)
 	case *windowRef:
 		w := *x
 		w.call.Args = many(x.call.Args)
@@ -106,6 +110,9 @@ func mapExprs(es []Expr, fn func(Expr) Expr) []Expr {
 func visitExpr(e Expr, fn func(Expr)) {
 	mapExpr(e, func(x Expr) Expr { fn(x); return x })
 }
+
+// VisitExpr calls fn for e and everything below it, plans of subqueries left out.
+func VisitExpr(e Expr, fn func(Expr)) { visitExpr(e, fn) }
 
 // anyExpr reports whether fn is true anywhere in e.
 func anyExpr(e Expr, fn func(Expr) bool) bool {

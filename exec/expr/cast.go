@@ -133,8 +133,16 @@ func castFor(from, to types.Type) castFunc {
 		return func(env *Env, _, to types.Type, d types.Datum) (types.Datum, error) {
 			return types.ParseText(to, d.S, env.Text)
 		}
+	case isRow(f) && isRow(t) && len(to.Fields) > 0:
+		return castRow(from, to)
+	case f == types.Map && t == types.Map && !from.Elem.Equal(*to.Elem):
+		return castMap(*from.Elem, *to.Elem)
 	case f == t && f != types.Array:
 		return keep
+	case f == types.JSONB && (t == types.Map || t == types.Struct):
+		return func(_ *Env, _, to types.Type, d types.Datum) (types.Datum, error) {
+			return types.DatumFromJSON(to, []byte(d.S))
+		}
 	case f == types.Array && t == types.Array:
 		return castArray(*from.Elem, *to.Elem)
 	case (f == types.Int2Vector || f == types.OIDVector) && t == types.Array:
@@ -278,6 +286,9 @@ func init() {
 		casts[[2]types.Kind{i, types.Float4}] = func(_ *Env, _, _ types.Type, d types.Datum) (types.Datum, error) {
 			return types.FloatDatum(float64(float32(d.I))), nil
 		}
+		casts[[2]types.Kind{i, types.Float8}] = func(_ *Env, _, _ types.Type, d types.Datum) (types.Datum, error) {
+			return types.FloatDatum(float64(d.I)), nil
+		}
 		for _, f := range []types.Kind{types.Float4, types.Float8} {
 			casts[[2]types.Kind{f, i}] = castFloatToInt
 		}
@@ -287,6 +298,7 @@ func init() {
 		casts[[2]types.Kind{types.Numeric, f}] = castNumericToFloat
 	}
 	casts[[2]types.Kind{types.Float8, types.Float4}] = castToFloat4
+	casts[[2]types.Kind{types.Float4, types.Float8}] = keep
 	casts[[2]types.Kind{types.Bool, types.Int4}] = keep
 	casts[[2]types.Kind{types.Int4, types.Bool}] = func(_ *Env, _, _ types.Type, d types.Datum) (types.Datum, error) {
 		return types.BoolDatum(d.I != 0), nil

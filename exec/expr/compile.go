@@ -55,6 +55,8 @@ func compile(e planner.Expr) (node, error) {
 		return compileArrayCompare(e)
 	case *planner.ArrayExpr:
 		return compileArray(e)
+	case *planner.MapExpr:
+		return compileMap(e)
 	case *planner.RowExpr:
 		return compileRow(e)
 	case *planner.Subscript:
@@ -63,6 +65,10 @@ func compile(e planner.Expr) (node, error) {
 		return compileField(e)
 	case *planner.Subquery:
 		return compileSubquery(e)
+	case *planner.HigherOrder:
+		return compileHigherOrder(e)
+	case *planner.LambdaParam:
+		return compileLambdaParam(e), nil
 	default:
 		panic(fmt.Sprintf("expr: unknown expression node %T", e))
 	}

@@ -21,6 +21,7 @@ func init() {
 	unnest := func(c *Call, a []types.Datum) Rows { return values(c.elements(0, a[0])) }
 	setFn("unnest(anyarray)", unnest)
 	setFn("explode(anyarray)", unnest)
+	setFn("cube_explode(anyarray)", cubeExplode)
 	setFn("generate_subscripts(anyarray,int4)", subscripts)
 	setFn("generate_subscripts(anyarray,int4,bool)", subscripts)
 	setFn("_pg_expandarray(anyarray)", func(c *Call, a []types.Datum) Rows {
@@ -173,6 +174,36 @@ func regexpMatches(c *Call, a []types.Datum) Rows {
 	return func(yield func([]types.Datum, error) bool) {
 		for _, m := range allMatches(re, a[0].S) {
 			if !yield([]types.Datum{groups(a[0].S, re, m)}, nil) || !re.global {
+				return
+			}
+		}
+	}
+}
+
+// maxCube bounds the elements that cube_explode makes 2^n rows of.
+const maxCube = 20
+
+// cubeExplode yields the array with each subset of its elements that are not NULL replaced by NULL, the array itself last (ksqlDB's CUBE_EXPLODE).
+func cubeExplode(c *Call, a []types.Datum) Rows {
+	elem, list := elemOf(c.Args[0]), c.elements(0, a[0])
+	var bits []int // of each element that can be replaced, the first in the highest bit
+	for i := len(list) - 1; i >= 0; i-- {
+		if !list[i].Null {
+			bits = append(bits, i)
+		}
+	}
+	if len(bits) > maxCube {
+		return failed(sqlerr.New(sqlerr.ProgramLimitExceeded, "cube_explode takes at most %d elements, not %d", maxCube, len(bits)))
+	}
+	return func(yield func([]types.Datum, error) bool) {
+		for kept := range 1 << len(bits) {
+			row := slices.Clone(list)
+			for bit, i := range bits {
+				if kept>>bit&1 == 0 {
+					row[i] = types.NullDatum
+				}
+			}
+			if !yield([]types.Datum{types.ArrayDatum(elem, row)}, nil) {
 				return
 			}
 		}

@@ -115,6 +115,8 @@ type run struct {
 	env  *Env
 	in   *vec.Batch
 	errs *Errors
+	// params are the parameters of the lambdas around the expression, by slot, as long as in.
+	params []*vec.Vector
 }
 
 // node computes the selected rows of the current batch. The vector it returns has the batch's length, is valid until the node is called
