@@ -2,7 +2,9 @@ package exec
 
 import (
 	"bytes"
+	"cmp"
 	"math"
+	"slices"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -14,6 +16,7 @@ import (
 const (
 	aggGroups byte = 0
 	aggValues byte = 1
+	aggTimers byte = 2
 )
 
 // scratchSlot is where the former value of a group is decoded, to be emitted as the old row.
@@ -34,7 +37,8 @@ type aggregateOp struct {
 	values   multiset
 	keeping  []int // the aggregates that keep rows in values
 	window   *planner.WindowSpec
-	hops     *hopCache // nil unless a row can be in several windows
+	hops     *hopCache     // nil unless a row can be in several windows
+	sessions *sessionIndex // nil unless the window is one of sessions
 
 	index   keyIndex
 	groups  []aggGroup
@@ -42,7 +46,7 @@ type aggregateOp struct {
 	dirty   []int32
 	base    []byte // encoded former values of dirty groups
 	gone    int    // groups in memory whose window has closed
-	minOpen int64  // no window that starts before it is open; math.MinInt64: unknown
+	minOpen int64  // no window that starts (or session that ends) before it is open; math.MinInt64: unknown
 
 	slots []int32
 	sel   []int32
@@ -77,9 +81,6 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	if n.Sets != nil || n.Partial || n.Merge {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "grouping sets do not run in continuous queries yet")
 	}
-	if n.Window != nil && n.Window.Kind == planner.Session {
-		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "session windows do not run in continuous queries yet")
-	}
 	keys, err := newEvaluator(cx, n.Keys)
 	if err != nil {
 		return nil, err
@@ -88,7 +89,11 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 		cx: cx, n: n, mode: n.P.Mode, updating: n.In.Props().Mode == planner.ModeRetract, keys: keys, window: n.Window,
 		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, minOpen: math.MinInt64,
 	}
-	if n.Window != nil && n.Window.MaxWindows() > 1 {
+	switch {
+	case n.Window == nil:
+	case n.Window.Kind == planner.Session:
+		o.sessions = newSessionIndex(n.Window)
+	case n.Window.MaxWindows() > 1:
 		o.hops = newHopCache(n.Window)
 	}
 	o.values = multiset{table: newOrderedTable(cx.state, n.P.OpID, aggValues), slotKey: o.index.key}
@@ -135,6 +140,9 @@ func (o *aggregateOp) reset() {
 	if o.hops != nil {
 		o.hops.reset()
 	}
+	if o.sessions != nil {
+		o.sessions.reset()
+	}
 	ts := make([]types.Type, len(o.n.Keys))
 	for i, k := range o.n.Keys {
 		ts[i] = k.Type()
@@ -154,6 +162,9 @@ func (o *aggregateOp) newSlot(stored []byte) int32 {
 		c.AppendNull()
 	}
 	o.keyRows.SetLen(len(o.groups))
+	if o.sessions != nil {
+		o.sessions.grow(len(o.groups))
+	}
 	for i := range o.calls {
 		o.calls[i].acc.grow(len(o.groups))
 	}
@@ -169,16 +180,22 @@ func (o *aggregateOp) push(in chunk, _ int) error {
 		}
 	}
 	o.keys.reportAdds(in.Batch)
-	if o.window != nil {
+	if o.window != nil && o.sessions == nil {
 		o.dropLate(in)
 	}
 	if err := o.evalCalls(in.Batch); err != nil {
 		return err
 	}
-	if o.hops != nil {
+	var err error
+	switch {
+	case o.hops != nil:
 		return o.pushHops(in.Batch, keys)
+	case o.sessions != nil:
+		err = o.assignSessions(in, keys)
+	default:
+		err = o.assign(in.Batch, keys)
 	}
-	if err := o.assign(in.Batch, keys); err != nil {
+	if err != nil {
 		return err
 	}
 	for i := range o.calls {
@@ -224,7 +241,7 @@ func (o *aggregateOp) evalCalls(in *vec.Batch) error {
 	if !failed {
 		return nil
 	}
-	bad := func(i int32) bool {
+	o.dropRows(func(i int32) bool {
 		for k := range o.calls {
 			c := &o.calls[k]
 			if c.filter != nil && c.filter.errs.Has(i) || c.args != nil && c.args.errs.Has(i) {
@@ -232,21 +249,16 @@ func (o *aggregateOp) evalCalls(in *vec.Batch) error {
 			}
 		}
 		return false
-	}
-	drop := func(sel []int32) []int32 {
-		kept := sel[:0]
-		for _, i := range sel {
-			if !bad(i) {
-				kept = append(kept, i)
-			}
-		}
-		return kept
-	}
-	o.sel = drop(o.sel)
-	for k := range o.calls {
-		o.calls[k].sel = drop(o.calls[k].sel)
-	}
+	})
 	return nil
+}
+
+// dropRows takes bad rows out of all selections.
+func (o *aggregateOp) dropRows(bad func(i int32) bool) {
+	o.sel = slices.DeleteFunc(o.sel, bad)
+	for k := range o.calls {
+		o.calls[k].sel = slices.DeleteFunc(o.calls[k].sel, bad)
+	}
 }
 
 // assign finds the slot of each selected row and counts the row there.
@@ -304,12 +316,15 @@ func (o *aggregateOp) countRow(slot int32, rowtime, sign int64) {
 	g := &o.groups[slot]
 	g.rows += sign
 	g.rowtime = max(g.rowtime, rowtime)
-	o.minOpen = min(o.minOpen, g.start)
+	o.minOpen = min(o.minOpen, o.place(g))
 }
 
 func (o *aggregateOp) flush(now int64) error {
 	if err := o.bear(); err != nil {
 		return err
+	}
+	if o.sessions != nil { // those that are gone first
+		slices.SortStableFunc(o.dirty, func(a, b int32) int { return cmp.Compare(min(1, o.groups[a].rows), min(1, o.groups[b].rows)) })
 	}
 	for _, slot := range o.dirty {
 		if err := o.flushGroup(slot); err != nil {
@@ -360,7 +375,10 @@ func (o *aggregateOp) flushGroup(slot int32) error {
 		}
 		o.vbuf = o.encode(o.vbuf[:0], slot)
 		o.cx.state.set(o.n.P.OpID, o.index.key(slot), o.vbuf)
-	} else {
+		if o.sessions != nil && !had {
+			o.arm(slot)
+		}
+	} else if had {
 		o.cx.state.del(o.n.P.OpID, o.index.key(slot))
 	}
 	if !has && !had || has && had && bytes.Equal(former, o.vbuf) {
@@ -380,6 +398,9 @@ func (o *aggregateOp) emitChange(slot int32, former []byte, had, has bool) error
 		}
 		if err := o.decode(scratchSlot, former); err != nil {
 			return err
+		}
+		if was, is := &o.groups[scratchSlot], &o.groups[slot]; was.start != is.start || was.end != is.end {
+			op, had = vec.Delete, false // a session that grew is another window
 		}
 		if err := o.emit(scratchSlot, op); err != nil {
 			return err
@@ -431,6 +452,9 @@ func (o *aggregateOp) memSize() int64 {
 	size := o.index.memSize() + int64(64*cap(o.groups)+cap(o.base)+o.keyRows.MemSize())
 	if o.hops != nil {
 		size += o.hops.memSize()
+	}
+	if o.sessions != nil {
+		size += o.sessions.memSize()
 	}
 	for i := range o.calls {
 		size += o.calls[i].acc.memSize()

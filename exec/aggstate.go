@@ -43,6 +43,9 @@ func (o *aggregateOp) encode(dst []byte, slot int32) []byte {
 	dst = binary.AppendVarint(dst, g.rows)
 	dst = binary.AppendVarint(dst, g.rowtime)
 	dst = binary.AppendVarint(dst, g.start)
+	if o.sessions != nil {
+		dst = binary.AppendVarint(dst, g.end)
+	}
 	row := vec.AppendEncodedRow(nil, o.keyRows.Cols, int(slot))
 	dst = append(binary.AppendUvarint(dst, uint64(len(row))), row...)
 	for i := range o.calls {
@@ -58,7 +61,12 @@ func (o *aggregateOp) decode(slot int32, src []byte) (err error) {
 			return err
 		}
 	}
-	if o.window != nil {
+	switch {
+	case o.sessions != nil:
+		if g.end, src, err = takeVarint(src); err != nil {
+			return err
+		}
+	case o.window != nil:
 		g.end = g.start + o.window.SizeMs
 	}
 	row, src, err := takeBytes(src)

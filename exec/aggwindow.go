@@ -16,9 +16,11 @@ func appendTime(dst []byte, t int64) []byte {
 
 func timeOfKey(key []byte) int64 { return int64(binary.BigEndian.Uint64(key) ^ (1 << 63)) }
 
-// closed reports whether the window that starts at start is closed at stream time now: it takes rows until its end plus grace.
+// closed reports whether the window that starts at start, or the session that ends there, is closed at stream time now: it takes rows until
+// its end plus grace, and a session those that are a gap behind its end as well.
 func (o *aggregateOp) closed(start, now int64) bool {
-	return now != noTime && start+o.window.SizeMs+o.window.GraceMs <= now
+	last := start + o.window.SizeMs + o.window.GraceMs
+	return now != noTime && (last < now || last == now && o.sessions == nil)
 }
 
 // dropLate takes rows out of the selection whose windows had all closed when they were read. A row that comes too late for any of its
@@ -67,6 +69,9 @@ func (o *aggregateOp) closeWindows(now int64) error {
 	}
 	if o.minOpen == math.MaxInt64 || !o.closed(o.minOpen, now) {
 		return nil
+	}
+	if o.sessions != nil {
+		return o.closeSessions(o.sessions.horizon(now))
 	}
 	last := now - o.window.GraceMs - o.window.SizeMs // the last start that is closed
 	if err := o.closeCommitted(last); err != nil {
@@ -123,21 +128,32 @@ func (o *aggregateOp) closeGroup(slot int32, key []byte) error {
 	return o.values.forget(o.keeping, key)
 }
 
-// findOpen sets minOpen to the earliest window at or after from that holds groups.
+// findOpen sets minOpen to the earliest window that holds groups and is at or after from.
 func (o *aggregateOp) findOpen(from int64) error {
 	o.minOpen = math.MaxInt64
 	for i := 1; i < len(o.groups); i++ {
-		if g := &o.groups[i]; !g.gone && g.rows > 0 && g.start >= from {
-			o.minOpen = min(o.minOpen, g.start)
+		if g := &o.groups[i]; !g.gone && g.rows > 0 && o.place(g) >= from {
+			o.minOpen = min(o.minOpen, o.place(g))
 		}
 	}
-	lower := appendTime([]byte{aggGroups}, from)
-	return o.cx.state.scan(o.n.P.OpID, lower, []byte{aggGroups + 1}, func(key, _ []byte) (bool, error) {
+	tag := aggGroups
+	if o.sessions != nil {
+		tag = aggTimers
+	}
+	return o.cx.state.scan(o.n.P.OpID, appendTime([]byte{tag}, from), []byte{tag + 1}, func(key, _ []byte) (bool, error) {
 		if len(key) >= 1+8 {
 			o.minOpen = min(o.minOpen, timeOfKey(key[1:]))
 		}
 		return false, nil
 	})
+}
+
+// place is where a group's window is among those that close one after the other: its start, and of a session its end.
+func (o *aggregateOp) place(g *aggGroup) int64 {
+	if o.sessions != nil {
+		return g.end
+	}
+	return g.start
 }
 
 // commit lets closed windows' memory go where nothing else does: a push query has no store to be evicted to.
@@ -159,6 +175,9 @@ func (o *aggregateOp) commit() {
 			panic("exec: an accumulator does not read what it wrote: " + err.Error())
 		}
 		o.groups[slot].known = true
+		if o.sessions != nil {
+			o.relink(slot)
+		}
 	}
 }
 

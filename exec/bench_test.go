@@ -80,6 +80,15 @@ func BenchmarkHoppingCount(b *testing.B) {
 	}
 }
 
+func BenchmarkSessionCount(b *testing.B) {
+	for _, gap := range []string{"5 SECONDS", "500 MILLISECONDS"} { // sessions of many rows, and of one
+		b.Run("gap="+gap, func(b *testing.B) {
+			benchQuery(b, "w", fmt.Sprintf(`CREATE TABLE w AS SELECT city, windowstart AS ws, windowend AS we, count(*) AS n FROM s
+				WINDOW SESSION (%s) GROUP BY city EMIT CHANGES`, gap))
+		})
+	}
+}
+
 func BenchmarkBulkInsert(b *testing.B) {
 	h := newHarness(b, 4)
 	h.run(`CREATE TABLE t (id INT PRIMARY KEY, city TEXT, x INT)`)

@@ -41,6 +41,7 @@ type harness struct {
 	queries map[string]*query
 	nextOID uint32
 	parts   int32
+	memory  int64 // of a task, as of the next start; 0 for the default
 	w       *worker
 	workers []*worker
 }
@@ -90,6 +91,7 @@ func (w *worker) open() {
 	w.gen++
 	w.runner = exec.NewRunner(exec.RunnerConfig{
 		Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name, Lanes: 2, ErrorsTopic: errorsTopic,
+		TaskMemory: w.h.memory,
 	})
 	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name})
 }

@@ -106,11 +106,20 @@ func (p *pipeline) markIdle(wall time.Time, timeout time.Duration) {
 	}
 }
 
-// hasClosable reports whether a window is open that is over at stream time now.
+// hasClosable reports whether there may be a window that is over at stream time now and not closed: after a restart that is not known until
+// the first flush.
 func (p *pipeline) hasClosable(now int64) bool {
 	for _, w := range p.windows {
-		if w.minOpen != math.MaxInt64 && w.minOpen != math.MinInt64 && w.closed(w.minOpen, now) {
-			return true
+		switch w.minOpen {
+		case math.MaxInt64:
+		case math.MinInt64:
+			if now != noTime {
+				return true
+			}
+		default:
+			if w.closed(w.minOpen, now) {
+				return true
+			}
 		}
 	}
 	return false

@@ -59,6 +59,8 @@ type StateIter interface {
 	Next() bool
 	// SeekGE goes to the first row at or after key and reports whether there is one. Going forward by small steps is cheap.
 	SeekGE(key []byte) bool
+	// SeekLT goes to the last row before key and reports whether there is one. Without one, Next goes to the first row.
+	SeekLT(key []byte) bool
 	Key() []byte
 	Value() []byte
 	Err() error

@@ -51,7 +51,8 @@ type Relation struct {
 	TimestampFormat string
 	// Watermark is the bound expression over Columns that a row proves as stream time; nil: rowtime itself.
 	Watermark Expr
-	// Window is set when the rows are results of a windowed aggregate: the key columns end with windowstart (hidden unless selected).
+	// Window is set when the rows are results of a windowed aggregate: the key columns end with windowstart, and with sessions windowend
+	// (hidden unless selected).
 	Window *WindowSpec
 	// Ordinary: a table of this database without WITH topic, changed by INSERT, UPDATE and DELETE through its owner tasks.
 	Ordinary bool

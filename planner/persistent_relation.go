@@ -125,10 +125,21 @@ func (m *maker) window() {
 	if a == nil || a.Window == nil || len(m.spec.PrimaryKey) > 0 {
 		return
 	}
-	last := len(m.rel.Key) - 1
-	if last >= 0 && m.root.Props().Cols[m.cols[m.rel.Key[last]]].Name == "windowstart" && m.rel.Columns[m.rel.Key[last]].Name == "windowstart" {
-		m.rel.Window = a.Window
+	bounds := []string{"windowstart"}
+	if a.Window.Kind == Session {
+		bounds = []string{"windowstart", "windowend"}
 	}
+	first := len(m.rel.Key) - len(bounds)
+	for i, name := range bounds {
+		if first < 0 {
+			return
+		}
+		k := m.rel.Key[first+i]
+		if m.root.Props().Cols[m.cols[k]].Name != name || m.rel.Columns[k].Name != name {
+			return
+		}
+	}
+	m.rel.Window = a.Window
 }
 
 // mapColumns matches the selected columns with those of an existing relation.

@@ -269,6 +269,9 @@ func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
 	}
 	keys, aggs := movedAll(append([]Expr(nil), x.Keys...), at), copyAggs(x.Aggs)
 	moveAggs(aggs, at)
+	if err := checkSession(x.Window, in, aggs); err != nil {
+		return nil, nil, err
+	}
 	for _, g := range aggs {
 		if err := s.checkAggregate(in, g); err != nil {
 			return nil, nil, err
@@ -293,6 +296,9 @@ func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
 	if x.Window != nil {
 		w := *x.Window
 		out.P.ChangeKey = append(out.P.ChangeKey, len(keys))
+		if w.Kind == Session { // a late row may begin a session where one that has closed began
+			out.P.ChangeKey = append(out.P.ChangeKey, len(keys)+1)
+		}
 		if w.GraceMs < 0 {
 			w.GraceMs = defaultGraceMs
 			if s.final {

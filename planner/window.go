@@ -89,10 +89,6 @@ func (s *selectBlock) bindWindow() error {
 		return sqlerr.New(sqlerr.SyntaxError, "WINDOW needs a GROUP BY clause").
 			WithHint("Group by at least one column, or by () for one row per window.").At(w.Offset())
 	}
-	if s.b.st.unbounded && w.Kind == sql.Session {
-		return notYet("WINDOW SESSION in a continuous query", "windows merge",
-			"WINDOW TUMBLING, or GROUP BY date_bin(...) in a query that ends", w.Pos)
-	}
 	spec, err := s.b.st.windowSpec(w)
 	if err != nil {
 		return err
@@ -137,6 +133,30 @@ func (w *WindowSpec) check(pos int) error {
 	case w.MaxWindows() > maxHops:
 		return sqlerr.New(sqlerr.InvalidParameterValue, "each row would be in %d windows; %d is the most", w.MaxWindows(), maxHops).
 			WithHint("ADVANCE BY at least %s.", formatMs((w.SizeMs+maxHops-1)/maxHops)).At(pos)
+	}
+	return nil
+}
+
+// mergeableAggregates are those whose values over two sessions give that over both.
+var mergeableAggregates = map[string]bool{
+	"count": true, "sum": true, "min": true, "max": true, "avg": true, "bool_and": true, "bool_or": true, "every": true,
+}
+
+// checkSession refuses what session windows cannot do: take rows back, for a session may fall into two without one, and merge what has no sum.
+func checkSession(w *WindowSpec, in Node, aggs []Agg) error {
+	if w == nil || w.Kind != Session {
+		return nil
+	}
+	if in.Props().Mode != ModeAppend {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW SESSION over a table or an updating view is not supported").
+			WithDetail("Reason: a row that leaves may part a session in two, and its other rows are not kept.").
+			WithHint("What works: WINDOW SESSION over a stream, or WINDOW TUMBLING or HOPPING over the table.")
+	}
+	for i := range aggs {
+		if !mergeableAggregates[aggs[i].Func.Name] {
+			return notYet(aggs[i].Func.Name+" in a session window of a continuous query", "its values over two sessions cannot be joined into one",
+				"count, sum, avg, min, max, bool_and, bool_or; or WINDOW TUMBLING", -1)
+		}
 	}
 	return nil
 }

@@ -80,6 +80,13 @@ func (i *iter) SeekGE(key []byte) bool {
 	return i.it.SeekGE(i.key)
 }
 
+// SeekLT goes to the last row before key.
+func (i *iter) SeekLT(key []byte) bool {
+	i.key = append(append(i.key[:0], i.space...), key...)
+	i.started = i.it.SeekLT(i.key)
+	return i.started
+}
+
 func (i *iter) Key() []byte   { return i.it.Key()[spaceLen:] }
 func (i *iter) Value() []byte { return i.it.Value() }
 func (i *iter) Err() error    { return i.it.Error() }

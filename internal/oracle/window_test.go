@@ -12,23 +12,27 @@ const epoch = "timestamptz '1970-01-01 00:00:00Z'"
 // expressions for its bounds.
 type window struct {
 	clause     string
-	from       string // PostgreSQL's FROM, with %s where the WHERE goes
+	from       string // PostgreSQL's FROM, with {where} and {groups} where the WHERE and what the query groups by go
 	group      string // what it groups by, beside what the query groups by
 	start, end string
 }
 
 // window is a random window over the stream s, called r.
 func (g *gen) window() window {
-	if g.one(2) {
+	switch g.IntN(3) {
+	case 0:
 		return tumbling(pick(g, 1, 5, 60, 7))
+	case 1:
+		return hopping(pick(g, 2, 3, 4, 5), pick(g, 20, 7, 90, 1))
+	default:
+		return session(pick(g, 1, 10, 60, 180))
 	}
-	return hopping(pick(g, 2, 3, 4, 5), pick(g, 20, 7, 90, 1))
 }
 
 func tumbling(minutes int) window {
 	bin := fmt.Sprintf("date_bin('%d minutes', r.at, %s)", minutes, epoch)
 	return window{
-		clause: fmt.Sprintf("TUMBLING (SIZE %d MINUTES)", minutes), from: "s r%s", group: bin, start: bin,
+		clause: fmt.Sprintf("TUMBLING (SIZE %d MINUTES)", minutes), from: "s r{where}", group: bin, start: bin,
 		end: fmt.Sprintf("%s + interval '%d minutes'", bin, minutes),
 	}
 }
@@ -40,8 +44,19 @@ func hopping(hops, advance int) window {
 	starts := fmt.Sprintf("generate_series(%s - interval '%d minutes', %s, interval '%d minutes')", newest, hops*advance, newest, advance)
 	in := fmt.Sprintf("(SELECT r.*, starts.at AS ws FROM s r, %s AS starts(at) WHERE starts.at + interval '%d minutes' > r.at) r", starts, size)
 	return window{
-		clause: fmt.Sprintf("HOPPING (SIZE %d MINUTES, ADVANCE BY %d MINUTES)", size, advance), from: in + "%s", group: "r.ws", start: "r.ws",
+		clause: fmt.Sprintf("HOPPING (SIZE %d MINUTES, ADVANCE BY %d MINUTES)", size, advance), from: in + "{where}", group: "r.ws", start: "r.ws",
 		end: fmt.Sprintf("r.ws + interval '%d minutes'", size),
+	}
+}
+
+// session windows are found by the gaps between rows, which are numbered.
+func session(minutes int) window {
+	numbered := "(SELECT r.*, row_number() OVER (PARTITION BY {groups} ORDER BY r.at) AS number FROM s r{where}) r"
+	begun := fmt.Sprintf("(SELECT r.*, CASE WHEN r.at - lag(r.at) OVER w <= interval '%d minutes' THEN 0 ELSE 1 END AS begins FROM %s "+
+		"WINDOW w AS (PARTITION BY {groups} ORDER BY r.number)) r", minutes, numbered)
+	islands := fmt.Sprintf("(SELECT r.*, sum(r.begins) OVER (PARTITION BY {groups} ORDER BY r.number) AS island FROM %s) r", begun)
+	return window{
+		clause: fmt.Sprintf("SESSION (%d MINUTES)", minutes), from: islands, group: "r.island", start: "min(r.at)", end: "max(r.at)",
 	}
 }
 
@@ -60,6 +75,6 @@ func (g *gen) windowed(name string) (view, bool) {
 		millrace: fmt.Sprintf("CREATE TABLE %s AS SELECT %s FROM s r%s WINDOW %s GROUP BY %s%s", name, columns("windowstart", "windowend"), where,
 			w.clause, list(groups), having),
 		postgres: fmt.Sprintf("CREATE VIEW %s AS SELECT %s FROM %s GROUP BY %s, %s%s", name, columns(w.start, w.end),
-			strings.Replace(w.from, "%s", where, 1), list(groups), w.group, having),
+			strings.NewReplacer("{where}", where, "{groups}", list(groups)).Replace(w.from), list(groups), w.group, having),
 	}, true
 }
