@@ -16,6 +16,8 @@ type accumulator interface {
 	grow(n int)
 	// update takes in rows.
 	update(in *aggInput) error
+	// merge adds what is in slot src to slot dst. src is not used any more.
+	merge(dst, src int32) error
 	// result appends the aggregate's value in slot to out.
 	result(slot int32, out *vec.Vector) error
 	// encode appends the slot's value to dst; decode reads it back into slot and returns the rest.
@@ -55,7 +57,13 @@ func newAccumulator(o *aggregateOp, a *planner.Agg, ordinal int) (func() accumul
 		o.keeping = append(o.keeping, ordinal)
 	case a.Distinct && !extreme:
 		o.keeping = append(o.keeping, ordinal)
-		return func() accumulator { return &distinctAcc{accumulator: build(), values: &o.values, ordinal: ordinal} }, nil
+		var ts []types.Type
+		for _, x := range a.Args {
+			ts = append(ts, x.Type())
+		}
+		return func() accumulator {
+			return &distinctAcc{accumulator: build(), values: &o.values, ordinal: ordinal, types: ts}
+		}, nil
 	}
 	return build, nil
 }

@@ -138,6 +138,7 @@ type distinctAcc struct {
 	accumulator
 	values  *multiset
 	ordinal int
+	types   []types.Type // of the arguments
 	sel     []int32
 	key     []byte
 }

@@ -1,12 +1,14 @@
 package exec
 
-import "math/big"
+import (
+	"bytes"
+	"math/big"
 
-// merger is an accumulator of which two slots can be made one, as session windows need when a row joins them.
-type merger interface {
-	// merge adds what is in slot src to slot dst. src is not used any more.
-	merge(dst, src int32) error
-}
+	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/sql/types"
+)
+
+// How accumulators make one slot of two, when a row joins two sessions. Input with sessions only grows.
 
 func (a *countAcc) merge(dst, src int32) error {
 	a.n[dst] += a.n[src]
@@ -20,7 +22,15 @@ func (a *boolAcc) merge(dst, src int32) error {
 	return nil
 }
 
-// merge keeps the better of two values. Input whose rows can leave has no sessions, so there are no others to look after.
+func (a *bitAcc) merge(dst, src int32) error {
+	a.n[dst] += a.n[src]
+	from := a.bits[int(src)*bitsPerSlot:][:bitsPerSlot]
+	for b, count := range from {
+		a.bits[int(dst)*bitsPerSlot+b] += count
+	}
+	return nil
+}
+
 func (a *extremeAcc) merge(dst, src int32) error {
 	if a.cur.IsNull(int(src)) {
 		return nil
@@ -42,35 +52,130 @@ func (a *intSum) merge(dst, src int32) error {
 	return nil
 }
 
-func (a *floatSum) merge(dst, src int32) error {
+func (a *intervalSum) merge(dst, src int32) error {
 	d, s := &a.sums[dst], &a.sums[src]
-	n := d.n + s.n
-	for _, x := range s.parts {
-		d.add(x, 1)
-	}
-	d.n = n
-	d.nan, d.plus, d.minus = d.nan+s.nan, d.plus+s.plus, d.minus+s.minus
+	d.n, d.months, d.days, d.micros = d.n+s.n, d.months+s.months, d.days+s.days, d.micros+s.micros
 	return nil
 }
 
+func (a *floatSum) merge(dst, src int32) error {
+	a.sums[dst].merge(&a.sums[src])
+	return nil
+}
+
+func (s *floatState) merge(src *floatState) {
+	n := s.n + src.n
+	for _, x := range src.parts {
+		s.add(x, 1)
+	}
+	s.n = n
+	s.nan, s.plus, s.minus = s.nan+src.nan, s.plus+src.plus, s.minus+src.minus
+}
+
 func (a *numericSum) merge(dst, src int32) error {
-	d, s := &a.sums[dst], &a.sums[src]
-	d.n, d.nan, d.plus, d.minus = d.n+s.n, d.nan+s.nan, d.plus+s.plus, d.minus+s.minus
-	d.scales = growTo(d.scales, len(s.scales))
-	for i, n := range s.scales {
-		d.scales[i] += n
+	a.sums[dst].merge(&a.sums[src])
+	return nil
+}
+
+func (s *numericState) merge(src *numericState) {
+	s.n, s.nan, s.plus, s.minus = s.n+src.n, s.nan+src.nan, s.plus+src.plus, s.minus+src.minus
+	s.scales = growTo(s.scales, len(src.scales))
+	for i, n := range src.scales {
+		s.scales[i] += n
+	}
+	if src.coeff == nil {
+		return
 	}
 	if s.coeff == nil {
-		return nil
+		s.coeff = new(big.Int)
 	}
-	if d.coeff == nil {
-		d.coeff = new(big.Int)
+	if src.scale > s.scale {
+		s.coeff.Mul(s.coeff, pow10(src.scale-s.scale))
+		s.scale = src.scale
 	}
-	if s.scale > d.scale {
-		d.coeff.Mul(d.coeff, pow10(s.scale-d.scale))
-		d.scale = s.scale
+	s.coeff.Add(s.coeff, new(big.Int).Mul(src.coeff, pow10(s.scale-src.scale)))
+}
+
+func (a *numericVariance) merge(dst, src int32) error {
+	d, s := &a.sums[dst], &a.sums[src]
+	d.sum.merge(&s.sum)
+	d.squares.merge(&s.squares)
+	return nil
+}
+
+func (a *floatMoments) merge(dst, src int32) error {
+	d, s := &a.sums[dst], &a.sums[src]
+	d.n += s.n
+	from := s.parts()
+	for i, p := range d.parts() {
+		p.merge(from[i])
 	}
-	add := new(big.Int).Mul(s.coeff, pow10(d.scale-s.scale))
-	d.coeff.Add(d.coeff, add)
+	return nil
+}
+
+// merge counts the values of both, and takes those that were in both out once.
+func (a *distinctAcc) merge(dst, src int32) error {
+	if err := a.accumulator.merge(dst, src); err != nil {
+		return err
+	}
+	return a.values.move(a.ordinal, src, func(key []byte, count int64, _ []byte) error {
+		before, _, err := a.values.add(a.ordinal, dst, key, nil, count)
+		if err != nil || before == 0 {
+			return err
+		}
+		return a.takeOut(dst, key)
+	})
+}
+
+// takeOut takes the value with the given key out of a slot.
+func (a *distinctAcc) takeOut(slot int32, key []byte) error {
+	one := aggInput{batch: &vec.Batch{Ops: []vec.Op{vec.Delete}}, slots: []int32{slot}, sel: []int32{0}}
+	for _, t := range a.types {
+		d, rest, err := types.DecodeKey(t, key)
+		if err != nil {
+			return errCorruptAccumulator
+		}
+		key = rest
+		v := vec.NewVector(t, 1)
+		v.AppendDatum(d)
+		one.args = append(one.args, v)
+	}
+	return a.accumulator.update(&one)
+}
+
+func (a *keptAcc) merge(dst, src int32) error {
+	a.slots[dst].stale = true
+	return a.values.move(a.ordinal, src, func(key []byte, count int64, payload []byte) error {
+		if a.keep.byValue && !a.keep.updating {
+			return a.values.keepLeast(a.ordinal, dst, key, payload)
+		}
+		before, after, err := a.values.add(a.ordinal, dst, key, payload, count)
+		a.slots[dst].n += after - before
+		return err
+	})
+}
+
+// move takes all rows of a slot out and gives them to f.
+func (m *multiset) move(ordinal int, slot int32, f func(key []byte, count int64, payload []byte) error) error {
+	type row struct {
+		key, payload []byte
+		count        int64
+	}
+	var rows []row
+	err := m.walk(ordinal, slot, func(key []byte, count int64, payload []byte) (bool, error) {
+		rows = append(rows, row{bytes.Clone(key), bytes.Clone(payload), count})
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := m.table.del(m.groupOf(ordinal, m.slotKey(slot)), r.key); err != nil {
+			return err
+		}
+		if err := f(r.key, r.count, r.payload); err != nil {
+			return err
+		}
+	}
 	return nil
 }

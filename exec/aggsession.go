@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	"github.com/millracedb/millrace/exec/vec"
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 )
 
@@ -205,11 +204,7 @@ func (o *aggregateOp) mergeAccumulators() error {
 	}
 	for _, m := range o.sessions.merges {
 		for i := range o.calls {
-			acc, ok := o.calls[i].acc.(merger)
-			if !ok {
-				return sqlerr.New(sqlerr.FeatureNotSupported, "%s does not run in session windows", o.n.Aggs[i].Func.Name)
-			}
-			if err := acc.merge(m.dst, m.src); err != nil {
+			if err := o.calls[i].acc.merge(m.dst, m.src); err != nil {
 				return err
 			}
 		}

@@ -269,7 +269,7 @@ func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
 	}
 	keys, aggs := movedAll(append([]Expr(nil), x.Keys...), at), copyAggs(x.Aggs)
 	moveAggs(aggs, at)
-	if err := checkSession(x.Window, in, aggs); err != nil {
+	if err := checkSession(x.Window, in); err != nil {
 		return nil, nil, err
 	}
 	for _, g := range aggs {

@@ -137,26 +137,12 @@ func (w *WindowSpec) check(pos int) error {
 	return nil
 }
 
-// mergeableAggregates are those whose values over two sessions give that over both.
-var mergeableAggregates = map[string]bool{
-	"count": true, "sum": true, "min": true, "max": true, "avg": true, "bool_and": true, "bool_or": true, "every": true,
-}
-
-// checkSession refuses what session windows cannot do: take rows back, for a session may fall into two without one, and merge what has no sum.
-func checkSession(w *WindowSpec, in Node, aggs []Agg) error {
-	if w == nil || w.Kind != Session {
+// checkSession refuses session windows over rows that can be taken back.
+func checkSession(w *WindowSpec, in Node) error {
+	if w == nil || w.Kind != Session || in.Props().Mode == ModeAppend {
 		return nil
 	}
-	if in.Props().Mode != ModeAppend {
-		return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW SESSION over a table or an updating view is not supported").
-			WithDetail("Reason: a row that leaves may part a session in two, and its other rows are not kept.").
-			WithHint("What works: WINDOW SESSION over a stream, or WINDOW TUMBLING or HOPPING over the table.")
-	}
-	for i := range aggs {
-		if !mergeableAggregates[aggs[i].Func.Name] {
-			return notYet(aggs[i].Func.Name+" in a session window of a continuous query", "its values over two sessions cannot be joined into one",
-				"count, sum, avg, min, max, bool_and, bool_or; or WINDOW TUMBLING", -1)
-		}
-	}
-	return nil
+	return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW SESSION over a table or an updating view is not supported").
+		WithDetail("Reason: a row that leaves may part a session in two, and its other rows are not kept.").
+		WithHint("What works: WINDOW SESSION over a stream, or WINDOW TUMBLING or HOPPING over the table.")
 }
