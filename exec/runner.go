@@ -110,8 +110,8 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.mu.tasks = map[taskKey]*task{}
 	r.mu.progress = map[uint64]*progress{}
-	for i := range cfg.Lanes {
-		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, fmt.Sprintf("%s-%d", cfg.LanePrefix, i), true))
+	for _, id := range RunnerLanes(cfg.LanePrefix, cfg.Lanes) {
+		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, id, true))
 	}
 	return r
 }
@@ -233,6 +233,18 @@ func (r *Runner) LaneIDs() []string {
 	}
 	return ids
 }
+
+// RunnerLanes are the transactional ids of the lanes of a runner with this prefix and number of lanes, so that another node can fence them.
+func RunnerLanes(prefix string, lanes int) []string {
+	ids := make([]string, lanes)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%s-%d", prefix, i)
+	}
+	return ids
+}
+
+// Abandon is for a node whose work another has taken over: tasks and lanes give up what they have under way instead of finishing it. Close comes after it.
+func (r *Runner) Abandon() { r.cancel() }
 
 // Close stops all tasks and lanes and waits for them.
 func (r *Runner) Close() error {

@@ -81,13 +81,16 @@ func NewTables(cfg TablesConfig) *Tables {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.parts = map[tableKey]*tablePart{}
 	t.locks.init()
-	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, cfg.LanePrefix+"-tables", false)
+	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, TableLanes(cfg.LanePrefix)[0], false)
 	return t
 }
 
 // LaneIDs returns the transactional ids of the lanes that writes to tables go through, for Runner.Fence: what they left open must be decided
 // before their partitions can be owned.
 func (t *Tables) LaneIDs() []string { return []string{t.lane.id} }
+
+// TableLanes are the same for a Tables with this prefix, so that another node can fence them.
+func TableLanes(prefix string) []string { return []string{prefix + "-tables"} }
 
 // Follow keeps the rows of a partition of a table that others write: a table over a topic, or a query's result.
 func (t *Tables) Follow(rel *planner.Relation, partition int32) error {
@@ -150,6 +153,9 @@ func (t *Tables) stop(which func(tableKey) bool) {
 		delete(t.mu.parts, p.key)
 	}
 }
+
+// Abandon is for a node whose work another has taken over: what is under way is given up. Close comes after it.
+func (t *Tables) Abandon() { t.cancel() }
 
 // Close stops everything and waits.
 func (t *Tables) Close() error {

@@ -105,11 +105,11 @@ func (t *task) recover() error {
 		ok = false // a mark that does not decode is as good as none
 	}
 	if !t.spec.Fragment.Stateful {
-		if ok {
-			t.restoreOutputs(mark)
-			return t.loadExtra(mark.Extra)
+		if err := t.assumeOutputs(); err != nil || !ok {
+			return err
 		}
-		return t.assumeOutputs()
+		t.restoreOutputs(mark)
+		return t.loadExtra(mark.Extra)
 	}
 	t.changelog.TopicPartition = TopicPartition{Topic: t.spec.Fragment.Changelog, Partition: t.spec.Partition}
 	bounds, err := t.r.cfg.Log.Offsets(t.ctx, t.changelog.TopicPartition)
@@ -121,9 +121,9 @@ func (t *task) recover() error {
 			return err
 		}
 		mark = Mark{Changelog: bounds.LogStart, ChangelogEpoch: bounds.LeaderEpoch}
-		if err := t.assumeOutputs(); err != nil {
-			return err
-		}
+	}
+	if err := t.assumeOutputs(); err != nil {
+		return err
 	}
 	if mark, err = t.replay(mark, bounds.LastStable); err != nil {
 		return err
@@ -136,7 +136,7 @@ func (t *task) recover() error {
 	return t.loadExtra(mark.Extra)
 }
 
-// assumeOutputs takes what the output topics hold for what the task has written, where no mark says it: at least that much is there.
+// assumeOutputs takes what the output topics hold for what the task has written: no mark may say it, or an old one of this node, while another ran the task since.
 func (t *task) assumeOutputs() error {
 	topic := ""
 	switch root := t.spec.Fragment.Root.(type) {
@@ -158,7 +158,7 @@ func (t *task) assumeOutputs() error {
 
 func (t *task) restoreOutputs(m Mark) {
 	for _, o := range m.Outputs {
-		t.outputs[o.TopicPartition] = o.Offset
+		t.outputs[o.TopicPartition] = max(t.outputs[o.TopicPartition], o.Offset)
 	}
 }
 

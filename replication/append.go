@@ -72,6 +72,7 @@ func (p *Partition) AppendAsync(frames []byte, o AppendOptions) (AppendResult, e
 	if p.mu.leader != nil {
 		p.mu.leader.Appended(r.LastOffset + 1)
 	}
+	p.wakeFollowersLocked()
 	p.mu.Unlock()
 	return AppendResult{r, epoch}, nil
 }

@@ -122,12 +122,12 @@ func LogConfig(settings map[string]string) (log.Config, error) {
 }
 
 // MinISR is how many replicas must be in sync for an acks=all append: the topic's min.insync.replicas, or by default a majority of those
-// placed, at most 2.
+// placed, at most 2. Replicas that are being added do not count until they are in sync.
 func MinISR(t *metadata.Topic, p metadata.Partition) int {
 	if v, ok := t.Configs[settingMinISR]; ok {
 		if n, err := number(v, 1, math.MaxInt32); err == nil {
 			return int(n)
 		}
 	}
-	return min(len(p.Replicas)/2+1, 2)
+	return min((len(p.Replicas)-len(p.Adding))/2+1, 2)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -22,13 +23,15 @@ type Metadata interface {
 	Watch() (*metadata.Image, <-chan struct{})
 }
 
-// Options are what Open needs. All must be set.
+// Options are what Open needs. All but Peers must be set.
 type Options struct {
 	Logs     *log.Manager // closed by its owner, after Manager.Close
 	Metadata Metadata
 	NodeID   int32
 	Clock    clock.Clock
 	Logger   *slog.Logger
+	// Peers is nil for a node that will never have any.
+	Peers Peers
 }
 
 // Manager holds this node's partitions as the metadata wants them. Its methods are safe for concurrent use.
@@ -37,14 +40,17 @@ type Manager struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
+	asks   chan ask
+	cutOff atomic.Bool
 
 	mu struct {
 		sync.Mutex
-		topics  map[string]*topicPartitions
-		image   *metadata.Image
-		acted   chan struct{} // closed and replaced when image is
-		offline error
-		closed  bool
+		topics   map[string]*topicPartitions
+		fetchers map[int32]*fetcher // by the leader that is copied
+		image    *metadata.Image
+		acted    chan struct{} // closed and replaced when image is
+		offline  error
+		closed   bool
 	}
 }
 
@@ -63,13 +69,18 @@ func Open(opts Options) (*Manager, error) {
 	if found := opts.Logs.Found(); len(found) > 0 && img.TopicCount() == 0 {
 		return nil, fmt.Errorf("replication: the data directory holds %d partitions, but the metadata knows no topic: it was lost, or is another cluster's", len(found))
 	}
-	m := &Manager{opts: opts}
+	m := &Manager{opts: opts, asks: make(chan ask, maxAsks)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.mu.topics = map[string]*topicPartitions{}
+	m.mu.fetchers = map[int32]*fetcher{}
 	m.mu.acted = make(chan struct{})
 	m.act(img)
 	m.deleteStrays(img)
-	m.wg.Go(func() { m.follow(changed) })
+	m.wg.Go(func() { m.watch(changed) })
+	if opts.Peers != nil {
+		m.wg.Go(m.propose)
+		m.wg.Go(m.tick)
+	}
 	return m, nil
 }
 
@@ -88,7 +99,7 @@ func (m *Manager) deleteStrays(img *metadata.Image) {
 	}
 }
 
-func (m *Manager) follow(changed <-chan struct{}) {
+func (m *Manager) watch(changed <-chan struct{}) {
 	for {
 		select {
 		case <-changed:
@@ -187,7 +198,7 @@ func (m *Manager) take(t *metadata.Topic) (work []func()) {
 
 // open opens a partition and takes up its leadership.
 func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partition, config log.Config) {
-	p := newPartition(t, r.ID, m.opts.NodeID, m.opts.Clock, m.opts.Logger)
+	p := m.newPartition(t, r.ID)
 	l, err := m.openLog(log.TopicPartition{Topic: t.Name, Partition: r.ID}, log.TopicID(t.ID), config, p.onDurable)
 	if err != nil {
 		p.logger.Error("partition cannot be opened", "err", err)
@@ -198,11 +209,12 @@ func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partit
 		p.logger.Error("partition cannot be led", "err", err)
 	}
 	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.mu.offline != nil {
 		p.goOffline(m.mu.offline)
 	}
 	tp.partitions[r.ID] = p
+	m.mu.Unlock()
+	m.follow(p, r.Leader)
 }
 
 // openLog opens a log. What is there of a topic that had the name before goes first.
@@ -231,6 +243,7 @@ func (m *Manager) change(p *Partition, before, t *metadata.Topic, r metadata.Par
 	if err := p.update(t, r); err != nil {
 		p.logger.Error("partition cannot be led", "err", err)
 	}
+	m.follow(p, r.Leader)
 }
 
 // drop forgets a topic that is gone and returns what is to be done for its partitions.
@@ -253,6 +266,7 @@ func (m *Manager) drop(t *metadata.Topic) (work []func()) {
 // delete ends a partition's service, telling who uses it why, and deletes its log.
 func (m *Manager) delete(p *Partition, why error) {
 	p.goOffline(why)
+	m.follow(p, -1)
 	if err := m.opts.Logs.DeleteLog(log.TopicPartition{Topic: p.topic, Partition: p.id}); err != nil {
 		p.logger.Error("partition cannot be deleted", "err", err)
 	}

@@ -26,6 +26,8 @@ type Partition struct {
 	clk     clock.Clock
 	logger  *slog.Logger
 	log     *log.Log
+	cutOff  *atomic.Bool // of the manager: nothing is served as leader
+	asks    chan<- ask   // of the manager: proposals for the metadata
 
 	// lead is held for reading by appends and for writing while leadership changes, so that no append spans two leader epochs.
 	lead sync.RWMutex
@@ -40,12 +42,19 @@ type Partition struct {
 		offline error           // set for good when the disk failed or the partition was closed
 		waiters []*waiter       // one for each goroutine that waits: as many as callers may be
 		subs    []*subscription // one for each reader that follows
+
+		followers   []*subscription // one for each follower's fetch that waits
+		follows     int32           // whom this replica copies, negative if nobody
+		followEpoch int32           // the leader epoch of that
 	}
 }
 
-func newPartition(t *metadata.Topic, id, node int32, clk clock.Clock, logger *slog.Logger) *Partition {
-	p := &Partition{topic: t.Name, topicID: t.ID, id: id, node: node, clk: clk, logger: logger.With("topic", t.Name, "partition", id)}
-	p.mu.epoch = -1
+func (m *Manager) newPartition(t *metadata.Topic, id int32) *Partition {
+	p := &Partition{
+		topic: t.Name, topicID: t.ID, id: id, node: m.opts.NodeID, clk: m.opts.Clock, logger: m.opts.Logger.With("topic", t.Name, "partition", id),
+		cutOff: &m.cutOff, asks: m.asks,
+	}
+	p.mu.epoch, p.mu.follows = -1, -1
 	return p
 }
 
@@ -76,7 +85,7 @@ func (p *Partition) LeaderEpoch() int32 {
 func (p *Partition) Leads() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.leader != nil
+	return p.mu.leader != nil && !p.cutOff.Load()
 }
 
 // HighWatermark is the offset below which everything is on every in-sync replica.
@@ -114,7 +123,7 @@ func (p *Partition) servesLocked(epoch int32) error {
 	switch {
 	case p.mu.offline != nil:
 		return p.mu.offline
-	case p.mu.leader == nil:
+	case p.mu.leader == nil, p.cutOff.Load():
 		return kerr.NotLeaderForPartition
 	case epoch < p.mu.epoch:
 		return kerr.FencedLeaderEpoch
@@ -155,6 +164,9 @@ func (p *Partition) update(t *metadata.Topic, r metadata.Partition) error {
 		return p.becomeLeader(meta)
 	}
 	p.stopLeading(r.LeaderEpoch)
+	p.mu.Lock()
+	p.mu.follows, p.mu.followEpoch = r.Leader, r.LeaderEpoch
+	p.mu.Unlock()
 	return nil
 }
 
@@ -170,7 +182,7 @@ func (p *Partition) becomeLeader(meta core.Meta) error {
 	defer p.mu.Unlock()
 	// Under the lock, so that a sync that ends now is either in DurableEnd or comes as an onDurable after.
 	leader, effects := core.NewLeader(p.node, meta, lagMaxMs, p.log.LEO(), p.log.DurableEnd(), p.log.HighWatermark(), p.nowMs())
-	p.mu.leader = leader
+	p.mu.leader, p.mu.follows = leader, -1
 	p.publishLocked(effects.HW)
 	return nil
 }
@@ -183,6 +195,7 @@ func (p *Partition) stopLeading(epoch int32) {
 	p.mu.epoch = max(p.mu.epoch, epoch)
 	p.failLocked(kerr.NotLeaderForPartition)
 	p.wakeLocked()
+	p.wakeFollowersLocked()
 }
 
 // onDurable is called by the log when its durable end has moved.
@@ -194,9 +207,18 @@ func (p *Partition) onDurable(end int64) {
 	}
 }
 
+// raisedLocked does what the core asks for after an input.
 func (p *Partition) raisedLocked(e core.Effects) {
 	if e.Raised {
 		p.publishLocked(e.HW)
+	}
+	if e.AskISR == nil {
+		return
+	}
+	select {
+	case p.asks <- ask{p, *e.AskISR}:
+	default: // a later fetch or tick asks again
+		p.mu.leader.ISRAnswered(core.Refused, p.nowMs())
 	}
 }
 
@@ -218,6 +240,7 @@ func (p *Partition) goOffline(err error) {
 	}
 	p.failLocked(p.mu.offline)
 	p.wakeLocked()
+	p.wakeFollowersLocked()
 }
 
 func (p *Partition) nowMs() int64 { return p.clk.Now().UnixMilli() }

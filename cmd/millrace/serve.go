@@ -24,6 +24,8 @@ type serveFlags struct {
 	kafkaAdvertised             string
 	autoTopics                  bool
 	nodeID                      int32
+	bootstrap, join             string
+	raftAdvertised              string
 	memory                      string
 	partitions                  int32
 	config                      string
@@ -59,6 +61,9 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.kafkaAdvertised, "kafka-advertised", "", "host:port that Kafka clients are told to connect to; empty: where they have reached the node")
 	fl.StringVar(&f.http, "http", node.DefaultHTTP, "address for health, metrics and profiles, or off")
 	fl.StringVar(&f.raft, "raft", node.DefaultRaft, "address for other nodes, or off")
+	fl.StringVar(&f.raftAdvertised, "raft-advertised", "", "host:port at which other nodes reach this one; empty: its entry in --bootstrap-nodes, or where it listens")
+	fl.StringVar(&f.bootstrap, "bootstrap-nodes", "", "all nodes of a new cluster as id@host:port,... of their node ports, this one too; it is formed when all answer")
+	fl.StringVar(&f.join, "join", "", "node port of a node whose cluster to join")
 	fl.Int32Var(&f.nodeID, "node-id", 1, "number of this node in the cluster")
 	fl.StringVar(&f.memory, "memory", "1GiB", "memory for the node, such as 512MiB or 4GiB")
 	fl.Int32Var(&f.partitions, "partitions", 4, "partitions of topics whose statement does not say")
@@ -115,7 +120,12 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 	if err != nil {
 		return node.Config{}, err
 	}
+	bootstrap, err := node.ParseBootstrapNodes(f.bootstrap)
+	if err != nil {
+		return node.Config{}, err
+	}
 	cfg := node.Config{
+		BootstrapNodes: bootstrap, JoinAddr: f.join, RaftAdvertised: f.raftAdvertised,
 		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, NoAutoTopics: !f.autoTopics, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
 		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
 	}

@@ -145,7 +145,7 @@ func (s *session) planner(cat *catalog) *planner.Planner {
 func (s *session) plannerSettings() planner.Settings {
 	return planner.Settings{
 		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"),
-		IdleTimeout: s.set.duration("idle_timeout"), Partitions: s.e.opts.DefaultPartitions, Replicas: 1,
+		IdleTimeout: s.set.duration("idle_timeout"), Partitions: s.e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas,
 	}
 }
 

@@ -344,7 +344,7 @@ func (e *Engine) storedPlanner(img *metadata.Image, stored map[string]string) *p
 	return &planner.Planner{
 		Catalog:   &catalog{img: img, e: e, path: set.searchPath(), text: text},
 		Evaluator: folder{text: text},
-		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), Partitions: e.opts.DefaultPartitions, Replicas: 1},
+		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), Partitions: e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas},
 	}
 }
 

@@ -96,12 +96,12 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	e.super = newSupervisor(e)
 	e.runner = exec.NewRunner(exec.RunnerConfig{
-		Log: e.log, State: opts.State, Clock: e.clock, LanePrefix: fmt.Sprintf("_millrace-lane-%d", opts.NodeID), Lanes: lanes,
+		Log: e.log, State: opts.State, Clock: e.clock, LanePrefix: lanePrefix(opts.NodeID), Lanes: lanes,
 		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
 	})
 	e.tables = newTables(e)
-	if err := e.runner.Fence(ctx, append(e.runner.LaneIDs(), e.tables.kept.LaneIDs()...)); err != nil {
-		return nil, err
+	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {
+		return nil, errors.Join(err, e.Close())
 	}
 	e.super.start()
 	// Clients come next, and would be told that their tables are not kept here.
@@ -114,6 +114,20 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 // lanes is the number of committers of a node.
 const lanes = 2
 
+func lanePrefix(node int32) string { return fmt.Sprintf("_millrace-lane-%d", node) }
+
+// laneIDs are the transactional ids of the lanes of all nodes: what one of them has left open is ended before this one goes on with its work.
+func (e *Engine) laneIDs() []string {
+	ids := append(e.runner.LaneIDs(), e.tables.kept.LaneIDs()...)
+	for k := range e.meta.Image().Brokers() {
+		if k.ID != e.opts.NodeID {
+			ids = append(ids, exec.RunnerLanes(lanePrefix(k.ID), lanes)...)
+			ids = append(ids, exec.TableLanes(lanePrefix(k.ID))...)
+		}
+	}
+	return ids
+}
+
 // ensureSuperuser makes the role that everything begins with.
 func (e *Engine) ensureSuperuser(ctx context.Context) error {
 	b := e.meta.NewBatch()
@@ -123,6 +137,12 @@ func (e *Engine) ensureSuperuser(ctx context.Context) error {
 	b.PutUser(metadata.User{Name: superuser, Login: true, Superuser: true, CreateRole: true, CreateDB: true, ConnLimit: -1})
 	_, err := e.apply(ctx, b)
 	return err
+}
+
+// Abandon is for a node whose work another has taken over: what is under way is given up instead of finished. Close comes after it.
+func (e *Engine) Abandon() {
+	e.runner.Abandon()
+	e.tables.kept.Abandon()
 }
 
 // Close stops the tasks and waits for them. Sessions must have ended.

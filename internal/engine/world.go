@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sort"
 	"strconv"
@@ -338,5 +337,3 @@ func (e *Engine) sessionByPID(pid int32) *session {
 	}
 	return nil
 }
-
-func (e *Engine) lanePrefix() string { return fmt.Sprintf("_millrace-lane-%d", e.opts.NodeID) }

@@ -162,7 +162,7 @@ type tables struct {
 
 func newTables(e *Engine) *tables {
 	return &tables{e: e, kept: exec.NewTables(exec.TablesConfig{
-		Log: e.log, State: e.opts.State, Clock: e.clock, Logger: e.logger, LanePrefix: e.lanePrefix(),
+		Log: e.log, State: e.opts.State, Clock: e.clock, Logger: e.logger, LanePrefix: lanePrefix(e.opts.NodeID),
 		OnFailed: func(oid uint32, partition int32, err error) {
 			e.logger.Error("table partition failed", "oid", oid, "partition", partition, "err", err)
 		},

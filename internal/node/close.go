@@ -3,7 +3,11 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 )
+
+// leaveTime is how long handing over may take at a stop.
+const leaveTime = 3 * time.Second
 
 // Close stops the node: clients first, then what serves them, the files last. It returns what went wrong, leaks among it.
 func (n *Node) Close() error {
@@ -17,6 +21,11 @@ func (n *Node) close() error {
 	defer cancel()
 	var errs []error
 	try := func(err error) { errs = append(errs, err) }
+	n.leave(ctx)
+	n.endLife()
+	if n.dutyDone != nil {
+		<-n.dutyDone
+	}
 	if n.kafka != nil {
 		// Requests in progress are answered.
 		if err := n.kafka.Shutdown(ctx); err != nil && ctx.Err() == nil {
@@ -26,25 +35,29 @@ func (n *Node) close() error {
 	if n.admin != nil {
 		try(n.admin.Close(ctx))
 	}
-	if n.pg != nil {
-		// Sessions in progress may finish their statement.
-		if err := n.pg.Shutdown(ctx); err != nil && ctx.Err() == nil {
-			try(err)
-		}
+	try(n.closeListeners())
+	if d := n.duty.Swap(nil); d != nil {
+		try(d.end(drainTime, false))
+	}
+	if n.sessions != nil {
+		n.sessions.close()
 	}
 	n.wg.Wait()
-	if n.engine != nil {
-		// Tasks commit what they have; they need log and coordinators for that.
-		try(n.engine.Close())
-	}
 	if n.state != nil {
 		try(n.state.Close())
 	}
-	if n.groups != nil {
-		try(n.groups.Close())
+	if n.groups.idle != nil {
+		try(n.groups.idle.Close())
 	}
 	if n.coord != nil {
 		try(n.coord.Close())
+	}
+	n.served.Store(nil)
+	if n.heart != nil {
+		n.heart.Close()
+	}
+	if n.ctrl != nil {
+		n.ctrl.Close()
 	}
 	if n.repl != nil {
 		try(n.repl.Close())
@@ -53,6 +66,7 @@ func (n *Node) close() error {
 		try(n.meta.Close())
 	}
 	if n.port != nil {
+		n.caller.Close()
 		try(n.port.Close())
 	}
 	if n.logs != nil {
@@ -60,4 +74,27 @@ func (n *Node) close() error {
 		try(n.logs.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// leave hands over what other nodes can go on with: the leaderships of partitions, the queries and the control of the cluster. It takes as long as that takes, but not longer than ctx.
+func (n *Node) leave(ctx context.Context) {
+	if n.heart == nil || n.dutyDone == nil || !n.others() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	n.heart.Drain(ctx)
+	if err := n.meta.Resign(ctx); err != nil {
+		n.cfg.Logger.Info("the control of the cluster is not handed over", "err", err)
+	}
+}
+
+// others reports whether another node is active.
+func (n *Node) others() bool {
+	for k := range n.meta.Image().Brokers() {
+		if k.ID != n.identity.NodeID && !k.Fenced {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
@@ -21,6 +24,12 @@ type Config struct {
 	NodeID int32
 	// PG, Kafka, HTTP and Raft are listen addresses. Empty: DefaultPG and so on. "off" does not listen, where the node can do without.
 	PG, Kafka, HTTP, Raft string
+	// BootstrapNodes are all nodes that a new cluster is formed of, this one among them: it is formed when all answer and all are blank, otherwise the cluster that one of them
+	// belongs to is joined. JoinAddr is the node port of some node of a cluster to join. At most one is set; neither: a node alone, which others may join.
+	BootstrapNodes []BootstrapNode
+	JoinAddr       string
+	// RaftAdvertised is the host:port at which other nodes reach this one. Empty: its entry in BootstrapNodes, or where it listens.
+	RaftAdvertised string
 	// KafkaAdvertised is the host:port that Kafka clients are told to connect to. Empty: the address at which a client has reached the node.
 	KafkaAdvertised string
 	// NoAutoTopics leaves topics that Kafka clients ask for and that do not exist unmade.
@@ -44,9 +53,42 @@ type Config struct {
 	Logger *slog.Logger // default slog.Default()
 	// Listen opens a listener; default net.Listen over TCP.
 	Listen func(addr string) (net.Listener, error)
+	// Dial connects to another node's port; default TCP.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// OnFatal is told why the node must stop (a failed sync, a hung metadata write). Default: it is logged.
 	OnFatal func(error)
 }
+
+// BootstrapNode is a node of a cluster that is formed: its id and its node port.
+type BootstrapNode struct {
+	ID   int32
+	Addr string
+}
+
+// ParseBootstrapNodes reads "1@host:port,2@host:port,...".
+func ParseBootstrapNodes(text string) ([]BootstrapNode, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var out []BootstrapNode
+	for _, part := range strings.Split(text, ",") {
+		id, addr, ok := strings.Cut(strings.TrimSpace(part), "@")
+		n, err := strconv.ParseInt(id, 10, 32)
+		if _, _, addrErr := net.SplitHostPort(addr); !ok || err != nil || n < 1 || addrErr != nil {
+			return nil, fmt.Errorf("--bootstrap-nodes: %q; allowed: id@host:port for each node, with commas between, such as 1@10.0.0.1:7433,2@10.0.0.2:7433", part)
+		}
+		for _, o := range out {
+			if o.ID == int32(n) || o.Addr == addr {
+				return nil, fmt.Errorf("--bootstrap-nodes: %q; allowed: each id and each address once", part)
+			}
+		}
+		out = append(out, BootstrapNode{int32(n), addr})
+	}
+	return out, nil
+}
+
+// clustered reports whether the node is told of others.
+func (c *Config) clustered() bool { return len(c.BootstrapNodes) > 0 || c.JoinAddr != "" }
 
 // Defaults of the listen addresses and of the memory.
 const (
@@ -97,6 +139,12 @@ func (c *Config) EnsureDefaults() {
 			return lc.Listen(ctxBackground, "tcp", addr)
 		}
 	}
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", addr)
+		}
+	}
 	if c.OnFatal == nil {
 		logger := c.Logger
 		c.OnFatal = func(err error) { logger.Error("the node must stop", "err", err) }
@@ -122,7 +170,34 @@ func (c *Config) Validate() error {
 	for _, a := range []struct{ flag, addr string }{{"--pg", c.PG}, {"--kafka", c.Kafka}, {"--http", c.HTTP}, {"--raft", c.Raft}} {
 		errs = append(errs, c.validateAddr(a.flag, a.addr))
 	}
+	if c.clustered() {
+		errs = append(errs, c.validateCluster())
+	}
 	return errors.Join(errs...)
+}
+
+func (c *Config) validateCluster() error {
+	if c.Raft == Off {
+		return errors.New("--raft: off; a node of a cluster needs a node port")
+	}
+	if c.NodeID == 0 {
+		return errors.New("--node-id: a node of a cluster says which one it is; allowed: 1 to 2147483647")
+	}
+	if c.JoinAddr != "" {
+		if len(c.BootstrapNodes) > 0 {
+			return errors.New("--bootstrap-nodes and --join exclude each other; allowed: one of them")
+		}
+		if _, _, err := net.SplitHostPort(c.JoinAddr); err != nil {
+			return fmt.Errorf("--join: %q; allowed: the host:port of a node's --raft", c.JoinAddr)
+		}
+		return nil
+	}
+	for _, b := range c.BootstrapNodes {
+		if b.ID == c.NodeID {
+			return nil
+		}
+	}
+	return fmt.Errorf("--bootstrap-nodes: node %d is not among them; allowed: all nodes of the new cluster, this one too, or --join for a later one", c.NodeID)
 }
 
 // validateAddr checks a listen address, and that it is closed by default: beyond loopback only with authentication.

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/replication"
+	"github.com/millracedb/millrace/replication/controller"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
@@ -46,19 +48,35 @@ type Node struct {
 	cfg      Config
 	identity metadata.Identity
 	epoch    uint64
+	found    bool // it founds its cluster
+	forming  bool // it is one of those that the cluster is formed of, and was blank
 
 	logs   *log.Manager
-	port   *peer.Port
+	port   *peer.Port   // nil: the node is alone for ever
+	caller *peer.Caller // over port
 	meta   *metadata.Store
+	ctrl   *controller.Controller
+	heart  *controller.Heart
 	repl   *replication.Manager
 	coord  *coordinator.Broker
-	groups *coordinator.Groups
+	groups groups
 	log    *locallog.Log
 	state  *pebblestore.Store
-	engine *engine.Engine
-	pg     *pgwire.Server
 	kafka  *kafka.Server
 	admin  *admin.Server
+
+	served   atomic.Pointer[served] // what calls of other nodes reach
+	duty     atomic.Pointer[duty]   // nil while another node has it
+	dutyDone chan struct{}          // closed when duties are not followed any more
+	cutOff   chan struct{}          // capacity one: the controller has stopped or begun to answer
+	sessions *sessions
+	registry *prometheus.Registry
+
+	life     context.Context // ends when Close begins
+	endLife  context.CancelFunc
+	stopping <-chan struct{} // closed then
+
+	listeners struct{ pg, kafka, http net.Listener }
 
 	addrs struct{ pg, kafka, http, raft net.Addr }
 	ready atomic.Bool
@@ -75,14 +93,20 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, fatal: make(chan error, 1)}
+	n := &Node{cfg: cfg, fatal: make(chan error, 1), cutOff: make(chan struct{}, 1), registry: prometheus.NewRegistry()}
+	n.life, n.endLife = context.WithCancel(context.Background())
+	n.stopping = n.life.Done()
 	for _, step := range []func(context.Context) error{
-		n.openFiles,      // who we are, and the lock on the directory
-		n.openMetadata,   // what exists: topics, catalog, users
-		n.openPartitions, // the log, led by this node
+		n.openFiles,    // the lock on the directory
+		n.openPort,     // who we are, and who the others are
+		n.bind,         // the addresses that the others are told
+		n.openMetadata, // what exists: topics, catalog, users
+		n.register,
+		n.openPartitions, // the log, as leader or follower
 		n.openCoordinators,
-		n.openEngine, // tasks start here, for they need the coordinators
-		n.listen,     // clients last, when everything can answer them
+		n.openState,
+		n.openDuty, // coordinators and tasks start here, if it is this node's turn
+		n.listen,   // clients last, when everything can answer them
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())
@@ -121,10 +145,6 @@ func (n *Node) openFiles(context.Context) error {
 			n.stop(fmt.Errorf("a sync of the data directory failed: %w", err))
 		},
 	})
-	if err != nil {
-		return err
-	}
-	n.identity, _, err = metadata.FormatOrCheck(n.cfg.FS, n.cfg.Dir, metadata.Identity{NodeID: n.cfg.NodeID}, n.cfg.Rand)
 	return err
 }
 
@@ -133,77 +153,199 @@ func (n *Node) openMetadata(ctx context.Context) error {
 		FS: n.cfg.FS, Dir: n.path(metaDir), Identity: n.identity, Release: n.cfg.Release, Clock: n.cfg.Clock, Rand: n.cfg.Rand,
 		Logger: n.cfg.Logger, OnFatal: n.stop, HasData: len(n.logs.Found()) > 0,
 	}
-	if n.cfg.Raft != Off {
-		l, err := n.cfg.Listen(n.cfg.Raft)
-		if err != nil {
-			return fmt.Errorf("--raft: %w", err)
-		}
-		n.addrs.raft = l.Addr()
-		n.port = peer.New(peer.Options{
-			Hello: peer.Hello{
-				ClusterID: n.identity.ClusterID, NodeID: n.identity.NodeID, DirectoryID: n.identity.Directory.String(), Release: n.cfg.Release,
-				FeatureMin: featureMin, FeatureMax: featureMax,
-			},
-			Listener: l, Clock: n.cfg.Clock, Logger: n.cfg.Logger,
-			Dial: func(ctx context.Context, addr string) (net.Conn, error) {
-				var d net.Dialer
-				return d.DialContext(ctx, "tcp", addr)
-			},
-		})
-		opts.Stream = n.port.Raft()
-		n.port.Start()
+	if n.port != nil {
+		opts.Stream, opts.Peers = n.port.Raft, n.peers()
 	}
 	var err error
-	if n.meta, err = metadata.Open(ctx, opts); err != nil {
+	if n.meta, err = metadata.Open(ctx, opts); err != nil || n.port == nil {
 		return err
 	}
-	incarnation, err := metadata.NewUUID(n.cfg.Rand)
-	if err != nil {
-		return err
-	}
-	n.epoch, err = n.meta.Register(ctx, metadata.Broker{
-		ID: n.identity.NodeID, Incarnation: incarnation, Directory: n.identity.Directory, Release: n.cfg.Release,
-		FeatureMin: featureMin, FeatureMax: featureMax, Endpoints: n.endpoints(),
-	})
+	n.ctrl = controller.Open(controller.Options{Meta: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger})
+	n.served.Store(&served{meta: n.meta, controller: n.ctrl})
+	return nil
+}
+
+// register makes the node a broker, and begins to tell the controller that it is there.
+func (n *Node) register(ctx context.Context) error {
+	var err error
+	n.epoch, err = n.meta.Register(ctx, metadata.Broker{FeatureMin: featureMin, FeatureMax: featureMax, Endpoints: n.endpoints()})
 	if err != nil {
 		return fmt.Errorf("registering as a broker: %w", err)
+	}
+	n.logs.SetBrokerEpoch(int64(n.epoch))
+	if n.port != nil {
+		n.heart = controller.OpenHeart(controller.HeartOptions{
+			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, Logger: n.cfg.Logger,
+			OnCutOff: n.onCutOff, OnReplaced: func(err error) {
+				n.stop(fmt.Errorf("another process has registered as node %d: %w", n.identity.NodeID, err))
+			},
+		})
+	}
+	if !n.meta.Leads() {
+		return nil // who founded the cluster has made them
 	}
 	if err := formTopics(ctx, n.meta); err != nil {
 		return fmt.Errorf("making the internal topics: %w", err)
 	}
-	n.logs.SetBrokerEpoch(int64(n.epoch))
 	return nil
 }
 
-// endpoints are the addresses that the configuration gives. A port that the machine is to choose is not known yet, and 0.
-func (n *Node) endpoints() []metadata.Endpoint {
-	var out []metadata.Endpoint
-	for _, a := range []struct{ name, addr string }{{"pg", n.cfg.PG}, {"http", n.cfg.HTTP}, {"peer", n.cfg.Raft}} {
-		host, port, err := net.SplitHostPort(a.addr)
-		if err != nil {
-			continue // off
-		}
-		number, err := net.LookupPort("tcp", port)
-		if err != nil {
+// onCutOff is told that the controller does not answer, so that another node may take over what this one does, or that it answers again.
+func (n *Node) onCutOff(cut bool) {
+	s := n.served.Load()
+	if s == nil || s.repl == nil {
+		return
+	}
+	s.repl.CutOff(cut)
+	select {
+	case n.cutOff <- struct{}{}:
+	default:
+	}
+}
+
+// bind opens the listeners of clients, so that the cluster can be told their addresses; they are served when the node can answer. A node alone opens them then.
+func (n *Node) bind(context.Context) error {
+	if n.port == nil {
+		return nil
+	}
+	return n.openListeners()
+}
+
+func (n *Node) openListeners() error {
+	for _, x := range []struct {
+		flag, addr string
+		l          *net.Listener
+		at         *net.Addr
+	}{
+		{"--pg", n.cfg.PG, &n.listeners.pg, &n.addrs.pg},
+		{"--http", n.cfg.HTTP, &n.listeners.http, &n.addrs.http},
+		{"--kafka", n.cfg.Kafka, &n.listeners.kafka, &n.addrs.kafka},
+	} {
+		if x.addr == Off || *x.l != nil {
 			continue
 		}
-		out = append(out, metadata.Endpoint{Name: a.name, Host: host, Port: uint16(number)})
+		l, err := n.cfg.Listen(x.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", x.flag, err)
+		}
+		*x.l, *x.at = l, l.Addr()
+	}
+	return nil
+}
+
+// closeListeners closes those that no server has taken over.
+func (n *Node) closeListeners() error {
+	var errs []error
+	for _, l := range []net.Listener{n.listeners.pg, n.listeners.http, n.listeners.kafka} {
+		if l == nil {
+			continue
+		}
+		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// The names of endpoints.
+const (
+	endpointPG    = "pg"
+	endpointHTTP  = "http"
+	endpointKafka = "kafka"
+	endpointPeer  = metadata.EndpointPeer
+)
+
+// endpoints are the addresses at which the node listens or will; a port that the machine is to choose and that is not open yet is 0.
+func (n *Node) endpoints() []metadata.Endpoint {
+	at := func(cfg string, a net.Addr) string {
+		if a != nil {
+			return a.String()
+		}
+		return cfg
+	}
+	peerAddr := n.cfg.Raft
+	if n.port != nil {
+		peerAddr = n.port.Addr()
+	}
+	kafkaAddr := at(n.cfg.Kafka, n.addrs.kafka)
+	if n.cfg.KafkaAdvertised != "" && kafkaAddr != Off {
+		kafkaAddr = n.cfg.KafkaAdvertised
+	}
+	var out []metadata.Endpoint
+	for _, a := range []struct{ name, addr string }{
+		{endpointPG, at(n.cfg.PG, n.addrs.pg)}, {endpointHTTP, at(n.cfg.HTTP, n.addrs.http)}, {endpointKafka, kafkaAddr}, {endpointPeer, peerAddr},
+	} {
+		if host, port, err := splitAddr(a.addr); err == nil {
+			out = append(out, metadata.Endpoint{Name: a.name, Host: host, Port: port})
+		}
 	}
 	return out
 }
 
-func (n *Node) openPartitions(ctx context.Context) error {
-	var err error
-	n.repl, err = replication.Open(replication.Options{
-		Logs: n.logs, Metadata: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger,
-	})
+// splitAddr takes a host:port apart, whose port may be a name.
+func splitAddr(addr string) (host string, port uint16, err error) {
+	host, text, err := net.SplitHostPort(addr)
 	if err != nil {
+		return "", 0, err
+	}
+	number, err := net.LookupPort("tcp", text)
+	return host, uint16(number), err
+}
+
+func (n *Node) openPartitions(ctx context.Context) error {
+	opts := replication.Options{Logs: n.logs, Metadata: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger}
+	if n.port != nil {
+		opts.Peers = replicaPeers{n.meta, n}
+	}
+	var err error
+	if n.repl, err = replication.Open(opts); err != nil {
 		return err
+	}
+	if n.port != nil {
+		n.served.Store(&served{n.meta, n.ctrl, n.repl})
+		if err := n.awaitActive(ctx); err != nil {
+			return err
+		}
 	}
 	return n.repl.WaitIndex(ctx, n.meta.Image().Index())
 }
 
-func (n *Node) openCoordinators(ctx context.Context) error {
+// awaitActive waits until the controller has let this node in, and in a cluster that is being formed, until the metadata would survive the loss of a node.
+func (n *Node) awaitActive(ctx context.Context) error {
+	for {
+		img, changed := n.meta.Watch()
+		if k, ok := img.Broker(n.identity.NodeID); ok && k.Epoch == n.epoch && !k.Fenced {
+			if !n.forming || n.enoughVoters() {
+				return nil
+			}
+			if err := n.pause(ctx, lookPause); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting to be let into the cluster: %w", context.Cause(ctx))
+		case err := <-n.fatal:
+			return err
+		}
+	}
+}
+
+// enoughVoters reports whether as many nodes vote as a cluster of the bootstrap nodes has voters.
+func (n *Node) enoughVoters() bool {
+	members, err := n.meta.Members()
+	voters := 0
+	for _, m := range members {
+		if m.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	return err == nil && voters >= controller.Voters(len(n.cfg.BootstrapNodes))
+}
+
+func (n *Node) openCoordinators(context.Context) error {
 	n.coord = coordinator.New(coordinator.Config{
 		Partitions: coordinator.Replicated(n.repl), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions,
 		AllocateIDs: func(ctx context.Context) (first, count int64, err error) {
@@ -217,19 +359,12 @@ func (n *Node) openCoordinators(ctx context.Context) error {
 			return block.First, block.Len, nil
 		},
 	})
-	all := make([]int32, internalPartitions)
-	for i := range all {
-		all[i] = int32(i)
-	}
-	if err := n.coord.Lead(ctx, all, all); err != nil {
-		return fmt.Errorf("loading the coordinators: %w", err)
-	}
-	n.groups = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
+	n.groups.idle = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
 	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock)
 	return nil
 }
 
-func (n *Node) openEngine(ctx context.Context) error {
+func (n *Node) openState(context.Context) error {
 	var err error
 	n.state, err = pebblestore.Open(pebblestore.Options{
 		FS: n.cfg.FS, Dir: n.path(stateDir), CacheBytes: n.cfg.share(pebbleShare) / 2, MemTableBytes: uint64(n.cfg.share(pebbleShare) / 8),
@@ -238,13 +373,16 @@ func (n *Node) openEngine(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state store: %w", err)
 	}
-	n.engine, err = engine.Open(ctx, engine.Options{
+	return nil
+}
+
+func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
+	return engine.Open(ctx, engine.Options{
 		Meta: n.meta, Log: n.log, Groups: n.coord, WaitIndex: n.repl.WaitIndex, State: n.state, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
 		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors,
 		StateBytes: n.cfg.share(stateShare), SessionBytes: n.cfg.share(sessionsShare),
 		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
 	})
-	return err
 }
 
 // partitionFailure tells why a partition takes no writes.
@@ -257,16 +395,10 @@ func (n *Node) partitionFailure(topic string, partition int32) error {
 }
 
 func (n *Node) listen(context.Context) error {
-	l, err := n.cfg.Listen(n.cfg.PG)
-	if err != nil {
-		return fmt.Errorf("--pg: %w", err)
+	if err := n.openListeners(); err != nil {
+		return err
 	}
-	n.addrs.pg = l.Addr()
-	n.pg, err = pgwire.New(pgwire.Config{Backend: n.engine, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS})
-	if err != nil {
-		return errors.Join(err, l.Close())
-	}
-	n.serve("pg", func() error { return n.pg.Serve(l) })
+	n.wg.Go(func() { n.sessions.accept(n.listeners.pg) })
 	if err := n.listenHTTP(); err != nil {
 		return err
 	}
@@ -277,16 +409,9 @@ func (n *Node) listenHTTP() error {
 	if n.cfg.HTTP == Off {
 		return nil
 	}
-	h, err := n.cfg.Listen(n.cfg.HTTP)
-	if err != nil {
-		return fmt.Errorf("--http: %w", err)
-	}
-	n.addrs.http = h.Addr()
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	registry.MustRegister(n.engine.Collectors()...)
-	n.admin = admin.New(admin.Options{Ready: n.notReady, Registry: registry, Release: n.cfg.Release})
-	n.serve("http", func() error { return n.admin.Serve(h) })
+	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.admin = admin.New(admin.Options{Ready: n.notReady, Registry: n.registry, Release: n.cfg.Release})
+	n.serve("http", func() error { return n.admin.Serve(n.listeners.http) })
 	return nil
 }
 
@@ -294,27 +419,23 @@ func (n *Node) listenKafka() error {
 	if n.cfg.Kafka == Off {
 		return nil
 	}
-	l, err := n.cfg.Listen(n.cfg.Kafka)
-	if err != nil {
-		return fmt.Errorf("--kafka: %w", err)
-	}
-	n.addrs.kafka = l.Addr()
 	var users kafka.Users
 	if n.cfg.RequirePassword && !n.cfg.Insecure {
 		users = kafkabackend.Users{Meta: n.meta}
 	}
+	var err error
 	n.kafka, err = kafka.New(kafka.Config{
 		Users: users, Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
-		Broker: n.coord, Groups: n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
+		Broker: n.coord, Groups: &n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: &kafkabackend.Cluster{
 			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, DefaultPartitions: n.cfg.Partitions,
 		},
 		Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
 	})
 	if err != nil {
-		return errors.Join(fmt.Errorf("--kafka: %w", err), l.Close())
+		return fmt.Errorf("--kafka: %w", err)
 	}
-	n.serve("kafka", func() error { return n.kafka.Serve(l) })
+	n.serve("kafka", func() error { return n.kafka.Serve(n.listeners.kafka) })
 	return nil
 }
 
@@ -352,3 +473,6 @@ func (n *Node) Identity() metadata.Identity { return n.identity }
 
 // drainTime is how long sessions and requests in progress have at a stop.
 const drainTime = 5 * time.Second
+
+// fetchTimeout bounds a fetch of replicas, which the leader may hold for a second.
+const fetchTimeout = 5 * time.Second

@@ -11,9 +11,9 @@ import (
 
 // Hello is what a node says of itself before anything else.
 type Hello struct {
-	ClusterID   string
+	ClusterID   string // empty: the node belongs to no cluster yet and may only be probed and probe
 	NodeID      int32
-	DirectoryID string // of its data directory, for ever
+	DirectoryID string // of its data directory, for ever; anything but empty before it is formatted
 	Release     string
 	FeatureMin  uint32 // lowest and
 	FeatureMax  uint32 // highest feature level it can work at
@@ -30,6 +30,8 @@ const (
 var (
 	// ErrNotMillrace: the other side does not speak this protocol.
 	ErrNotMillrace = errors.New("peer: the other side is not a node port")
+	// ErrNotYet: one side belongs to no cluster yet.
+	ErrNotYet = errors.New("peer: not of one cluster yet")
 	// ErrRefused: one side does not want the other; the text says why.
 	ErrRefused = errors.New("peer: refused")
 )
@@ -123,7 +125,7 @@ func decodeHello(b []byte) (h Hello, refusal string, err error) {
 // objection is why a node that is h does not talk to other, or empty.
 func (h *Hello) objection(other Hello) string {
 	switch {
-	case other.ClusterID != h.ClusterID:
+	case other.ClusterID != h.ClusterID && other.ClusterID != "" && h.ClusterID != "":
 		return fmt.Sprintf("cluster %q, not %q", shown(other.ClusterID), h.ClusterID)
 	case other.NodeID < 0 || other.DirectoryID == "":
 		return "the hello names no node"

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
@@ -29,6 +30,7 @@ const (
 	StreamRaft  StreamType = 1
 	StreamKafka StreamType = 2
 	StreamQuery StreamType = 3
+	StreamProbe StreamType = 4 // nothing follows: the greeting was all
 )
 
 // Handler takes over a connection: it must close it, and return soon after ctx ends or the connection is closed under it.
@@ -50,16 +52,30 @@ type Options struct {
 type Port struct {
 	opts     Options
 	handlers map[StreamType]Handler
-	raft     *raftLayer
+	raft     atomic.Pointer[raftLayer]
 	ctx      context.Context
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
 
 	mu struct {
 		sync.Mutex
+		hello  Hello
 		conns  map[*portConn]struct{}
 		closed bool
 	}
+}
+
+// SetHello changes what the node says of itself, once it knows which cluster it belongs to.
+func (p *Port) SetHello(h Hello) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.hello = h
+}
+
+func (p *Port) hello() Hello {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.hello
 }
 
 // New makes a port that does not listen yet.
@@ -70,8 +86,10 @@ func New(opts Options) *Port {
 	p := &Port{opts: opts, handlers: map[StreamType]Handler{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.conns = map[*portConn]struct{}{}
-	p.raft = newRaftLayer(p)
-	p.handlers[StreamRaft] = p.raft.take
+	p.mu.hello = opts.Hello
+	p.raft.Store(newRaftLayer(p))
+	p.handlers[StreamRaft] = func(ctx context.Context, c net.Conn, from Hello) { p.raft.Load().take(ctx, c, from) }
+	p.handlers[StreamProbe] = func(_ context.Context, c net.Conn, _ Hello) { _ = c.Close() } // nothing was written since the greeting
 	return p
 }
 
@@ -161,8 +179,9 @@ func (p *Port) welcome(c net.Conn) (Hello, Handler, error) {
 	if err != nil {
 		return Hello{}, nil, err
 	}
-	why := p.opts.Hello.objection(from)
-	if _, err := c.Write(p.opts.Hello.encode(why)); err != nil {
+	own := p.hello()
+	why := own.objection(from)
+	if _, err := c.Write(own.encode(why)); err != nil {
 		return Hello{}, nil, err
 	}
 	if why != "" {
@@ -175,6 +194,9 @@ func (p *Port) welcome(c net.Conn) (Hello, Handler, error) {
 	h, ok := p.handlers[StreamType(t[0])]
 	if !ok {
 		return Hello{}, nil, fmt.Errorf("%w: stream type %d", ErrRefused, t[0])
+	}
+	if StreamType(t[0]) != StreamProbe && (own.ClusterID == "" || from.ClusterID == "") {
+		return Hello{}, nil, fmt.Errorf("%w: node %d", ErrNotYet, from.NodeID)
 	}
 	return from, h, c.SetDeadline(time.Time{})
 }
@@ -209,7 +231,8 @@ func (p *Port) Dial(ctx context.Context, addr string, t StreamType) (net.Conn, H
 
 // greet is the dialling side of the greeting.
 func (p *Port) greet(c net.Conn, t StreamType) (Hello, error) {
-	if _, err := c.Write(p.opts.Hello.encode("")); err != nil {
+	own := p.hello()
+	if _, err := c.Write(own.encode("")); err != nil {
 		return Hello{}, err
 	}
 	from, refusal, err := readHello(c)
@@ -219,18 +242,30 @@ func (p *Port) greet(c net.Conn, t StreamType) (Hello, error) {
 	case refusal != "":
 		return Hello{}, fmt.Errorf("%w by node %d: %s", ErrRefused, from.NodeID, shown(refusal))
 	}
-	if why := p.opts.Hello.objection(from); why != "" {
+	if why := own.objection(from); why != "" {
 		return Hello{}, fmt.Errorf("%w: %s", ErrRefused, why)
+	}
+	if t != StreamProbe && (own.ClusterID == "" || from.ClusterID == "") {
+		return Hello{}, fmt.Errorf("%w: node %d", ErrNotYet, from.NodeID)
 	}
 	_, err = c.Write([]byte{byte(t)})
 	return from, err
+}
+
+// Probe asks the port at addr who it is, and hangs up. A node that belongs to no cluster yet answers too, with an empty cluster id.
+func (p *Port) Probe(ctx context.Context, addr string) (Hello, error) {
+	c, from, err := p.Dial(ctx, addr, StreamProbe)
+	if err != nil {
+		return Hello{}, err
+	}
+	return from, c.Close()
 }
 
 // Close stops listening, closes every connection that the port made or accepted, and waits for the handlers.
 func (p *Port) Close() error {
 	p.cancel()
 	err := p.opts.Listener.Close()
-	_ = p.raft.Close() // it only closes a channel
+	_ = p.raft.Load().Close() // it only closes a channel
 	p.mu.Lock()
 	p.mu.closed = true
 	for c := range p.mu.conns {

@@ -23,8 +23,12 @@ func newRaftLayer(p *Port) *raftLayer {
 	return &raftLayer{p: p, conns: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Raft returns the stream layer for raft.NewNetworkTransport. Closing it, as the transport does, ends raft's part of the port only.
-func (p *Port) Raft() raft.StreamLayer { return p.raft }
+// Raft returns a new stream layer for raft.NewNetworkTransport, in place of the one before. Closing it, as the transport does, ends raft's part of the port only.
+func (p *Port) Raft() raft.StreamLayer {
+	l := newRaftLayer(p)
+	_ = p.raft.Swap(l).Close() // it only closes a channel
+	return l
+}
 
 // take is the handler of raft's streams: it waits for the transport to accept.
 func (l *raftLayer) take(_ context.Context, conn net.Conn, _ Hello) {

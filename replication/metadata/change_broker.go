@@ -35,6 +35,12 @@ func (c registerBroker) apply(tx *imageTx) (uint64, error) {
 	if err := tx.brokerEpochIs(c.broker.ID, c.expect); err != nil {
 		return 0, err
 	}
+	if old, ok := tx.brokers.get(idKey(c.broker.ID)); ok && old.Directory != c.broker.Directory {
+		return 0, &Error{
+			ErrInvalid, "broker", fmt.Sprint(c.broker.ID),
+			fmt.Sprintf("the id belongs to data directory %s: a node with another or a wiped directory needs an id that was never used", old.Directory),
+		}
+	}
 	k := *c.broker
 	k.Epoch = tx.index
 	tx.brokers.put(idKey(k.ID), &k)

@@ -26,6 +26,8 @@ var (
 	ErrTooLarge = errors.New("metadata: change is larger than an entry may be")
 	// ErrNotLeader: this node does not lead the metadata quorum. Nothing was proposed.
 	ErrNotLeader = errors.New("metadata: this node does not lead the metadata quorum")
+	// ErrNoLeader: no majority of the metadata quorum could be reached in ApplyLimit.
+	ErrNoLeader = errors.New("metadata: the metadata quorum has no leader: fewer than half of its voters can be reached")
 	// ErrUnknownOutcome: the batch may or may not be applied; to find out, Apply the same Batch again.
 	ErrUnknownOutcome = errors.New("metadata: the outcome of the change is not known")
 	// ErrLost: the data directory holds partitions but no metadata. Nothing was founded in its place.

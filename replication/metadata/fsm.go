@@ -64,6 +64,9 @@ func (f *fsm) Apply(l *raft.Log) any {
 		return o
 	}
 	img, _ := f.watch()
+	if l.Index <= img.index {
+		return nil // raft was reopened and plays its log again
+	}
 	o := &outcome{request: e.request, index: l.Index}
 	next, results, err := applyEntry(img, l.Index, e)
 	switch {
@@ -123,6 +126,9 @@ func (f *fsm) Restore(rc io.ReadCloser) error {
 	img, reqs, err := readSnapshot(rc)
 	if err = errors.Join(err, rc.Close()); err != nil {
 		return f.fail(err)
+	}
+	if now, _ := f.watch(); img.index < now.index {
+		return nil // older than what was applied
 	}
 	f.requests = reqs
 	f.publish(img)

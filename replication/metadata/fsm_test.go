@@ -76,11 +76,12 @@ func TestBrokersAreReplacedByEpoch(t *testing.T) {
 	m.refused(ErrStaleEpoch, func(b *Batch) { b.RegisterBroker(Broker{ID: 1}, epoch+1) })
 	m.refused(ErrNotFound, func(b *Batch) { b.RegisterBroker(Broker{ID: 2}, epoch) })
 	m.must(func(b *Batch) {
-		b.RegisterBroker(Broker{ID: 1, Endpoints: []Endpoint{{Name: "kafka", Host: "h", Port: 9092}}}, epoch)
+		b.RegisterBroker(Broker{ID: 1, Directory: UUID{1}, Endpoints: []Endpoint{{Name: "kafka", Host: "h", Port: 9092}}}, epoch)
 	})
 	k, _ := m.image().Broker(1)
 	require.Greater(t, k.Epoch, epoch)
 	require.EqualValues(t, 9092, k.Endpoints[0].Port)
+	m.refused(ErrInvalid, func(b *Batch) { b.RegisterBroker(Broker{ID: 1, Directory: UUID{9}}, k.Epoch) })
 	m.refused(ErrStaleEpoch, func(b *Batch) { b.SetBrokerState(1, epoch, true, false) })
 	m.must(func(b *Batch) { b.SetBrokerState(1, k.Epoch, true, false) })
 	m.refused(ErrInvalid, func(b *Batch) { b.CreateTopic(TopicSpec{Name: "t", Partitions: 1}) })

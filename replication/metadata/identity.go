@@ -62,6 +62,15 @@ func FormatOrCheck(fs fsys.FS, dir string, want Identity, rand io.Reader) (id Id
 	return id, false, nil
 }
 
+// Formatted reports whether dir has a meta.properties.
+func Formatted(fs fsys.FS, dir string) (bool, error) {
+	_, err := fs.Stat(fs.PathJoin(dir, propertiesName))
+	if fsys.IsNotExist(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 func newIdentity(want Identity, rand io.Reader) (Identity, error) {
 	if want.NodeID == 0 {
 		want.NodeID = 1

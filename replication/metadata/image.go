@@ -47,6 +47,9 @@ func (img *Image) Broker(id int32) (*Broker, bool) { return img.brokers.get(idKe
 // Brokers visits the brokers by id.
 func (img *Image) Brokers() iter.Seq[*Broker] { return img.brokers.values(nil) }
 
+// SameBrokers reports whether two images have the same brokers, by pointer.
+func (img *Image) SameBrokers(other *Image) bool { return img.brokers.tree == other.brokers.tree }
+
 // Topic returns a topic by name.
 func (img *Image) Topic(name string) (*Topic, bool) { return img.topics.get([]byte(name)) }
 

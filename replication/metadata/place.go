@@ -1,7 +1,9 @@
 package metadata
 
-// place makes records for n partitions numbered from first, each on up to replicas of the active brokers. Leaders go round the brokers, and followers of one
-// leader are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
+import "slices"
+
+// place makes records for n partitions numbered from first, each on up to replicas of the active brokers. The node on which the queries run leads, if there is one; otherwise leaders go
+// round the brokers. Followers are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
 func (b *Batch) place(first, n, replicas int32) ([]Partition, error) {
 	var active []*Broker
 	for k := range b.img.Brokers() {
@@ -13,16 +15,23 @@ func (b *Batch) place(first, n, replicas int32) ([]Partition, error) {
 		return nil, &Error{ErrInvalid, "topic", "", "no broker is active to hold its partitions"}
 	}
 	count := min(int(replicas), len(active))
+	queries, chosen := b.img.QueryNode()
+	chosen = chosen && slices.ContainsFunc(active, func(k *Broker) bool { return k.ID == queries })
 	out := make([]Partition, n)
 	for i := range out {
 		slot := b.start() + b.placed
 		b.placed++
 		p := Partition{ID: first + int32(i)}
-		for r := range count {
+		for r := range len(active) {
 			k := active[follower(slot, r, len(active))]
-			p.Replicas = append(p.Replicas, k.ID)
-			p.Directories = append(p.Directories, k.Directory)
+			at := len(p.Replicas)
+			if chosen && k.ID == queries {
+				at = 0
+			}
+			p.Replicas = slices.Insert(p.Replicas, at, k.ID)
+			p.Directories = slices.Insert(p.Directories, at, k.Directory)
 		}
+		p.Replicas, p.Directories = p.Replicas[:count:count], p.Directories[:count:count]
 		p.ISR = p.Replicas
 		p.Leader = p.Replicas[0]
 		out[i] = p

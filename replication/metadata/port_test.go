@@ -33,7 +33,7 @@ func TestStoreRunsOverTheNodePort(t *testing.T) {
 		port.Start()
 		s, err := Open(t.Context(), Options{
 			FS: fs, Dir: "data/meta", Identity: id, Release: "0.1.0", Clock: clock.Real, Rand: crand.Reader,
-			Logger: slog.New(slog.DiscardHandler), OnFatal: func(err error) { t.Errorf("fatal: %v", err) }, Stream: port.Raft(),
+			Logger: slog.New(slog.DiscardHandler), OnFatal: func(err error) { t.Errorf("fatal: %v", err) }, Stream: port.Raft,
 		})
 		require.NoError(t, err)
 		_, err = s.TakeOIDs(t.Context(), 1)

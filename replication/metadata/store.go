@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -17,8 +18,11 @@ import (
 
 const (
 	// Timeouts of a group of one: nobody else can win, so an election may come at once. The group is reopened with a cluster's values before it
-	// gets a second voter, for the lease cannot be changed while it runs.
+	// gets a second member, for the lease cannot be changed while it runs.
 	soloTimeout = 50 * time.Millisecond
+	// groupTimeout is for heartbeats and elections of several members, groupLease how long a leader leads without hearing from a majority.
+	groupTimeout = 500 * time.Millisecond
+	groupLease   = 250 * time.Millisecond
 	// commitTimeout bounds how long followers wait to hear that an entry is committed.
 	commitTimeout = 10 * time.Millisecond
 	// enqueueTimeout bounds the wait for a place in raft's queue.
@@ -42,8 +46,10 @@ type Options struct {
 	Clock    clock.Clock
 	Rand     io.Reader // safe for concurrent use
 	Logger   *slog.Logger
-	// Stream carries raft between nodes; nil for a node that will never have peers.
-	Stream raft.StreamLayer
+	// Stream makes the layer that carries raft between nodes, each time in place of the one before; nil for a node that will never have peers.
+	Stream func() raft.StreamLayer
+	// Peers is for a node that is to be a member of a group of several; nil for one that founds a group of its own where there is none.
+	Peers *Peers
 	// HasData says that the data directory holds partitions. Then a group must be there too: to found a new one would be to forget every topic.
 	HasData bool
 	// OnFatal is called when the node must stop: a metadata write failed or hung, or an entry needs a newer release. It may be called from any goroutine,
@@ -57,7 +63,11 @@ type Store struct {
 	fsm       *fsm
 	store     *store
 	transport raft.Transport
-	raft      *raft.Raft
+	group     atomic.Pointer[raft.Raft]
+
+	// reopening is held while raft is closed and opened anew with other timeouts, and by Close.
+	reopening sync.Mutex
+	several   atomic.Bool // the timeouts are those of a group of several
 
 	closing chan struct{}
 	wg      sync.WaitGroup // waits of Apply and Barrier for raft's futures
@@ -65,8 +75,8 @@ type Store struct {
 	err     error // of Close
 }
 
-// Open opens the group of one in opts.Dir, founding it if the directory is new, waits until this node leads it and has applied everything committed
-// before, and returns. It takes a few milliseconds more than its syncs.
+// Open opens this node's member of the group in opts.Dir. Where there is none it founds a group of one, or joins as opts.Peers says. It returns when the node has
+// applied everything committed before: the only voter leads at once, a few milliseconds more than its syncs; others wait for a leader.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	s := &Store{opts: opts, closing: make(chan struct{})}
 	s.fsm = newFSM(opts.Release, opts.OnFatal)
@@ -75,33 +85,17 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, err
 	}
 	s.store = db
-	if err := s.openRaft(); err != nil {
+	if err := s.openRaft(ctx); err != nil {
 		return nil, errors.Join(err, s.closeTransport(), db.close())
 	}
-	if err := s.lead(ctx); err != nil {
+	if err := s.begin(ctx); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
 }
 
-func (s *Store) openRaft() error {
-	out := raftLog{s.opts.Logger}
-	if s.opts.Stream != nil {
-		s.transport = raft.NewNetworkTransport(s.opts.Stream, maxPool, transportTimeout, out)
-	} else {
-		addr, t := raft.NewInmemTransport("")
-		t.Connect(addr, t)
-		s.transport = t
-	}
-	conf := raft.DefaultConfig()
-	conf.LocalID = raft.ServerID(s.opts.Identity.Directory.String())
-	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = soloTimeout, soloTimeout, soloTimeout
-	conf.CommitTimeout = commitTimeout
-	conf.MaxAppendEntries = maxAppendEntries
-	conf.BatchApplyCh = true
-	conf.SnapshotThreshold, conf.TrailingLogs, conf.SnapshotInterval = snapshotEvery, trailing, snapshotInterval
-	conf.NoLegacyTelemetry = true
-	conf.LogOutput, conf.LogLevel = out, "INFO"
+// openRaft founds or finds the group and opens raft on it.
+func (s *Store) openRaft(ctx context.Context) error {
 	known, err := raft.HasExistingState(s.store, s.store, s.store)
 	if err != nil {
 		return fmt.Errorf("metadata: reading raft's state: %w", err)
@@ -109,42 +103,112 @@ func (s *Store) openRaft() error {
 	if !known && s.opts.HasData {
 		return fmt.Errorf("%w: %s", ErrLost, s.opts.Dir)
 	}
-	if !known {
+	s.several.Store(s.opts.Peers != nil)
+	found := s.opts.Peers == nil
+	switch {
+	case known:
+		members, err := s.storedMembers()
+		if err != nil {
+			return err
+		}
+		s.several.Store(s.several.Load() || len(members) > 1)
+	case !found:
+		if found, err = s.opts.Peers.Found(ctx); err != nil {
+			return err
+		}
+	}
+	return s.startRaft(!known && found)
+}
+
+// startRaft opens raft with the timeouts in force, founding a group of this node alone if asked to.
+func (s *Store) startRaft(found bool) error {
+	s.transport = s.newTransport()
+	conf := s.raftConfig()
+	if found {
 		self := raft.Server{Suffrage: raft.Voter, ID: conf.LocalID, Address: s.transport.LocalAddr()}
 		err := raft.BootstrapCluster(conf, s.store, s.store, s.store, s.transport, raft.Configuration{Servers: []raft.Server{self}})
 		if err != nil {
 			return fmt.Errorf("metadata: founding the group: %w", err)
 		}
 	}
-	if s.raft, err = raft.NewRaft(conf, s.fsm, s.store, s.store, s.store, s.transport); err != nil {
+	group, err := raft.NewRaft(conf, s.fsm, s.store, s.store, s.store, s.transport)
+	if err != nil {
 		return fmt.Errorf("metadata: opening raft: %w", err)
 	}
+	s.group.Store(group)
 	return nil
 }
 
-// lead makes this node the leader and waits until it has applied all that was committed. The only voter need not wait for a heartbeat to fail: it
+func (s *Store) newTransport() raft.Transport {
+	if s.opts.Stream != nil {
+		return raft.NewNetworkTransport(s.opts.Stream(), maxPool, transportTimeout, raftLog{s.opts.Logger})
+	}
+	addr, t := raft.NewInmemTransport("")
+	t.Connect(addr, t)
+	return t
+}
+
+func (s *Store) raftConfig() *raft.Config {
+	conf := raft.DefaultConfig()
+	conf.LocalID = s.self()
+	conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = soloTimeout, soloTimeout, soloTimeout
+	if s.several.Load() {
+		conf.HeartbeatTimeout, conf.ElectionTimeout, conf.LeaderLeaseTimeout = groupTimeout, groupTimeout, groupLease
+	}
+	conf.CommitTimeout = commitTimeout
+	conf.MaxAppendEntries = maxAppendEntries
+	conf.BatchApplyCh = true
+	conf.SnapshotThreshold, conf.TrailingLogs, conf.SnapshotInterval = snapshotEvery, trailing, snapshotInterval
+	conf.NoLegacyTelemetry = true
+	conf.NoSnapshotRestoreOnStart = s.group.Load() != nil // reopened: the image has it
+	conf.LogOutput, conf.LogLevel = raftLog{s.opts.Logger}, "INFO"
+	return conf
+}
+
+func (s *Store) self() raft.ServerID { return raft.ServerID(s.opts.Identity.Directory.String()) }
+
+// begin waits until this node can serve metadata: as leader if it is the only voter, else with what the leader has.
+func (s *Store) begin(ctx context.Context) error {
+	members, err := s.Members()
+	if err != nil {
+		return err
+	}
+	voters, here := 0, false
+	for _, m := range members {
+		here = here || m.ID == s.self()
+		if m.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	switch {
+	case here && voters == 1 && s.votes(members):
+		return s.lead(ctx)
+	case !here && len(members) > 0:
+		return fmt.Errorf("%w: its metadata group is of %v, this directory is %s", ErrForeignData, members, s.self())
+	case len(members) == 0 || s.opts.Peers != nil && s.opts.Peers.Changed(members, s.transport.LocalAddr()):
+		if err := s.opts.Peers.Join(ctx); err != nil {
+			return err
+		}
+	}
+	return s.Barrier(ctx)
+}
+
+// lead makes this node, the only voter, the leader and waits until it has applied all that was committed. It need not wait for a heartbeat to fail: it
 // tells itself to stand for election, the way leadership is handed over.
 func (s *Store) lead(ctx context.Context) error {
-	conf := s.raft.GetConfiguration()
-	if err := conf.Error(); err != nil {
-		return fmt.Errorf("metadata: reading the configuration: %w", err)
-	}
-	self := raft.ServerID(s.opts.Identity.Directory.String())
-	if servers := conf.Configuration().Servers; len(servers) != 1 || servers[0].ID != self {
-		return fmt.Errorf("%w: its metadata group is of %v, this directory is %s", ErrForeignData, servers, self)
-	}
+	group := s.group.Load()
 	observer := make(chan raft.Observation, 8)
 	obs := raft.NewObserver(observer, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.RaftState)
 		return ok
 	})
-	s.raft.RegisterObserver(obs)
-	defer s.raft.DeregisterObserver(obs)
+	group.RegisterObserver(obs)
+	defer group.DeregisterObserver(obs)
 	var resp raft.TimeoutNowResponse
-	if err := s.transport.TimeoutNow(self, s.transport.LocalAddr(), &raft.TimeoutNowRequest{RPCHeader: rpcHeader(self)}, &resp); err != nil {
+	if err := s.transport.TimeoutNow(s.self(), s.transport.LocalAddr(), &raft.TimeoutNowRequest{RPCHeader: rpcHeader(s.self())}, &resp); err != nil {
 		s.opts.Logger.Warn("metadata: standing for election only after a timeout", "err", err)
 	}
-	for s.raft.State() != raft.Leader {
+	for group.State() != raft.Leader {
 		select {
 		case <-observer:
 		case <-ctx.Done():
@@ -188,8 +252,9 @@ func (s *Store) WaitIndex(ctx context.Context, index uint64) (*Image, error) {
 // NewBatch begins a batch made from the newest image.
 func (s *Store) NewBatch() *Batch { return newBatch(s.Image(), s.opts.Release, s.opts.Rand) }
 
-// Apply applies a batch and returns once this node's image has it. If the state machine refuses, nothing is changed and the error is an *Error. After
-// ErrUnknownOutcome (ctx ended, or leadership was lost), Apply of the same batch is safe: it is applied once.
+// Apply applies a batch and returns once this node's image has it; a node that does not lead the group has the leader do it. If the state machine refuses, nothing is
+// changed and the error is an *Error. While there is no leader, or the outcome is not known, it tries again as long as ctx lasts, but at most ApplyLimit. After
+// ErrUnknownOutcome, Apply of the same batch is safe: it is applied once.
 func (s *Store) Apply(ctx context.Context, b *Batch) (Result, error) {
 	if b.err != nil {
 		return Result{}, b.err
@@ -198,32 +263,71 @@ func (s *Store) Apply(ctx context.Context, b *Batch) (Result, error) {
 	if len(data) > MaxEntryBytes {
 		return Result{}, fmt.Errorf("%w: it has %d bytes, %d are allowed", ErrTooLarge, len(data), MaxEntryBytes)
 	}
-	if err := s.store.failure(); err != nil {
+	o, err := s.settle(ctx, data)
+	switch {
+	case err != nil:
 		return Result{}, err
+	case o.err != nil:
+		return Result{}, o.err
 	}
-	future := s.raft.Apply(data, enqueueTimeout)
-	if err := s.wait(ctx, future); err != nil {
+	if _, err := s.WaitIndex(ctx, o.index); err != nil {
+		return Result{}, fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
+	}
+	return Result{Index: o.index, values: o.results}, nil
+}
+
+// ApplyAsLeader is Apply by the node that leads the group and by no other: what a deposed leader has decided is not carried out by the next one. It is tried once.
+func (s *Store) ApplyAsLeader(ctx context.Context, b *Batch) (Result, error) {
+	if b.err != nil {
+		return Result{}, b.err
+	}
+	o, err := s.propose(ctx, b.entry.encode())
+	switch {
+	case err != nil:
 		return Result{}, err
+	case o.err != nil:
+		return Result{}, o.err
+	}
+	return Result{Index: o.index, values: o.results}, nil
+}
+
+// propose has raft commit an entry, if this node leads, and returns what the state machine answers.
+func (s *Store) propose(ctx context.Context, data []byte) (*outcome, error) {
+	if err := s.store.failure(); err != nil {
+		return nil, err
+	}
+	future := s.group.Load().Apply(data, enqueueTimeout)
+	if err := s.wait(ctx, future); err != nil {
+		return nil, err
 	}
 	switch r := future.Response().(type) {
 	case *outcome:
-		if r.err != nil {
-			return Result{}, r.err
-		}
-		return Result{Index: r.index, values: r.results}, nil
+		return r, nil
 	case error:
-		return Result{}, r
+		return nil, r
 	default:
-		return Result{}, fmt.Errorf("metadata: the state machine answered %T", r)
+		return nil, fmt.Errorf("metadata: the state machine answered %T", r)
 	}
 }
 
 // Barrier waits until this node has applied everything that was committed before the call.
 func (s *Store) Barrier(ctx context.Context) error {
-	if err := s.wait(ctx, s.raft.Barrier(enqueueTimeout)); err != nil {
+	o, err := s.settle(ctx, nil)
+	if err != nil {
+		return err
+	}
+	if _, err := s.WaitIndex(ctx, o.index); err != nil {
 		return err
 	}
 	return s.fsm.failure() // one that has stopped lets barriers pass
+}
+
+// barrier waits, on the leader, until everything committed before the call is applied.
+func (s *Store) barrier(ctx context.Context) (*outcome, error) {
+	if err := s.wait(ctx, s.group.Load().Barrier(enqueueTimeout)); err != nil {
+		return nil, err
+	}
+	return &outcome{index: s.Image().Index()}, nil
 }
 
 // wait waits for a raft future. Raft answers every future, at the latest when it is shut down.
@@ -255,32 +359,6 @@ func raftError(err error) error {
 	}
 }
 
-// Register makes this node a broker, in place of the registration it had, and returns its new epoch. Then every partition that it holds and that it leads or
-// nobody does gets a leader and a new leader epoch, as a controller sees to when a broker has come back. k's id and directory are those of the
-// store's identity.
-func (s *Store) Register(ctx context.Context, k Broker) (epoch uint64, err error) {
-	k.ID, k.Directory, k.Release = s.opts.Identity.NodeID, s.opts.Identity.Directory, s.opts.Release
-	if k.Incarnation, err = NewUUID(s.opts.Rand); err != nil {
-		return 0, err
-	}
-	b := s.NewBatch()
-	var replaces uint64
-	if old, ok := b.Image().Broker(k.ID); ok {
-		replaces = old.Epoch
-	}
-	ref := b.RegisterBroker(k, replaces)
-	r, err := s.Apply(ctx, b)
-	if err != nil {
-		return 0, err
-	}
-	for _, b := range elections(s.Image(), k.ID, s.NewBatch) {
-		if _, err := s.Apply(ctx, b); err != nil {
-			return 0, err
-		}
-	}
-	return r.Epoch(ref), nil
-}
-
 // TakeOIDs takes n consecutive OIDs and returns the first.
 func (s *Store) TakeOIDs(ctx context.Context, n uint32) (OID, error) {
 	b := s.NewBatch()
@@ -305,7 +383,7 @@ func (s *Store) TakeProducerIDs(ctx context.Context, epoch uint64) (ProducerIDBl
 
 // Snapshot makes a snapshot now and drops the log behind it.
 func (s *Store) Snapshot(ctx context.Context) error {
-	err := s.wait(ctx, s.raft.Snapshot())
+	err := s.wait(ctx, s.group.Load().Snapshot())
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return nil
 	}
@@ -316,7 +394,9 @@ func (s *Store) Snapshot(ctx context.Context) error {
 func (s *Store) Close() error {
 	s.close.Do(func() {
 		close(s.closing)
-		down := s.raft.Shutdown()
+		s.reopening.Lock()
+		defer s.reopening.Unlock()
+		down := s.group.Load().Shutdown()
 		err := s.closeTransport()
 		close(s.store.ending)
 		err = errors.Join(err, down.Error())

@@ -210,7 +210,7 @@ func TestStoreStopsAtAnEntryOfANewerRelease(t *testing.T) {
 	require.NoError(t, err)
 	m := appendUint(appendUint(nil, 1, 999), 2, 1)
 	data := appendElement(appendString(appendUint(appendUint(nil, 1, entryKindBatch), 2, 1), 3, "9.9.0"), 5, m)
-	f := s.raft.Apply(data, time.Second)
+	f := s.group.Load().Apply(data, time.Second)
 	require.NoError(t, f.Error())
 	var unknown *UnknownEntryError
 	require.ErrorAs(t, <-fatal, &unknown)

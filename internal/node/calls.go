@@ -1,0 +1,175 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"strconv"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/peer"
+	"github.com/millracedb/millrace/replication"
+	"github.com/millracedb/millrace/replication/controller"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// What nodes ask of each other on the node port, in Kafka's requests: replica fetches, heartbeats, to be taken in (AddRaftVoter, KIP-853), and changes of the metadata for its leader
+// (an Envelope as in KIP-590, with a metadata entry in it).
+
+// served is what calls of other nodes reach. The parts come as they are opened.
+type served struct {
+	meta       *metadata.Store
+	controller *controller.Controller
+	repl       *replication.Manager
+}
+
+var errStarting = errors.New("this node is starting or stopping")
+
+// serveCall answers another node.
+func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request) (kmsg.Response, error) {
+	s := n.served.Load()
+	if s == nil {
+		return nil, errStarting
+	}
+	if k, ok := s.meta.Image().Broker(from.NodeID); ok && k.Directory.String() != from.DirectoryID {
+		if _, joins := req.(*kmsg.AddRaftVoterRequest); !joins {
+			return nil, fmt.Errorf("%w: node id %d belongs to another directory", peer.ErrRefused, from.NodeID)
+		}
+	}
+	switch r := req.(type) {
+	case *kmsg.EnvelopeRequest:
+		return serveForwarded(ctx, s.meta, r), nil
+	case *kmsg.AddRaftVoterRequest:
+		return n.serveJoin(ctx, s, from, r), nil
+	case *kmsg.BrokerHeartbeatRequest:
+		if s.controller == nil || r.BrokerID != from.NodeID {
+			return nil, errStarting
+		}
+		return s.controller.Heartbeat(r), nil
+	case *kmsg.FetchRequest:
+		if s.repl == nil {
+			return nil, errStarting
+		}
+		return s.repl.ServeFetch(ctx, from.NodeID, r), nil
+	}
+	return nil, fmt.Errorf("%s is not served between nodes", kmsg.NameForKey(req.Key()))
+}
+
+func serveForwarded(ctx context.Context, meta *metadata.Store, r *kmsg.EnvelopeRequest) *kmsg.EnvelopeResponse {
+	resp := r.ResponseKind().(*kmsg.EnvelopeResponse)
+	out, err := meta.Forwarded(ctx, r.RequestData)
+	resp.ResponseData = out
+	switch {
+	case err == nil:
+	case errors.Is(err, metadata.ErrNotLeader):
+		resp.ErrorCode = kerr.NotController.Code
+	case errors.Is(err, metadata.ErrUnknownOutcome):
+		resp.ErrorCode = kerr.RequestTimedOut.Code
+	default:
+		resp.ErrorCode, resp.ResponseData = kerr.UnknownServerError.Code, []byte(err.Error())
+	}
+	return resp
+}
+
+// forward has the leader of the metadata, at addr, apply an entry.
+func (n *Node) forward(ctx context.Context, addr string, entry []byte) ([]byte, error) {
+	req := kmsg.NewPtrEnvelopeRequest()
+	req.RequestData = entry
+	resp, err := n.caller.Call(ctx, addr, req)
+	if errors.Is(err, peer.ErrUnreachable) {
+		return nil, fmt.Errorf("%w: %w", metadata.ErrNotLeader, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", metadata.ErrUnknownOutcome, err)
+	}
+	r := resp.(*kmsg.EnvelopeResponse)
+	switch r.ErrorCode {
+	case 0:
+		return r.ResponseData, nil
+	case kerr.NotController.Code:
+		return nil, metadata.ErrNotLeader
+	case kerr.RequestTimedOut.Code:
+		return nil, metadata.ErrUnknownOutcome
+	}
+	return nil, fmt.Errorf("metadata: the leader at %s refuses: %s", addr, r.ResponseData)
+}
+
+// serveJoin takes a node into the metadata group, or asks the node that leads it to.
+func (n *Node) serveJoin(ctx context.Context, s *served, from peer.Hello, r *kmsg.AddRaftVoterRequest) *kmsg.AddRaftVoterResponse {
+	resp := r.ResponseKind().(*kmsg.AddRaftVoterResponse)
+	refuse := func(err error) *kmsg.AddRaftVoterResponse {
+		text := err.Error()
+		resp.ErrorCode, resp.ErrorMessage = kerr.NotController.Code, &text
+		for _, ke := range []*kerr.Error{kerr.DuplicateBrokerRegistration, kerr.InvalidRequest} {
+			if errors.Is(err, ke) {
+				resp.ErrorCode = ke.Code
+			}
+		}
+		return resp
+	}
+	if len(r.Listeners) != 1 || r.ClusterID == nil || *r.ClusterID != n.identity.ClusterID {
+		return refuse(fmt.Errorf("%w: a node of another cluster", kerr.InvalidRequest))
+	}
+	addr := net.JoinHostPort(r.Listeners[0].Host, strconv.Itoa(int(r.Listeners[0].Port)))
+	if s.controller != nil && s.meta.Leads() {
+		err := s.controller.Join(ctx, r.VoterID, r.VoterDirectoryID, addr)
+		if err != nil {
+			return refuse(err)
+		}
+		return resp
+	}
+	leader := s.meta.LeaderAddr()
+	if leader == "" || from.NodeID != r.VoterID {
+		return refuse(metadata.ErrNotLeader) // passed on once already, or nobody to pass it to
+	}
+	passed, err := n.caller.Call(ctx, leader, r)
+	if err != nil {
+		return refuse(err)
+	}
+	return passed.(*kmsg.AddRaftVoterResponse)
+}
+
+// brokers are the registered nodes.
+func (n *Node) brokers() iter.Seq[*metadata.Broker] {
+	if s := n.served.Load(); s != nil {
+		return s.meta.Image().Brokers()
+	}
+	return func(func(*metadata.Broker) bool) {}
+}
+
+// peerAddr is the node port of a node.
+func (n *Node) peerAddr(id int32) (string, error) {
+	k, ok := n.meta.Image().Broker(id)
+	if ok {
+		if a := k.PeerAddr(); a != "" {
+			return a, nil
+		}
+	}
+	return "", fmt.Errorf("node %d has no known node port", id)
+}
+
+// replicaPeers is replication.Peers over the node port.
+type replicaPeers struct {
+	*metadata.Store
+	n *Node
+}
+
+func (p replicaPeers) Epoch() uint64 { return p.n.epoch }
+
+func (p replicaPeers) Fetch(ctx context.Context, node int32, req *kmsg.FetchRequest) (*kmsg.FetchResponse, error) {
+	addr, err := p.n.peerAddr(node)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	resp, err := p.n.caller.Call(ctx, addr, req)
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.FetchResponse), nil
+}

@@ -1,0 +1,210 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/internal/engine"
+	"github.com/millracedb/millrace/pgwire"
+)
+
+const (
+	// dutyRetry is the wait before the duty is taken up again after that failed.
+	dutyRetry = 100 * time.Millisecond
+	// dutyDrain is how long sessions may go on when the duty goes to another node.
+	dutyDrain = 250 * time.Millisecond
+)
+
+// duty is what one node of the cluster does at a time: it leads the coordinators' partitions, runs the queries, owns the tables, and serves the sessions of all nodes. It lasts
+// as long as the leader epochs of the coordinators' partitions are what they were at its beginning.
+type duty struct {
+	n      *Node
+	epochs [2 * internalPartitions]int32
+	groups *coordinator.Groups
+	engine *engine.Engine
+	pg     *pgwire.Server
+	gauges []prometheus.Collector
+	done   chan struct{} // closed when pg has ended
+}
+
+// dutyEpochs are the leader epochs of the coordinators' partitions if this node has the duty.
+func (n *Node) dutyEpochs() (e [2 * internalPartitions]int32, ok bool) {
+	img, _ := n.repl.Watch()
+	if q, ok := img.QueryNode(); !ok || q != n.identity.NodeID {
+		return e, false
+	}
+	for t, topic := range []string{topicTransactions, topicOffsets} {
+		for i := range int32(internalPartitions) {
+			p, err := n.repl.Partition(topic, i)
+			if err != nil || !p.Leads() {
+				return e, false
+			}
+			e[int32(t)*internalPartitions+i] = p.LeaderEpoch()
+		}
+	}
+	return e, true
+}
+
+// openDuty takes up the duty if it is this node's, and follows from then on whose it is.
+func (n *Node) openDuty(ctx context.Context) error {
+	n.sessions = newSessions(n)
+	var d *duty
+	if epochs, ok := n.dutyEpochs(); ok {
+		var err error
+		if d, err = n.beginDuty(ctx, epochs); err != nil && n.port == nil {
+			return err
+		} else if err != nil {
+			n.cfg.Logger.Warn("queries cannot be started yet", "err", err)
+		}
+	} else if n.port == nil {
+		return errors.New("the node does not lead its own partitions")
+	}
+	if n.port == nil {
+		n.duty.Store(d)
+		return nil
+	}
+	n.duty.Store(d)
+	n.dutyDone = make(chan struct{})
+	go func() {
+		defer close(n.dutyDone)
+		n.followDuty(d)
+	}()
+	return nil
+}
+
+// followDuty begins and ends the duty as the metadata and the controller's answers say, until the node stops.
+func (n *Node) followDuty(d *duty) {
+	for {
+		_, acted := n.repl.Watch()
+		epochs, mine := n.dutyEpochs()
+		if d != nil && (!mine || epochs != d.epochs) {
+			n.cfg.Logger.Info("queries end here")
+			n.duty.Store(nil)
+			if err := d.end(dutyDrain, true); err != nil {
+				n.cfg.Logger.Warn("queries ended with an error", "err", err)
+			}
+			d = nil
+			continue
+		}
+		retry := false
+		if d == nil && mine {
+			var err error
+			begun := n.cfg.Clock.Now()
+			if d, err = n.beginDuty(n.life, epochs); err != nil {
+				n.cfg.Logger.Warn("queries cannot be started yet", "err", err)
+				retry = true
+			} else {
+				n.cfg.Logger.Info("queries run here", "took", n.cfg.Clock.Since(begun).Round(time.Millisecond))
+			}
+			n.duty.Store(d)
+		}
+		if !n.awaitDuty(acted, retry) {
+			return
+		}
+	}
+}
+
+// awaitDuty waits until something may have changed; false when the node stops.
+func (n *Node) awaitDuty(acted <-chan struct{}, retry bool) bool {
+	var again <-chan time.Time
+	if retry {
+		timer := n.cfg.Clock.NewTimer(dutyRetry)
+		defer timer.Stop()
+		again = timer.C()
+	}
+	select {
+	case <-acted:
+	case <-n.cutOff:
+	case <-again:
+	case <-n.life.Done():
+		return false
+	}
+	return true
+}
+
+// beginDuty loads the coordinators and opens the engine.
+func (n *Node) beginDuty(ctx context.Context, epochs [2 * internalPartitions]int32) (*duty, error) {
+	d := &duty{n: n, epochs: epochs}
+	if err := d.begin(ctx); err != nil {
+		return nil, errors.Join(err, d.end(0, true))
+	}
+	return d, nil
+}
+
+func (d *duty) begin(ctx context.Context) error {
+	n := d.n
+	if err := n.coord.Lead(ctx, allInternal(), allInternal()); err != nil {
+		return fmt.Errorf("loading the coordinators: %w", err)
+	}
+	d.groups = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
+	n.groups.Store(d.groups)
+	var err error
+	if d.engine, err = n.openEngine(ctx); err != nil {
+		return err
+	}
+	d.pg, err = pgwire.New(pgwire.Config{Backend: d.engine, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS})
+	if err != nil {
+		return err
+	}
+	for _, c := range d.engine.Collectors() {
+		if err := n.registry.Register(c); err != nil {
+			return err
+		}
+		d.gauges = append(d.gauges, c)
+	}
+	d.done = make(chan struct{})
+	l := n.sessions.listener()
+	go func() {
+		defer close(d.done)
+		if err := d.pg.Serve(l); !errors.Is(err, pgwire.ErrServerClosed) {
+			n.cfg.Logger.Error("listener ended", "listener", "pg", "err", err)
+		}
+	}()
+	return nil
+}
+
+func allInternal() []int32 {
+	all := make([]int32, internalPartitions)
+	for i := range all {
+		all[i] = int32(i)
+	}
+	return all
+}
+
+// end stops what begin has started, sessions first; they have the given time to finish their statements. When the duty is lost, nothing that is under way can be committed any more.
+func (d *duty) end(drain time.Duration, lost bool) error {
+	n := d.n
+	var errs []error
+	if lost && d.engine != nil {
+		d.engine.Abandon()
+	}
+	if d.pg != nil && d.done != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), drain)
+		if err := d.pg.Shutdown(ctx); err != nil && ctx.Err() == nil {
+			errs = append(errs, err)
+		}
+		cancel()
+		<-d.done
+	}
+	for _, c := range d.gauges {
+		n.registry.Unregister(c)
+	}
+	if lost {
+		n.coord.Resign(allInternal(), allInternal()) // who waits for a commit hears of it
+	}
+	if d.engine != nil {
+		// Tasks commit what they have; they need log and coordinators for that.
+		errs = append(errs, d.engine.Close())
+	}
+	if d.groups != nil {
+		n.groups.Store(nil)
+		errs = append(errs, d.groups.Close())
+	}
+	n.coord.Resign(allInternal(), allInternal())
+	return errors.Join(errs...)
+}

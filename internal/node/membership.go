@@ -1,0 +1,245 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/peer"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+const (
+	// lookPause is the time between two looks for the other nodes, lookLog how often the log says who is waited for.
+	lookPause = 100 * time.Millisecond
+	lookLog   = 5 * time.Second
+	// joinTimeout bounds one request to be taken in.
+	joinTimeout = 10 * time.Second
+)
+
+// openPort opens the node port and learns who this node is: what its directory says, or for a new directory, the cluster that it is told to form or join.
+func (n *Node) openPort(ctx context.Context) error {
+	if n.cfg.Raft == Off {
+		return n.format("")
+	}
+	formatted, err := metadata.Formatted(n.cfg.FS, n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if formatted || !n.cfg.clustered() {
+		if err := n.format(""); err != nil {
+			return err
+		}
+	}
+	l, err := n.cfg.Listen(n.cfg.Raft)
+	if err != nil {
+		return fmt.Errorf("--raft: %w", err)
+	}
+	n.addrs.raft = l.Addr()
+	hello, err := n.hello()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	n.port = peer.New(peer.Options{
+		Hello: hello, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial,
+	})
+	n.caller = peer.NewCaller(n.port)
+	n.port.HandleCalls(n.serveCall)
+	n.port.Handle(peer.StreamQuery, n.takeSession)
+	n.port.Start()
+	if n.identity.ClusterID != "" {
+		return nil
+	}
+	cluster, err := n.look(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.format(cluster); err != nil {
+		return err
+	}
+	n.forming = len(n.cfg.BootstrapNodes) > 0
+	hello, err = n.hello()
+	n.port.SetHello(hello)
+	return err
+}
+
+// format reads whose directory it is, or makes it one of the given cluster; an empty one is a new cluster.
+func (n *Node) format(cluster string) (err error) {
+	n.identity, _, err = metadata.FormatOrCheck(n.cfg.FS, n.cfg.Dir, metadata.Identity{ClusterID: cluster, NodeID: n.cfg.NodeID}, n.cfg.Rand)
+	return err
+}
+
+// hello is what the node says of itself. Before its directory is formatted it has an id of no meaning.
+func (n *Node) hello() (peer.Hello, error) {
+	h := peer.Hello{
+		ClusterID: n.identity.ClusterID, NodeID: n.identity.NodeID, DirectoryID: n.identity.Directory.String(), Release: n.cfg.Release,
+		FeatureMin: featureMin, FeatureMax: featureMax,
+	}
+	if n.identity.ClusterID != "" {
+		return h, nil
+	}
+	id, err := metadata.NewUUID(n.cfg.Rand)
+	h.NodeID, h.DirectoryID = n.cfg.NodeID, id.String()
+	return h, err
+}
+
+func (n *Node) raftAdvertised() string {
+	if n.cfg.RaftAdvertised != "" {
+		return n.cfg.RaftAdvertised
+	}
+	for _, b := range n.cfg.BootstrapNodes {
+		if _, port, _ := net.SplitHostPort(b.Addr); b.ID == n.cfg.NodeID && port != "0" {
+			return b.Addr
+		}
+	}
+	return ""
+}
+
+// seeds are the node ports of others that this node is told of.
+func (n *Node) seeds() []BootstrapNode {
+	if n.cfg.JoinAddr != "" {
+		return []BootstrapNode{{Addr: n.cfg.JoinAddr}}
+	}
+	var out []BootstrapNode
+	for _, b := range n.cfg.BootstrapNodes {
+		if b.ID != n.cfg.NodeID {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// look finds out which cluster this node is to belong to: that of the first node that belongs to one. When all bootstrap nodes answer and none does, the one with the lowest id
+// founds it (an empty name) and the others wait for it. n.found says which it was.
+func (n *Node) look(ctx context.Context) (cluster string, err error) {
+	seeds := n.seeds()
+	var logged time.Time
+	for {
+		missing, lowest := []string{}, n.cfg.JoinAddr == ""
+		for _, s := range seeds {
+			h, err := n.port.Probe(ctx, s.Addr)
+			switch {
+			case errors.Is(err, peer.ErrRefused), errors.Is(err, peer.ErrNotMillrace):
+				return "", fmt.Errorf("node port %s: %w", s.Addr, err)
+			case err != nil:
+				missing = append(missing, s.Addr)
+				continue
+			case s.ID != 0 && h.NodeID != s.ID:
+				return "", fmt.Errorf("--bootstrap-nodes: at %s is node %d, not %d", s.Addr, h.NodeID, s.ID)
+			case h.NodeID == n.cfg.NodeID:
+				return "", fmt.Errorf("--node-id: %d is in use at %s; allowed: an id that no other node has", h.NodeID, s.Addr)
+			case h.ClusterID != "":
+				return h.ClusterID, nil
+			}
+			lowest = lowest && n.cfg.NodeID < s.ID
+		}
+		if len(missing) == 0 && lowest {
+			n.found = true
+			return "", nil
+		}
+		if now := n.cfg.Clock.Now(); now.Sub(logged) > lookLog {
+			logged = now
+			n.cfg.Logger.Info("waiting for the nodes of the cluster", "not_answering", missing)
+		}
+		if err := n.pause(ctx, lookPause); err != nil {
+			return "", err
+		}
+	}
+}
+
+func (n *Node) pause(ctx context.Context, d time.Duration) error {
+	timer := n.cfg.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-n.stopping:
+		return errNotReady
+	}
+}
+
+// peers is how the metadata group is found and reached; nil for a node alone.
+func (n *Node) peers() *metadata.Peers {
+	if n.port == nil {
+		return nil
+	}
+	p := &metadata.Peers{Join: n.join, Forward: n.forward}
+	if !n.cfg.clustered() {
+		p.Found = func(context.Context) (bool, error) { return true, nil }
+		return p
+	}
+	p.Found = func(ctx context.Context) (bool, error) {
+		if n.found {
+			return true, nil
+		}
+		_, err := n.look(ctx) // a directory that was formatted, by a process that did not come to join
+		return n.found, err
+	}
+	return p
+}
+
+// join asks the nodes it knows to be taken into the metadata group, until one has seen to it.
+func (n *Node) join(ctx context.Context) error {
+	req := kmsg.NewPtrAddRaftVoterRequest()
+	host, port, err := splitAddr(n.port.Addr())
+	if err != nil {
+		return fmt.Errorf("--raft: %w", err)
+	}
+	req.ClusterID, req.VoterID, req.VoterDirectoryID = &n.identity.ClusterID, n.identity.NodeID, n.identity.Directory
+	req.Listeners = append(req.Listeners, kmsg.AddRaftVoterRequestListener{Name: endpointPeer, Host: host, Port: port})
+	var logged time.Time
+	for {
+		var last error
+		for _, addr := range n.askable() {
+			if last = n.joinAt(ctx, addr, req); last == nil {
+				return nil
+			}
+			if errors.Is(last, peer.ErrRefused) || errors.Is(last, kerr.DuplicateBrokerRegistration) || errors.Is(last, kerr.InvalidRequest) {
+				return fmt.Errorf("joining the cluster at %s: %w", addr, last)
+			}
+		}
+		if now := n.cfg.Clock.Now(); now.Sub(logged) > lookLog {
+			logged = now
+			n.cfg.Logger.Info("waiting to be taken into the cluster", "err", last)
+		}
+		if err := n.pause(ctx, lookPause); err != nil {
+			return err
+		}
+	}
+}
+
+// askable are the addresses of nodes that may know the cluster.
+func (n *Node) askable() []string {
+	var out []string
+	for _, s := range n.seeds() {
+		out = append(out, s.Addr)
+	}
+	for k := range n.brokers() {
+		if a := k.PeerAddr(); k.ID != n.identity.NodeID && a != "" {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func (n *Node) joinAt(ctx context.Context, addr string, req *kmsg.AddRaftVoterRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	resp, err := n.caller.Call(ctx, addr, req)
+	if err != nil {
+		return err
+	}
+	r := resp.(*kmsg.AddRaftVoterResponse)
+	err = kerr.ErrorForCode(r.ErrorCode)
+	if err != nil && r.ErrorMessage != nil {
+		err = fmt.Errorf("%w: %s", err, *r.ErrorMessage)
+	}
+	return err
+}

@@ -1,0 +1,192 @@
+package nodetest
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/node"
+)
+
+// openLimit is how long nodes have to form a cluster or to come back into it.
+const openLimit = 60 * time.Second
+
+// Member is a node of a cluster under test. Its file system outlives the node, so that it can be started again.
+type Member struct {
+	ID   int32
+	Addr string // of its node port
+	FS   *fsys.Mem
+	*node.Node
+
+	tb    testing.TB
+	peers []node.BootstrapNode
+	net   *network
+}
+
+// StartCluster forms a cluster of n nodes on real ports of loopback, files in memory, and closes it with the test.
+func StartCluster(tb testing.TB, n int) []*Member {
+	tb.Helper()
+	members := make([]*Member, n)
+	var peers []node.BootstrapNode
+	for i := range members {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		m := &Member{ID: int32(i + 1), Addr: l.Addr().String(), FS: fsys.NewMem(), tb: tb}
+		m.net = &network{first: l}
+		members[i] = m
+		peers = append(peers, node.BootstrapNode{ID: m.ID, Addr: m.Addr})
+	}
+	var wg sync.WaitGroup
+	for _, m := range members {
+		m.peers = peers
+		wg.Go(func() { m.Start() })
+	}
+	wg.Wait()
+	tb.Cleanup(func() {
+		for _, m := range members {
+			m.Stop()
+		}
+	})
+	if tb.Failed() {
+		tb.FailNow()
+	}
+	return members
+}
+
+// Start starts the node on its files and waits until it serves.
+func (m *Member) Start() {
+	m.tb.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.tb.Context()), openLimit)
+	defer cancel()
+	if m.net == nil {
+		m.net = &network{}
+	}
+	logger := slog.New(slog.DiscardHandler)
+	if os.Getenv("MILLRACE_LOG") != "" {
+		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
+	}
+	n, err := Open(ctx, node.Config{
+		NodeID: m.ID, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
+	})
+	if err != nil {
+		m.tb.Errorf("starting node %d: %v", m.ID, err)
+		return
+	}
+	m.Node = n
+}
+
+// Stop stops the node in order; a node that does not run is left alone.
+func (m *Member) Stop() {
+	m.tb.Helper()
+	if m.Node == nil {
+		return
+	}
+	if err := m.Close(); err != nil {
+		m.tb.Errorf("stopping node %d: %v", m.ID, err)
+	}
+	m.Node, m.net = nil, nil
+}
+
+// Kill takes the node from the network between one byte and the next, and leaves on its files what was synced: a power loss.
+func (m *Member) Kill() {
+	m.tb.Helper()
+	m.net.Cut()
+	m.FS = m.FS.CrashClone(vfs.CrashCloneCfg{})
+	_ = m.Close() // nobody hears of it any more, and it cannot end in order
+	m.Node, m.net = nil, nil
+}
+
+// CutOff takes the node off the network, both ways, as long as it runs.
+func (m *Member) CutOff() { m.net.Cut() }
+
+// Reconnect ends CutOff.
+func (m *Member) Reconnect() { m.net.heal() }
+
+// network is a node's way to others, that can be cut.
+type network struct {
+	first net.Listener // of the node port, opened before the address was told to anyone
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]struct{}
+}
+
+var errCut = errors.New("the network is cut")
+
+func (n *network) listen(addr string) (net.Listener, error) {
+	if l := n.first; l != nil && l.Addr().String() == addr {
+		n.first = nil
+		return &cutListener{l, n}, nil
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &cutListener{l, n}, nil
+}
+
+func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return n.track(c)
+}
+
+func (n *network) track(c net.Conn) (net.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cut {
+		return nil, errors.Join(errCut, c.Close())
+	}
+	if n.conns == nil {
+		n.conns = map[net.Conn]struct{}{}
+	}
+	n.conns[c] = struct{}{}
+	return c, nil
+}
+
+// Cut breaks all connections and lets no new ones come.
+func (n *network) Cut() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut = true
+	for c := range n.conns {
+		_ = c.Close() // it is broken
+	}
+	n.conns = nil
+}
+
+func (n *network) heal() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cut = false
+}
+
+type cutListener struct {
+	net.Listener
+	n *network
+}
+
+func (l *cutListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c, err := l.n.track(c); err == nil {
+			return c, nil
+		}
+	}
+}

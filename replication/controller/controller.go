@@ -1,0 +1,315 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+const (
+	// Session is how long a broker may be silent before it is fenced, and how long its heartbeats may be unanswered before it fences itself.
+	Session = 2500 * time.Millisecond
+	// HeartbeatEvery is how often it sends one.
+	HeartbeatEvery = 500 * time.Millisecond
+	// newLeaderGrace is what is left at least of everybody's session when a node begins to lead: it may have been stopped for a while itself.
+	newLeaderGrace = time.Second
+	// stepEvery is how often the controller looks at who is silent.
+	stepEvery = 100 * time.Millisecond
+	// reviewEvery is how often it looks at every partition though no broker changed.
+	reviewEvery = time.Second
+	// batchPartitions bounds the partitions that one entry changes, so that it stays below metadata.MaxEntryBytes.
+	batchPartitions = 2048
+)
+
+// Options are what Open needs. All must be set.
+type Options struct {
+	Meta   *metadata.Store
+	NodeID int32
+	Clock  clock.Clock
+	Logger *slog.Logger
+}
+
+// Controller is this node's part in the control of the cluster. While the node leads the metadata group it decides; otherwise it notes heartbeats, so that it could. It is safe
+// for concurrent use.
+type Controller struct {
+	opts   Options
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	kick   chan struct{} // capacity one: something was heard that may change something
+
+	// Of the loop alone.
+	term     uint64          // in which it leads, 0 if it does not
+	brokers  *metadata.Image // whose brokers and topics were looked at last
+	reviewed time.Time
+	voters   voterReview
+
+	mu struct {
+		sync.Mutex
+		heard map[int32]heard
+		since time.Time // when this node began to lead
+	}
+}
+
+// heard is a broker's newest heartbeat.
+type heard struct {
+	at       time.Time
+	epoch    uint64
+	index    uint64 // how far it had applied the metadata
+	stopping bool
+}
+
+// Open starts the controller of a node. Close ends it.
+func Open(opts Options) *Controller {
+	c := &Controller{opts: opts, kick: make(chan struct{}, 1)}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.mu.heard = map[int32]heard{}
+	c.wg.Go(c.loop)
+	return c
+}
+
+// Close ends the loop and waits for it.
+func (c *Controller) Close() {
+	c.cancel()
+	c.wg.Wait()
+}
+
+// Heartbeat answers a broker's heartbeat. Every node notes it; only the one that controls answers it without an error.
+func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
+	resp := req.ResponseKind().(*kmsg.BrokerHeartbeatResponse)
+	h := heard{c.opts.Clock.Now(), uint64(req.BrokerEpoch), uint64(req.CurrentMetadataOffset), req.WantShutdown}
+	c.mu.Lock()
+	before := c.mu.heard[req.BrokerID]
+	c.mu.heard[req.BrokerID] = h
+	c.mu.Unlock()
+	if !c.opts.Meta.Leads() {
+		resp.ErrorCode = kerr.NotController.Code
+		return resp
+	}
+	img := c.opts.Meta.Image()
+	k, ok := img.Broker(req.BrokerID)
+	switch {
+	case !ok:
+		resp.ErrorCode = kerr.BrokerIDNotRegistered.Code
+		return resp
+	case k.Epoch != h.epoch:
+		resp.ErrorCode = kerr.StaleBrokerEpoch.Code
+		return resp
+	}
+	if k.Fenced || h.stopping != before.stopping {
+		c.wake()
+	}
+	resp.IsFenced, resp.IsCaughtUp = k.Fenced, h.index >= k.Epoch
+	resp.ShouldShutdown = h.stopping && (k.Draining || k.Fenced) && leadsNothing(img, k.ID)
+	return resp
+}
+
+// leadsNothing reports whether a broker leads nothing that another could lead.
+func leadsNothing(img *metadata.Image, id int32) bool {
+	v := newView(img)
+	for t := range img.Topics() {
+		for _, p := range t.Partitions {
+			if p.Leader != id {
+				continue
+			}
+			if n, _, _ := v.next(t, p); n.Leader != id {
+				return false
+			}
+		}
+	}
+	return v.queries != id
+}
+
+func (c *Controller) wake() {
+	select {
+	case c.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (c *Controller) loop() {
+	timer := c.opts.Clock.NewTimer(stepEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C():
+			timer.Reset(stepEvery)
+		case <-c.kick:
+		case <-c.ctx.Done():
+			return
+		}
+		if err := c.step(c.ctx); err != nil && c.ctx.Err() == nil {
+			c.opts.Logger.Warn("controller: a change was not made; it is tried again", "err", err)
+		}
+	}
+}
+
+// step does what is due, if this node leads.
+func (c *Controller) step(ctx context.Context) error {
+	if !c.opts.Meta.Leads() {
+		c.term = 0
+		return nil
+	}
+	if term := c.opts.Meta.Term(); term != c.term {
+		bctx, cancel := context.WithTimeout(ctx, Session)
+		err := c.opts.Meta.Barrier(bctx)
+		cancel()
+		if err != nil || !c.opts.Meta.Leads() {
+			return err
+		}
+		c.begin(term)
+	}
+	if err := c.seeBrokers(ctx); err != nil {
+		return err
+	}
+	if err := c.review(ctx); err != nil {
+		return err
+	}
+	return c.reviewVoters(ctx)
+}
+
+// begin is called when this node has come to lead. Who it has not heard of has a session to be heard.
+func (c *Controller) begin(term uint64) {
+	c.term, c.brokers = term, nil
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.mu.since = c.opts.Clock.Now()
+}
+
+// lastHeard is the newest heartbeat of a registration, if it is of this session, and how long the broker counts as silent.
+func (c *Controller) lastHeard(k *metadata.Broker) (h heard, silent time.Duration, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h, ok = c.mu.heard[k.ID]
+	ok = ok && h.epoch == k.Epoch && c.opts.Clock.Since(h.at) <= Session
+	at := c.mu.since
+	if ok && h.at.After(at.Add(newLeaderGrace-Session)) {
+		at = h.at // it was heard before this node began to lead: its session goes on
+	}
+	return h, c.opts.Clock.Since(at), ok
+}
+
+// seeBrokers fences who is silent and lets in who is heard, after what they held before was given up.
+func (c *Controller) seeBrokers(ctx context.Context) error {
+	img := c.opts.Meta.Image()
+	b := c.opts.Meta.NewBatch()
+	alone := true
+	for k := range img.Brokers() {
+		alone = alone && k.ID == c.opts.NodeID
+	}
+	for k := range img.Brokers() {
+		h, silent, ok := c.lastHeard(k)
+		fenced, draining := k.Fenced, k.Draining
+		switch {
+		case alone:
+			fenced = false
+		case silent > Session:
+			fenced = true
+		case ok && k.Fenced && h.index >= k.Epoch && !h.stopping && c.given(img, k.ID):
+			fenced, draining = false, false
+		case ok && h.stopping:
+			draining = true
+		}
+		if fenced == k.Fenced && draining == k.Draining {
+			continue
+		}
+		c.opts.Logger.Info("controller: broker", "node", k.ID, "epoch", k.Epoch, "fenced", fenced, "draining", draining, "silent", silent.Round(time.Millisecond))
+		b.SetBrokerState(k.ID, k.Epoch, fenced, draining)
+	}
+	return c.apply(ctx, b)
+}
+
+// given reports whether nothing is left of what a fenced broker held that others can take: a registration that has just come may follow one that led.
+func (c *Controller) given(img *metadata.Image, id int32) bool {
+	v := newView(img)
+	for t := range img.Topics() {
+		for _, p := range t.Partitions {
+			if p.Leader == id {
+				return false
+			}
+			if metadata.Has(p.ISR, id) {
+				if n, _, _ := v.next(t, p); !metadata.Has(n.ISR, id) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// review writes what the partitions should be, if a broker has changed or it is time.
+func (c *Controller) review(ctx context.Context) error {
+	img := c.opts.Meta.Image()
+	if c.brokers != nil && img.SameBrokers(c.brokers) && c.opts.Clock.Since(c.reviewed) < reviewEvery {
+		return nil
+	}
+	v := newView(img)
+	b := c.opts.Meta.NewBatch()
+	if now, ok := img.QueryNode(); v.queries >= 0 && (!ok || now != v.queries) {
+		c.opts.Logger.Info("controller: queries move", "from", now, "to", v.queries)
+		b.SetQueryNode(v.queries)
+	}
+	moved := 0
+	for t := range img.Topics() {
+		for _, p := range t.Partitions {
+			n, newEpoch, changed := v.next(t, p)
+			if !changed {
+				continue
+			}
+			if newEpoch {
+				moved++
+			}
+			b.ChangePartition(t.ID, p, n, newEpoch, nil)
+			if b.Len() < batchPartitions {
+				continue
+			}
+			if err := c.apply(ctx, b); err != nil {
+				return err
+			}
+			b = c.opts.Meta.NewBatch()
+		}
+	}
+	if err := c.apply(ctx, b); err != nil {
+		return err
+	}
+	if moved > 0 {
+		c.opts.Logger.Info("controller: leaders elected", "partitions", moved)
+	}
+	c.brokers, c.reviewed = img, c.opts.Clock.Now()
+	return nil
+}
+
+// apply writes a batch unless it is empty. What was changed by others meanwhile is looked at again at the next step.
+func (c *Controller) apply(ctx context.Context, b *metadata.Batch) error {
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := c.opts.Meta.ApplyAsLeader(ctx, b)
+	if errors.Is(err, metadata.ErrStaleEpoch) || errors.Is(err, metadata.ErrNotFound) {
+		c.brokers = nil
+		c.wake()
+		return nil
+	}
+	return err
+}
+
+// Join takes a node into the metadata group, at its address; it is called on the node that controls. It refuses an id that belongs to another data directory.
+func (c *Controller) Join(ctx context.Context, id int32, directory metadata.UUID, addr string) error {
+	if !c.opts.Meta.Leads() {
+		return metadata.ErrNotLeader
+	}
+	if k, ok := c.opts.Meta.Image().Broker(id); ok && k.Directory != directory {
+		return fmt.Errorf("%w: node id %d belongs to data directory %s: a node with another or a wiped directory needs an id that was never used",
+			kerr.DuplicateBrokerRegistration, id, k.Directory)
+	}
+	return c.opts.Meta.AddMember(ctx, directory, addr)
+}

@@ -1,0 +1,191 @@
+package controller
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// checkEvery is how often a node looks whether it has been cut off.
+const checkEvery = 100 * time.Millisecond
+
+// HeartOptions are what OpenHeart needs. All must be set.
+type HeartOptions struct {
+	Meta  *metadata.Store
+	Clock clock.Clock
+	// Local answers heartbeats on this node.
+	Local  *Controller
+	NodeID int32
+	Epoch  uint64 // of this node's registration
+	// Send sends a request to the node port at addr.
+	Send func(ctx context.Context, addr string, req kmsg.Request) (kmsg.Response, error)
+	// OnCutOff is told when the node must serve nothing as leader any more, and when it may again. It must return soon.
+	OnCutOff func(bool)
+	// OnReplaced is told that another process has registered with this node's id.
+	OnReplaced func(error)
+	Logger     *slog.Logger
+}
+
+// Heart sends a node's heartbeats to every voter.
+type Heart struct {
+	opts   HeartOptions
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu struct {
+		sync.Mutex
+		busy     map[string]bool // a heartbeat to that address is on its way
+		answered time.Time       // when the newest heartbeat was sent that the controller answered
+		cutOff   bool
+		stopping bool
+		mayStop  chan struct{} // closed when the controller says so
+		stop     bool
+	}
+}
+
+// OpenHeart starts to send. Close ends it.
+func OpenHeart(opts HeartOptions) *Heart {
+	h := &Heart{opts: opts}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.mu.busy = map[string]bool{}
+	h.mu.mayStop = make(chan struct{})
+	h.mu.answered = opts.Clock.Now()
+	h.wg.Go(h.loop)
+	return h
+}
+
+// Close stops sending and waits.
+func (h *Heart) Close() {
+	h.cancel()
+	h.wg.Wait()
+}
+
+// Drain asks the controller to move away what this node leads, and returns when it has or ctx ends.
+func (h *Heart) Drain(ctx context.Context) {
+	h.mu.Lock()
+	h.mu.stopping = true
+	done := h.mu.mayStop
+	h.mu.Unlock()
+	h.beat()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-h.ctx.Done():
+	}
+}
+
+func (h *Heart) loop() {
+	timer := h.opts.Clock.NewTimer(0)
+	defer timer.Stop()
+	var sent time.Time
+	for {
+		select {
+		case <-timer.C():
+		case <-h.ctx.Done():
+			return
+		}
+		timer.Reset(checkEvery)
+		if now := h.opts.Clock.Now(); now.Sub(sent) >= h.every() {
+			sent = now
+			h.beat()
+		}
+		h.check()
+	}
+}
+
+// every is how often to send: more often while something is waited for.
+func (h *Heart) every() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	k, ok := h.opts.Meta.Image().Broker(h.opts.NodeID)
+	if h.mu.stopping || h.mu.cutOff || !ok || k.Fenced {
+		return checkEvery
+	}
+	return HeartbeatEvery
+}
+
+// beat sends a heartbeat to every voter that has answered the one before.
+func (h *Heart) beat() {
+	members, err := h.opts.Meta.Members()
+	if err != nil {
+		return // raft is being reopened
+	}
+	for _, m := range members {
+		if m.Suffrage != raft.Voter {
+			continue
+		}
+		addr := string(m.Address)
+		h.mu.Lock()
+		busy, stopping := h.mu.busy[addr], h.mu.stopping
+		h.mu.busy[addr] = true
+		h.mu.Unlock()
+		if busy || h.ctx.Err() != nil {
+			continue
+		}
+		req := kmsg.NewPtrBrokerHeartbeatRequest()
+		req.BrokerID, req.BrokerEpoch, req.WantShutdown = h.opts.NodeID, int64(h.opts.Epoch), stopping
+		req.CurrentMetadataOffset = int64(h.opts.Meta.Image().Index())
+		h.wg.Go(func() { h.send(m, req) })
+	}
+}
+
+func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
+	begin := h.opts.Clock.Now()
+	resp, err := h.ask(m, req)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.mu.busy[string(m.Address)] = false
+	if err != nil {
+		return
+	}
+	switch resp.ErrorCode {
+	case 0:
+		if begin.After(h.mu.answered) {
+			h.mu.answered = begin
+		}
+	case kerr.StaleBrokerEpoch.Code:
+		h.opts.OnReplaced(kerr.StaleBrokerEpoch)
+	}
+	if resp.ErrorCode == 0 && resp.ShouldShutdown && !h.mu.stop {
+		h.mu.stop = true
+		close(h.mu.mayStop)
+	}
+}
+
+func (h *Heart) ask(m raft.Server, req *kmsg.BrokerHeartbeatRequest) (*kmsg.BrokerHeartbeatResponse, error) {
+	if m.ID == h.opts.Meta.Self() {
+		return h.opts.Local.Heartbeat(req), nil
+	}
+	ctx, cancel := context.WithTimeout(h.ctx, Session/2)
+	defer cancel()
+	resp, err := h.opts.Send(ctx, string(m.Address), req)
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.BrokerHeartbeatResponse), nil
+}
+
+// check tells when the node is cut off and when it is not any more.
+func (h *Heart) check() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	silent := h.opts.Clock.Since(h.mu.answered)
+	if cut := silent > Session; cut != h.mu.cutOff {
+		h.mu.cutOff = cut
+		if cut {
+			h.opts.Logger.Warn("the controller does not answer: serving nothing as leader", "for", silent.Round(time.Millisecond))
+		} else {
+			h.opts.Logger.Info("the controller answers again")
+		}
+		h.opts.OnCutOff(cut)
+	}
+}

@@ -1,0 +1,150 @@
+package controller
+
+import (
+	"slices"
+
+	"github.com/millracedb/millrace/replication"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// settingUnclean is Kafka's setting that lets a replica lead that may lack committed records.
+const settingUnclean = "unclean.leader.election.enable"
+
+// view is an image with the questions that the decisions ask of it.
+type view struct {
+	img *metadata.Image
+	// queries is the node that leads whatever it can; -1 if there is none.
+	queries int32
+}
+
+func newView(img *metadata.Image) view { return view{img, chooseQueryNode(img)} }
+
+// live: the broker is in touch.
+func (v view) live(id int32) bool {
+	k, ok := v.img.Broker(id)
+	return ok && !k.Fenced
+}
+
+// active: it is in touch and not on its way out.
+func (v view) active(id int32) bool {
+	k, ok := v.img.Broker(id)
+	return ok && !k.Fenced && !k.Draining
+}
+
+// chooseQueryNode keeps the present node while it is active; else it is the active one that is in sync for the most partitions, the lowest number among equals.
+func chooseQueryNode(img *metadata.Image) int32 {
+	v := view{img: img}
+	if now, ok := img.QueryNode(); ok && v.active(now) {
+		return now
+	}
+	inSync := map[int32]int{}
+	for t := range img.Topics() {
+		for i := range t.Partitions {
+			for _, id := range t.Partitions[i].ISR {
+				inSync[id]++
+			}
+		}
+	}
+	best := int32(-1)
+	for k := range img.Brokers() {
+		if v.active(k.ID) && (best < 0 || inSync[k.ID] > inSync[best]) {
+			best = k.ID
+		}
+	}
+	return best
+}
+
+// next is the record that should follow p, and whether its leadership is a new one; changed is false if p can stay.
+func (v view) next(t *metadata.Topic, p metadata.Partition) (n metadata.Partition, newEpoch, changed bool) {
+	n = p
+	v.grow(t, &n)
+	v.shrink(t, &n)
+	v.elect(t, &n)
+	newEpoch = n.Leader != p.Leader
+	changed = newEpoch || !slices.Equal(n.ISR, p.ISR) || !slices.Equal(n.ELR, p.ELR) || !slices.Equal(n.Replicas, p.Replicas)
+	return n, newEpoch, changed
+}
+
+// grow gives a partition that has fewer replicas than its topic wants others on active brokers, the query node first. They count when they are in sync.
+func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
+	add := func(k *metadata.Broker) {
+		n.Replicas = append(slices.Clone(n.Replicas), k.ID)
+		n.Directories = append(slices.Clone(n.Directories), k.Directory)
+		n.Adding = append(slices.Clone(n.Adding), k.ID)
+	}
+	if k, ok := v.img.Broker(v.queries); ok && !slices.Contains(n.Replicas, k.ID) && t.WantedReplicas > 1 {
+		add(k)
+	}
+	if len(n.Replicas) >= int(t.WantedReplicas) {
+		return
+	}
+	var free []*metadata.Broker
+	for k := range v.img.Brokers() {
+		if v.active(k.ID) && !slices.Contains(n.Replicas, k.ID) {
+			free = append(free, k)
+		}
+	}
+	for i := 0; i < len(free) && len(n.Replicas) < int(t.WantedReplicas); i++ {
+		add(free[(i+int(n.ID))%len(free)])
+	}
+}
+
+// shrink takes brokers that are out of touch out of the in-sync set. The last ones stay: they have what is committed. While the set is below min.insync.replicas nothing is committed, so
+// those that leave it stay eligible (KIP-966).
+func (v view) shrink(t *metadata.Topic, n *metadata.Partition) {
+	stay := slices.DeleteFunc(slices.Clone(n.ISR), func(id int32) bool { return !v.live(id) })
+	if len(stay) == 0 || len(stay) == len(n.ISR) {
+		return
+	}
+	replication.SetISR(n, stay, replication.MinISR(t, *n))
+}
+
+// elect sees that somebody leads who may: the query node if it is in sync, else whoever does, else the first replica that is in sync, else one that is eligible, else any
+// if the topic allows it.
+func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
+	leads := func(id int32) bool { return v.active(id) && slices.Contains(n.ISR, id) }
+	switch {
+	case leads(v.queries):
+		n.Leader = v.queries
+		return
+	case leads(n.Leader):
+		return
+	}
+	inSync := func(may func(int32) bool) int32 {
+		for _, id := range n.Replicas {
+			if may(id) && slices.Contains(n.ISR, id) {
+				return id
+			}
+		}
+		return metadata.NoLeader
+	}
+	if id := inSync(v.active); id != metadata.NoLeader {
+		n.Leader = id
+		return
+	}
+	if v.live(n.Leader) && slices.Contains(n.ISR, n.Leader) {
+		return // it is draining, and goes on, for there is nobody else
+	}
+	if id := inSync(v.live); id != metadata.NoLeader {
+		n.Leader = id
+		return
+	}
+	n.Leader = metadata.NoLeader
+	for _, id := range n.Replicas {
+		if v.live(id) && slices.Contains(n.ELR, id) {
+			was := n.ISR
+			n.Leader, n.ISR = id, []int32{id}
+			n.ELR = slices.DeleteFunc(slices.Concat(was, n.ELR), func(e int32) bool { return e == id })
+			return
+		}
+	}
+	if t.Configs[settingUnclean] != "true" {
+		return
+	}
+	for _, id := range n.Replicas {
+		if v.live(id) {
+			n.Leader, n.ISR, n.ELR, n.RecoveryState = id, []int32{id}, nil, metadata.Recovering
+			return
+		}
+	}
+}

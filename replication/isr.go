@@ -1,0 +1,175 @@
+package replication
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/replication/core"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+const (
+	// askPause is the wait before an ISR is asked for again whose outcome is not known.
+	askPause = 100 * time.Millisecond
+	// maxAsks bounds the proposals that wait to be made; what finds no room is asked for again at a later fetch.
+	maxAsks = 1 << 12
+)
+
+// Peers is what the replicas of a node need of the other nodes.
+type Peers interface {
+	// Epoch is that of this node's registration.
+	Epoch() uint64
+	// NewBatch and Apply change the metadata, on whichever node leads it.
+	NewBatch() *metadata.Batch
+	Apply(ctx context.Context, b *metadata.Batch) (metadata.Result, error)
+	// Fetch sends a Fetch to a node and returns its answer.
+	Fetch(ctx context.Context, node int32, req *kmsg.FetchRequest) (*kmsg.FetchResponse, error)
+}
+
+// ask is a proposal of a partition's leader.
+type ask struct {
+	p        *Partition
+	proposal core.Proposal
+}
+
+// propose makes the proposals of leaders, one after the other.
+func (m *Manager) propose() {
+	for {
+		select {
+		case a := <-m.asks:
+			v := m.proposeISR(a)
+			a.p.mu.Lock()
+			if l := a.p.mu.leader; l != nil && l.Meta().LeaderEpoch == a.proposal.LeaderEpoch {
+				a.p.raisedLocked(l.ISRAnswered(v, a.p.nowMs()))
+			}
+			a.p.mu.Unlock()
+		case <-m.ctx.Done():
+			return
+		}
+	}
+}
+
+// proposeISR has the metadata take a proposal, trying until its outcome is known.
+func (m *Manager) proposeISR(a ask) core.Verdict {
+	var b *metadata.Batch
+	for {
+		if b == nil {
+			var ok bool
+			if b, ok = m.isrBatch(a); !ok {
+				return core.Superseded
+			}
+		}
+		_, err := m.opts.Peers.Apply(m.ctx, b)
+		switch {
+		case err == nil:
+			return core.Superseded // the change comes with the metadata
+		case errors.Is(err, metadata.ErrIneligible), errors.Is(err, metadata.ErrInvalid):
+			a.p.logger.Info("in-sync set was refused", "asked", a.proposal.ISR, "err", err)
+			return core.Refused
+		case errors.Is(err, metadata.ErrStaleEpoch), errors.Is(err, metadata.ErrNotFound):
+			return core.Superseded
+		case errors.Is(err, metadata.ErrNotLeader):
+			b = nil // surely not applied: look again
+		}
+		timer := m.opts.Clock.NewTimer(askPause)
+		select {
+		case <-timer.C():
+		case <-m.ctx.Done():
+			timer.Stop()
+			return core.Unknown
+		}
+	}
+}
+
+// isrBatch is the change that a proposal asks for; ok is false if the record it was made from is not the present one.
+func (m *Manager) isrBatch(a ask) (*metadata.Batch, bool) {
+	b := m.opts.Peers.NewBatch()
+	t, ok := b.Image().TopicByID(a.p.topicID)
+	if !ok {
+		return nil, false
+	}
+	was, ok := t.Partition(a.p.id)
+	if !ok || was.Leader != m.opts.NodeID || was.LeaderEpoch != a.proposal.LeaderEpoch || was.PartitionEpoch != a.proposal.PartitionEpoch {
+		return nil, false
+	}
+	next := was
+	SetISR(&next, a.proposal.ISR, MinISR(t, was))
+	next.RecoveryState = metadata.Recovered
+	epochs := append([]uint64(nil), a.proposal.BrokerEpochs...)
+	for i, id := range a.proposal.ISR {
+		k, ok := b.Image().Broker(id)
+		if ok && (id == m.opts.NodeID || epochs[i] == 0) {
+			epochs[i] = k.Epoch // itself, or a member that has not fetched yet and stays
+		}
+	}
+	b.ChangePartition(t.ID, was, next, false, epochs)
+	return b, true
+}
+
+// tick looks for followers that fell behind, every half of the time they have.
+func (m *Manager) tick() {
+	timer := m.opts.Clock.NewTimer(lagMaxMs / 2 * time.Millisecond)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C():
+			timer.Reset(lagMaxMs / 2 * time.Millisecond)
+		case <-m.ctx.Done():
+			return
+		}
+		for _, p := range m.Partitions() {
+			p.mu.Lock()
+			if p.mu.leader != nil {
+				p.raisedLocked(p.mu.leader.Tick(p.nowMs()))
+			}
+			p.mu.Unlock()
+		}
+	}
+}
+
+// CutOff says that this node must serve nothing as leader, because the controller has not answered for a session, or that it may again. Whoever waits hears
+// NOT_LEADER_OR_FOLLOWER.
+func (m *Manager) CutOff(cut bool) {
+	m.cutOff.Store(cut)
+	for _, p := range m.Partitions() {
+		p.mu.Lock()
+		if cut {
+			p.failLocked(kerr.NotLeaderForPartition)
+		}
+		p.wakeLocked()
+		p.wakeFollowersLocked()
+		p.mu.Unlock()
+	}
+}
+
+// code is the Kafka code of an error for a follower.
+func code(err error) int16 {
+	var ke *kerr.Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &ke):
+		return ke.Code
+	default:
+		return kerr.UnknownServerError.Code
+	}
+}
+
+// SetISR makes isr the in-sync set of n, and those eligible that KIP-966 says: while it is smaller than minISR, who was in sync or eligible before.
+func SetISR(n *metadata.Partition, isr []int32, minISR int) {
+	was := slices.Concat(n.ELR, n.ISR)
+	n.ISR, n.ELR = isr, nil
+	if len(isr) < minISR {
+		for _, id := range was {
+			if !slices.Contains(isr, id) && !slices.Contains(n.ELR, id) {
+				n.ELR = append(n.ELR, id)
+			}
+		}
+	}
+	n.Adding = slices.DeleteFunc(slices.Clone(n.Adding), func(id int32) bool { return slices.Contains(isr, id) })
+}

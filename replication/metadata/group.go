@@ -1,0 +1,254 @@
+package metadata
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+const (
+	// ApplyLimit is how long a change is tried before the answer is that nobody leads the group, or that the outcome is not known.
+	ApplyLimit = 15 * time.Second
+	// applyPause is the time between two tries.
+	applyPause = 20 * time.Millisecond
+	// memberTimeout bounds a change of the group's members.
+	memberTimeout = 5 * time.Second
+)
+
+// Peers are how a node finds the group that it is to be a member of, and reaches it. The functions may be called from several goroutines.
+type Peers struct {
+	// Found is asked by a node that is in no group yet: true if it is to found one, false if Join will find one.
+	Found func(ctx context.Context) (bool, error)
+	// Join has the group's leader take this node in, at its present address, and returns when it has.
+	Join func(ctx context.Context) error
+	// Forward has the leader, whose node port is at addr, do what Store.Forwarded does. ErrNotLeader in its error says that surely nothing was done.
+	Forward func(ctx context.Context, addr string, entry []byte) (outcome []byte, err error)
+}
+
+// Changed reports whether a member of the group has another address now than the group knows.
+func (*Peers) Changed(members []raft.Server, self raft.ServerAddress) bool {
+	for _, m := range members {
+		if m.Address == self {
+			return false
+		}
+	}
+	return true
+}
+
+// settle has the leader commit an entry, or with none only say how far it has applied, wherever the leader is and as often as it takes.
+func (s *Store) settle(ctx context.Context, entry []byte) (*outcome, error) {
+	if !s.several.Load() {
+		o, err := s.here(ctx, entry)
+		if err == nil || !s.several.Load() {
+			return o, err // nobody else can lead
+		}
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, ApplyLimit, ErrNoLeader)
+	defer cancel()
+	unknown := false // some try may have been carried out
+	for {
+		o, err := s.once(ctx, entry)
+		if err == nil {
+			return o, nil
+		}
+		if errors.Is(err, ErrUnknownOutcome) {
+			unknown = true
+		} else if !errors.Is(err, ErrNotLeader) {
+			return nil, err
+		}
+		if ctx.Err() == nil && s.pause(ctx) {
+			continue
+		}
+		select {
+		case <-s.closing:
+			return nil, ErrClosed
+		default:
+		}
+		if unknown && entry != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNotLeader, context.Cause(ctx))
+	}
+}
+
+// once is one try of settle.
+func (s *Store) once(ctx context.Context, entry []byte) (*outcome, error) {
+	if s.Leads() {
+		return s.here(ctx, entry)
+	}
+	addr := s.LeaderAddr()
+	if addr == "" || s.opts.Peers == nil {
+		return nil, ErrNotLeader
+	}
+	answer, err := s.opts.Peers.Forward(ctx, addr, entry)
+	if err != nil {
+		return nil, err
+	}
+	return decodeOutcome(answer)
+}
+
+func (s *Store) here(ctx context.Context, entry []byte) (*outcome, error) {
+	if entry == nil {
+		return s.barrier(ctx)
+	}
+	return s.propose(ctx, entry)
+}
+
+// pause waits before the next try; false if ctx or the store ended.
+func (s *Store) pause(ctx context.Context) bool {
+	timer := s.opts.Clock.NewTimer(applyPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-ctx.Done():
+	case <-s.closing:
+	}
+	return false
+}
+
+// Forwarded does for another member what its Apply or Barrier asks of the leader: entry is a batch's entry, or empty for a barrier. It returns the outcome's bytes, or
+// ErrNotLeader, or ErrUnknownOutcome.
+func (s *Store) Forwarded(ctx context.Context, entry []byte) ([]byte, error) {
+	if !s.Leads() {
+		return nil, ErrNotLeader
+	}
+	if len(entry) > MaxEntryBytes {
+		return nil, ErrTooLarge
+	}
+	if len(entry) > 0 {
+		if _, err := decodeEntry(entry); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err) // in raft's log it would stop every node
+		}
+	} else {
+		entry = nil
+	}
+	o, err := s.here(ctx, entry)
+	if err != nil {
+		return nil, err
+	}
+	return o.append(nil), nil
+}
+
+// Leads reports whether this node leads the group: a leader that has lost touch with the majority stops leading within its lease.
+func (s *Store) Leads() bool { return s.group.Load().State() == raft.Leader }
+
+// Self is this node among the members.
+func (s *Store) Self() raft.ServerID { return s.self() }
+
+// Term is raft's term, which grows with each election.
+func (s *Store) Term() uint64 { return s.group.Load().CurrentTerm() }
+
+// LeaderAddr is the node port of the group's leader, as far as this node knows; empty if it knows none.
+func (s *Store) LeaderAddr() string {
+	addr, _ := s.group.Load().LeaderWithID()
+	return string(addr)
+}
+
+// Members are the members of the group as this node knows them.
+func (s *Store) Members() ([]raft.Server, error) {
+	f := s.group.Load().GetConfiguration()
+	if err := f.Error(); err != nil {
+		return nil, fmt.Errorf("metadata: reading the configuration: %w", err)
+	}
+	return f.Configuration().Servers, nil
+}
+
+// storedMembers are the members as the store has them, while raft does not run.
+func (s *Store) storedMembers() ([]raft.Server, error) {
+	_, t := raft.NewInmemTransport("")
+	c, err := raft.GetConfiguration(s.raftConfig(), newFSM(s.opts.Release, func(error) {}), s.store, s.store, s.store, t)
+	if err != nil {
+		return nil, fmt.Errorf("metadata: reading the configuration: %w", err)
+	}
+	return c.Servers, nil
+}
+
+// votes reports whether this node is a voter.
+func (s *Store) votes(members []raft.Server) bool {
+	for _, m := range members {
+		if m.ID == s.self() {
+			return m.Suffrage == raft.Voter
+		}
+	}
+	return false
+}
+
+// AddMember takes a node into the group, or changes its address, and returns when that is committed. A new member has no vote; Promote gives it one. Only the leader
+// can: else ErrNotLeader.
+func (s *Store) AddMember(ctx context.Context, directory UUID, addr string) error {
+	members, err := s.Members()
+	if err != nil {
+		return err
+	}
+	id := raft.ServerID(directory.String())
+	voter := false
+	for _, m := range members {
+		switch {
+		case m.ID == id && string(m.Address) == addr:
+			return nil
+		case m.ID == id:
+			voter = m.Suffrage == raft.Voter
+		case string(m.Address) == addr:
+			return &Error{ErrInvalid, "address", addr, "it is that of another member, directory " + string(m.ID)}
+		}
+	}
+	if err := s.beSeveral(ctx); err != nil {
+		return err
+	}
+	group := s.group.Load()
+	if voter {
+		return s.wait(ctx, group.AddVoter(id, raft.ServerAddress(addr), 0, memberTimeout))
+	}
+	return s.wait(ctx, group.AddNonvoter(id, raft.ServerAddress(addr), 0, memberTimeout))
+}
+
+// Promote gives a member a vote; Demote takes it.
+func (s *Store) Promote(ctx context.Context, m raft.Server) error {
+	return s.wait(ctx, s.group.Load().AddVoter(m.ID, m.Address, 0, memberTimeout))
+}
+
+// Demote takes a member's vote.
+func (s *Store) Demote(ctx context.Context, m raft.Server) error {
+	return s.wait(ctx, s.group.Load().DemoteVoter(m.ID, 0, memberTimeout))
+}
+
+// Resign hands the leadership of the group to another voter, if this node leads it and there is one.
+func (s *Store) Resign(ctx context.Context) error {
+	if !s.Leads() || !s.several.Load() {
+		return nil
+	}
+	return s.wait(ctx, s.group.Load().LeadershipTransfer())
+}
+
+// RemoveMember takes a node out of the group.
+func (s *Store) RemoveMember(ctx context.Context, m raft.Server) error {
+	return s.wait(ctx, s.group.Load().RemoveServer(m.ID, 0, memberTimeout))
+}
+
+// beSeveral reopens raft with the timeouts of a group of several, unless it has them. Changes in progress are tried again by their Apply.
+func (s *Store) beSeveral(ctx context.Context) error {
+	s.reopening.Lock()
+	defer s.reopening.Unlock()
+	if s.several.Load() {
+		return nil
+	}
+	select {
+	case <-s.closing:
+		return ErrClosed
+	default:
+	}
+	s.several.Store(true)
+	down := s.group.Load().Shutdown()
+	if err := errors.Join(s.closeTransport(), down.Error()); err != nil {
+		s.opts.Logger.Warn("metadata: closing raft to reopen it", "err", err)
+	}
+	if err := s.startRaft(false); err != nil {
+		s.opts.OnFatal(err)
+		return err
+	}
+	return s.lead(ctx)
+}
