@@ -22,11 +22,31 @@ func apiVersions(c *conn, _ context.Context, req *kmsg.ApiVersionsRequest) *kmsg
 		c.software = req.ClientSoftwareName + " " + req.ClientSoftwareVersion
 	}
 	resp.ApiKeys = advertisedKeys()
+	if req.Version >= 3 {
+		addFeatures(resp)
+	}
 	return resp
 }
 
+// transactionVersion is the highest level of Kafka's feature transaction.version: at 2 clients rely on appends to add partitions to their transaction, and take a new
+// epoch with each one (KIP-890).
+const transactionVersion = 2
+
+// addFeatures says which features are on (KIP-584). Clients of version 3 fail on a feature whose lowest level is 0, so they are not told what could be chosen.
+func addFeatures(resp *kmsg.ApiVersionsResponse) {
+	if resp.Version >= 4 {
+		s := kmsg.NewApiVersionsResponseSupportedFeature()
+		s.Name, s.MinVersion, s.MaxVersion = "transaction.version", 0, transactionVersion
+		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+	}
+	f := kmsg.NewApiVersionsResponseFinalizedFeature()
+	f.Name, f.MinVersionLevel, f.MaxVersionLevel = "transaction.version", transactionVersion, transactionVersion
+	resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
+	resp.FinalizedFeaturesEpoch = 0
+}
+
 // unsupportedApiVersions answers a version that is not served: a body of version 0 that says which are, so that the client can ask again (KIP-511).
-func unsupportedApiVersions() kmsg.Response {
+func unsupportedApiVersions() response {
 	resp := kmsg.NewPtrApiVersionsResponse()
 	resp.ErrorCode = kerr.UnsupportedVersion.Code
 	key := kmsg.NewApiVersionsResponseApiKey()

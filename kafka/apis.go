@@ -8,11 +8,17 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
+// response is what is sent: kmsg's structs are, and what is encoded by hand.
+type response interface {
+	Key() int16
+	IsFlexible() bool
+}
+
 // api is one key as it is served.
 type api struct {
 	min, max int16
 	// start begins a request and returns what waits for its response. The request's byte slices are good until start returns.
-	start func(*conn, context.Context, kmsg.Request) func() kmsg.Response
+	start func(*conn, context.Context, kmsg.Request) func() response
 }
 
 // apis is what is served, and so what is advertised.
@@ -20,13 +26,13 @@ var apis map[int16]api
 
 func init() {
 	apis = map[int16]api{
-		int16(kmsg.Produce):                 {0, 11, started(startProduce)},
-		int16(kmsg.Fetch):                   {4, 12, answered(fetch)},
-		int16(kmsg.ListOffsets):             {1, 8, answered(listOffsets)},
-		int16(kmsg.Metadata):                {0, 12, answered(metadata)},
+		int16(kmsg.Produce):                 {0, 13, started(startProduce)},
+		int16(kmsg.Fetch):                   {4, 17, answered(fetch)},
+		int16(kmsg.ListOffsets):             {1, 10, answered(listOffsets)},
+		int16(kmsg.Metadata):                {0, 13, answered(metadata)},
 		int16(kmsg.OffsetCommit):            {0, 9, answered(offsetCommit)},
 		int16(kmsg.OffsetFetch):             {0, 9, answered(offsetFetch)},
-		int16(kmsg.FindCoordinator):         {0, 4, answered(findCoordinator)},
+		int16(kmsg.FindCoordinator):         {0, 6, answered(findCoordinator)},
 		int16(kmsg.JoinGroup):               {0, 9, started(startJoin)},
 		int16(kmsg.Heartbeat):               {0, 4, answered(heartbeat)},
 		int16(kmsg.LeaveGroup):              {0, 5, answered(leaveGroup)},
@@ -39,8 +45,8 @@ func init() {
 		int16(kmsg.InitProducerID):          {0, 5, answered(initProducerID)},
 		int16(kmsg.AddPartitionsToTxn):      {0, 3, answered(addPartitionsToTxn)},
 		int16(kmsg.AddOffsetsToTxn):         {0, 4, answered(addOffsetsToTxn)},
-		int16(kmsg.EndTxn):                  {0, 4, answered(endTxn)},
-		int16(kmsg.TxnOffsetCommit):         {0, 4, answered(txnOffsetCommit)},
+		int16(kmsg.EndTxn):                  {0, 5, answered(endTxn)},
+		int16(kmsg.TxnOffsetCommit):         {0, 5, answered(txnOffsetCommit)},
 		int16(kmsg.DeleteGroups):            {0, 2, answered(deleteGroups)},
 		int16(kmsg.OffsetDelete):            {0, 0, answered(offsetDelete)},
 		int16(kmsg.DeleteRecords):           {0, 2, answered(deleteRecords)},
@@ -56,16 +62,16 @@ func init() {
 }
 
 // answered is the start of an api that answers at once or waits in the reader: the client's next request waits behind it.
-func answered[Q kmsg.Request, R kmsg.Response](f func(*conn, context.Context, Q) R) func(*conn, context.Context, kmsg.Request) func() kmsg.Response {
-	return func(c *conn, ctx context.Context, req kmsg.Request) func() kmsg.Response {
+func answered[Q kmsg.Request, R response](f func(*conn, context.Context, Q) R) func(*conn, context.Context, kmsg.Request) func() response {
+	return func(c *conn, ctx context.Context, req kmsg.Request) func() response {
 		resp := f(c, ctx, req.(Q))
-		return func() kmsg.Response { return resp }
+		return func() response { return resp }
 	}
 }
 
 // started is the start of an api whose answer is waited for in the writer.
-func started[Q kmsg.Request](f func(*conn, context.Context, Q) func() kmsg.Response) func(*conn, context.Context, kmsg.Request) func() kmsg.Response {
-	return func(c *conn, ctx context.Context, req kmsg.Request) func() kmsg.Response { return f(c, ctx, req.(Q)) }
+func started[Q kmsg.Request](f func(*conn, context.Context, Q) func() response) func(*conn, context.Context, kmsg.Request) func() response {
+	return func(c *conn, ctx context.Context, req kmsg.Request) func() response { return f(c, ctx, req.(Q)) }
 }
 
 // start decodes a request and starts it.

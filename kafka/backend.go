@@ -111,6 +111,12 @@ type Fetched struct {
 // Records are whole batches, in memory or in a file.
 type Records interface {
 	Len() int64
+	// Data returns them if they are in memory, else nil. They must not be changed.
+	Data() []byte
+	// FileRange returns the file's descriptor and where the records begin in it; ok is false if there is no descriptor. It is not used after Release.
+	FileRange() (fd uintptr, pos int64, ok bool)
+	// ReadAt reads as io.ReaderAt does; offset 0 is where the records begin.
+	ReadAt(p []byte, off int64) (int, error)
 	AppendTo(dst []byte) ([]byte, error)
 	Release()
 }

@@ -34,13 +34,15 @@ type conn struct {
 	user   string                    // who has authenticated; the reader's, as the rest
 	sasl   *scram.ServerConversation // while a client authenticates
 	hangUp error                     // why the connection ends after this answer
+
+	session *fetchSession // nil without one; the reader's
 }
 
 // answer is a response on its way.
 type answer struct {
 	correlation int32
 	// finish waits for the response; nil if there is none to send (acks=0) because all went well.
-	finish func() kmsg.Response
+	finish func() response
 	held   int64 // bytes of the budget
 }
 
@@ -61,6 +63,7 @@ func (c *conn) serve() {
 	var writer sync.WaitGroup
 	writer.Go(func() { c.write(answers) })
 	err := c.read(answers)
+	c.closeSession()
 	c.cancel() // nobody is there to hear what is waited for, such as the rest of a group
 	close(answers)
 	writer.Wait()
@@ -191,17 +194,17 @@ func (c *conn) send(a answer, broken bool) error {
 	if resp == nil {
 		return errHangUp
 	}
-	if f, ok := resp.(*fetchResponse); ok {
+	f, fetched := resp.(*fetchResponse)
+	if fetched {
 		defer f.release(c.server.memory)
-		if !broken {
-			return c.sendMessage(a.correlation, f.FetchResponse)
-		}
-		return nil
 	}
-	if broken {
+	switch {
+	case broken:
 		return nil
+	case fetched:
+		return c.sendFetch(a.correlation, f)
 	}
-	return c.sendMessage(a.correlation, resp)
+	return c.sendMessage(a.correlation, resp.(kmsg.Response))
 }
 
 func (c *conn) sendMessage(correlation int32, resp kmsg.Response) error {
@@ -209,12 +212,17 @@ func (c *conn) sendMessage(correlation int32, resp kmsg.Response) error {
 	if err != nil {
 		return err
 	}
-	if c.out = out; cap(out) > keepBufferBytes {
-		c.out = nil
-	}
+	c.keepOut(out)
 	if err := c.nc.SetWriteDeadline(c.server.config.Clock.Now().Add(writeTimeout)); err != nil {
 		return err
 	}
 	_, err = c.nc.Write(out)
 	return err
+}
+
+// keepOut keeps the buffer of a response for the next one, unless it is large.
+func (c *conn) keepOut(out []byte) {
+	if c.out = out; cap(out) > keepBufferBytes {
+		c.out = nil
+	}
 }

@@ -1,10 +1,8 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -17,79 +15,106 @@ const (
 	isolationCommitted = 1
 	// zstdFetchVersion is the first version whose clients must know zstd (KIP-110).
 	zstdFetchVersion = 10
+	// topicIDFetchVersion is the first version that has topic ids in place of names (KIP-516).
+	topicIDFetchVersion = 13
 )
-
-// fetchResponse is a response with the memory it takes until it is sent.
-type fetchResponse struct {
-	*kmsg.FetchResponse
-	held int64
-}
-
-func (f *fetchResponse) release(b *budget) { b.give(f.held) }
 
 // fetchRead is one partition of a request while it is answered.
 type fetchRead struct {
-	topic   string
-	request *kmsg.FetchRequestTopicPartition
+	topic   fetchTopic
+	request kmsg.FetchRequestTopicPartition
 	part    Partition // nil if there is none here
 	got     Fetched
 	err     error
+	cached  *sessionPart // nil without a session
+}
+
+// fetchTopic is a topic as the request names it: by its id from version 13 on, else by its name. Both are known unless there is no such topic.
+type fetchTopic struct {
+	name string
+	id   [16]byte
 }
 
 // fetcher answers one request.
 type fetcher struct {
-	c     *conn
-	req   *kmsg.FetchRequest
-	reads []fetchRead
-	bytes int64 // found by the last look
+	c       *conn
+	req     *kmsg.FetchRequest
+	session *fetchSession // nil without one
+	whole   bool          // every partition is answered, even if nothing has changed
+	reads   []fetchRead
+	bytes   int64 // found by the last look
 }
 
-// fetch answers key 1, versions 4 to 12. There are no fetch sessions (KIP-227): the session id is always 0, which tells clients to send whole
-// requests. From 9 on leader epochs are checked. A request that finds less than MinBytes waits until there is more, MaxWaitMillis are
-// over, or something is wrong with a partition. Requests of replicas are refused: they have a port of their own.
+// fetch answers key 1, versions 4 to 17. From 7 on there are sessions (fetch_session.go), from 9 on leader epochs are checked, from 13 on topics go by their ids. A
+// request that finds less than MinBytes waits until there is more, MaxWaitMillis are over, or something is wrong with a partition. Requests of replicas are refused: they
+// have a port of their own.
 func fetch(c *conn, ctx context.Context, req *kmsg.FetchRequest) *fetchResponse {
 	f := &fetcher{c: c, req: req}
-	if req.ReplicaID >= 0 {
+	if req.ReplicaID >= 0 || req.ReplicaState.ID >= 0 {
 		return f.refuse(kerr.ClusterAuthorizationFailed)
 	}
-	if req.SessionID != 0 && req.SessionEpoch > 0 {
-		return f.refuse(kerr.FetchSessionIDNotFound)
+	var err *kerr.Error
+	if f.session, err = c.fetchSession(req); err != nil {
+		return f.refuse(err)
 	}
-	for i := range req.Topics {
-		rt := &req.Topics[i]
-		for j := range rt.Partitions {
-			r := fetchRead{topic: rt.Topic, request: &rt.Partitions[j]}
-			r.part, r.err = c.server.config.Partitions.Partition(r.topic, r.request.Partition)
-			f.reads = append(f.reads, r)
-		}
-	}
+	f.gather()
 	limit := int64(min(max(req.MaxBytes, 0), MaxFetchBytes))
 	if !f.look(limit) {
 		f.await(ctx, limit)
 	}
-	held := f.bytes
+	held := f.inMemory()
 	if !c.server.memory.tryTake(held) {
-		held = 0
 		f.look(min(limit, scarceFetchBytes))
+		held = 0
 	}
-	return &fetchResponse{f.respond(), held}
+	return f.respond(held)
 }
 
 func (f *fetcher) refuse(err *kerr.Error) *fetchResponse {
-	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-	resp.ErrorCode = err.Code
 	if f.req.Version >= 7 {
-		return &fetchResponse{resp, 0}
+		return &fetchResponse{version: f.req.Version, code: err.Code}
 	}
-	for _, rt := range f.req.Topics {
-		for i := range rt.Partitions {
-			f.reads = append(f.reads, fetchRead{topic: rt.Topic, request: &rt.Partitions[i], err: err})
-		}
+	f.gather()
+	for i := range f.reads {
+		f.reads[i].part, f.reads[i].err = nil, err
 	}
-	return &fetchResponse{f.respond(), 0}
+	return f.respond(0)
 }
 
-// look reads all partitions, in the client's order, and reports whether the request can be answered with what there is. The limit on bytes gives way to
+// gather lists what is to be read: what the request names, or the session's partitions if it only names changes.
+func (f *fetcher) gather() {
+	f.whole = f.session == nil || f.req.SessionEpoch <= 0
+	if f.session != nil {
+		for _, p := range f.session.parts {
+			f.add(p.topic, p.request, p)
+		}
+		return
+	}
+	for i := range f.req.Topics {
+		rt := &f.req.Topics[i]
+		for _, rp := range rt.Partitions {
+			f.add(fetchTopic{rt.Topic, rt.TopicID}, rp, nil)
+		}
+	}
+}
+
+// add looks a partition up. The topic of an id is looked up again with each request: it may have been deleted.
+func (f *fetcher) add(topic fetchTopic, request kmsg.FetchRequestTopicPartition, cached *sessionPart) {
+	r := fetchRead{topic: topic, request: request, cached: cached}
+	if f.req.Version >= topicIDFetchVersion {
+		t, ok := f.c.server.config.Cluster.TopicByID(topic.id)
+		if !ok {
+			r.err = kerr.UnknownTopicID
+		}
+		r.topic.name = t.Name
+	}
+	if r.err == nil {
+		r.part, r.err = f.c.server.config.Partitions.Partition(r.topic.name, request.Partition)
+	}
+	f.reads = append(f.reads, r)
+}
+
+// look reads all partitions, in their order, and reports whether the request can be answered with what there is. The limit on bytes gives way to
 // one whole batch of the first partition that has any (KIP-74).
 func (f *fetcher) look(limit int64) bool {
 	f.release()
@@ -165,55 +190,58 @@ func (f *fetcher) release() {
 	}
 }
 
-// respond builds the response and gives up the records, copied into it.
-func (f *fetcher) respond() *kmsg.FetchResponse {
-	defer f.release()
-	resp := f.req.ResponseKind().(*kmsg.FetchResponse)
-	resp.Topics = make([]kmsg.FetchResponseTopic, 0, len(f.req.Topics))
-	next := 0
-	for _, rt := range f.req.Topics {
-		topic := kmsg.NewFetchResponseTopic()
-		topic.Topic = rt.Topic
-		topic.Partitions = make([]kmsg.FetchResponseTopicPartition, 0, len(rt.Partitions))
-		for range rt.Partitions {
-			topic.Partitions = append(topic.Partitions, f.respondPart(&f.reads[next]))
-			next++
+// inMemory is how much of what was found stays in memory until it is sent; the rest goes from file to socket.
+func (f *fetcher) inMemory() (n int64) {
+	for i := range f.reads {
+		if r := f.reads[i].got.Records; r != nil && r.Data() != nil {
+			n += r.Len()
 		}
-		resp.Topics = append(resp.Topics, topic)
+	}
+	return n
+}
+
+// respond hands what was found over to a response.
+func (f *fetcher) respond(held int64) *fetchResponse {
+	resp := &fetchResponse{version: f.req.Version, held: held, parts: make([]fetchedPart, 0, len(f.reads))}
+	for i := range f.reads {
+		r := &f.reads[i]
+		if r.err == nil && f.req.Version < zstdFetchVersion {
+			r.err = f.refuseZstd(r)
+		}
+		if f.whole || r.changed() {
+			resp.parts = append(resp.parts, respondPart(r))
+		}
+		r.remember()
+	}
+	if f.session != nil {
+		resp.session = f.session.id
+		f.session.rotate(f.reads)
 	}
 	return resp
 }
 
-func (f *fetcher) respondPart(r *fetchRead) kmsg.FetchResponseTopicPartition {
-	part := kmsg.NewFetchResponseTopicPartition()
-	part.Partition = r.request.Partition
-	part.RecordBatches = []byte{}
-	part.AbortedTransactions = []kmsg.FetchResponseTopicPartitionAbortedTransaction{}
-	err := r.err
-	if err == nil && r.got.Records != nil {
-		part.RecordBatches, err = r.got.Records.AppendTo(make([]byte, 0, r.got.Records.Len()))
-		if err == nil && f.req.Version < zstdFetchVersion && hasZstd(part.RecordBatches) {
-			err = kerr.UnsupportedCompressionType
-		}
+func respondPart(r *fetchRead) fetchedPart {
+	part := fetchedPart{topic: r.topic, partition: r.request.Partition, code: code(r.err)}
+	part.HighWatermark, part.LastStable, part.LogStart = -1, -1, -1
+	if r.err == nil || errors.Is(r.err, kerr.OffsetOutOfRange) {
+		part.Fetched = r.got
 	}
-	part.HighWatermark = -1
-	if part.ErrorCode = code(err); err != nil {
-		part.RecordBatches = []byte{}
-		if !errors.Is(err, kerr.OffsetOutOfRange) {
-			return part
-		}
-	}
-	part.HighWatermark, part.LastStableOffset, part.LogStartOffset = r.got.HighWatermark, r.got.LastStable, r.got.LogStart
-	for _, a := range r.got.Aborted {
-		txn := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
-		txn.ProducerID, txn.FirstOffset = a.ProducerID, a.FirstOffset
-		part.AbortedTransactions = append(part.AbortedTransactions, txn)
-	}
-	// Clients take them off the front as they read on.
-	slices.SortFunc(part.AbortedTransactions, func(a, b kmsg.FetchResponseTopicPartitionAbortedTransaction) int {
-		return cmp.Compare(a.FirstOffset, b.FirstOffset)
-	})
 	return part
+}
+
+// refuseZstd refuses records that a client of an old version could not read (KIP-110).
+func (f *fetcher) refuseZstd(r *fetchRead) error {
+	if r.got.Records == nil {
+		return nil
+	}
+	b, err := r.got.Records.AppendTo(nil)
+	if err == nil && hasZstd(b) {
+		err = kerr.UnsupportedCompressionType
+	}
+	if err != nil {
+		dropRecords(&r.got)
+	}
+	return err
 }
 
 // hasZstd reports whether a batch is compressed with zstd.

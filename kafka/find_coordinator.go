@@ -13,7 +13,7 @@ const (
 	coordinatorTxn   = 1
 )
 
-// findCoordinator answers key 10, versions 0 to 4: with one node, that is always here. Version 1 adds the coordinators of transactions, 4 several keys at
+// findCoordinator answers key 10, versions 0 to 6: with one node, that is always here. Version 1 adds the coordinators of transactions, 4 several keys at
 // once (KIP-699).
 func findCoordinator(c *conn, _ context.Context, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)

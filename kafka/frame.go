@@ -116,7 +116,11 @@ func checkProduce(b []byte, version int16) error {
 		return fmt.Errorf("%w: Produce with %d topics; allowed: %d", errMalformed, topics, MaxProduceParts)
 	}
 	for range topics {
-		str()
+		if version >= topicIDProduceVersion {
+			r.Span(uuidBytes)
+		} else {
+			str()
+		}
 		n := int(count())
 		if parts += max(n, 0); parts > MaxProduceParts {
 			return fmt.Errorf("%w: Produce with %d partitions and more; allowed: %d", errMalformed, parts, MaxProduceParts)
@@ -141,16 +145,21 @@ func checkProduce(b []byte, version int16) error {
 // appendResponse appends a response with size and header.
 func appendResponse(dst []byte, correlation int32, resp kmsg.Response) ([]byte, error) {
 	start := len(dst)
-	dst = append(dst, 0, 0, 0, 0)
-	dst = binary.BigEndian.AppendUint32(dst, uint32(correlation))
-	if resp.IsFlexible() && resp.Key() != keyApiVersions {
-		dst = append(dst, 0) // no tags; ApiVersions keeps the old header, for a client does not know yet what we speak (KIP-511)
-	}
-	dst = resp.AppendTo(dst)
+	dst = resp.AppendTo(appendHeader(dst, correlation, resp))
 	size := len(dst) - start - sizeBytes
 	if size > 1<<31-1 {
 		return nil, fmt.Errorf("%s response of %d bytes", kmsg.NameForKey(resp.Key()), size)
 	}
 	binary.BigEndian.PutUint32(dst[start:], uint32(size))
 	return dst, nil
+}
+
+// appendHeader appends room for the size, and the header.
+func appendHeader(dst []byte, correlation int32, resp response) []byte {
+	dst = append(dst, 0, 0, 0, 0)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(correlation))
+	if resp.IsFlexible() && resp.Key() != keyApiVersions {
+		dst = append(dst, 0) // no tags; ApiVersions keeps the old header, for a client does not know yet what we speak (KIP-511)
+	}
+	return dst
 }

@@ -23,19 +23,19 @@ type Groups interface {
 
 // startJoin answers key 11, versions 0 to 9. Version 1 adds the rebalance time-out, 4 has new members ask for an id first (KIP-394), 5 static members
 // (KIP-345), 9 leaders that need not assign (KIP-814).
-func startJoin(c *conn, ctx context.Context, req *kmsg.JoinGroupRequest) func() kmsg.Response {
+func startJoin(c *conn, ctx context.Context, req *kmsg.JoinGroupRequest) func() response {
 	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
 	if err != nil {
 		host = c.nc.RemoteAddr().String()
 	}
 	finish := c.server.config.Groups.StartJoin(ctx, req, c.clientID, "/"+host)
-	return func() kmsg.Response { return finish() }
+	return func() response { return finish() }
 }
 
 // startSync answers key 14, versions 0 to 5. Version 3 adds static members, 5 the protocol for comparison (KIP-559).
-func startSync(c *conn, ctx context.Context, req *kmsg.SyncGroupRequest) func() kmsg.Response {
+func startSync(c *conn, ctx context.Context, req *kmsg.SyncGroupRequest) func() response {
 	finish := c.server.config.Groups.StartSync(ctx, req)
-	return func() kmsg.Response { return finish() }
+	return func() response { return finish() }
 }
 
 // heartbeat answers key 12, versions 0 to 4; 3 adds static members.

@@ -7,15 +7,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Timestamps of ListOffsets that stand for an offset: -1 and -2 always, -3 since version 7 (KIP-734), -4 since 8 (KIP-405). The last is the earliest offset that is
-// not in remote storage, which here is the earliest.
+// Timestamps of ListOffsets that stand for an offset: -1 and -2 always, -3 since version 7 (KIP-734), -4 since 8 (KIP-405), -5 since 9 (KIP-1005). The last two are the
+// earliest offset that is not in remote storage, which here is the earliest, and the latest that is, which there is none.
 const (
 	timestampEarliest      = -2
 	timestampHighest       = -3
 	timestampEarliestLocal = -4
+	timestampLatestTiered  = -5
 )
 
-// listOffsets answers key 2, versions 1 to 8. From 2 on it knows read_committed, from 4 on leader epochs. No record at or after a timestamp is
+// listOffsets answers key 2, versions 1 to 10. From 2 on it knows read_committed, from 4 on leader epochs. No record at or after a timestamp is
 // offset -1 without an error.
 func listOffsets(c *conn, _ context.Context, req *kmsg.ListOffsetsRequest) *kmsg.ListOffsetsResponse {
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
@@ -42,8 +43,10 @@ func (c *conn) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition
 	}
 	at := rp.Timestamp
 	switch {
-	case at == timestampHighest && req.Version < 7, at == timestampEarliestLocal && req.Version < 8, at < timestampEarliestLocal:
+	case at == timestampHighest && req.Version < 7, at == timestampEarliestLocal && req.Version < 8, at == timestampLatestTiered && req.Version < 9, at < timestampLatestTiered:
 		part.ErrorCode = kerr.UnsupportedVersion.Code
+		return part
+	case at == timestampLatestTiered:
 		return part
 	case at == timestampEarliestLocal:
 		at = timestampEarliest

@@ -42,7 +42,7 @@ func (c *conn) address() advertised {
 	return a
 }
 
-// metadata answers key 3, versions 0 to 12. Version 0 asks for all topics with an empty list, later ones with null; from 10 on topics
+// metadata answers key 3, versions 0 to 13. Version 0 asks for all topics with an empty list, later ones with null; from 10 on topics
 // have ids. A topic that does not exist is made if the server's configuration and, from version 4 on, the client allow it; it is there when the answer comes.
 func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	cluster := c.server.config.Cluster

@@ -8,27 +8,30 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// startProduce answers key 0, versions 3 to 11. Versions 0 to 2, whose records are in formats that are not stored, are advertised and refused
-// for librdkafka, which sends everything uncompressed to a broker whose lowest version is not 0 (KAFKA-18659). Version 12 would have
-// clients rely on produce requests to add partitions to their transaction (KIP-890); 13 has topic ids.
-func startProduce(c *conn, _ context.Context, req *kmsg.ProduceRequest) func() kmsg.Response {
+// topicIDProduceVersion is the first version that has topic ids in place of names.
+const topicIDProduceVersion = 13
+
+// startProduce answers key 0, versions 3 to 13. Versions 0 to 2, whose records are in formats that are not stored, are advertised and refused
+// for librdkafka, which sends everything uncompressed to a broker whose lowest version is not 0 (KAFKA-18659). With version 12
+// clients rely on produce requests to add partitions to their transaction (KIP-890); 13 has topic ids in place of names (KIP-516).
+func startProduce(c *conn, _ context.Context, req *kmsg.ProduceRequest) func() response {
 	switch {
 	case req.Version < 3:
 		return refuseProduce(req, kerr.UnsupportedVersion)
 	case req.Acks < -1 || req.Acks > 1:
 		return refuseProduce(req, kerr.InvalidRequiredAcks)
 	}
-	refused := c.takeOutReadOnly(req)
+	refused := c.takeOutRefused(req)
 	ctx, cancel := c.timeout(req.TimeoutMillis)
 	finish := c.server.config.Broker.StartProduce(ctx, req)
 	if req.Acks == 0 {
 		defer cancel()
 		if produceFailed(finish()) || len(refused) > 0 {
-			return func() kmsg.Response { return nil }
+			return func() response { return nil }
 		}
 		return nil
 	}
-	return func() kmsg.Response {
+	return func() response {
 		defer cancel()
 		resp := finish()
 		resp.Topics = append(resp.Topics, refused...)
@@ -41,20 +44,39 @@ func (c *conn) timeout(millis int32) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(c.server.work, min(time.Duration(max(millis, 0))*time.Millisecond, maxWait))
 }
 
-// takeOutReadOnly takes the topics that clients may not write to out of the request and returns what is answered for them.
-func (c *conn) takeOutReadOnly(req *kmsg.ProduceRequest) []kmsg.ProduceResponseTopic {
+// takeOutRefused takes the topics that clients may not write to, or that do not exist, out of the request and returns what is answered for them.
+func (c *conn) takeOutRefused(req *kmsg.ProduceRequest) []kmsg.ProduceResponseTopic {
 	var refused []kmsg.ProduceResponseTopic
 	kept := req.Topics[:0]
 	for _, rt := range req.Topics {
-		if t, ok := c.server.config.Cluster.Topic(rt.Topic); ok && t.ReadOnly {
-			c.log.Warn("produce refused: the topic is written by SQL or by the node alone", "topic", rt.Topic, "client_id", c.clientID)
-			refused = append(refused, refuseTopic(rt, kerr.TopicAuthorizationFailed))
+		if err := c.mayProduce(&rt, req.Version); err != nil {
+			refused = append(refused, refuseTopic(rt, err))
 			continue
 		}
 		kept = append(kept, rt)
 	}
 	req.Topics = kept
 	return refused
+}
+
+// mayProduce fills in the name of a topic that goes by its id, and refuses those that clients may not write to.
+func (c *conn) mayProduce(rt *kmsg.ProduceRequestTopic, version int16) *kerr.Error {
+	cluster := c.server.config.Cluster
+	var t Topic
+	var ok bool
+	if version >= topicIDProduceVersion {
+		if t, ok = cluster.TopicByID(rt.TopicID); !ok {
+			return kerr.UnknownTopicID
+		}
+		rt.Topic = t.Name
+	} else if t, ok = cluster.Topic(rt.Topic); !ok {
+		return nil // the partitions say so
+	}
+	if t.ReadOnly {
+		c.log.Warn("produce refused: the topic is written by SQL or by the node alone", "topic", rt.Topic, "client_id", c.clientID)
+		return kerr.TopicAuthorizationFailed
+	}
+	return nil
 }
 
 func refuseTopic(rt kmsg.ProduceRequestTopic, err *kerr.Error) kmsg.ProduceResponseTopic {
@@ -69,15 +91,15 @@ func refuseTopic(rt kmsg.ProduceRequestTopic, err *kerr.Error) kmsg.ProduceRespo
 }
 
 // refuseProduce answers every partition with err.
-func refuseProduce(req *kmsg.ProduceRequest, err *kerr.Error) func() kmsg.Response {
+func refuseProduce(req *kmsg.ProduceRequest, err *kerr.Error) func() response {
 	if req.Acks == 0 {
-		return func() kmsg.Response { return nil }
+		return func() response { return nil }
 	}
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	for _, rt := range req.Topics {
 		resp.Topics = append(resp.Topics, refuseTopic(rt, err))
 	}
-	return func() kmsg.Response { return resp }
+	return func() response { return resp }
 }
 
 func produceFailed(resp *kmsg.ProduceResponse) bool {

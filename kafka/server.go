@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
@@ -43,6 +44,7 @@ type Server struct {
 	config     Config
 	advertised advertised // zero if Config.Advertised is empty
 	memory     *budget
+	sessions   atomic.Int32    // ids of fetch sessions given out
 	secret     []byte          // behind the salts of users who do not exist
 	ctx        context.Context // of what waits for something to happen; ends when Shutdown begins
 	cancel     context.CancelFunc

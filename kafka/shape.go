@@ -18,9 +18,9 @@ type shape struct {
 
 // shapes are the outlines of what is served, by key, in order of version.
 var shapes = map[int16][]shape{
-	int16(kmsg.Produce):                 {{9, "s24[s[4st]t]t"}},
-	int16(kmsg.Fetch):                   {{12, "4444144[s[448484t]t][s[4]t]st"}},
-	int16(kmsg.ListOffsets):             {{6, "41[s[448t]t]t"}},
+	int16(kmsg.Produce):                 {{9, "s24[s[4st]t]t"}, {13, "s24[u[4st]t]t"}},
+	int16(kmsg.Fetch):                   {{12, "4444144[s[448484t]t][s[4]t]st"}, {13, "4444144[u[448484t]t][u[4]t]st"}, {15, "444144[u[448484t]t][u[4]t]st"}},
+	int16(kmsg.ListOffsets):             {{6, "41[s[448t]t]t"}, {10, "41[s[448t]t]4t"}},
 	int16(kmsg.Metadata):                {{9, "[st]111t"}, {10, "[ust]111t"}, {11, "[ust]11t"}},
 	int16(kmsg.OffsetCommit):            {{8, "s4ss[s[484st]t]t"}},
 	int16(kmsg.OffsetFetch):             {{6, "s[s[4]t]t"}, {7, "s[s[4]t]1t"}, {8, "[s[s[4]t]t]1t"}, {9, "[ss4[s[4]t]t]1t"}},

@@ -28,15 +28,15 @@ func addOffsetsToTxn(c *conn, _ context.Context, req *kmsg.AddOffsetsToTxnReques
 	return c.server.config.Broker.AddOffsetsToTxn(ctx, req)
 }
 
-// endTxn answers key 26, versions 0 to 4; from 5 on the epoch would rise with each transaction (KIP-890), which the feature transaction.version says, and that is not
-// offered.
+// endTxn answers key 26, versions 0 to 5; from 5 on the producer's epoch rises with each transaction, and the answer has it (KIP-890).
 func endTxn(c *conn, _ context.Context, req *kmsg.EndTxnRequest) *kmsg.EndTxnResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
 	return c.server.config.Broker.EndTxn(ctx, req)
 }
 
-// txnOffsetCommit answers key 28, versions 0 to 4; from 3 on it carries the member's claim (KIP-447).
+// txnOffsetCommit answers key 28, versions 0 to 5; from 3 on it carries the member's claim (KIP-447), from 5 on
+// it adds the group to the transaction (KIP-890).
 func txnOffsetCommit(c *conn, _ context.Context, req *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()

@@ -180,7 +180,7 @@ func TestListsAreNeverNull(t *testing.T) {
 			require.NotNil(t, topic.Configs, "%s v%d", topic.Topic, v)
 		}
 	}
-	for v := int16(4); v <= 12; v++ {
+	for v := int16(4); v <= 17; v++ {
 		for _, topic := range []string{"a", "none"} {
 			resp := w.ask(fetchRequest(v, topic, 0)).(*kmsg.FetchResponse)
 			require.NotNil(t, resp.Topics[0].Partitions[0].AbortedTransactions)

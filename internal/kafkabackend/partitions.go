@@ -1,6 +1,9 @@
 package kafkabackend
 
 import (
+	"bytes"
+
+	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/kafka"
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/replication"
@@ -40,6 +43,25 @@ func (p partition) Fetch(offset int64, maxBytes int, committed bool, current int
 
 // records is a chunk of the log.
 type records struct{ log.Chunk }
+
+// FileRange implements kafka.Records.
+func (r *records) FileRange() (fd uintptr, pos int64, ok bool) {
+	f, pos, ok := r.File()
+	if !ok {
+		return 0, 0, false
+	}
+	fd, ok = fsys.Fd(f)
+	return fd, pos, ok
+}
+
+// ReadAt implements kafka.Records.
+func (r *records) ReadAt(p []byte, off int64) (int, error) {
+	f, pos, ok := r.File()
+	if !ok {
+		return bytes.NewReader(r.Data()).ReadAt(p, off)
+	}
+	return f.ReadAt(p, pos+off)
+}
 
 func (p partition) ListOffset(timestamp int64, committed bool, current int32) (kafka.TimedOffset, bool, error) {
 	o, ok, err := p.ListOffsets(timestamp, isolation(committed), current)
