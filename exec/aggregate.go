@@ -46,6 +46,8 @@ type aggregateOp struct {
 	dirty   []int32
 	base    []byte // encoded former values of dirty groups
 	gone    int    // groups in memory whose window has closed
+	held    int64  // how far behind the task's stream time rows may come, ms
+	now     int64  // stream time at the last flush, less held: windows are closed up to it
 	minOpen int64  // no window that starts (or session that ends) before it is open; math.MinInt64: unknown
 
 	slots []int32
@@ -87,7 +89,7 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	}
 	o := &aggregateOp{
 		cx: cx, n: n, mode: n.P.Mode, updating: n.In.Props().Mode == planner.ModeRetract, keys: keys, window: n.Window,
-		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, minOpen: math.MinInt64,
+		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, held: outputDelay(n.In), now: noTime, minOpen: math.MinInt64,
 	}
 	switch {
 	case n.Window == nil:
@@ -332,6 +334,8 @@ func (o *aggregateOp) flush(now int64) error {
 		}
 	}
 	o.dirty, o.base = o.dirty[:0], o.base[:0]
+	now = heldBack(now, o.held)
+	o.now = max(o.now, now)
 	if o.window != nil && now != noTime {
 		if err := o.closeWindows(now); err != nil {
 			return err

@@ -121,10 +121,7 @@ func (o *aggregateOp) assignSessions(in chunk, keys []*vec.Vector) error {
 	x := o.sessions
 	o.slots, x.merges, x.late = growTo(o.slots, in.Len()), x.merges[:0], x.late[:0]
 	for _, i := range o.sel {
-		rowtime, now := rowtimeOf(in.Batch, int(i)), o.cx.now
-		if in.clock != nil {
-			now = max(now, in.clock[i])
-		}
+		rowtime, now := rowtimeOf(in.Batch, int(i)), o.timeAt(in, i)
 		o.kbuf = appendKeyCols(append(o.kbuf[:0], aggGroups), keys, int(i))
 		c := o.chainOf(o.kbuf[1:])
 		if err := o.loadSessions(c, o.kbuf, rowtime-x.window.SizeMs); err != nil {

@@ -23,6 +23,17 @@ func (o *aggregateOp) closed(start, now int64) bool {
 	return now != noTime && (last < now || last == now && o.sessions == nil)
 }
 
+// timeAt is the stream time when row i of in was read: whether it is late goes by that.
+func (o *aggregateOp) timeAt(in chunk, i int32) int64 {
+	switch {
+	case in.clock != nil:
+		return max(o.now, in.clock[i])
+	case o.held == 0:
+		return o.cx.now
+	}
+	return o.now // rows that leave an operator below at a flush are not behind what was flushed before
+}
+
 // dropLate takes rows out of the selection whose windows had all closed when they were read. A row that comes too late for any of its
 // windows is kept as an error row, once.
 func (o *aggregateOp) dropLate(in chunk) {
@@ -32,10 +43,7 @@ func (o *aggregateOp) dropLate(in chunk) {
 	kept := o.sel[:0]
 	for _, i := range o.sel {
 		rowtime := rowtimeOf(in.Batch, int(i))
-		now := o.cx.now
-		if in.clock != nil {
-			now = max(now, in.clock[i])
-		}
+		now := o.timeAt(in, i)
 		all, open := o.window.Covering(rowtime, now)
 		if open > 0 {
 			kept = append(kept, i)

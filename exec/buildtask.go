@@ -20,6 +20,7 @@ type taskEnv struct {
 	counts     map[string]int32 // partitions of the topics read and written
 	idle       time.Duration
 	output     roundOutput
+	plan       *planner.Persistent // what the fragment is of; nil for a push query
 	cx         *opContext
 	born       bool     // the task was asked for what it gives before it reads
 	all        bool     // for a push query: every partition of a topic is read, and exchanges need not be
@@ -126,21 +127,25 @@ func (b *builder) one(op operator, err error, in planner.Node, drives bool) erro
 func (b *builder) join(n *planner.Join, to edge, drives bool) error {
 	var op operator
 	var err error
+	var stream *streamJoin
 	rightDrives := drives
 	switch n.Strategy {
+	case planner.StreamStream:
+		stream, err = newStreamJoin(b.env.cx, n, to)
+		op = stream
 	case planner.StreamTable:
 		op, err = newLookupJoin(b.env.cx, n, to)
 		rightDrives = false
 	case planner.TableTable:
 		op, err = newTableJoin(b.env.cx, n, to)
 	default:
-		err = sqlerr.New(sqlerr.FeatureNotSupported, "a continuous query cannot run this kind of join yet").
-			WithHint("stream with table and table with table joins run.")
+		err = sqlerr.New(sqlerr.InternalError, "a continuous query has a join without a strategy")
 	}
 	if err != nil {
 		return err
 	}
 	b.p.ops = append(b.p.ops, op)
+	begin := len(b.p.sources)
 	if err := b.build(n.L, edge{next: op, port: portLeft}, drives); err != nil {
 		return err
 	}
@@ -153,7 +158,44 @@ func (b *builder) join(n *planner.Join, to edge, drives bool) error {
 			s.isTable = true
 		}
 	}
+	if stream != nil {
+		b.p.joins = append(b.p.joins, stream)
+		l, r := &stream.sides[portLeft], &stream.sides[portRight]
+		l.sources, l.topic = slices.Clone(b.p.sources[begin:first]), sourceTopic(b.env.plan, n.L)
+		r.sources, r.topic = slices.Clone(b.p.sources[first:]), sourceTopic(b.env.plan, n.R)
+	}
 	return nil
+}
+
+// sourceTopic is the first topic that n reads, through the exchanges of plan.
+func sourceTopic(plan *planner.Persistent, n planner.Node) string {
+	switch x := n.(type) {
+	case *planner.Scan:
+		return x.Rel.Topic
+	case *planner.Exchange:
+		if x.In == nil {
+			return writtenFrom(plan, x.Topic)
+		}
+	}
+	for _, in := range n.Inputs() {
+		if topic := sourceTopic(plan, in); topic != "" {
+			return topic
+		}
+	}
+	return ""
+}
+
+// writtenFrom is the first topic that is read by the fragment which writes an exchange's topic.
+func writtenFrom(plan *planner.Persistent, exchange string) string {
+	if plan == nil {
+		return ""
+	}
+	for _, f := range plan.Fragments {
+		if x, ok := f.Root.(*planner.Exchange); ok && x.Topic == exchange {
+			return sourceTopic(plan, x.In)
+		}
+	}
+	return ""
 }
 
 func (b *builder) source(tp TopicPartition, to edge, drives bool) *source {

@@ -69,7 +69,12 @@ type errorRows struct {
 
 // row keeps row i of b.
 func (e *errorRows) row(kind errorKind, b *vec.Batch, i int, err error) {
-	r := ErrorRow{Topic: e.origin, Partition: -1, Offset: -1}
+	e.rowOf(e.origin, kind, b, i, err)
+}
+
+// rowOf keeps row i of b, whose provenance speaks of topic.
+func (e *errorRows) rowOf(topic string, kind errorKind, b *vec.Batch, i int, err error) {
+	r := ErrorRow{Topic: topic, Partition: -1, Offset: -1}
 	if s := b.Source; s != nil && i < len(s.Offset) {
 		r.Partition, r.Offset = s.Partition[i], s.Offset[i]
 	}

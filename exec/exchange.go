@@ -28,6 +28,7 @@ type exchangeWriter struct {
 	parts   []exchangePart
 	header  blockHeader
 	closing bool
+	held    int64 // how far behind the task's time the rows may be, ms
 	by      *evaluator
 	enc     format.Encoder
 	dest    []int32
@@ -52,7 +53,7 @@ func newExchangeWriter(cx *opContext, n *planner.Exchange, t *taskEnv) (*exchang
 		return nil, err
 	}
 	w := &exchangeWriter{
-		cx: cx, out: &t.output, clock: t.clock, topic: n.Topic, closing: n.Closing, by: by, enc: enc,
+		cx: cx, out: &t.output, clock: t.clock, topic: n.Topic, closing: n.Closing, held: outputDelay(n.In), by: by, enc: enc,
 		header: blockHeader{epoch: t.planEpoch, writer: t.partition, writers: t.partitions, time: noTime},
 	}
 	w.lastIs = w.header
@@ -133,7 +134,7 @@ func (w *exchangeWriter) block(p int32) error {
 
 // flush writes what is gathered, and where nothing is, the time alone.
 func (w *exchangeWriter) flush(now int64) error {
-	w.header.time = now
+	w.header.time = heldBack(now, w.held)
 	for p := range w.parts {
 		w.parts[p].told = false
 		if w.parts[p].rows.Len() > 0 {
@@ -155,13 +156,13 @@ func (w *exchangeWriter) flush(now int64) error {
 	return nil
 }
 
-// wantsTime reports whether there is a time to tell that readers do not know.
+// wantsTime reports whether readers do not know that the task's time is now.
 func (w *exchangeWriter) wantsTime(now int64, idle bool) bool {
-	return w.closing && (now != w.lastIs.time || idle != w.lastIs.idle)
+	return w.closing && (heldBack(now, w.held) != w.lastIs.time || idle != w.lastIs.idle)
 }
 
 func (w *exchangeWriter) tellsTime() bool {
-	if !w.wantsTime(w.header.time, w.header.idle) {
+	if !w.closing || w.header == w.lastIs {
 		return false
 	}
 	return w.header.idle != w.lastIs.idle || w.clock.Since(w.lastAt) >= exchangeTimeEvery

@@ -42,6 +42,7 @@ type harness struct {
 	nextOID uint32
 	parts   int32
 	memory  int64 // of a task, as of the next start; 0 for the default
+	idle    time.Duration
 	w       *worker
 	workers []*worker
 }
@@ -66,6 +67,7 @@ type worker struct {
 func newHarness(t testing.TB, partitions int32) *harness {
 	h := &harness{
 		t: t, log: memlog.New(), rels: map[string]*planner.Relation{}, queries: map[string]*query{}, nextOID: 16384, parts: partitions,
+		idle: 50 * time.Millisecond,
 	}
 	h.log.Create(errorsTopic, 1)
 	h.w = h.newWorker("w", fsys.NewMem())
@@ -206,7 +208,7 @@ func (h *harness) start(w *worker, q *query, which func(int32) bool) {
 func (h *harness) spec(w *worker, q *query, f *planner.Fragment, p int32) exec.TaskSpec {
 	return exec.TaskSpec{
 		Query: q.oid, Name: q.name, Plan: q.plan, Fragment: f, Partition: p, Group: exec.FragmentGroup("query-"+q.name, q.plan, f), Member: w.name,
-		Generation: w.gen, CommitInterval: 5 * time.Millisecond, IdleTimeout: 50 * time.Millisecond,
+		Generation: w.gen, CommitInterval: 5 * time.Millisecond, IdleTimeout: h.idle,
 	}
 }
 
@@ -349,17 +351,22 @@ func rowText(b *vec.Batch, i int) string {
 }
 
 // records returns the values of all committed records of a topic, in the order of partition and offset.
-func (h *harness) records(topic string) []string {
+func (h *harness) records(topic string) (values []string) {
+	h.t.Helper()
+	h.eachRecord(topic, func(r *record.Record) { values = append(values, string(r.Value)) })
+	return values
+}
+
+func (h *harness) eachRecord(topic string, f func(*record.Record)) {
 	h.t.Helper()
 	ctx := context.Background()
 	n, err := h.log.PartitionCount(ctx, topic)
 	require.NoError(h.t, err)
-	var values []string
 	for p := range n {
-		f, err := h.log.Fetch(ctx, exec.TopicPartition{Topic: topic, Partition: p}, 0, 1<<30)
+		got, err := h.log.Fetch(ctx, exec.TopicPartition{Topic: topic, Partition: p}, 0, 1<<30)
 		require.NoError(h.t, err)
 		var frames record.CommittedReader
-		frames.Reset(f.Batches, nil)
+		frames.Reset(got.Batches, nil)
 		for {
 			_, frame, ok, err := frames.Next()
 			require.NoError(h.t, err)
@@ -368,12 +375,11 @@ func (h *harness) records(topic string) []string {
 			}
 			var it record.Iterator
 			for err = it.Reset(frame); err == nil && it.Next(); {
-				values = append(values, string(it.Record.Value))
+				f(&it.Record)
 			}
 			require.NoError(h.t, errors.Join(err, it.Err()))
 		}
 	}
-	return values
 }
 
 // eventually waits for a condition that time brings about.

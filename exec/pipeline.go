@@ -2,7 +2,9 @@ package exec
 
 import (
 	"context"
+	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/millracedb/millrace/planner"
@@ -13,6 +15,7 @@ type pipeline struct {
 	sources []*source
 	ops     []operator // inputs before those they feed
 	windows []*aggregateOp
+	joins   []*streamJoin
 	writer  *exchangeWriter // the root, if it is one
 	sink    *sinkOp         // the root, if it is one
 	counts  []*opCount
@@ -106,8 +109,8 @@ func (p *pipeline) markIdle(wall time.Time, timeout time.Duration) {
 	}
 }
 
-// hasClosable reports whether there may be a window that is over at stream time now and not closed: after a restart that is not known until
-// the first flush.
+// hasClosable reports whether there may be a window that is over at stream time now and not closed, or a join that keeps what is over: after a restart that is not known
+// until the first flush.
 func (p *pipeline) hasClosable(now int64) bool {
 	for _, w := range p.windows {
 		switch w.minOpen {
@@ -117,12 +120,30 @@ func (p *pipeline) hasClosable(now int64) bool {
 				return true
 			}
 		default:
-			if w.closed(w.minOpen, now) {
+			if w.closed(w.minOpen, heldBack(now, w.held)) {
 				return true
 			}
 		}
 	}
-	return false
+	return slices.ContainsFunc(p.joins, (*streamJoin).due)
+}
+
+// needsClock reports whether something happens as time goes on, without rows.
+func (p *pipeline) needsClock() bool {
+	return len(p.windows)+len(p.joins) > 0 || p.writer != nil && p.writer.closing
+}
+
+// resume tells the operators that the committed stream time is now.
+func (p *pipeline) resume(now int64) error {
+	for _, w := range p.windows {
+		w.now = heldBack(now, w.held)
+	}
+	for _, j := range p.joins {
+		if err := j.resume(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // flush flushes all operators at stream time now; an exchange's writer tells data, the time that rows alone prove.
@@ -139,8 +160,12 @@ func (p *pipeline) flush(now, data int64) error {
 	return nil
 }
 
-func (p *pipeline) close() {
+func (p *pipeline) close() (err error) {
 	for _, s := range p.sources {
 		s.close()
 	}
+	for _, j := range p.joins {
+		err = errors.Join(err, j.close())
+	}
+	return err
 }

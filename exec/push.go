@@ -321,8 +321,7 @@ func (p *PushQuery) Errors() ErrorCounts { return p.counts }
 
 // Close ends the query.
 func (p *PushQuery) Close() error {
-	p.pipe.close()
-	var err error
+	err := p.pipe.close()
 	for _, s := range p.snaps {
 		err = errors.Join(err, s.scan.Close())
 	}

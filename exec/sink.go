@@ -26,8 +26,9 @@ type sinkOp struct {
 	last   []sinkRow // by key, for tables
 	arena  []byte
 	rotate int32
-	turns  bool // rotate moves on
-	timed  bool // records carry stream time
+	turns  bool  // rotate moves on
+	timed  bool  // records carry stream time
+	held   int64 // how far behind the task's time the rows may be, ms
 	cols   []*vec.Vector
 	nulls  []*vec.Vector
 	kbuf   []byte
@@ -49,6 +50,7 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 	}
 	s.turns = s.parts != t.partitions
 	s.timed = !s.table && n.Rowtime < 0
+	s.held = outputDelay(n.In)
 	for _, ord := range n.Rel.Key {
 		s.keyed = append(s.keyed, n.Map[ord])
 	}
@@ -65,7 +67,7 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 func (s *sinkOp) push(in chunk, _ int) error {
 	for i := range in.Len() {
 		// The old half of an update deletes its key; if the new half has the same key, it takes the delete's place.
-		now := s.cx.now
+		now := heldBack(s.cx.now, s.held)
 		if in.clock != nil {
 			now = in.clock[i]
 		}

@@ -2,9 +2,11 @@ package exec
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 
 	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/planner"
 )
 
 // A query that deals its rows anew writes a stream whose partitions are not in order, though each of its source's was. Who reads that
@@ -39,4 +41,57 @@ func provedTime(r *record.Record, rowtime int64) int64 {
 		return rowtime
 	}
 	return min(t, rowtime)
+}
+
+// An operator may give rows that are behind the time of what it reads: a join of streams gives a row without a partner only when none can come
+// any more, a window with EMIT FINAL its row when it closes. Whatever stands above has the time of its input less that.
+
+// outputDelay is how far, in ms, rows of n may be behind the time of the sources of n's task.
+func outputDelay(n planner.Node) int64 {
+	if x, ok := n.(*planner.Exchange); ok && x.In == nil {
+		return 0 // its writers tell their time less what they are behind
+	}
+	delay := int64(0)
+	for i, in := range n.Inputs() {
+		if j, ok := n.(*planner.Join); !ok || i == portLeft || j.Strategy != planner.StreamTable {
+			delay = max(delay, outputDelay(in))
+		}
+	}
+	switch n := n.(type) {
+	case *planner.Join:
+		if n.Strategy == planner.StreamStream {
+			delay += heldByJoin(n)
+		}
+	case *planner.Aggregate:
+		if n.Final {
+			delay += n.Window.SizeMs + n.Window.GraceMs
+		}
+	}
+	return delay
+}
+
+// heldBack is a time less a delay.
+func heldBack(at, delay int64) int64 {
+	if at == noTime {
+		return noTime
+	}
+	return at - delay
+}
+
+// lowestTime is the lowest time of the sources that drive, as of the last look at the clock, idle ones left out; when all are idle, the highest.
+func lowestTime(sources []*source) (at int64, idle bool) {
+	low, high, idle := int64(math.MaxInt64), int64(noTime), true
+	for _, s := range sources {
+		if !s.drives {
+			continue
+		}
+		high = max(high, s.times.now)
+		if !s.times.allIdle {
+			idle, low = false, min(low, s.times.now)
+		}
+	}
+	if idle {
+		return high, true
+	}
+	return low, false
 }

@@ -182,7 +182,7 @@ func (t *task) await() error {
 	timer := t.r.cfg.Clock.NewTimer(pause)
 	defer timer.Stop()
 	var tick <-chan time.Time
-	if len(t.pipe.windows) > 0 || w != nil && w.closing {
+	if t.pipe.needsClock() {
 		tick = timer.C()
 	}
 	select {
@@ -196,7 +196,7 @@ func (t *task) await() error {
 	now := t.r.cfg.Clock.Now()
 	t.pipe.markIdle(now, t.spec.IdleTimeout)
 	idle := t.advanceTime(now)
-	if t.pipe.writer != nil && t.pipe.writer.wantsTime(t.dataTime, idle) {
+	if w != nil && w.wantsTime(t.dataTime, idle) {
 		return t.commitRound()
 	}
 	if t.pipe.hasClosable(t.cx.now) {
@@ -205,17 +205,17 @@ func (t *task) await() error {
 	return nil
 }
 
-func (t *task) tearDown() error {
+func (t *task) tearDown() (err error) {
 	if t.pipe != nil {
-		t.pipe.close()
+		err = t.pipe.close()
 		t.pipe = nil
 	}
 	if t.state != nil {
-		err := t.state.Close()
+		err = errors.Join(err, t.state.Close())
 		t.state = nil
-		if err != nil {
-			return fmt.Errorf("close state: %w", err)
-		}
+	}
+	if err != nil {
+		return fmt.Errorf("close state: %w", err)
 	}
 	return nil
 }

@@ -15,7 +15,7 @@ func (t *task) setUp() error {
 	root := t.spec.Fragment.Root
 	t.env = taskEnv{
 		log: t.r.cfg.Log, clock: t.r.cfg.Clock, planEpoch: t.spec.PlanEpoch, partition: t.spec.Partition,
-		partitions: t.spec.Fragment.Partitions, counts: map[string]int32{}, idle: t.spec.IdleTimeout,
+		partitions: t.spec.Fragment.Partitions, counts: map[string]int32{}, idle: t.spec.IdleTimeout, plan: t.spec.Plan,
 	}
 	for _, topic := range append(taskTopics(root), t.r.cfg.ErrorsTopic) {
 		if topic == "" {
@@ -49,6 +49,9 @@ func (t *task) setUp() error {
 		return err
 	}
 	if err := t.recover(); err != nil {
+		return err
+	}
+	if err := t.pipe.resume(t.cx.now); err != nil {
 		return err
 	}
 	if !t.cx.first {

@@ -15,6 +15,7 @@ type taskState struct {
 
 	writes []stateWrite
 	arena  []byte
+	key1   []byte // scratch of the tables
 }
 
 // evictable is a holder of rows in memory.

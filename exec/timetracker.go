@@ -60,6 +60,9 @@ func (t *timeTracker) others(w int) int64 {
 // advance computes stream time as of the wall clock's wall. quiet is how long nothing has come when all turn out to be idle.
 func (t *timeTracker) advance(wall time.Time, quiet time.Duration) int64 {
 	low, high, idle := int64(1<<63-1), int64(noTime), true
+	if len(t.writers) == 0 { // of an exchange of which nothing was heard yet
+		return t.now
+	}
 	for _, w := range t.writers {
 		high = max(high, w.time)
 		if !w.idle {

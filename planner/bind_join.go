@@ -27,9 +27,6 @@ func (b *binder) bindJoin(j *sql.Join) (Node, *scope, error) {
 		return nil, nil, sqlerr.New(sqlerr.InvalidColumnReference, "invalid reference to FROM-clause entry in a LATERAL item").
 			WithDetail("The combining JOIN type must be INNER or LEFT for a LATERAL reference.").At(j.Offset())
 	}
-	if err := b.joinWithin(n, j); err != nil {
-		return nil, nil, err
-	}
 	sc, err := joinScopes(ls, rs)
 	if err != nil {
 		return nil, nil, sqlerr.From(err).At(j.Offset())
@@ -45,6 +42,9 @@ func (b *binder) bindJoin(j *sql.Join) (Node, *scope, error) {
 		inner := *b
 		inner.scope, inner.clause, inner.aggs, inner.windows, inner.srf = sc, "JOIN conditions", nil, nil, false
 		n.Cond, err = inner.bindCondition(j.On, "JOIN/ON")
+	}
+	if err == nil {
+		err = b.joinWithin(n, j)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -222,10 +222,28 @@ func describeJoin(x *Join) (string, []string) {
 		kind += " on " + strings.Join(on, " and ")
 	}
 	var details []string
+	if w := x.Within; w != nil {
+		details = append(details, describeWithin(w))
+	}
 	if x.Cond != nil {
 		details = append(details, "if "+bare(x.Cond))
 	}
 	return kind, details
+}
+
+// describeWithin says when the right row may come, by the left row's time.
+func describeWithin(w *Within) string {
+	at := func(ms int64) string {
+		if ms < 0 {
+			return formatMs(-ms) + " before"
+		}
+		return formatMs(ms) + " after"
+	}
+	s := "within " + formatMs(w.BeforeMs)
+	if w.BeforeMs != w.AfterMs {
+		s = "right row from " + at(-w.BeforeMs) + " to " + at(w.AfterMs) + " the left row"
+	}
+	return s + ", grace " + formatMs(w.GraceMs)
 }
 
 func describeWindow(x *WindowFunc) (string, []string) {

@@ -144,7 +144,7 @@ type JoinStrategy uint8
 const (
 	BoundedJoin  JoinStrategy = iota // bounded plan: hash join, or nested loop without keys; right side may be lateral
 	StreamTable                      // the left stream drives, the right table is looked up as of now
-	StreamStream                     // WITHIN
+	StreamStream                     // both sides are kept as long as they can match
 	TableTable                       // both sides retractable
 )
 
@@ -157,9 +157,8 @@ type Join struct {
 	LKeys, RKeys []Expr // over L's and over R's columns; NULL keys match nothing
 	Cond         Expr   // over both sides' columns, nil for none
 	Lateral      bool   // R has OuterRefs (Level 1) to L's row
-	BeforeMs     int64  // WITHIN (before, after) and GRACE for StreamStream
-	AfterMs      int64
-	GraceMs      int64
+	// Within is set for StreamStream; before strategies are chosen, where WITHIN was written in a continuous query.
+	Within *Within
 }
 
 // SetOpKind is UNION, INTERSECT or EXCEPT.

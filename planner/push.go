@@ -183,6 +183,8 @@ func markClosing(n Node, closing bool) {
 		closing = x.Rel.Kind == Stream
 	case *Aggregate:
 		closing = closing || x.Window != nil
+	case *Join:
+		closing = closing || x.Strategy == StreamStream
 	case *Exchange:
 		x.Closing = closing
 	}

@@ -2,7 +2,6 @@ package planner
 
 import (
 	"github.com/millracedb/millrace/internal/sqlerr"
-	"github.com/millracedb/millrace/sql"
 )
 
 // defaultGraceMs is a window's grace without EMIT FINAL, with which it is 0.
@@ -373,13 +372,4 @@ func narrowTo(n Node, at []int) Node {
 	}
 	p := newProject(n, refs(n, at), cols)
 	return p
-}
-
-// joinWithin reads WITHIN and GRACE PERIOD, which only stream-stream joins have.
-func (b *binder) joinWithin(n *Join, j *sql.Join) error {
-	if j.Within == nil {
-		return nil
-	}
-	return notYet("WITHIN (a join of two streams)", "both sides would have to be kept as state until they can no longer match",
-		"make one side a table, CREATE TABLE ... AS SELECT ... GROUP BY its key, and join that", j.Within.Pos)
 }

@@ -29,6 +29,11 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 	if out.Strategy, err = joinStrategy(x.Kind, l.Props().Mode, r.Props().Mode); err != nil {
 		return nil, nil, err
 	}
+	if x.Within != nil && out.Strategy != StreamStream {
+		return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "WITHIN bounds a join of two streams").
+			WithDetail("Reason: the rows of a table or of an updating query are there until they are deleted.").
+			WithHint("What works: the join without WITHIN.")
+	}
 	if len(x.LKeys) == 0 {
 		return nil, nil, notYet("a join without an equality in a continuous query", "rows are brought together by equal values",
 			"add a condition left.column = right.column", -1)
@@ -52,6 +57,11 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 		at = append(at, a)
 	}
 	cond := moved(x.Cond, at)
+	if out.Strategy == StreamStream {
+		if err := setWithin(out, x.Within, cond); err != nil {
+			return nil, nil, err
+		}
+	}
 	if x.Kind != InnerJoin {
 		out.Cond = cond
 	}
@@ -135,11 +145,26 @@ func (st *statement) refuseSubqueries(n Node) error {
 		"IN (SELECT ...) and [NOT] EXISTS on equalities, or a join with a view that computes it", st.subqueryAt)
 }
 
+// setWithin bounds the times of a join of two streams: by WITHIN, else by what its conditions say about columns of time.
+func setWithin(j *Join, given *Within, cond Expr) error {
+	if j.Within = given; given != nil {
+		return nil
+	}
+	w, ok := timesWithin(j, cond)
+	if !ok {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "a join of two streams needs a bound in time on both sides").
+			WithDetail("Reason: without it every row would have to be kept for ever.").
+			WithHint("What works: JOIN ... WITHIN 1 HOUR ON ..., or a condition like a.rowtime BETWEEN b.rowtime - INTERVAL '1 hour' AND b.rowtime; " +
+				"or make one side a table, CREATE TABLE ... AS SELECT ... GROUP BY its key.")
+	}
+	j.Within = w
+	return nil
+}
+
 func joinStrategy(kind JoinKind, l, r ChangeMode) (JoinStrategy, error) {
 	switch {
 	case l == ModeAppend && r == ModeAppend:
-		return 0, notYet("a join of two streams", "both sides would have to be kept as state until they can no longer match",
-			"make one side a table, CREATE TABLE ... AS SELECT ... GROUP BY its key, and join that", -1)
+		return StreamStream, nil
 	case l != ModeAppend && r == ModeAppend:
 		return 0, sqlerr.New(sqlerr.FeatureNotSupported, "a table cannot drive a join with a stream").
 			WithDetail("Reason: the stream's rows look the table up, not the other way round.").
@@ -173,7 +198,19 @@ func (s *streamer) joinProps(j *Join, lo, ro []int, unique bool) {
 	case j.Kind != FullJoin:
 		j.P.PartitionKey = lo
 	}
-	if j.Strategy == StreamTable {
+	if j.Strategy == StreamStream {
+		re := s.edges[j.R]
+		switch j.Kind { // of an outer join the key of the side that is always there
+		case RightJoin:
+			e.streamKey = shift(re.streamKey)
+		case FullJoin:
+		default:
+			e.streamKey = le.streamKey
+		}
+		if le.ident != nil && re.ident != nil {
+			e.ident = append(append([]int(nil), le.ident...), shift(re.ident)...)
+		}
+	} else if j.Strategy == StreamTable {
 		j.P.Mode, e.streamKey = ModeAppend, le.streamKey
 		if le.ident != nil {
 			e.ident = append([]int(nil), le.ident...)

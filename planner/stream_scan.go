@@ -1,5 +1,7 @@
 package planner
 
+import "github.com/millracedb/millrace/sql/types"
+
 func firstPartitions(n Node) int32 {
 	if s, ok := n.(*Scan); ok && s.Rel.Partitions > 0 {
 		return s.Rel.Partitions
@@ -32,7 +34,7 @@ func (s *streamer) lowerScan(x *Scan) (Node, []int, error) {
 	e := edge{count: x.Rel.Partitions}
 	if x.Rel.Kind == Table {
 		x.P.Mode, x.P.ChangeKey = ModeUpsert, key
-		if x.Rel.Placement {
+		if x.Rel.Placement && dealtAsExchange(x.Rel) {
 			x.P.PartitionKey = x.present(x.Rel.Key)
 		}
 	} else {
@@ -40,7 +42,7 @@ func (s *streamer) lowerScan(x *Scan) (Node, []int, error) {
 			e.ident = key
 		}
 		e.streamKey = x.present(x.Rel.Key)
-		if x.Rel.Placement && len(x.Rel.Key) > 0 {
+		if x.Rel.Placement && len(x.Rel.Key) > 0 && dealtAsExchange(x.Rel) {
 			x.P.PartitionKey = e.streamKey
 		}
 	}
@@ -85,4 +87,17 @@ func (x *Scan) present(ords []int) []int {
 		return nil
 	}
 	return out
+}
+
+// dealtAsExchange reports whether the relation's keys are written as an exchange by its key columns writes them, so that equal values are in
+// the same partition number of both.
+func dealtAsExchange(rel *Relation) bool {
+	format := "json"
+	if len(rel.Key) == 1 {
+		switch rel.Columns[rel.Key[0]].Type.Kind {
+		case types.Int4, types.Int8, types.Float8, types.Text:
+			format = "kafka"
+		}
+	}
+	return len(rel.Key) == 0 || rel.KeyFormat == format
 }
