@@ -6,6 +6,8 @@ package exec
 type StateStore interface {
 	// Partition opens the state of one owner (a task of a query, or a table's rows) on one partition number. Opening twice without Close is an error.
 	Partition(id StateID) (StatePartition, error)
+	// Reader reads the state of one owner as it is at each call.
+	Reader(id StateID) StateReader
 	// Snapshot is one cut of the last commits of all tasks on this node.
 	Snapshot() StateSnapshot
 	// Drop deletes every partition of the object (a query or a table).

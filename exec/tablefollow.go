@@ -74,7 +74,7 @@ func (s *tableSession) open() error {
 	}
 	at := mark.Changelog
 	if !ok || at < bounds.LogStart || at > bounds.HighWatermark || mark.ChangelogEpoch > bounds.LeaderEpoch {
-		if err := s.state.Clear(); err != nil {
+		if err := s.clear(); err != nil {
 			return err
 		}
 		at = bounds.LogStart
@@ -82,6 +82,12 @@ func (s *tableSession) open() error {
 	s.src.offset, s.src.next = at, at
 	s.src.cancel, err = s.p.t.cfg.Log.Subscribe(s.p.tp, s.wake)
 	return err
+}
+
+// clear forgets the rows, after a word to those who ask how far they are.
+func (s *tableSession) clear() error {
+	s.p.publish(-1)
+	return s.state.Clear()
 }
 
 // catchUp takes in everything readable. Rows become visible batch by batch, each with its mark.
@@ -92,7 +98,7 @@ func (s *tableSession) catchUp() error {
 		}
 		ok, err := s.src.fetch(s.p.ctx)
 		if errors.Is(err, errSourceGone) {
-			return errors.Join(errReload, s.state.Clear())
+			return errors.Join(errReload, s.clear())
 		}
 		if err != nil {
 			return err

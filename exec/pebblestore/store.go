@@ -111,6 +111,12 @@ func (s *Store) release(id exec.StateID) {
 	delete(s.mu.open, id)
 }
 
+// Reader reads the state of id as it is at each call. It is for one goroutine, and holds nothing.
+func (s *Store) Reader(id exec.StateID) exec.StateReader {
+	r := newReader(s.db, id)
+	return &r
+}
+
 // Snapshot returns a cut of what all tasks have committed.
 func (s *Store) Snapshot() exec.StateSnapshot {
 	s.mu.Lock()
