@@ -100,6 +100,7 @@ func (s *session) analyzeQuery(ctx context.Context, p *planner.Planner, st *stat
 		return err
 	}
 	st.query, st.params, st.verb, st.counts = plan, plan.Params, "SELECT", true
+	st.point = newPointRead(plan)
 	st.cols, st.kind = queryColumns(plan), pgwire.PortalRows
 	if st.showOp = plan.Unbounded && plan.ShowOp; st.showOp {
 		st.cols = append(textColumns("op"), st.cols...)

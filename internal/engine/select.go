@@ -34,6 +34,11 @@ func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
 	if q.Unbounded {
 		return s.openPush(ctx, p)
 	}
+	if p.st.point != nil {
+		if r, ok, err := s.openPoint(ctx, p.st.point, p.args); ok || err != nil {
+			return r, err
+		}
+	}
 	return s.openPull(ctx, q, p.args)
 }
 

@@ -47,6 +47,7 @@ type statement struct {
 	verb   string // of the command tag
 	counts bool   // the tag counts rows, as SELECT's does
 	query  *planner.Query
+	point  *pointRead // the query, when it reads one row
 	dml    *planner.DML
 	// showOp: a push query under show_changes, whose rows have the column op in front.
 	showOp bool
