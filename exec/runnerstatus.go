@@ -184,6 +184,8 @@ type TaskStats struct {
 	Partition  int32
 	RowsIn     int64
 	RowsOut    int64
+	SourceRows int64 // of RowsIn, those of streams and tables rather than of exchanges
+	SinkRows   int64 // of RowsOut, those for the query's result
 	Errors     ErrorCounts
 	Commits    int64
 	StateBytes int64 // of rows in memory

@@ -151,6 +151,9 @@ func (t *task) step(s *source) error {
 	}
 	t.rowsIn += max(s.rows-before, 1)
 	t.stats.RowsIn += s.rows - before
+	if s.scan != nil {
+		t.stats.SourceRows += s.rows - before
+	}
 	t.advanceTime(now)
 	held := t.env.output.bytes
 	if t.pipe.sink != nil {

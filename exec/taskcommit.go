@@ -111,6 +111,9 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 		}
 		t.outputs[pending[i].tp] = max(t.outputs[pending[i].tp], end)
 		t.stats.RowsOut += pending[i].records
+		if s := t.pipe.sink; s != nil && pending[i].tp.Topic == s.topic {
+			t.stats.SinkRows += pending[i].records
+		}
 	}
 	t.stats.Commits++
 	t.stats.Errors.add(t.cx.errors.counts)

@@ -22,8 +22,8 @@ func seconds2duration(s float64) time.Duration { return time.Duration(s * float6
 // queryStats fills in what the tasks of a query on this node have counted.
 func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
 	for _, t := range e.runner.Stats(oid) {
-		q.RowsIn += t.RowsIn
-		q.RowsOut += t.RowsOut
+		q.RowsIn += t.SourceRows
+		q.RowsOut += t.SinkRows
 		q.LateRows += t.Errors.Late
 		q.ErrorRows += t.Errors.Late + t.Errors.Eval + t.Errors.Decode
 		q.StateBytes += t.StateBytes
