@@ -26,6 +26,8 @@ func (gs *Groups) StartJoin(ctx context.Context, req *kmsg.JoinGroupRequest, cli
 		select {
 		case j := <-answer:
 			return joinResponse(req, j)
+		case <-gs.ctx.Done():
+			return joinResponse(req, joined{err: kerr.NotCoordinator, memberID: req.MemberID})
 		case <-ctx.Done():
 			return joinResponse(req, joined{err: kerr.RebalanceInProgress, memberID: req.MemberID})
 		}

@@ -48,6 +48,14 @@ type NewTopic struct {
 	Configs    map[string]string
 }
 
+// BrokerAddress is where clients connect to a node.
+type BrokerAddress struct {
+	ID   int32
+	Host string
+	Port int32
+	Rack string
+}
+
 // TopicConfig is one setting of a topic with its effective value.
 type TopicConfig struct {
 	Name, Value string
@@ -58,8 +66,12 @@ type TopicConfig struct {
 // Cluster is what exists, and how it is changed. Changes return when this node serves the result.
 type Cluster interface {
 	ClusterID() string
-	// NodeID is this node, which is also who carries out changes.
+	// NodeID is this node. Any node carries out changes, so it is also the controller that clients are told.
 	NodeID() int32
+	// Brokers are the nodes that serve clients, by id.
+	Brokers() []BrokerAddress
+	// Coordinator is the node that coordinates a group, or the transactions of a transactional id; false while there is none.
+	Coordinator(transactions bool, key string) (int32, bool)
 	Topic(name string) (Topic, bool)
 	TopicByID(id [16]byte) (Topic, bool)
 	// Topics is all topics by name.

@@ -20,9 +20,13 @@ func describeCluster(c *conn, _ context.Context, req *kmsg.DescribeClusterReques
 		resp.ErrorCode, resp.ErrorMessage = kerr.MismatchedEndpointType.Code, kmsg.StringPtr("this is an endpoint of brokers")
 		return resp
 	}
-	addr := c.address()
-	broker := kmsg.NewDescribeClusterResponseBroker()
-	broker.NodeID, broker.Host, broker.Port = cluster.NodeID(), addr.host, addr.port
-	resp.Brokers = append(resp.Brokers, broker)
+	for _, b := range c.brokers() {
+		broker := kmsg.NewDescribeClusterResponseBroker()
+		broker.NodeID, broker.Host, broker.Port = b.ID, b.Host, b.Port
+		if b.Rack != "" {
+			broker.Rack = &b.Rack
+		}
+		resp.Brokers = append(resp.Brokers, broker)
+	}
 	return resp
 }

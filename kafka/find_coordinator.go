@@ -13,12 +13,11 @@ const (
 	coordinatorTxn   = 1
 )
 
-// findCoordinator answers key 10, versions 0 to 6: with one node, that is always here. Version 1 adds the coordinators of transactions, 4 several keys at
+// findCoordinator answers key 10, versions 0 to 6. Version 1 adds the coordinators of transactions, 4 several keys at
 // once (KIP-699).
 func findCoordinator(c *conn, _ context.Context, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
-	addr := c.address()
-	node := c.server.config.Cluster.NodeID()
+	brokers := c.brokers()
 	find := func(key string) kmsg.FindCoordinatorResponseCoordinator {
 		out := kmsg.NewFindCoordinatorResponseCoordinator()
 		out.Key = key
@@ -28,7 +27,13 @@ func findCoordinator(c *conn, _ context.Context, req *kmsg.FindCoordinatorReques
 		case key == "" && req.CoordinatorType == coordinatorGroup:
 			out.ErrorCode, out.ErrorMessage, out.NodeID = kerr.InvalidGroupID.Code, kmsg.StringPtr("the group has no name"), -1
 		default:
-			out.NodeID, out.Host, out.Port = node, addr.host, addr.port
+			out.ErrorCode, out.NodeID = kerr.CoordinatorNotAvailable.Code, -1
+			node, ok := c.server.config.Cluster.Coordinator(req.CoordinatorType == coordinatorTxn, key)
+			for _, b := range brokers {
+				if ok && b.ID == node {
+					out.ErrorCode, out.NodeID, out.Host, out.Port = 0, b.ID, b.Host, b.Port
+				}
+			}
 		}
 		return out
 	}

@@ -42,15 +42,33 @@ func (c *conn) address() advertised {
 	return a
 }
 
+// brokers are the nodes that this client is told of: this one, at its address for the client, and the others that serve clients.
+func (c *conn) brokers() []BrokerAddress {
+	self, addr := c.server.config.Cluster.NodeID(), c.address()
+	out := []BrokerAddress{{ID: self, Host: addr.host, Port: addr.port}}
+	for _, b := range c.server.config.Cluster.Brokers() {
+		if b.ID == self {
+			out[0].Rack = b.Rack
+			continue
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
 // metadata answers key 3, versions 0 to 13. Version 0 asks for all topics with an empty list, later ones with null; from 10 on topics
 // have ids. A topic that does not exist is made if the server's configuration and, from version 4 on, the client allow it; it is there when the answer comes.
 func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
 	cluster := c.server.config.Cluster
 	resp := req.ResponseKind().(*kmsg.MetadataResponse)
-	addr := c.address()
-	broker := kmsg.NewMetadataResponseBroker()
-	broker.NodeID, broker.Host, broker.Port = cluster.NodeID(), addr.host, addr.port
-	resp.Brokers = []kmsg.MetadataResponseBroker{broker}
+	for _, b := range c.brokers() {
+		broker := kmsg.NewMetadataResponseBroker()
+		broker.NodeID, broker.Host, broker.Port = b.ID, b.Host, b.Port
+		if b.Rack != "" {
+			broker.Rack = &b.Rack
+		}
+		resp.Brokers = append(resp.Brokers, broker)
+	}
 	resp.ClusterID = kmsg.StringPtr(cluster.ClusterID())
 	resp.ControllerID = cluster.NodeID()
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {

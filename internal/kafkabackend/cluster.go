@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/kafka"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -35,6 +36,33 @@ func (c *Cluster) ClusterID() string { return c.Identity.ClusterID }
 
 // NodeID implements kafka.Cluster.
 func (c *Cluster) NodeID() int32 { return c.Identity.NodeID }
+
+// Brokers implements kafka.Cluster.
+func (c *Cluster) Brokers() []kafka.BrokerAddress {
+	var out []kafka.BrokerAddress
+	for k := range c.Meta.Image().Brokers() {
+		for _, e := range k.Endpoints {
+			if e.Name == metadata.EndpointKafka && !k.Fenced {
+				out = append(out, kafka.BrokerAddress{ID: k.ID, Host: e.Host, Port: int32(e.Port), Rack: k.Rack})
+			}
+		}
+	}
+	return out
+}
+
+// Coordinator implements kafka.Cluster: it is the leader of the partition that has the group or the transactional id.
+func (c *Cluster) Coordinator(transactions bool, key string) (int32, bool) {
+	name := coordinator.OffsetsTopic
+	if transactions {
+		name = coordinator.TransactionTopic
+	}
+	t, ok := c.Meta.Image().Topic(name)
+	if !ok {
+		return 0, false
+	}
+	leader := t.Partitions[coordinator.PartitionFor(key, int32(len(t.Partitions)))].Leader
+	return leader, leader != metadata.NoLeader
+}
 
 // Topic implements kafka.Cluster.
 func (c *Cluster) Topic(name string) (kafka.Topic, bool) {
@@ -108,7 +136,7 @@ func exists(name string) error {
 
 // spec checks a new topic and fills in defaults.
 func (c *Cluster) spec(t kafka.NewTopic) (metadata.TopicSpec, error) {
-	spec := metadata.TopicSpec{Name: t.Name, Partitions: t.Partitions, Configs: maps.Clone(t.Configs)}
+	spec := metadata.TopicSpec{Name: t.Name, Partitions: t.Partitions, Replicas: int32(max(t.Replicas, 0)), Configs: maps.Clone(t.Configs)}
 	if spec.Partitions == -1 {
 		spec.Partitions = c.DefaultPartitions
 	}
@@ -123,12 +151,23 @@ func (c *Cluster) spec(t kafka.NewTopic) (metadata.TopicSpec, error) {
 		return spec, fmt.Errorf("%w: %w", kerr.InvalidTopicException, err)
 	case spec.Partitions < 1 || spec.Partitions > metadata.MaxPartitions:
 		return spec, fmt.Errorf("%w: %d partitions; allowed: 1 to %d", kerr.InvalidPartitions, t.Partitions, metadata.MaxPartitions)
-	case t.Replicas != -1 && t.Replicas != 1:
-		return spec, fmt.Errorf("%w: replication factor %d; allowed: 1, or -1 for the default, while there is one node", kerr.InvalidReplicationFactor, t.Replicas)
+	case t.Replicas != -1 && (t.Replicas < 1 || int(t.Replicas) > c.active()):
+		return spec, fmt.Errorf("%w: replication factor %d; allowed: 1 to %d, the number of active nodes, or -1 for the default", kerr.InvalidReplicationFactor, t.Replicas, c.active())
 	case c.DiskLow():
 		return spec, fmt.Errorf("%w: the disk has too little room for a new topic", kerr.KafkaStorageError)
 	}
 	return spec, check(spec.Configs)
+}
+
+// active is the number of nodes that can hold replicas.
+func (c *Cluster) active() int {
+	n := 0
+	for k := range c.Meta.Image().Brokers() {
+		if !k.Fenced && !k.Draining {
+			n++
+		}
+	}
+	return n
 }
 
 // DeleteTopic implements kafka.Cluster.

@@ -193,7 +193,7 @@ func (n *Node) join(ctx context.Context) error {
 		return fmt.Errorf("--raft: %w", err)
 	}
 	req.ClusterID, req.VoterID, req.VoterDirectoryID = &n.identity.ClusterID, n.identity.NodeID, n.identity.Directory
-	req.Listeners = append(req.Listeners, kmsg.AddRaftVoterRequestListener{Name: endpointPeer, Host: host, Port: port})
+	req.Listeners = append(req.Listeners, kmsg.AddRaftVoterRequestListener{Name: metadata.EndpointPeer, Host: host, Port: port})
 	var logged time.Time
 	for {
 		var last error

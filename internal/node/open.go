@@ -247,14 +247,6 @@ func (n *Node) closeListeners() error {
 	return errors.Join(errs...)
 }
 
-// The names of endpoints.
-const (
-	endpointPG    = "pg"
-	endpointHTTP  = "http"
-	endpointKafka = "kafka"
-	endpointPeer  = metadata.EndpointPeer
-)
-
 // endpoints are the addresses at which the node listens or will; a port that the machine is to choose and that is not open yet is 0.
 func (n *Node) endpoints() []metadata.Endpoint {
 	at := func(cfg string, a net.Addr) string {
@@ -273,7 +265,7 @@ func (n *Node) endpoints() []metadata.Endpoint {
 	}
 	var out []metadata.Endpoint
 	for _, a := range []struct{ name, addr string }{
-		{endpointPG, at(n.cfg.PG, n.addrs.pg)}, {endpointHTTP, at(n.cfg.HTTP, n.addrs.http)}, {endpointKafka, kafkaAddr}, {endpointPeer, peerAddr},
+		{metadata.EndpointPG, at(n.cfg.PG, n.addrs.pg)}, {metadata.EndpointHTTP, at(n.cfg.HTTP, n.addrs.http)}, {metadata.EndpointKafka, kafkaAddr}, {metadata.EndpointPeer, peerAddr},
 	} {
 		if host, port, err := splitAddr(a.addr); err == nil {
 			out = append(out, metadata.Endpoint{Name: a.name, Host: host, Port: port})

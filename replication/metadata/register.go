@@ -58,8 +58,13 @@ func (s *Store) Register(ctx context.Context, k Broker) (epoch uint64, err error
 	return r.Epoch(ref), nil
 }
 
-// EndpointPeer names the endpoint of a node's port for other nodes.
-const EndpointPeer = "peer"
+// The names of endpoints.
+const (
+	EndpointPG    = "pg"
+	EndpointHTTP  = "http"
+	EndpointKafka = "kafka"
+	EndpointPeer  = "peer" // the port for other nodes
+)
 
 // PeerAddr is the broker's node port, host:port; empty if it has none.
 func (k *Broker) PeerAddr() string {

@@ -1,0 +1,74 @@
+package node_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+func kafkaClient(t *testing.T, c []*nodetest.Member, opts ...kgo.Opt) *kgo.Client {
+	var seeds []string
+	for _, m := range c {
+		seeds = append(seeds, m.KafkaAddr().String())
+	}
+	cl, err := kgo.NewClient(append(opts, kgo.SeedBrokers(seeds...), kgo.MetadataMinAge(100*time.Millisecond), kgo.RetryTimeout(time.Minute))...)
+	require.NoError(t, err)
+	t.Cleanup(cl.Close)
+	return cl
+}
+
+func TestKafkaClientsLoseNothingWhenTheLeaderDies(t *testing.T) {
+	c := nodetest.StartCluster(t, 3)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	producer := kafkaClient(t, c, kgo.DefaultProduceTopic("k"))
+	admin := kadm.NewClient(producer)
+	_, err := admin.CreateTopic(ctx, 4, 3, nil, "k")
+	require.NoError(t, err)
+	brokers, err := admin.ListBrokers(ctx)
+	require.NoError(t, err)
+	require.Equal(t, []int32{1, 2, 3}, brokers.NodeIDs())
+
+	consumer := kafkaClient(t, c, kgo.ConsumeTopics("k"), kgo.ConsumerGroup("g"), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	seen := map[string]int{}
+	read := func(want int) {
+		for len(seen) < want {
+			f := consumer.PollFetches(ctx)
+			require.NoError(t, ctx.Err(), "read %d of %d", len(seen), want)
+			f.EachRecord(func(r *kgo.Record) { seen[string(r.Value)]++ })
+		}
+	}
+	next := 0
+	write := func(n int) {
+		for range n {
+			next++
+			require.NoError(t, producer.ProduceSync(ctx, kgo.StringRecord(fmt.Sprint(next))).FirstErr())
+		}
+	}
+	write(200)
+	read(200)
+	require.NoError(t, consumer.CommitUncommittedOffsets(ctx))
+
+	topics, err := admin.ListTopics(ctx, "k")
+	require.NoError(t, err)
+	leader := topics["k"].Partitions[0].Leader
+	require.Len(t, topics["k"].Partitions[0].Replicas, 3)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c[leader-1].Kill()
+	}()
+	write(200) // through the failover
+	<-done
+	read(next)
+	for v, n := range seen {
+		require.Equal(t, 1, n, "record %s", v)
+	}
+}
