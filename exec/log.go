@@ -3,6 +3,8 @@ package exec
 import (
 	"context"
 	"errors"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
 // TopicPartition names one partition of a topic.
@@ -25,7 +27,7 @@ var (
 	// committed offsets and decide by them.
 	ErrUnknownOutcome = errors.New("outcome of the transaction is unknown")
 	// ErrUnavailable: the partition or its coordinator takes no writes now (no leader, disk full, starting); try again after a Subscribe wake or a pause.
-	ErrUnavailable = errors.New("log is unavailable")
+	ErrUnavailable error = sqlerr.New(sqlerr.CannotConnectNow, "log is unavailable").WithHint("A partition that is read or written has no leader now, or its leader takes no writes. Try again.")
 )
 
 // Log is everything that the executor needs of a log, and no more than what Kafka's protocol can offer, so that one

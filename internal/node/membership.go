@@ -53,7 +53,7 @@ func (n *Node) openPort(ctx context.Context) error {
 	n.port.Handle(peer.StreamQuery, n.takeSession)
 	n.port.Start()
 	if n.identity.ClusterID != "" {
-		return nil
+		return n.checkSeeds(ctx)
 	}
 	cluster, err := n.look(ctx)
 	if err != nil {
@@ -66,6 +66,19 @@ func (n *Node) openPort(ctx context.Context) error {
 	hello, err = n.hello()
 	n.port.SetHello(hello)
 	return err
+}
+
+// checkSeeds refuses to start a directory that belongs to another cluster than the nodes that this one is told of. Those that do not answer are not asked again: after all have
+// stopped, one is the first to start.
+func (n *Node) checkSeeds(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for _, s := range n.seeds() {
+		if _, err := n.port.Probe(ctx, s.Addr); errors.Is(err, peer.ErrRefused) {
+			return fmt.Errorf("node port %s: %w", s.Addr, err)
+		}
+	}
+	return nil
 }
 
 // format reads whose directory it is, or makes it one of the given cluster; an empty one is a new cluster.

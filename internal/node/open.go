@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -327,14 +326,7 @@ func (n *Node) awaitActive(ctx context.Context) error {
 
 // enoughVoters reports whether as many nodes vote as a cluster of the bootstrap nodes has voters.
 func (n *Node) enoughVoters() bool {
-	members, err := n.meta.Members()
-	voters := 0
-	for _, m := range members {
-		if m.Suffrage == raft.Voter {
-			voters++
-		}
-	}
-	return err == nil && voters >= controller.Voters(len(n.cfg.BootstrapNodes))
+	return n.ClusterHealth().Voters >= controller.Voters(len(n.cfg.BootstrapNodes))
 }
 
 func (n *Node) openCoordinators(context.Context) error {
@@ -402,6 +394,7 @@ func (n *Node) listenHTTP() error {
 		return nil
 	}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	n.registry.MustRegister(n.clusterGauges()...)
 	n.admin = admin.New(admin.Options{Ready: n.notReady, Registry: n.registry, Release: n.cfg.Release})
 	n.serve("http", func() error { return n.admin.Serve(n.listeners.http) })
 	return nil

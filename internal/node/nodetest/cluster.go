@@ -26,9 +26,24 @@ type Member struct {
 	FS   *fsys.Mem
 	*node.Node
 
+	// Join is the node port of a node whose cluster this one joins; empty for one of those that StartCluster has formed.
+	Join string
+
 	tb    testing.TB
 	peers []node.BootstrapNode
 	net   *network
+}
+
+// NewMember makes a node that does not run yet, on a port of loopback, blank. It joins the cluster of the node at join; with an empty join it is alone.
+func NewMember(tb testing.TB, id int32, join string) *Member {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m := &Member{ID: id, Addr: l.Addr().String(), FS: fsys.NewMem(), Join: join, tb: tb, net: &network{first: l}}
+	tb.Cleanup(m.Stop)
+	return m
 }
 
 // StartCluster forms a cluster of n nodes on real ports of loopback, files in memory, and closes it with the test.
@@ -37,12 +52,7 @@ func StartCluster(tb testing.TB, n int) []*Member {
 	members := make([]*Member, n)
 	var peers []node.BootstrapNode
 	for i := range members {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		m := &Member{ID: int32(i + 1), Addr: l.Addr().String(), FS: fsys.NewMem(), tb: tb}
-		m.net = &network{first: l}
+		m := NewMember(tb, int32(i+1), "")
 		members[i] = m
 		peers = append(peers, node.BootstrapNode{ID: m.ID, Addr: m.Addr})
 	}
@@ -52,11 +62,6 @@ func StartCluster(tb testing.TB, n int) []*Member {
 		wg.Go(func() { m.Start() })
 	}
 	wg.Wait()
-	tb.Cleanup(func() {
-		for _, m := range members {
-			m.Stop()
-		}
-	})
 	if tb.Failed() {
 		tb.FailNow()
 	}
@@ -66,6 +71,13 @@ func StartCluster(tb testing.TB, n int) []*Member {
 // Start starts the node on its files and waits until it serves.
 func (m *Member) Start() {
 	m.tb.Helper()
+	if err := m.TryStart(); err != nil {
+		m.tb.Errorf("starting node %d: %v", m.ID, err)
+	}
+}
+
+// TryStart is Start for a node that may be refused.
+func (m *Member) TryStart() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(m.tb.Context()), openLimit)
 	defer cancel()
 	if m.net == nil {
@@ -76,13 +88,13 @@ func (m *Member) Start() {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
 	}
 	n, err := Open(ctx, node.Config{
-		NodeID: m.ID, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
+		NodeID: m.ID, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
 	})
 	if err != nil {
-		m.tb.Errorf("starting node %d: %v", m.ID, err)
-		return
+		return err
 	}
 	m.Node = n
+	return nil
 }
 
 // Stop stops the node in order; a node that does not run is left alone.
@@ -105,6 +117,9 @@ func (m *Member) Kill() {
 	_ = m.Close() // nobody hears of it any more, and it cannot end in order
 	m.Node, m.net = nil, nil
 }
+
+// Wipe gives the node an empty disk.
+func (m *Member) Wipe() { m.FS = fsys.NewMem() }
 
 // CutOff takes the node off the network, both ways, as long as it runs.
 func (m *Member) CutOff() { m.net.Cut() }

@@ -1,0 +1,121 @@
+package node_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+func TestANodeAloneGrowsIntoACluster(t *testing.T) {
+	one := nodetest.NewMember(t, 1, "")
+	one.Start()
+	conn := nodetest.Connect(t, nodetest.ConnString(one.Node))
+	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t",
+		"INSERT INTO t SELECT n FROM generate_series(1, 100) n")
+	two, three := nodetest.NewMember(t, 2, one.Addr), nodetest.NewMember(t, 3, one.Addr)
+	two.Start()
+	three.Start()
+	require.Equal(t, []string{"100"}, texts(t, conn, "SELECT n FROM n"), "the session on the first node goes on")
+	replicated(t, two)
+	one.Kill()
+	rest := []*nodetest.Member{two, three}
+	eventually(t, rest, []string{"[100]"}, "SELECT n FROM n")
+	eventually(t, rest, nil, "INSERT INTO t VALUES (101) ON CONFLICT DO NOTHING")
+	one.Start()
+	eventually(t, []*nodetest.Member{one}, []string{"[101]"}, "SELECT n FROM n")
+}
+
+// replicated waits until every partition has all its replicas in sync, and three nodes vote.
+func replicated(t *testing.T, m *nodetest.Member) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for m.ClusterHealth() != (node.ClusterHealth{Voters: 3}) {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("the cluster is not whole: %+v", m.ClusterHealth())
+		}
+	}
+}
+
+func TestAClusterRestartsAsAWhole(t *testing.T) {
+	c := nodetest.StartCluster(t, 3)
+	conn := nodetest.Connect(t, nodetest.ConnString(c[2].Node))
+	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t",
+		"INSERT INTO t SELECT n FROM generate_series(1, 50) n")
+	for _, m := range c {
+		m.Kill()
+	}
+	started := make(chan struct{})
+	for _, m := range c {
+		go func() {
+			m.Start()
+			started <- struct{}{}
+		}()
+	}
+	for range c {
+		<-started
+	}
+	eventually(t, c, []string{"[50]"}, "SELECT n FROM n")
+}
+
+func TestANodeThatIsCutOffServesNothingUntilItIsBack(t *testing.T) {
+	c := nodetest.StartCluster(t, 3)
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	lone, err := pgx.Connect(t.Context(), nodetest.ConnString(c[0].Node)) // the first node runs the queries
+	require.NoError(t, err)
+	c[0].CutOff()
+	rest := c[1:]
+	eventually(t, rest, []string{"[1]"}, "SELECT id FROM t")
+	_, err = lone.Exec(t.Context(), "INSERT INTO t VALUES (2)")
+	require.Error(t, err, "it has been deposed and knows it")
+	eventually(t, rest, nil, "INSERT INTO t VALUES (3) ON CONFLICT DO NOTHING")
+	c[0].Reconnect()
+	eventually(t, c[:1], []string{"[1]", "[3]"}, "SELECT id FROM t ORDER BY id")
+}
+
+func TestNodesThatDoNotBelongAreRefused(t *testing.T) {
+	c := nodetest.StartCluster(t, 3)
+	taken := nodetest.NewMember(t, 2, c[0].Addr)
+	require.ErrorContains(t, taken.TryStart(), "never used", "the id of a node that runs")
+	same := nodetest.NewMember(t, 1, c[0].Addr)
+	require.ErrorContains(t, same.TryStart(), "two nodes have the id 1")
+
+	other := nodetest.NewMember(t, 4, "")
+	other.Start()
+	require.NoError(t, other.Close())
+	foreign := nodetest.NewMember(t, 4, c[0].Addr)
+	foreign.FS, other.Node = other.FS, nil
+	require.ErrorContains(t, foreign.TryStart(), "cluster", "a directory of another cluster")
+
+	c[2].Stop()
+	c[2].Wipe()
+	require.ErrorContains(t, c[2].TryStart(), "never used", "a wiped directory")
+}
+
+func TestBootstrapNodesAreReadWithTheirIDs(t *testing.T) {
+	got, err := node.ParseBootstrapNodes("1@a:7433, 22@b:7433")
+	require.NoError(t, err)
+	require.Equal(t, []node.BootstrapNode{{ID: 1, Addr: "a:7433"}, {ID: 22, Addr: "b:7433"}}, got)
+	for _, bad := range []string{"a:7433", "0@a:1", "x@a:1", "1@a", "1@a:1,1@b:1", "1@a:1,2@a:1", ","} {
+		_, err := node.ParseBootstrapNodes(bad)
+		require.ErrorContains(t, err, "allowed:", bad)
+	}
+	for name, cfg := range map[string]node.Config{
+		"no id":        {JoinAddr: "a:1"},
+		"both":         {NodeID: 1, JoinAddr: "a:1", BootstrapNodes: got},
+		"not among":    {NodeID: 3, BootstrapNodes: got},
+		"no node port": {NodeID: 1, BootstrapNodes: got, Raft: node.Off},
+	} {
+		cfg.Dir = "/data"
+		cfg.EnsureDefaults()
+		require.ErrorContains(t, cfg.Validate(), "--", name)
+	}
+}
