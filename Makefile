@@ -63,7 +63,11 @@ demo: ## Run the demonstration on real flights
 
 .PHONY: kill-test
 kill-test: ## Kill -9 a node that is being written to, ROUNDS times
-	MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill -count=1 -timeout 30m
+	MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill9 -count=1 -timeout 30m
+
+.PHONY: cluster-test
+cluster-test: ## Kill -9 a node of a cluster of three that is being written to, ROUNDS times
+	MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -count=1 -timeout 60m
 
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds

@@ -138,11 +138,32 @@ func (m *Manager) act(img *metadata.Image) {
 		}
 	}
 	parallel(work)
+	if old != nil && !img.SameBrokers(old) {
+		m.brokersChanged(img)
+	}
 	m.mu.Lock()
 	m.mu.image = img
 	close(m.mu.acted)
 	m.mu.acted = make(chan struct{})
 	m.mu.Unlock()
+}
+
+// brokersChanged tells the leaders here which followers are still to be reckoned with.
+func (m *Manager) brokersChanged(img *metadata.Image) {
+	active := func(id int32, epoch uint64) bool { return eligible(img, id, epoch) }
+	for _, p := range m.Partitions() {
+		p.mu.Lock()
+		if p.mu.leader != nil {
+			p.raisedLocked(p.mu.leader.BrokersChanged(active, p.nowMs()))
+		}
+		p.mu.Unlock()
+	}
+}
+
+// eligible reports whether a broker may join an ISR: it is active, with this epoch.
+func eligible(img *metadata.Image, id int32, epoch uint64) bool {
+	k, ok := img.Broker(id)
+	return ok && !k.Fenced && !k.Draining && k.Epoch == epoch
 }
 
 // parallel runs all of work, up to openParallel at a time.

@@ -159,8 +159,7 @@ type fetchPart struct {
 
 func (m *Manager) newFetchRound(req *kmsg.FetchRequest) *fetchRound {
 	img, _ := m.opts.Metadata.Watch()
-	k, ok := img.Broker(req.ReplicaState.ID)
-	eligible := ok && !k.Fenced && !k.Draining && k.Epoch == uint64(req.ReplicaState.Epoch)
+	may := eligible(img, req.ReplicaState.ID, uint64(req.ReplicaState.Epoch))
 	r := &fetchRound{bytes: int(req.MaxBytes)}
 	for i := range req.Topics {
 		rt := &req.Topics[i]
@@ -168,7 +167,7 @@ func (m *Manager) newFetchRound(req *kmsg.FetchRequest) *fetchRound {
 			rp := &rt.Partitions[j]
 			part := fetchPart{topic: rt.TopicID, id: rp.Partition, ask: replicaFetch{
 				fetch: core.Fetch{
-					Replica: req.ReplicaState.ID, BrokerEpoch: uint64(req.ReplicaState.Epoch), Offset: rp.FetchOffset, LogStart: rp.LogStartOffset, Eligible: eligible,
+					Replica: req.ReplicaState.ID, BrokerEpoch: uint64(req.ReplicaState.Epoch), Offset: rp.FetchOffset, LogStart: rp.LogStartOffset, Eligible: may,
 				},
 				currentEpoch: rp.CurrentLeaderEpoch, lastFetched: rp.LastFetchedEpoch, hw: rp.HighWatermark, maxBytes: int(rp.PartitionMaxBytes),
 			}}

@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -50,19 +51,15 @@ func TestAClusterRestartsAsAWhole(t *testing.T) {
 	conn := nodetest.Connect(t, nodetest.ConnString(c[2].Node))
 	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t",
 		"INSERT INTO t SELECT n FROM generate_series(1, 50) n")
-	for _, m := range c {
-		m.Kill()
+	all := func(do func(*nodetest.Member)) {
+		var wg sync.WaitGroup
+		for _, m := range c {
+			wg.Go(func() { do(m) })
+		}
+		wg.Wait()
 	}
-	started := make(chan struct{})
-	for _, m := range c {
-		go func() {
-			m.Start()
-			started <- struct{}{}
-		}()
-	}
-	for range c {
-		<-started
-	}
+	all((*nodetest.Member).Kill)
+	all((*nodetest.Member).Start)
 	eventually(t, c, []string{"[50]"}, "SELECT n FROM n")
 }
 

@@ -152,6 +152,16 @@ func (l *Leader) Changed(meta Meta, nowMs int64) Effects {
 	return l.advance(nowMs)
 }
 
+// BrokersChanged says that brokers came, went, or were fenced: a follower that may not join the ISR any more does not hold the high watermark up, unless it is in the ISR. active tells
+// whether a broker is active with the given epoch.
+func (l *Leader) BrokersChanged(active func(id int32, epoch uint64) bool, nowMs int64) Effects {
+	for i := range l.followers {
+		f := &l.followers[i]
+		f.eligible = f.eligible && active(f.id, f.brokerEpoch)
+	}
+	return l.advance(nowMs)
+}
+
 // Fetched records a follower's fetch that read from its log end, and so acknowledged all below it.
 func (l *Leader) Fetched(f Fetch, nowMs int64) Effects {
 	i := slices.IndexFunc(l.followers, func(x follower) bool { return x.id == f.Replica })

@@ -19,6 +19,7 @@ import (
 //	fetch replica=2 offset=20 [epoch=7] [ineligible]
 //	changed isr=(1,2) [min=1] [stale] [leader-epoch=2]    metadata, of the next partition epoch unless stale
 //	answer refused|unknown|superseded  to the proposal that is out
+//	gone replica=3                     the broker is not active any more
 //	now ms=100 / tick                  time passes / the lag is looked at
 func TestLeader(t *testing.T) {
 	var l *Leader
@@ -77,6 +78,10 @@ func runLeader(t *testing.T, d *datadriven.TestData, lp **Leader, now *int64) st
 		scan("offset", &f.Offset)
 		scan("epoch", &f.BrokerEpoch)
 		return show(l.Fetched(f, *now))
+	case "gone":
+		var gone int32
+		scan("replica", &gone)
+		return show(l.BrokersChanged(func(id int32, _ uint64) bool { return id != gone }, *now))
 	case "changed":
 		meta := l.Meta()
 		meta.ISR = ids("isr")
