@@ -61,7 +61,8 @@ type Client interface {
 	ParameterChanged(name, value string)
 
 	// Notify queues a NotificationResponse, sent when the session is outside a transaction and no query runs. Safe from any
-	// goroutine; never blocks. It returns false if MaxPendingNotifications are queued already and this one was not taken.
+	// goroutine; never blocks. It returns false if MaxPendingNotifications or MaxPendingNotificationBytes are queued
+	// already and this one was not taken.
 	Notify(n Notification) bool
 
 	// Cancel ends the running query with 57014, as a CancelRequest does; without one it does nothing. Any goroutine.

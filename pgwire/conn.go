@@ -54,6 +54,7 @@ type conn struct {
 		waiting  bool // ... and it is a push query waiting for rows
 		draining bool
 		pending  []Notification
+		bytes    int // of pending
 	}
 }
 
@@ -221,20 +222,28 @@ func (c *conn) next(ctx context.Context) (*message, error) {
 
 // rest sends the notifications that came in, and ends a connection that is to drain.
 func (c *conn) rest() error {
-	c.mu.Lock()
-	pending, draining := c.mu.pending, c.mu.draining
-	c.mu.pending = nil
-	c.mu.Unlock()
-	for _, n := range pending {
-		c.out.notification(n)
-	}
-	if len(pending) > 0 {
+	if c.sendNotifications() {
 		c.out.flush()
 	}
+	c.mu.Lock()
+	draining := c.mu.draining
+	c.mu.Unlock()
 	if draining {
 		return adminShutdown()
 	}
 	return c.out.err
+}
+
+// sendNotifications writes the notifications that came in and reports whether there were any.
+func (c *conn) sendNotifications() bool {
+	c.mu.Lock()
+	pending := c.mu.pending
+	c.mu.pending, c.mu.bytes = nil, 0
+	c.mu.Unlock()
+	for _, n := range pending {
+		c.out.notification(n)
+	}
+	return len(pending) > 0
 }
 
 // handle runs one message and reports whether the connection goes on.
@@ -287,8 +296,11 @@ func (c *conn) fail(ctx context.Context, typ byte, err error) bool {
 	return true
 }
 
-// readyForQuery ends a unit of work.
+// readyForQuery ends a unit of work. Notifications that are there go before it, where clients look for those of their own COMMIT.
 func (c *conn) readyForQuery() {
+	if c.session.TxStatus() == TxIdle {
+		c.sendNotifications()
+	}
 	c.out.begin('Z')
 	c.out.byte(byte(c.session.TxStatus()))
 	c.out.finish()
@@ -370,9 +382,11 @@ func (c *conn) ParameterChanged(name, value string) {
 func (c *conn) Notify(n Notification) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.mu.pending) >= MaxPendingNotifications {
+	size := len(n.Channel) + len(n.Payload)
+	if len(c.mu.pending) >= MaxPendingNotifications || c.mu.bytes+size > MaxPendingNotificationBytes {
 		return false
 	}
+	c.mu.bytes += size
 	c.mu.pending = append(c.mu.pending, n)
 	signal(c.in.wake)
 	return true

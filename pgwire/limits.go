@@ -12,8 +12,9 @@ const (
 	DefaultMaxMessageBytes = 64 << 20
 	// DefaultMaxConnections bounds the connections; one more is refused with 53300.
 	DefaultMaxConnections = 1000
-	// MaxPendingNotifications bounds a connection's notifications not yet sent.
-	MaxPendingNotifications = 1024
+	// MaxPendingNotifications and MaxPendingNotificationBytes bound a connection's notifications not yet sent.
+	MaxPendingNotifications     = 16_384
+	MaxPendingNotificationBytes = 8 << 20
 
 	// maxQueuedMessages bounds the messages read ahead of the executor.
 	maxQueuedMessages = 64

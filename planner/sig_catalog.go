@@ -30,7 +30,6 @@ inet_client_addr() text ; session
 inet_client_port() int4 ; session
 pg_sleep(float8) void ; session volatile
 pg_notify(text,text) void ; session volatile null
-pg_listening_channels() text ; session
 pg_cancel_backend(int4) bool ; session volatile
 pg_terminate_backend(int4) bool ; session volatile
 pg_advisory_lock(int8) void ; session volatile

@@ -233,7 +233,11 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 		return s.move(ctx, q)
 	case *sql.CloseCursor:
 		return s.closeCursor(q)
-	case *sql.Listen, *sql.Unlisten, *sql.LockTable, *sql.Maintenance, *sql.SetConstraints, *sql.Refresh:
+	case *sql.Listen, *sql.Unlisten:
+		return s.listen(q)
+	case *sql.Notify:
+		return "NOTIFY", s.notify(q.Channel, q.Payload)
+	case *sql.LockTable, *sql.Maintenance, *sql.SetConstraints, *sql.Refresh:
 		return s.accepted(q)
 	default:
 		return "", unsupported(q)
@@ -244,7 +248,7 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 func unsupported(q sql.Statement) error {
 	name := map[string]string{
 		"*sql.CreateType": "CREATE TYPE", "*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE", "*sql.CreateSequence": "CREATE SEQUENCE",
-		"*sql.Alter": "ALTER", "*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM", "*sql.Grant": "GRANT and REVOKE", "*sql.Notify": "NOTIFY",
+		"*sql.Alter": "ALTER", "*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM", "*sql.Grant": "GRANT and REVOKE",
 	}[fmt.Sprintf("%T", q)]
 	if name == "" {
 		name = fmt.Sprintf("%T", q)[len("*sql."):]
@@ -261,8 +265,6 @@ func (s *session) accepted(q sql.Statement) (string, error) {
 		return q.Command, nil
 	case *sql.SetConstraints:
 		return "SET CONSTRAINTS", nil
-	case *sql.Unlisten:
-		return "UNLISTEN", nil
 	case *sql.Refresh:
 		s.client.Notice(&sqlerr.Error{Severity: "NOTICE", Code: sqlerr.SuccessfulCompletion, Message: "materialized views are always up to date; REFRESH has nothing to do"})
 		return "REFRESH MATERIALIZED VIEW", nil

@@ -87,8 +87,8 @@ func (s *session) catalog() *catalog {
 
 // Relation implements planner.Catalog.
 func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.Relation, error) {
-	if schema == "millrace" && name == "errors" {
-		return c.e.errorsRelation(), nil
+	if r := c.e.system.byName(schema, name); r != nil {
+		return r, nil
 	}
 	if schema != "" {
 		if r := pgcatalog.Lookup(schema, name); r != nil {
@@ -112,6 +112,9 @@ func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.R
 		if o, ok := c.img.ObjectByName(spaceRelation, schema, name); ok {
 			return c.found(ctx, o)
 		}
+	}
+	if name == c.e.system.notify.Name {
+		return c.e.system.notify, nil
 	}
 	return nil, c.unknown(name)
 }

@@ -315,7 +315,7 @@ func (in *copyIn) append(ctx context.Context) error {
 		return err
 	}
 	s := in.c.s
-	err := s.flushWrites(ctx, s.tx.writes)
+	_, err := s.flushWrites(ctx, s.tx.writes)
 	s.tx.writes.release()
 	s.tx.writes = nil
 	if err != nil {
@@ -402,7 +402,8 @@ type copyOut struct {
 	enc     *copyfmt.Encoder
 	visible []int
 	batch   copyBatch
-	header  bool
+	header  bool   // a line of names is to be sent
+	prefix  []byte // what goes before the first row, in its message: binary's signature, which clients look for there
 	ended   bool
 	count   int64
 }
@@ -429,7 +430,11 @@ func (p *portal) CopyOut(ctx context.Context) (pgwire.CopyOut, error) {
 	if out.enc, err = copyfmt.NewEncoder(out.options, names); err != nil {
 		return nil, err
 	}
-	out.header = out.options.Header != copyfmt.HeaderOff || out.options.Kind == copyfmt.Binary
+	if out.options.Kind == copyfmt.Binary {
+		out.prefix = out.enc.Header(nil)
+	} else {
+		out.header = out.options.Header != copyfmt.HeaderOff
+	}
 	if out.run, err = p.s.openQuery(ctx, p); err != nil {
 		return nil, err
 	}
@@ -456,13 +461,16 @@ func (o *copyOut) Next(ctx context.Context, wait bool) (pgwire.CopyBatch, pgwire
 		return nil, pgwire.Done, err
 	case b != nil:
 		o.count += int64(b.Len())
-		o.batch = copyBatch{o: o, b: b, text: o.p.s.text()}
+		o.batch = copyBatch{o: o, b: b, text: o.p.s.text(), prefix: o.prefix}
+		if b.Len() > 0 {
+			o.prefix = nil
+		}
 		return &o.batch, pgwire.More, nil
 	case progress == pgwire.Done:
 		o.ended = true
 		o.p.finish()
 		o.p.tag = fmt.Sprintf("COPY %d", o.count)
-		if t := o.enc.Trailer(nil); len(t) > 0 {
+		if t := o.enc.Trailer(o.prefix); len(t) > 0 {
 			return fixedRow{t}, pgwire.Done, nil
 		}
 	}
@@ -481,6 +489,7 @@ type copyBatch struct {
 	b       *vec.Batch
 	text    *types.Settings
 	scratch []byte
+	prefix  []byte // of the first row
 }
 
 // Len implements pgwire.CopyBatch.
@@ -491,6 +500,9 @@ func (c *copyBatch) AppendRow(dst []byte, row int) []byte {
 	format := pgwire.TextFormat
 	if c.o.options.Kind == copyfmt.Binary {
 		format = pgwire.BinaryFormat
+	}
+	if row == 0 {
+		dst = append(dst, c.prefix...)
 	}
 	dst = c.o.enc.RowStart(dst)
 	for i, ord := range c.o.visible {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -192,9 +193,13 @@ func addQuery(b *metadata.Batch, plan *planner.Persistent, oid, sink metadata.OI
 	if err != nil {
 		return err
 	}
+	dependsOn := slices.Clone(reads)
+	if sink >= metadata.FirstOID { // system streams are no objects of the catalog
+		dependsOn = append(dependsOn, sink)
+	}
 	b.PutObject(metadata.Object{
 		OID: oid, Kind: kindQuery, Space: spaceQuery, Name: fmt.Sprintf("%s_%d", prefix, oid), Payload: payload,
-		DependsOn: append([]metadata.OID{sink}, reads...),
+		DependsOn: dependsOn,
 	})
 	return nil
 }

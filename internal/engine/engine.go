@@ -50,8 +50,8 @@ type Options struct {
 	Release   string
 	// DefaultPartitions of topics whose statement does not say.
 	DefaultPartitions int32
-	// ErrorTopic is the topic of millrace.errors.
-	ErrorTopic string
+	// ErrorTopic and NotifyTopic are the topics of millrace.errors and millrace.notify, of one partition each.
+	ErrorTopic, NotifyTopic string
 	// StateBytes and SessionBytes are shares of the node's memory.
 	StateBytes, SessionBytes int64
 	// DiskLow tells that the disk is nearly full, so that partitions take no writes. May be nil.
@@ -73,6 +73,8 @@ type Engine struct {
 	tables *tables
 	cache  relationCache
 	super  *supervisor
+	system systemStreams
+	hub    *notifyHub
 
 	feeders atomic.Pointer[feeders]
 
@@ -90,6 +92,7 @@ var _ pgwire.Backend = (*Engine)(nil)
 func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, meta: opts.Meta, log: opts.Log, clock: opts.Clock, logger: opts.Logger, started: opts.Clock.Now()}
 	e.mu.sessions = map[*session]struct{}{}
+	e.system = newSystemStreams(&opts)
 	e.cache.mu.relations = map[metadata.OID]cachedRelation{}
 	if err := e.ensureSuperuser(ctx); err != nil {
 		return nil, fmt.Errorf("making the first role: %w", err)
@@ -100,6 +103,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
 	})
 	e.tables = newTables(e)
+	e.hub = newNotifyHub(e)
 	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -147,6 +151,7 @@ func (e *Engine) Abandon() {
 
 // Close stops the tasks and waits for them. Sessions must have ended.
 func (e *Engine) Close() error {
+	e.hub.close()
 	e.super.close()
 	err := e.runner.Close()
 	e.tables.close()
@@ -235,6 +240,7 @@ func (e *Engine) random() float64 {
 }
 
 func (e *Engine) sessionClosed(s *session) {
+	e.hub.unlisten(s, "")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.mu.sessions, s)

@@ -13,6 +13,15 @@ import (
 type frozen struct {
 	state exec.StateSnapshot
 	ends  positions
+	users int // the transaction and what reads from it: a cursor WITH HOLD outlives its transaction
+}
+
+// release gives up one use.
+func (f *frozen) release() error {
+	if f.users--; f.users > 0 {
+		return nil
+	}
+	return f.state.Close()
 }
 
 var errConcurrentUpdate = sqlerr.New(sqlerr.SerializationFailure, "could not serialize access due to concurrent update").
@@ -40,12 +49,13 @@ func (s *session) freeze(ctx context.Context, n *snapshot, reads []*planner.Rela
 		s.tx.frozen = f
 	}
 	n.frozen, n.state = s.tx.frozen, s.tx.frozen.state
+	n.frozen.users++
 	return nil
 }
 
 // cut takes a snapshot of all tables and the ends of all streams.
 func (e *Engine) cut(ctx context.Context, rels []*planner.Relation) (*frozen, error) {
-	f := &frozen{state: e.opts.State.Snapshot(), ends: positions{}}
+	f := &frozen{state: e.opts.State.Snapshot(), ends: positions{}, users: 1}
 	for _, r := range rels {
 		if r.Kind != planner.Stream {
 			continue
@@ -66,7 +76,7 @@ func (s *session) thaw(t *txn) {
 	if t.frozen == nil {
 		return
 	}
-	if err := t.frozen.state.Close(); err != nil {
+	if err := t.frozen.release(); err != nil {
 		s.e.logger.Error("snapshot of a transaction is not closed", "err", err)
 	}
 	t.frozen = nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/millracedb/millrace/exec/expr"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
 	"github.com/millracedb/millrace/sql"
@@ -16,9 +17,12 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 	if err := s.checkDDL("INSERT ... EMIT CHANGES"); err != nil {
 		return "", err
 	}
-	sink, err := s.catalog().object(q.Table)
+	sink, err := s.catalog().Relation(ctx, q.Table.Schema(), q.Table.Object())
 	if err != nil {
-		return "", err
+		return "", sqlerr.From(err).At(q.Table.Offset())
+	}
+	if sink.OID < uint32(metadata.FirstOID) && sink.OID != notifyOID {
+		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: %q is a system relation", sink.Name)
 	}
 	first, err := s.e.newOIDs(ctx, 1)
 	if err != nil {
@@ -36,7 +40,7 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 			reads = append(reads, metadata.OID(r.OID))
 		}
 	}
-	if err := addQuery(d.batch, plan, first, sink.OID, "insert_"+sink.Name, p.st.parsed.Text, stored, reads); err != nil {
+	if err := addQuery(d.batch, plan, first, metadata.OID(sink.OID), "insert_"+sink.Name, p.st.parsed.Text, stored, reads); err != nil {
 		d.cancel()
 		return "", err
 	}

@@ -72,7 +72,9 @@ type portal struct {
 	// hold: the portal outlives the transaction (a push cursor, or WITH HOLD).
 	hold   bool
 	cursor bool
-	tx     *txn // that declared the cursor
+	scroll *scrollback // of a SCROLL cursor
+	at     int64       // rows that FETCH and MOVE have passed, for a cursor without it
+	tx     *txn        // that declared the cursor
 
 	started, done bool
 	run           rows

@@ -90,9 +90,6 @@ func (s *session) executeCommand(ctx context.Context, p *portal, q *sql.Execute)
 
 // declare opens an SQL cursor. One over a push query may be declared outside a transaction and outlives it.
 func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) (string, error) {
-	if q.Scroll == sql.Yes {
-		return "", sqlerr.New(sqlerr.FeatureNotSupported, "SCROLL cursors are not supported").WithHint("Cursors only go forward.")
-	}
 	inner := p.st.parsed
 	inner.Statement = q.Query
 	st, err := s.analyze(ctx, p.st.text, inner, p.st.params)
@@ -100,6 +97,10 @@ func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) 
 		return "", err
 	}
 	push := st.query.Unbounded
+	if push && q.Scroll == sql.Yes {
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "a SCROLL cursor over a query that does not end is not supported").
+			WithHint("Leave out SCROLL, or EMIT CHANGES.")
+	}
 	if !push && !q.Hold && !s.tx.explicit && !s.tx.several {
 		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "DECLARE CURSOR can only be used in transaction blocks").WithHint("Write BEGIN first, or declare it WITH HOLD, or over a query with EMIT CHANGES.")
 	}
@@ -111,6 +112,9 @@ func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) 
 		return "", err
 	}
 	c.cursor, c.hold, c.tx, c.kind = true, push || q.Hold, s.tx, pgwire.PortalRows
+	if q.Scroll == sql.Yes {
+		c.scroll = newScrollback(st.cols)
+	}
 	if q.Binary {
 		c.formats = []pgwire.Format{pgwire.BinaryFormat}
 	}

@@ -56,6 +56,7 @@ func testMain(m *testing.M) int {
 //	copyout [conn=name]  COPY ... TO STDOUT
 //	start conn=name      a simple Query that is not waited for
 //	join conn=name       waits for it
+//	wait conn=name n=1   waits until so many notifications of others have come, and shows them
 //	cancel conn=name     asks for its cancellation, again until it has ended, and shows its end
 func TestScripts(t *testing.T) {
 	datadriven.Walk(t, filepath.Join("testdata", "scripts"), func(t *testing.T, path string) {
@@ -76,7 +77,8 @@ func exec(t *testing.T, conn *pgx.Conn, query string) {
 // scriptConn is one session of a script.
 type scriptConn struct {
 	*pgconn.PgConn
-	notices []string
+	notices []string // and notifications of its own
+	heard   []string // notifications of others, which come when they come
 	running chan string
 }
 
@@ -97,6 +99,17 @@ func (r *scriptRunner) conn(d *datadriven.TestData) *scriptConn {
 	c := &scriptConn{}
 	cfg.RuntimeParams["search_path"] = r.schema
 	cfg.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) { c.notices = append(c.notices, problem((*pgconn.PgError)(n))) }
+	cfg.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {
+		line := fmt.Sprintf("NOTIFICATION %s %q from ", n.Channel, n.Payload)
+		switch n.PID {
+		case c.PID():
+			c.notices = append(c.notices, line+"itself\n")
+		case 0:
+			c.heard = append(c.heard, line+"a query\n")
+		default:
+			c.heard = append(c.heard, line+"another session\n")
+		}
+	}
 	c.PgConn, err = pgconn.ConnectConfig(r.t.Context(), cfg)
 	require.NoError(r.t, err)
 	r.t.Cleanup(func() { _ = c.Close(context.Background()) })
@@ -137,6 +150,15 @@ func (r *scriptRunner) run(t *testing.T, d *datadriven.TestData) string {
 		return ""
 	case "join":
 		return <-c.running
+	case "wait":
+		n := 1
+		d.MaybeScanArgs(t, "n", &n)
+		for len(c.heard) < n {
+			require.NoError(t, c.WaitForNotification(ctx))
+		}
+		out := strings.Join(c.heard, "")
+		c.heard = nil
+		return out
 	case "cancel":
 		for ctx.Err() == nil {
 			require.NoError(t, c.CancelRequest(ctx))

@@ -39,16 +39,22 @@ func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
 			return r, err
 		}
 	}
-	return s.openPull(ctx, q, p.args)
+	return s.openPull(ctx, q, p.args, p.cursor)
 }
 
-// openPull waits until what the query reads is fresh enough, takes a snapshot and opens the plan over it.
-func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.Datum) (*pullRows, error) {
+// openPull waits until what the query reads is fresh enough, takes a snapshot and opens the plan over it. A pinned one sees this moment
+// however late it reads.
+func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.Datum, pinned bool) (*pullRows, error) {
 	sctx, cancel := s.statementContext(ctx)
 	snap := &snapshot{s: s, cancel: cancel}
 	if err := s.freeze(sctx, snap, q.Reads); err != nil {
 		cancel()
 		return nil, s.dropped(err, q.Reads)
+	}
+	if pinned {
+		if err := snap.pin(sctx, q.Reads); err != nil {
+			return nil, errors.Join(cause(sctx, err), snap.close())
+		}
 	}
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
 	live := &liveContext{Context: sctx, whole: sctx}
@@ -111,17 +117,50 @@ type snapshot struct {
 	s      *session
 	state  exec.StateSnapshot
 	frozen *frozen // the block's, under REPEATABLE READ
-	cancel context.CancelFunc
+	// ends, where not nil, are those of the streams; overlays, where not nil, the block's own rows by table.
+	ends     positions
+	overlays map[uint32]*overlay
+	cancel   context.CancelFunc
 }
 
 func (n *snapshot) close() error {
 	if n.cancel != nil {
 		n.cancel()
 	}
-	if n.state == nil || n.frozen != nil {
+	switch {
+	case n.frozen != nil:
+		return n.frozen.release()
+	case n.state == nil:
 		return nil
 	}
 	return n.state.Close()
+}
+
+// pin takes now what the plan would take when it first reads a relation, for a cursor that may do so late.
+func (n *snapshot) pin(ctx context.Context, reads []*planner.Relation) error {
+	if n.state == nil {
+		n.state = n.s.e.opts.State.Snapshot()
+	}
+	n.overlays = map[uint32]*overlay{}
+	for _, r := range reads {
+		if r.Kind == planner.Table {
+			n.overlays[r.OID] = n.s.overlay(r)
+		}
+		if r.Kind != planner.Stream || n.frozen != nil || n.s.created(r.OID) {
+			continue
+		}
+		if n.ends == nil {
+			n.ends = positions{}
+		}
+		for _, tp := range topicPartitions(r) {
+			o, err := n.s.e.log.Offsets(ctx, tp)
+			if err != nil {
+				return err
+			}
+			n.ends[tp] = o.LastStable
+		}
+	}
+	return nil
 }
 
 // Scan implements bounded.Source.
@@ -174,7 +213,12 @@ func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.It
 	if n.state == nil {
 		n.state = n.s.e.opts.State.Snapshot()
 	}
-	it := &tableIter{n: n, sc: sc, rel: sc.Rel, keys: keys, byKey: keys != nil, overlay: n.s.overlay(sc.Rel)}
+	it := &tableIter{n: n, sc: sc, rel: sc.Rel, keys: keys, byKey: keys != nil}
+	if pinned := n.overlays; pinned != nil {
+		it.overlay = pinned[sc.Rel.OID]
+	} else {
+		it.overlay = n.s.overlay(sc.Rel)
+	}
 	room := scanRows
 	if it.byKey {
 		room = min(room, len(keys)) // a look-up of one key makes room for one row
@@ -392,7 +436,7 @@ func (n *snapshot) scanStream(ctx context.Context, sc *planner.Scan) (bounded.It
 	if n.s.created(sc.Rel.OID) {
 		return &onceIter{}, nil // its topic is made at COMMIT
 	}
-	var ends positions
+	ends := n.ends
 	if n.frozen != nil {
 		ends = n.frozen.ends
 	}

@@ -102,6 +102,7 @@ func (s *session) discard(q *sql.Discard) (string, error) {
 		}
 		s.closePortals(true)
 		clear(s.stmts)
+		s.e.hub.unlisten(s, "")
 		s.resetAll()
 	case "PLANS", "SEQUENCES", "TEMP":
 	}

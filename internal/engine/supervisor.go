@@ -330,6 +330,9 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 // plan plans a query from its definition.
 func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefinition) (*runningQuery, error) {
 	sinkObject, ok := img.Object(metadata.OID(def.Sink))
+	if r := s.e.system.byOID(metadata.OID(def.Sink)); r != nil {
+		return s.planInsert(img, o, def, r)
+	}
 	if !ok {
 		return nil, sqlerr.New(sqlerr.UndefinedTable, "its result is gone")
 	}
@@ -344,6 +347,11 @@ func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefi
 	if err != nil {
 		return nil, err
 	}
+	return s.planInsert(img, o, def, sink)
+}
+
+// planInsert plans a query that an INSERT has made.
+func (s *supervisor) planInsert(img *metadata.Image, o *metadata.Object, def queryDefinition, sink *planner.Relation) (*runningQuery, error) {
 	parsed, err := sql.ParseOne(def.Statement, sql.Options{})
 	if err != nil {
 		return nil, err

@@ -25,6 +25,7 @@ type txn struct {
 	writes    *writeBuffer
 	saves     []savepoint
 	frozen    *frozen // under REPEATABLE READ, from the first statement on
+	news      news
 }
 
 // savepoint is a place to go back to.
@@ -33,6 +34,7 @@ type savepoint struct {
 	settings *settings
 	writes   int // length of the buffer
 	ddl      ddlMark
+	news     newsMark
 }
 
 // begin returns the session's transaction, an implicit one if there is none.
@@ -79,13 +81,14 @@ func (t *txn) fail() {
 	if n := len(t.saves); n > 0 {
 		t.writes.truncate(t.saves[n-1].writes)
 		t.ddl.truncate(t.saves[n-1].ddl)
+		t.news.truncate(t.saves[n-1].news)
 		return
 	}
 	if t.writes != nil {
 		t.writes.release()
 		t.writes = nil
 	}
-	t.ddl = nil
+	t.ddl, t.news = nil, news{}
 }
 
 // commit ends the transaction: its writes are appended as one log transaction and readable when it returns.
@@ -97,25 +100,39 @@ func (s *session) commit(ctx context.Context) error {
 			return err
 		}
 	}
-	if t.writes != nil {
-		if err := s.flushWrites(ctx, t.writes); err != nil {
-			s.rollback()
-			return err
-		}
+	ends, err := s.commitWrites(ctx, t)
+	if err != nil {
+		s.rollback()
+		return err
 	}
 	s.endTxn()
 	for _, name := range s.set.endLocal() {
 		s.changed(name)
 	}
-	if t.ddl == nil {
-		return nil
-	}
-	for _, f := range t.ddl.after {
-		if err := f(ctx); err != nil {
-			return err
+	if t.ddl != nil {
+		for _, f := range t.ddl.after {
+			if err := f(ctx); err != nil {
+				return err
+			}
 		}
 	}
-	return nil
+	return s.endNews(ctx, &t.news, ends)
+}
+
+// commitWrites appends what the transaction has written, its notifications among it, and returns the ends it has reached.
+func (s *session) commitWrites(ctx context.Context, t *txn) (positions, error) {
+	if err := s.stageNotes(); err != nil {
+		return nil, err
+	}
+	listens, err := s.beginListening(ctx)
+	if err != nil || t.writes == nil {
+		return nil, err
+	}
+	ends, err := s.flushWrites(ctx, t.writes)
+	if err != nil {
+		s.stopListening(listens)
+	}
+	return ends, err
 }
 
 // rollback undoes the transaction.
@@ -231,7 +248,7 @@ func (s *session) savepoint(t *sql.Transaction) (string, error) {
 		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "SAVEPOINT can only be used in transaction blocks")
 	}
 	if t.Kind == sql.Savepoint {
-		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len(), ddl: s.tx.ddl.mark()})
+		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len(), ddl: s.tx.ddl.mark(), news: s.tx.news.mark()})
 		return "SAVEPOINT", nil
 	}
 	for i := len(s.tx.saves) - 1; i >= 0; i-- {
@@ -252,6 +269,7 @@ func (s *session) rollbackTo(i int, sp savepoint) error {
 	s.tx.failed = false
 	s.tx.writes.truncate(sp.writes)
 	s.tx.ddl.truncate(sp.ddl)
+	s.tx.news.truncate(sp.news)
 	s.tx.saves = s.tx.saves[:i+1]
 	s.restore(sp.settings.clone())
 	return nil

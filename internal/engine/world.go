@@ -42,22 +42,22 @@ func (w *world) Relations() []*planner.Relation {
 		}
 		out = append(out, r)
 	}
-	out = append(out, w.s.e.errorsRelation())
+	out = append(out, w.s.e.system.all()...)
 	sort.Slice(out, func(i, j int) bool { return out[i].OID < out[j].OID })
 	return out
 }
 
 func (w *world) RelationByOID(oid uint32) *planner.Relation {
-	if oid == errorsOID {
-		return w.s.e.errorsRelation()
+	if r := w.s.e.system.byOID(metadata.OID(oid)); r != nil {
+		return r
 	}
 	o, ok := w.img.Object(metadata.OID(oid))
 	return w.relation(o, ok && o.Space == spaceRelation)
 }
 
 func (w *world) RelationByName(schema, name string) *planner.Relation {
-	if e := w.s.e.errorsRelation(); e.Schema == schema && e.Name == name {
-		return e
+	if r := w.s.e.system.byName(schema, name); r != nil {
+		return r
 	}
 	o, ok := w.img.ObjectByName(spaceRelation, schema, name)
 	return w.relation(o, ok)
@@ -128,6 +128,8 @@ func (w *world) Queries() []pgcatalog.Query {
 		}
 		if sink, ok := w.img.Object(metadata.OID(def.Sink)); ok {
 			q.Sink = qualified(sink.Schema, sink.Name)
+		} else if r := w.s.e.system.byOID(metadata.OID(def.Sink)); r != nil {
+			q.Sink = qualified(r.Schema, r.Name)
 		}
 		w.s.e.queryStats(uint64(o.OID), &q)
 		out = append(out, q)
@@ -277,6 +279,10 @@ func (c catalogSession) Sleep(seconds float64) error {
 		return cause(c.ctx, c.ctx.Err())
 	}
 }
+
+func (c catalogSession) Notify(channel, payload string) error { return c.s.notify(channel, payload) }
+
+func (c catalogSession) ListeningChannels() []string { return c.s.e.hub.channels(c.s) }
 
 func (c catalogSession) CancelBackend(pid int32) bool {
 	other := c.s.e.sessionByPID(pid)

@@ -62,22 +62,22 @@ func (w *writeBuffer) truncate(mark int) {
 func (w *writeBuffer) release() { w.tx.Rollback() }
 
 // flushWrites appends what the transaction has written.
-func (s *session) flushWrites(ctx context.Context, w *writeBuffer) error {
+func (s *session) flushWrites(ctx context.Context, w *writeBuffer) (positions, error) {
 	if s.e.opts.DiskLow != nil && s.e.opts.DiskLow() {
-		return errDiskFull
+		return nil, errDiskFull
 	}
 	ends, err := w.tx.Commit(ctx)
 	if err != nil {
 		if s.e.opts.DiskLow != nil && s.e.opts.DiskLow() && sqlerr.CodeOf(err) == sqlerr.InsufficientResources {
-			return errDiskFull
+			return nil, errDiskFull
 		}
-		return cause(ctx, err)
+		return nil, cause(ctx, err)
 	}
 	if s.written == nil {
 		s.written = positions{}
 	}
 	s.written.raise(ends)
-	return nil
+	return ends, nil
 }
 
 var errDiskFull = sqlerr.New(sqlerr.DiskFull, "the disk is nearly full: the node takes no writes below disk.min_free").

@@ -13,17 +13,24 @@ const (
 	topicOffsets      = "__consumer_offsets"
 	// TopicErrors is the dead-letter stream behind millrace.errors.
 	TopicErrors = "_millrace_errors"
+	// TopicNotify is the stream of notifications behind millrace.notify. It has one partition, so that they have one order.
+	TopicNotify = "_millrace_notify"
 
 	internalPartitions = 16
 	errorPartitions    = 1
+	notifyPartitions   = 1
 )
 
-// internalTopics are made when the cluster forms. Coordinator topics are compacted; errors are kept 7 days and 1 GiB.
+// internalTopics are made when the cluster forms. Coordinator topics are compacted; errors are kept 7 days and 1 GiB, notifications, which
+// nobody reads twice, for an hour and 256 MiB.
 var internalTopics = []metadata.TopicSpec{
 	{Name: topicTransactions, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "16777216"}},
 	{Name: topicOffsets, Partitions: internalPartitions, Configs: map[string]string{"cleanup.policy": "compact", "segment.bytes": "16777216"}},
 	{Name: TopicErrors, Partitions: errorPartitions, Configs: map[string]string{
 		"cleanup.policy": "delete", "retention.ms": "604800000", "retention.bytes": "1073741824", "message.timestamp.type": "LogAppendTime",
+	}},
+	{Name: TopicNotify, Partitions: notifyPartitions, Configs: map[string]string{
+		"cleanup.policy": "delete", "retention.ms": "3600000", "retention.bytes": "268435456", "segment.bytes": "16777216", "message.timestamp.type": "LogAppendTime",
 	}},
 }
 

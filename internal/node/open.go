@@ -363,7 +363,7 @@ func (n *Node) openState(context.Context) error {
 func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
 	return engine.Open(ctx, engine.Options{
 		Meta: n.meta, Log: n.log, Groups: n.coord, WaitIndex: n.repl.WaitIndex, State: n.state, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
-		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors,
+		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors, NotifyTopic: TopicNotify,
 		StateBytes: n.cfg.share(stateShare), SessionBytes: n.cfg.share(sessionsShare),
 		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
 	})

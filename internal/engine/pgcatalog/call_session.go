@@ -36,11 +36,10 @@ var sessionCalls = map[string]callFunc{
 	"inet_client_addr()":           value(func(c *catalog) types.Datum { host, _ := c.clientAddress(); return host }),
 	"inet_client_port()":           value(func(c *catalog) types.Datum { _, port := c.clientAddress(); return port }),
 	// Which of the server's addresses the client came to is not known here; PostgreSQL has NULL for a connection through a Unix socket.
-	"inet_server_addr()":      always(types.NullDatum),
-	"inet_server_port()":      always(types.NullDatum),
-	"current_query()":         always(types.NullDatum),
-	"pg_listening_channels()": always(types.NullDatum),
-	"pg_notify(text,text)":    always(text("")),
+	"inet_server_addr()":   always(types.NullDatum),
+	"inet_server_port()":   always(types.NullDatum),
+	"current_query()":      always(types.NullDatum),
+	"pg_notify(text,text)": notify,
 }
 
 // lockCalls are advisory locks. They lock nothing: Millrace has them for clients that take one round their own schema changes, and says yes.
@@ -114,6 +113,11 @@ func sleep(c *catalog, args []types.Datum) (types.Datum, error) {
 		return text(""), nil
 	}
 	return text(""), c.s.Sleep(min(seconds, maxSleep))
+}
+
+// notify is NOTIFY as a function; a NULL payload is an empty one, a NULL channel has no name (PostgreSQL docs, NOTIFY).
+func notify(c *catalog, args []types.Datum) (types.Datum, error) {
+	return text(""), c.s.Notify(args[0].S, args[1].S)
 }
 
 // signal makes a function that acts on another session: one's own role's, or as a superuser anybody's (PostgreSQL docs, chapter 9.27.2).

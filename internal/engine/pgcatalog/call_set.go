@@ -12,7 +12,16 @@ var setCalls = map[string]func(c *catalog, args []types.Datum) [][]types.Datum{
 	// Nothing is partitioned the way PostgreSQL means it, so a relation is its only ancestor where it has one at all.
 	"pg_partition_ancestors(regclass)": func(*catalog, []types.Datum) [][]types.Datum { return nil },
 	"pg_timezone_names()":              func(c *catalog, _ []types.Datum) [][]types.Datum { return c.timezoneNames() },
+	"pg_listening_channels()":          listeningChannels,
 	"pg_get_keywords()":                func(*catalog, []types.Datum) [][]types.Datum { return keywords() },
+}
+
+func listeningChannels(c *catalog, _ []types.Datum) [][]types.Datum {
+	var out [][]types.Datum
+	for _, name := range c.s.ListeningChannels() {
+		out = append(out, []types.Datum{text(name)})
+	}
+	return out
 }
 
 // keywordList are the key words of PostgreSQL 15 and of Millrace that a client may meet in SQL.

@@ -37,6 +37,9 @@ type Session interface {
 	// CancelBackend and TerminateBackend act on the session with the given process id; false if there is none.
 	CancelBackend(pid int32) bool
 	TerminateBackend(pid int32) bool
+	// Notify sends a notification when the transaction commits. ListeningChannels are the channels that the session hears.
+	Notify(channel, payload string) error
+	ListeningChannels() []string
 	// StartMicros is the start of the transaction, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
 }

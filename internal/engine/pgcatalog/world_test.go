@@ -160,6 +160,10 @@ func (w *fakeWorld) SetSetting(name, value string, _ bool) error {
 	return nil
 }
 
+func (w *fakeWorld) Notify(string, string) error { return nil }
+
+func (w *fakeWorld) ListeningChannels() []string { return []string{"news"} }
+
 func (w *fakeWorld) Sleep(seconds float64) error {
 	if seconds > 1 {
 		return sqlerr.New(sqlerr.QueryCanceled, "canceling statement due to user request")
