@@ -77,6 +77,11 @@ crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
 views-test: ## Compare VIEWS random views with PostgreSQL
 	MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -count=1 -timeout 30m
 
+.PHONY: clients-test
+clients-test: ## Run real PostgreSQL clients of many languages against a server
+	internal/clients/install
+	$(GO) test -tags clients ./internal/clients -count=1 -timeout 15m
+
 .PHONY: ci
 ci: ## What CI runs
 	.ci/run
