@@ -14,7 +14,7 @@ const noFormat = "none"
 // keySchema is what a relation's record keys hold: its key columns in key order. A stream without them has null keys, a table
 // without them the key of its one row.
 func keySchema(rel *planner.Relation) format.Schema {
-	s := format.Schema{Format: rel.KeyFormat, Key: true}
+	s := format.Schema{Format: rel.KeyFormat, Key: true, Delimiter: rel.KeyDelimiter}
 	for _, ord := range rel.Key {
 		s.Columns = append(s.Columns, format.Column{Name: rel.Columns[ord].Name, Type: rel.Columns[ord].Type})
 	}
@@ -40,7 +40,7 @@ func valueOrdinals(rel *planner.Relation) []int {
 }
 
 func valueSchema(rel *planner.Relation) format.Schema {
-	s := format.Schema{Format: rel.ValueFormat, Unwrapped: !rel.WrapSingleValue}
+	s := format.Schema{Format: rel.ValueFormat, Unwrapped: !rel.WrapSingleValue, Delimiter: rel.ValueDelimiter}
 	for _, ord := range valueOrdinals(rel) {
 		s.Columns = append(s.Columns, format.Column{Name: rel.Columns[ord].Name, Type: rel.Columns[ord].Type})
 	}

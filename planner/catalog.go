@@ -39,8 +39,10 @@ type Relation struct {
 	// Topic, Partitions and the formats say where and how the rows are.
 	Topic       string
 	Partitions  int32
-	KeyFormat   string // "kafka", "json", "none"
+	KeyFormat   string // "kafka", "json", "delimited", "none"
 	ValueFormat string
+	// KeyDelimiter and ValueDelimiter stand between the fields of the format delimited; 0 is a comma.
+	KeyDelimiter, ValueDelimiter byte
 	// WrapSingleValue: a lone value column is written inside an object (the default).
 	WrapSingleValue bool
 	// Placement says whether rows are known to be dealt by murmur2 over the key bytes: true where Millrace alone writes the topic, or the

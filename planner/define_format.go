@@ -29,6 +29,9 @@ func setFormats(rel *Relation, opts *Options, pos int) error {
 		return sqlerr.New(sqlerr.InvalidTableDefinition, "key_format kafka holds one column of INT, BIGINT, DOUBLE, TEXT or BYTEA NOT NULL").
 			WithHint("Use key_format = 'json'.").At(pos)
 	}
+	if err := setDelimiters(rel, opts, pos); err != nil {
+		return err
+	}
 	values := valueColumns(rel)
 	if rel.ValueFormat == "kafka" && (len(values) != 1 || !kafkaKind(rel.Columns[values[0]].Type.Kind)) {
 		return sqlerr.New(sqlerr.InvalidTableDefinition, "value_format kafka holds one column of INT, BIGINT, DOUBLE, TEXT or BYTEA").
@@ -75,4 +78,29 @@ func defaultKeyFormat(rel *Relation) string {
 		return "kafka"
 	}
 	return "json"
+}
+
+// setDelimiters settles the delimiters, and checks that the format delimited can hold the columns.
+func setDelimiters(rel *Relation, opts *Options, pos int) error {
+	rel.KeyDelimiter, rel.ValueDelimiter = opts.KeyDelimiter, opts.ValueDelimiter
+	for _, side := range []struct {
+		name, format string
+		delimiter    byte
+		cols         []int
+	}{{"key", rel.KeyFormat, opts.KeyDelimiter, rel.Key}, {"value", rel.ValueFormat, opts.ValueDelimiter, valueColumns(rel)}} {
+		if side.format != "delimited" {
+			if side.delimiter != 0 {
+				return sqlerr.New(sqlerr.InvalidTableDefinition, "option %s_delimiter needs %s_format = 'delimited'", side.name, side.name).At(pos)
+			}
+			continue
+		}
+		for _, i := range side.cols {
+			switch c := rel.Columns[i]; c.Type.Kind {
+			case types.Array, types.Map, types.Struct:
+				return sqlerr.New(sqlerr.InvalidTableDefinition, "%s_format delimited cannot hold column %q of type %s", side.name, c.Name, c.Type).
+					WithHint("It holds scalar types. Use %s_format = 'json'.", side.name).At(pos)
+			}
+		}
+	}
+	return nil
 }

@@ -17,6 +17,8 @@ type Options struct {
 	Replicas        int16
 	KeyFormat       string
 	ValueFormat     string
+	KeyDelimiter    byte
+	ValueDelimiter  byte
 	Timestamp       string
 	TimestampFormat string
 	// WrapSingleValue is true unless the option says false.
@@ -47,7 +49,7 @@ type optionDef struct {
 
 // formats that run in this release, and those that are only known.
 var (
-	formatsBuilt = []string{"json", "kafka", "none"}
+	formatsBuilt = []string{"delimited", "json", "kafka", "none"}
 	formatsKnown = []string{"avro", "delimited", "json", "json_sr", "kafka", "none", "protobuf", "protobuf_nosr"}
 )
 
@@ -74,8 +76,8 @@ func init() { // a variable initializer would refer to itself through unknownOpt
 		"timestamp":            {anywhere, func(o *Options, v string, _ *sql.Option) error { o.Timestamp = v; return nil }},
 		"timestamp_format":     {anywhere, func(o *Options, v string, _ *sql.Option) error { o.TimestampFormat = v; return nil }},
 		"wrap_single_value":    {anywhere, func(o *Options, v string, opt *sql.Option) error { return readBool(&o.WrapSingleValue, v, opt) }},
-		"value_delimiter":      {anywhere, notBuilt("DELIMITED values are not built yet", "value_format = 'json'")},
-		"key_delimiter":        {anywhere, notBuilt("DELIMITED keys are not built yet", "key_format = 'json'")},
+		"value_delimiter":      {anywhere, func(o *Options, v string, opt *sql.Option) error { return readDelimiter(&o.ValueDelimiter, v, opt) }},
+		"key_delimiter":        {anywhere, func(o *Options, v string, opt *sql.Option) error { return readDelimiter(&o.KeyDelimiter, v, opt) }},
 		"history":              {anywhere, notBuilt("tables keep no history yet", "joins see the table's current rows")},
 		"window_type":          {definition, readWindowType},
 		"window_size":          {definition, readWindowSize},
@@ -181,10 +183,25 @@ func readFormat(to *string, v string, opt *sql.Option) error {
 	}
 	for _, k := range formatsKnown {
 		if f == k {
-			return notYet("format "+strings.ToUpper(f), "its codec is not built", "json, kafka and none", opt.Value.Pos)
+			return notYet("format "+strings.ToUpper(f), "its codec is not built", "json, delimited, kafka and none", opt.Value.Pos)
 		}
 	}
 	return badOption(opt, "one of "+strings.Join(formatsKnown, ", "))
+}
+
+// readDelimiter takes one ASCII character that cannot be mistaken, or ksqlDB's words SPACE and TAB.
+func readDelimiter(to *byte, v string, opt *sql.Option) error {
+	switch strings.ToUpper(v) {
+	case "SPACE":
+		v = " "
+	case "TAB":
+		v = "\t"
+	}
+	if len(v) != 1 || v[0] >= 0x80 || v[0] == 0 || v == `"` || v == "\n" || v == "\r" {
+		return badOption(opt, "one ASCII character other than a quote and a line break, or SPACE or TAB")
+	}
+	*to = v[0]
+	return nil
 }
 
 func notBuilt(why, instead string) func(*Options, string, *sql.Option) error {

@@ -23,8 +23,10 @@ type Column struct {
 
 // Schema is what one side of a topic's records, the keys or the values, holds.
 type Schema struct {
-	// Format is "json", "kafka" or "none", as a relation's definition names it.
+	// Format is "json", "kafka", "delimited" or "none", as a relation's definition names it.
 	Format string
+	// Delimiter stands between the fields of the format delimited; 0 is DelimiterDefault.
+	Delimiter byte
 	// Columns are the side's columns in declared order.
 	Columns []Column
 	// Key tells keys from values. Keys are written canonically; a lone column of a key is not wrapped.
@@ -65,6 +67,8 @@ func NewEncoder(s Schema) (Encoder, error) {
 		return emptyKeyEncoder{}, nil
 	case s.Format == "kafka":
 		return newKafkaEncoder(s), nil
+	case s.Format == "delimited":
+		return newDelimitedEncoder(s), nil
 	default:
 		return newJSONEncoder(s), nil
 	}
@@ -82,6 +86,8 @@ func NewDecoder(s Schema, wanted []int) (Decoder, error) {
 		return emptyKeyDecoder{}, nil
 	case s.Format == "kafka":
 		return newKafkaDecoder(s, wanted), nil
+	case s.Format == "delimited":
+		return newDelimitedDecoder(s, wanted), nil
 	default:
 		return newJSONDecoder(s, wanted), nil
 	}
@@ -109,9 +115,11 @@ func (s Schema) check() error {
 		return nil
 	case "kafka":
 		return s.checkKafka(side)
+	case "delimited":
+		return s.checkDelimited(side)
 	}
 	return sqlerr.New(sqlerr.FeatureNotSupported, "%s format \"%s\" is not supported", side, s.Format).
-		WithHint("The formats are json, kafka and none.")
+		WithHint("The formats are json, kafka, delimited and none.")
 }
 
 type emptyKeyEncoder struct{}
