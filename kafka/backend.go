@@ -20,6 +20,9 @@ type Broker interface {
 	EndTxn(context.Context, *kmsg.EndTxnRequest) *kmsg.EndTxnResponse
 	OffsetFetch(context.Context, *kmsg.OffsetFetchRequest) *kmsg.OffsetFetchResponse
 	TxnOffsetCommit(context.Context, *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse
+	WriteTxnMarkers(context.Context, *kmsg.WriteTxnMarkersRequest) *kmsg.WriteTxnMarkersResponse
+	DescribeTransactions(*kmsg.DescribeTransactionsRequest) *kmsg.DescribeTransactionsResponse
+	ListTransactions(*kmsg.ListTransactionsRequest) *kmsg.ListTransactionsResponse
 }
 
 // Topic is a topic as clients see it. It is immutable.
@@ -66,6 +69,8 @@ type TopicConfig struct {
 // Cluster is what exists, and how it is changed. Changes return when this node serves the result.
 type Cluster interface {
 	ClusterID() string
+	// LogDir is the directory of the log, and the size of its disk and what is left of it, in bytes.
+	LogDir() (path string, total, usable int64, err error)
 	// NodeID is this node. Any node carries out changes, so it is also the controller that clients are told.
 	NodeID() int32
 	// Brokers are the nodes that serve clients, by id.
@@ -106,8 +111,22 @@ type Partition interface {
 	OffsetForLeaderEpoch(current, epoch int32) (int32, int64, error)
 	// DeleteRecords makes everything below offset unreadable (-1: below the high watermark) and returns the new log start.
 	DeleteRecords(offset int64) (int64, error)
+	// Size is what the partition takes on the disk, in bytes.
+	Size() int64
+	// Producers is what is known of idempotent and transactional producers, by id.
+	Producers() []Producer
 	// Subscribe has wake sent to, without blocking, when there may be more to fetch or the leadership changed.
 	Subscribe(wake chan<- struct{}) (cancel func())
+}
+
+// Producer is what a partition knows of a producer.
+type Producer struct {
+	ID               int64
+	Epoch            int16
+	LastSequence     int32
+	LastTimestamp    int64 // ms
+	CoordinatorEpoch int32
+	TxnStart         int64 // first offset of the open transaction, -1 if there is none
 }
 
 // Fetched is what a Fetch found.

@@ -64,3 +64,22 @@ func (c *conn) nodeConfigs() []TopicConfig {
 		{Name: "socket.request.max.bytes", Value: strconv.Itoa(MaxProduceBytes), Default: true, Type: kmsg.ConfigTypeInt},
 	}
 }
+
+// listConfigResources answers key 74, versions 0 and 1: what has settings. Version 0 asks for subscriptions to metrics of clients, which there are none of (KIP-1142).
+func listConfigResources(c *conn, _ context.Context, req *kmsg.ListConfigResourcesRequest) *kmsg.ListConfigResourcesResponse {
+	resp := req.ResponseKind().(*kmsg.ListConfigResourcesResponse)
+	resp.ConfigResources = []kmsg.ListConfigResourcesResponseConfigResource{}
+	add := func(kind kmsg.ConfigResourceType, name string) {
+		if req.Version == 0 || len(req.ResourceTypes) > 0 && !slices.Contains(req.ResourceTypes, int8(kind)) {
+			return
+		}
+		r := kmsg.NewListConfigResourcesResponseConfigResource()
+		r.Name, r.Type = name, int8(kind)
+		resp.ConfigResources = append(resp.ConfigResources, r)
+	}
+	for _, t := range c.server.config.Cluster.Topics() {
+		add(kmsg.ConfigResourceTypeTopic, t.Name)
+	}
+	add(kmsg.ConfigResourceTypeBroker, strconv.Itoa(int(c.server.config.Cluster.NodeID())))
+	return resp
+}

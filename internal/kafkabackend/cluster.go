@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/kafka"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -27,12 +29,26 @@ type Cluster struct {
 	WaitIndex func(context.Context, uint64) error
 	// DiskLow reports that there is too little room for new topics.
 	DiskLow func() bool
+	// FS and Dir are where the log is.
+	FS  fsys.FS
+	Dir string
 	// DefaultPartitions is for topics whose request does not say.
 	DefaultPartitions int32
 }
 
 // ClusterID implements kafka.Cluster.
 func (c *Cluster) ClusterID() string { return c.Identity.ClusterID }
+
+// LogDir implements kafka.Cluster.
+func (c *Cluster) LogDir() (path string, total, usable int64, err error) {
+	u, err := c.FS.GetDiskUsage(c.Dir)
+	if err != nil {
+		return c.Dir, -1, -1, fmt.Errorf("%w: %w", kerr.KafkaStorageError, err)
+	}
+	return c.Dir, clampInt64(u.TotalBytes), clampInt64(u.AvailBytes), nil
+}
+
+func clampInt64(n uint64) int64 { return int64(min(n, math.MaxInt64)) }
 
 // NodeID implements kafka.Cluster.
 func (c *Cluster) NodeID() int32 { return c.Identity.NodeID }

@@ -67,3 +67,15 @@ func (p partition) ListOffset(timestamp int64, committed bool, current int32) (k
 	o, ok, err := p.ListOffsets(timestamp, isolation(committed), current)
 	return kafka.TimedOffset{Offset: o.Offset, Timestamp: o.Timestamp, LeaderEpoch: o.LeaderEpoch}, ok, err
 }
+
+// Producers implements kafka.Partition.
+func (p partition) Producers() []kafka.Producer {
+	known := p.Partition.Producers()
+	all := make([]kafka.Producer, len(known))
+	for i, s := range known {
+		all[i] = kafka.Producer{
+			ID: s.ProducerID, Epoch: s.Epoch, LastSequence: s.LastSequence, LastTimestamp: s.LastTimestamp.UnixMilli(), CoordinatorEpoch: s.CoordinatorEpoch, TxnStart: s.TxnStart,
+		}
+	}
+	return all
+}

@@ -413,7 +413,7 @@ func (n *Node) listenKafka() error {
 		Users: users, Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
 		Broker: n.coord, Groups: &n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: &kafkabackend.Cluster{
-			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, DefaultPartitions: n.cfg.Partitions,
+			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, FS: n.cfg.FS, Dir: n.cfg.Dir, DefaultPartitions: n.cfg.Partitions,
 		},
 		Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
 	})
