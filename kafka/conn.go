@@ -12,14 +12,14 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/xdg-go/scram"
 )
 
 // conn is one connection. The reader takes a request, starts it, and queues the answer for the writer, so answers leave in the order of the
 // requests, whatever they wait for.
 type conn struct {
 	server *Server
-	nc     net.Conn
+	raw    net.Conn // as it was accepted
+	nc     net.Conn // the same, or TLS over it; set before the writer starts
 	in     *bufio.Reader
 	log    *slog.Logger
 	ctx    context.Context // ends with the connection, or when the server closes
@@ -31,9 +31,10 @@ type conn struct {
 	clientID string // of the request in progress; the reader's
 	software string // name and version as ApiVersions told; the reader's
 
-	user   string                    // who has authenticated; the reader's, as the rest
-	sasl   *scram.ServerConversation // while a client authenticates
-	hangUp error                     // why the connection ends after this answer
+	encrypted bool         // by TLS
+	user      string       // who has authenticated; the reader's, as the rest
+	sasl      saslExchange // while a client authenticates
+	hangUp    error        // why the connection ends after this answer
 
 	session *fetchSession // nil without one; the reader's
 }
@@ -50,15 +51,19 @@ type answer struct {
 var errHangUp = errors.New("a produce request without acks failed")
 
 func newConn(s *Server, nc net.Conn) *conn {
-	c := &conn{server: s, nc: nc, in: bufio.NewReaderSize(nc, 4<<10), log: s.config.Logger.With("client", nc.RemoteAddr().String())}
+	c := &conn{server: s, raw: nc, nc: nc, in: bufio.NewReaderSize(nc, readBufferBytes), log: s.config.Logger.With("client", nc.RemoteAddr().String())}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c
 }
 
 // serve is the life of the connection.
 func (c *conn) serve() {
-	defer func() { _ = c.nc.Close() }()
+	defer func() { _ = c.raw.Close() }()
 	defer c.cancel()
+	if err := c.begin(); err != nil {
+		c.log.Debug("connection closed", "err", err)
+		return
+	}
 	answers := make(chan answer, maxInFlight)
 	var writer sync.WaitGroup
 	writer.Go(func() { c.write(answers) })
@@ -73,7 +78,7 @@ func (c *conn) serve() {
 }
 
 // stopReading lets the reader take no more requests; those it has are answered.
-func (c *conn) stopReading() { _ = c.nc.SetReadDeadline(time.Unix(1, 0)) }
+func (c *conn) stopReading() { _ = c.raw.SetReadDeadline(time.Unix(1, 0)) }
 
 // read takes requests until something is wrong or the connection ends.
 func (c *conn) read(answers chan<- answer) error {
@@ -178,7 +183,7 @@ func (c *conn) write(answers <-chan answer) {
 		if err := c.send(a, broken); err != nil && !broken {
 			broken = true
 			c.cancel()
-			_ = c.nc.Close()
+			_ = c.raw.Close()
 			c.log.Debug("connection closed", "err", err)
 		}
 		c.server.memory.give(a.held)

@@ -2,32 +2,26 @@ package kafka
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"github.com/xdg-go/scram"
 )
 
+// Mechanisms by which clients authenticate, as SASL names them.
 const (
-	// saslMechanism is the one mechanism: users have verifiers for it from CREATE ROLE ... PASSWORD.
-	saslMechanism = "SCRAM-SHA-256"
-	secretBytes   = 32
-	saltBytes     = 16
-	nonceBytes    = 18
-	// mockIterations is what a user who does not exist seems to have, like those who do.
-	mockIterations = 4096
+	MechanismPlain    = "PLAIN"
+	MechanismScram256 = "SCRAM-SHA-256"
+	MechanismScram512 = "SCRAM-SHA-512"
 )
 
 // Users knows who may connect.
 type Users interface {
-	// Verifier returns the SCRAM-SHA-256 verifier (RFC 5802 section 3) of a user who may log in.
-	Verifier(user string) (Verifier, bool)
+	// MayLogin reports whether there is such a user, who may log in.
+	MayLogin(user string) bool
+	// Verifier returns the verifier of a user who may log in for one of the SCRAM mechanisms (RFC 5802 section 3).
+	Verifier(user, mechanism string) (Verifier, bool)
 }
 
 // Verifier is what is kept of a password.
@@ -35,6 +29,16 @@ type Verifier struct {
 	Salt                 []byte
 	Iterations           int
 	StoredKey, ServerKey []byte
+}
+
+// saslExchange is an authentication in progress.
+type saslExchange interface {
+	// step takes what the client says and returns what it is answered.
+	step(token []byte) (answer []byte, err error)
+	// claimed is who the client says it is, for the log.
+	claimed() string
+	// done reports that the client has proved it.
+	done() bool
 }
 
 var errUnauthenticated = errors.New("the client has not authenticated")
@@ -54,38 +58,37 @@ func (c *conn) allowed(key int16) error {
 	return nil
 }
 
+// mechanisms are those that this client may use. PLAIN shows the password to whoever listens, so it is for connections that nobody can listen to.
+func (c *conn) mechanisms() []string {
+	all := []string{MechanismScram256, MechanismScram512}
+	if c.private() {
+		all = append(all, MechanismPlain)
+	}
+	return all
+}
+
 // saslHandshake answers key 17, version 1. After version 0, which is not served, tokens would come without a header (KIP-152).
 func saslHandshake(c *conn, _ context.Context, req *kmsg.SASLHandshakeRequest) *kmsg.SASLHandshakeResponse {
 	resp := req.ResponseKind().(*kmsg.SASLHandshakeResponse)
-	switch {
-	case !c.locked():
+	resp.SupportedMechanisms = c.mechanisms()
+	if !c.locked() {
 		resp.ErrorCode = kerr.IllegalSaslState.Code
 		return resp
-	case req.Mechanism != saslMechanism:
-		resp.ErrorCode = kerr.UnsupportedSaslMechanism.Code
+	}
+	var err error
+	switch {
+	case req.Mechanism == MechanismScram256, req.Mechanism == MechanismScram512:
+		c.sasl, err = c.server.newScram(req.Mechanism)
+	case req.Mechanism == MechanismPlain && c.private():
+		c.sasl = &plainExchange{server: c.server}
 	default:
-		if err := c.beginSASL(); err != nil {
-			c.log.Error("authentication cannot begin", "err", err)
-			resp.ErrorCode = kerr.UnknownServerError.Code
-		}
+		resp.ErrorCode = kerr.UnsupportedSaslMechanism.Code
 	}
-	resp.SupportedMechanisms = []string{saslMechanism}
-	return resp
-}
-
-// beginSASL begins a conversation, with a nonce of ours.
-func (c *conn) beginSASL() error {
-	nonce := make([]byte, nonceBytes)
-	if _, err := io.ReadFull(c.server.config.Rand, nonce); err != nil {
-		return err
-	}
-	server, err := scram.SHA256.NewServer(c.server.credentials)
 	if err != nil {
-		return err
+		c.log.Error("authentication cannot begin", "err", err)
+		resp.ErrorCode = kerr.UnknownServerError.Code
 	}
-	text := base64.StdEncoding.EncodeToString(nonce)
-	c.sasl = server.WithNonceGenerator(func() string { return text }).NewConversation()
-	return nil
+	return resp
 }
 
 // saslAuthenticate answers key 36, versions 0 to 2. A client that fails is told so, whatever it was, and the connection ends.
@@ -96,32 +99,16 @@ func saslAuthenticate(c *conn, _ context.Context, req *kmsg.SASLAuthenticateRequ
 		resp.ErrorCode = kerr.IllegalSaslState.Code
 		return resp
 	}
-	answer, err := c.sasl.Step(string(req.SASLAuthBytes))
+	answer, err := c.sasl.step(req.SASLAuthBytes)
 	if err != nil {
-		c.log.Warn("authentication failed", "user", c.sasl.Username(), "err", err)
+		c.log.Warn("authentication failed", "user", c.sasl.claimed(), "err", err)
 		c.hangUp = fmt.Errorf("authentication failed: %w", err)
 		resp.ErrorCode, resp.ErrorMessage = kerr.SaslAuthenticationFailed.Code, kmsg.StringPtr("authentication failed")
 		return resp
 	}
-	resp.SASLAuthBytes = []byte(answer)
-	if c.sasl.Valid() {
-		c.user, c.sasl = c.sasl.Username(), nil
+	resp.SASLAuthBytes = append(resp.SASLAuthBytes, answer...)
+	if c.sasl.done() {
+		c.user, c.sasl = c.sasl.claimed(), nil
 	}
 	return resp
-}
-
-// credentials looks a user up. One who does not exist gets a salt all the same, always the same one, and fails at the proof.
-func (s *Server) credentials(user string) (scram.StoredCredentials, error) {
-	v, ok := s.config.Users.Verifier(user)
-	if !ok {
-		mock := func(of string) []byte {
-			h := hmac.New(sha256.New, s.secret)
-			_, _ = h.Write([]byte(of + user)) // a hash never fails
-			return h.Sum(nil)
-		}
-		v = Verifier{Salt: mock("salt ")[:saltBytes], Iterations: mockIterations, StoredKey: mock("stored "), ServerKey: mock("server ")}
-	}
-	return scram.StoredCredentials{
-		KeyFactors: scram.KeyFactors{Salt: string(v.Salt), Iters: v.Iterations}, StoredKey: v.StoredKey, ServerKey: v.ServerKey,
-	}, nil
 }

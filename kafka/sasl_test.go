@@ -15,7 +15,7 @@ import (
 )
 
 // startLocked starts a node that asks for passwords and has the user ann with the password "secret".
-func startLocked(t *testing.T) *node.Node {
+func startLocked(t *testing.T, change ...func(*node.Config)) *node.Node {
 	fs := fsys.NewMem()
 	n, err := nodetest.Open(t.Context(), node.Config{FS: fs})
 	require.NoError(t, err)
@@ -24,7 +24,11 @@ func startLocked(t *testing.T) *node.Node {
 	require.NoError(t, err)
 	require.NoError(t, db.Close(t.Context()))
 	require.NoError(t, n.Close())
-	return nodetest.Start(t, node.Config{FS: fs, Kafka: "127.0.0.1:0", RequirePassword: true})
+	cfg := node.Config{FS: fs, Kafka: "127.0.0.1:0", RequirePassword: true}
+	for _, f := range change {
+		f(&cfg)
+	}
+	return nodetest.Start(t, cfg)
 }
 
 func TestRolesOfTheDatabaseAuthenticate(t *testing.T) {

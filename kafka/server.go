@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +18,7 @@ import (
 // ErrServerClosed is what Serve returns after Shutdown.
 var ErrServerClosed = errors.New("kafka: server closed")
 
-// Config is what a Server needs. All but the numbers, Users and Advertised must be set.
+// Config is what a Server needs. All but the numbers, Users, TLS and Advertised must be set.
 type Config struct {
 	Broker     Broker
 	Groups     Groups
@@ -28,6 +29,8 @@ type Config struct {
 	Logger     *slog.Logger
 	// Users are who may connect. If nil, clients are not asked who they are.
 	Users Users
+	// TLS, if set, is served to clients that begin with it; others are served without. With ClientCAs and VerifyClientCertIfGiven a certificate is as good as a password.
+	TLS *tls.Config
 	// Advertised is the host:port that clients are told to connect to. Empty: the address that the client itself reached, which is right unless
 	// there is a proxy or a translation of addresses on the way.
 	Advertised string
@@ -183,7 +186,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.abort()
 	s.mu.Lock()
 	for c := range s.mu.conns {
-		_ = c.nc.Close()
+		_ = c.raw.Close()
 	}
 	s.mu.Unlock()
 	<-done

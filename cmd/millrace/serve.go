@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,7 +32,7 @@ type serveFlags struct {
 	config                      string
 	ephemeral                   bool
 	insecure, requirePassword   bool
-	tlsCert, tlsKey             string
+	tlsCert, tlsKey, tlsCA      string
 	logLevel, logFormat         string
 }
 
@@ -70,8 +71,9 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.config, "config", "", "file with flags, one \"flag = value\" a line")
 	fl.BoolVar(&f.insecure, "insecure", false, "listen beyond loopback without authentication")
 	fl.BoolVar(&f.requirePassword, "require-password", false, "ask for SCRAM-SHA-256 passwords also on loopback")
-	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate (PEM) for PostgreSQL clients")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate (PEM) for PostgreSQL and Kafka clients")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "its private key (PEM)")
+	fl.StringVar(&f.tlsCA, "tls-client-ca", "", "certificates (PEM) of who signs those of Kafka clients; the common name is the role")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
@@ -138,6 +140,16 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 			return cfg, fmt.Errorf("--tls-cert, --tls-key: %w", err)
 		}
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
+	}
+	if f.tlsCA != "" {
+		pem, err := os.ReadFile(f.tlsCA)
+		if err != nil {
+			return cfg, fmt.Errorf("--tls-client-ca: %w", err)
+		}
+		cfg.ClientCAs = x509.NewCertPool()
+		if !cfg.ClientCAs.AppendCertsFromPEM(pem) || cfg.TLS == nil {
+			return cfg, errors.New("--tls-client-ca: a PEM file with certificates is needed, and --tls-cert")
+		}
 	}
 	return cfg, nil
 }

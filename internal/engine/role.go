@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/xdg-go/scram"
+
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/replication/metadata"
@@ -13,9 +15,10 @@ import (
 )
 
 const (
-	scramMechanism  = "SCRAM-SHA-256"
-	scramIterations = 4096 // what PostgreSQL 15 uses
-	scramSaltBytes  = 16
+	scramMechanism     = "SCRAM-SHA-256"
+	scramLongMechanism = "SCRAM-SHA-512"
+	scramIterations    = 4096 // what PostgreSQL 15 uses
+	scramSaltBytes     = 16
 )
 
 // createRole runs CREATE ROLE, CREATE USER and ALTER ROLE.
@@ -89,22 +92,42 @@ func (e *Engine) roleOption(u *metadata.User, o *sql.Option) error {
 			u.Verifiers = nil
 			return nil
 		}
-		salt := make([]byte, scramSaltBytes)
-		if _, err := io.ReadFull(e.opts.Rand, salt); err != nil {
-			return fmt.Errorf("salt for a password: %w", err)
+		var err error
+		if u.Verifiers, err = e.verifiers(u.Name, o.Value.Text); err != nil {
+			return err
 		}
-		v, err := pgwire.NewVerifier(o.Value.Text, salt, scramIterations)
-		if err != nil {
-			return sqlerr.New(sqlerr.InvalidParameterValue, "password of role %q: %w", u.Name, err)
-		}
-		u.Verifiers = []metadata.Verifier{{
-			Mechanism: scramMechanism, Salt: v.Salt, Iterations: uint32(v.Iterations), StoredKey: v.StoredKey, ServerKey: v.ServerKey,
-		}}
 	default:
 		return sqlerr.New(sqlerr.SyntaxError, "unrecognized role option %q", o.Name).
 			WithHint("Known are LOGIN, SUPERUSER, CREATEROLE, CREATEDB with NO in front, and PASSWORD.")
 	}
 	return nil
+}
+
+// verifiers derives what is kept of a password: for SCRAM-SHA-256, which PostgreSQL clients use, and for SCRAM-SHA-512, which some Kafka clients are configured for.
+func (e *Engine) verifiers(role, password string) ([]metadata.Verifier, error) {
+	salt := make([]byte, scramSaltBytes)
+	if _, err := io.ReadFull(e.opts.Rand, salt); err != nil {
+		return nil, fmt.Errorf("salt for a password: %w", err)
+	}
+	v, err := pgwire.NewVerifier(password, salt, scramIterations)
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "password of role %q: %w", role, err)
+	}
+	all := []metadata.Verifier{{Mechanism: scramMechanism, Salt: v.Salt, Iterations: uint32(v.Iterations), StoredKey: v.StoredKey, ServerKey: v.ServerKey}}
+	client, err := scram.SHA512.NewClient("", password, "")
+	if err != nil { // SASLprep refuses it: it is taken as it is, as PostgreSQL does
+		client, err = scram.SHA512.NewClientUnprepped("", password, "")
+	}
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "password of role %q: %w", role, err)
+	}
+	long, err := client.GetStoredCredentialsWithError(scram.KeyFactors{Salt: string(salt), Iters: scramIterations})
+	if err != nil {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "password of role %q: %w", role, err)
+	}
+	return append(all, metadata.Verifier{
+		Mechanism: scramLongMechanism, Salt: salt, Iterations: scramIterations, StoredKey: long.StoredKey, ServerKey: long.ServerKey,
+	}), nil
 }
 
 func (s *session) dropRole(ctx context.Context, q *sql.Drop) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -42,8 +43,10 @@ type Config struct {
 	Insecure bool
 	// RequirePassword asks for SCRAM-SHA-256 also on loopback.
 	RequirePassword bool
-	// TLS, if set, is offered to PostgreSQL clients.
+	// TLS, if set, is offered to PostgreSQL and Kafka clients.
 	TLS *tls.Config
+	// ClientCAs sign certificates by which Kafka clients say which role they are; they need TLS.
+	ClientCAs *x509.CertPool
 	// Release is the program's version.
 	Release string
 
@@ -215,10 +218,10 @@ func (c *Config) validateAddr(flag, addr string) error {
 	if isLoopback(host) || c.Insecure {
 		return nil
 	}
-	if flag == "--pg" && c.RequirePassword && c.TLS != nil {
+	if (flag == "--pg" || flag == "--kafka") && c.RequirePassword && c.TLS != nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %s is reachable from other machines; allowed: a loopback address, or with --insecure any", flag, addr)
+	return fmt.Errorf("%s: %s is reachable from other machines; allowed: a loopback address, or any with --insecure, or (not for --http and --raft) with --require-password and --tls-cert", flag, addr)
 }
 
 func isLoopback(host string) bool {

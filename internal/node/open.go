@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -410,7 +411,7 @@ func (n *Node) listenKafka() error {
 	}
 	var err error
 	n.kafka, err = kafka.New(kafka.Config{
-		Users: users, Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
+		Users: users, TLS: n.cfg.kafkaTLS(), Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
 		Broker: n.coord, Groups: &n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: &kafkabackend.Cluster{
 			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, FS: n.cfg.FS, Dir: n.cfg.Dir, DefaultPartitions: n.cfg.Partitions,
@@ -422,6 +423,16 @@ func (n *Node) listenKafka() error {
 	}
 	n.serve("kafka", func() error { return n.kafka.Serve(n.listeners.kafka) })
 	return nil
+}
+
+// kafkaTLS is TLS with certificates of clients, if there is an authority for them.
+func (c *Config) kafkaTLS() *tls.Config {
+	if c.TLS == nil || c.ClientCAs == nil {
+		return c.TLS
+	}
+	t := c.TLS.Clone()
+	t.ClientCAs, t.ClientAuth = c.ClientCAs, tls.VerifyClientCertIfGiven
+	return t
 }
 
 func (n *Node) serve(name string, f func() error) {
