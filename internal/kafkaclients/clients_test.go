@@ -3,18 +3,12 @@
 package kafkaclients
 
 import (
-	"context"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/millracedb/millrace/internal/node/nodetest"
 )
 
 const (
@@ -22,56 +16,23 @@ const (
 	messages = "4000"
 	// records is how many franz-go's tests write: each passes them through chains of consumer groups.
 	records = "20000"
-	// testLimit bounds one client.
-	testLimit = 4 * time.Minute
 )
 
-// installed is where .ci/kafka-clients has put the clients.
-func installed(t *testing.T, elem ...string) string {
-	t.Helper()
-	dir, err := filepath.Abs(filepath.Join("../..", "bin", "kafka-clients"))
-	require.NoError(t, err)
-	path := filepath.Join(append([]string{dir}, elem...)...)
-	require.FileExists(t, path, "run .ci/kafka-clients first")
-	return path
-}
-
-// startNode runs a node as a process and returns the address for Kafka clients.
-func startNode(t *testing.T) string {
-	t.Helper()
-	addr := nodetest.FreeAddr(t)
-	p := nodetest.StartProcess(t, nodetest.Build(t), "--ephemeral", "--pg", nodetest.FreeAddr(t), "--kafka", addr, "--http", "off", "--raft", "off")
-	t.Cleanup(func() { require.NoError(t, p.Stop()) })
-	return addr
-}
-
-// run runs a client program, which must succeed, and returns what it printed.
-func run(t *testing.T, env []string, stdin, name string, args ...string) string {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env, cmd.Stdin = append(os.Environ(), env...), strings.NewReader(stdin)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s\n%s", cmd, out)
-	return string(out)
-}
-
 func TestConfluentKafkaPythonProducesInEveryCodecAndSharesATopicInGroups(t *testing.T) {
-	require.Equal(t, "ok\n", run(t, nil, "", installed(t, "venv/bin/python"), "testdata/confluent.py", startNode(t), "confluent", messages))
+	require.Equal(t, "ok\n", run(t, nil, "", installed(t, "kafka-clients", "venv/bin/python"), "testdata/confluent.py", startNode(t), "confluent", messages))
 }
 
 func TestKafkaPythonProducesAndSharesATopicInAGroup(t *testing.T) {
-	require.Equal(t, "ok\n", run(t, nil, "", installed(t, "venv/bin/python"), "testdata/kafkapython.py", startNode(t), "kafkapython", messages))
+	require.Equal(t, "ok\n", run(t, nil, "", installed(t, "kafka-clients", "venv/bin/python"), "testdata/kafkapython.py", startNode(t), "kafkapython", messages))
 }
 
 func TestKafkajsProducesAndSharesATopicInAGroup(t *testing.T) {
-	env := []string{"NODE_PATH=" + filepath.Dir(filepath.Dir(installed(t, "node_modules/kafkajs/package.json")))}
+	env := []string{"NODE_PATH=" + filepath.Dir(filepath.Dir(installed(t, "kafka-clients", "node_modules/kafkajs/package.json")))}
 	require.Equal(t, "ok\n", run(t, env, "", "node", "testdata/kafkajs.js", startNode(t), "kafkajs", messages))
 }
 
 func TestFranzGoPassesItsOwnGroupAndTransactionTests(t *testing.T) {
-	kgo := installed(t, "kgo.test")
+	kgo := installed(t, "kafka-clients", "kgo.test")
 	addr := startNode(t)
 	for name, env := range map[string][]string{"quiet": nil, "connections are cut": {"KGO_TEST_CHAOS=1"}} {
 		t.Run(name, func(t *testing.T) {
