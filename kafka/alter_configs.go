@@ -63,6 +63,9 @@ func (c *conn) alter(ctx context.Context, kind kmsg.ConfigResourceType, name str
 	if kind != kmsg.ConfigResourceTypeTopic {
 		return fmt.Errorf("%w: settings of %v cannot be changed; allowed: those of topics", kerr.InvalidRequest, kind)
 	}
+	if !c.mayTopic(kmsg.ACLOperationAlterConfigs, name) {
+		return kerr.TopicAuthorizationFailed
+	}
 	now, err := c.server.config.Cluster.TopicConfigs(name)
 	if err != nil {
 		return err

@@ -58,6 +58,9 @@ func init() {
 		int16(kmsg.SASLHandshake):              {1, 1, answered(saslHandshake)},
 		int16(kmsg.SASLAuthenticate):           {0, 2, answered(saslAuthenticate)},
 		int16(kmsg.DescribeCluster):            {0, 1, answered(describeCluster)},
+		int16(kmsg.DescribeACLs):               {1, 3, answered(describeACLs)},
+		int16(kmsg.CreateACLs):                 {1, 3, answered(createACLs)},
+		int16(kmsg.DeleteACLs):                 {1, 3, answered(deleteACLs)},
 		int16(kmsg.WriteTxnMarkers):            {1, 1, answered(writeTxnMarkers)},
 		int16(kmsg.DescribeLogDirs):            {1, 4, answered(describeLogDirs)},
 		int16(kmsg.ElectLeaders):               {0, 2, answered(electLeaders)},
@@ -105,6 +108,9 @@ func (c *conn) start(body []byte) (answer, error) {
 		return answer{}, err
 	}
 	c.clientID = h.clientID
+	if resp := c.forbidden(req); resp != nil {
+		return answer{correlation: h.correlation, finish: func() response { return resp }}, nil
+	}
 	return answer{correlation: h.correlation, finish: a.start(c, c.ctx, req)}, nil
 }
 

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -13,7 +14,10 @@ func createPartitions(c *conn, _ context.Context, req *kmsg.CreatePartitionsRequ
 	resp := req.ResponseKind().(*kmsg.CreatePartitionsResponse)
 	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, 0, len(req.Topics))
 	for _, rt := range req.Topics {
-		err := c.server.config.Cluster.CreatePartitions(ctx, rt.Topic, rt.Count, req.ValidateOnly)
+		err := error(kerr.TopicAuthorizationFailed)
+		if c.mayTopic(kmsg.ACLOperationAlter, rt.Topic) {
+			err = c.server.config.Cluster.CreatePartitions(ctx, rt.Topic, rt.Count, req.ValidateOnly)
+		}
 		topic := kmsg.NewCreatePartitionsResponseTopic()
 		topic.Topic, topic.ErrorCode, topic.ErrorMessage = rt.Topic, code(err), message(err)
 		resp.Topics = append(resp.Topics, topic)

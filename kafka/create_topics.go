@@ -54,6 +54,10 @@ func (c *conn) createTopic(ctx context.Context, rt kmsg.CreateTopicsRequestTopic
 			t.Configs[cfg.Name] = *cfg.Value
 		}
 	}
+	if !c.mayCreate(rt.Topic) {
+		out.ErrorCode = kerr.TopicAuthorizationFailed.Code
+		return
+	}
 	made, err := cluster.CreateTopic(ctx, t, validateOnly)
 	if err != nil {
 		out.ErrorCode, out.ErrorMessage = code(err), message(err)

@@ -30,7 +30,7 @@ func (c *conn) deleteRecords(topic string, partition int32, offset int64) (int64
 	if t, ok := c.server.config.Cluster.Topic(topic); ok && t.ReadOnly {
 		return -1, kerr.TopicAuthorizationFailed
 	}
-	p, err := c.server.config.Partitions.Partition(topic, partition)
+	p, err := c.partition(kmsg.ACLOperationDelete, topic, partition)
 	if err != nil {
 		return -1, err
 	}

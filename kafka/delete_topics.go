@@ -15,6 +15,9 @@ func deleteTopics(c *conn, _ context.Context, req *kmsg.DeleteTopicsRequest) *km
 	resp := req.ResponseKind().(*kmsg.DeleteTopicsResponse)
 	remove := func(name *string, id [16]byte, err error) {
 		topic := kmsg.NewDeleteTopicsResponseTopic()
+		if err == nil && !c.mayTopic(kmsg.ACLOperationDelete, *name) {
+			err = kerr.TopicAuthorizationFailed
+		}
 		if err == nil {
 			if t, ok := cluster.Topic(*name); ok {
 				id = t.ID

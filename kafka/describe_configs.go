@@ -42,6 +42,9 @@ func (c *conn) configsOf(kind kmsg.ConfigResourceType, name string) (configs []T
 	cluster := c.server.config.Cluster
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
+		if !c.mayTopic(kmsg.ACLOperationDescribeConfigs, name) {
+			return nil, false, kerr.TopicAuthorizationFailed
+		}
 		configs, err = cluster.TopicConfigs(name)
 		return configs, false, err
 	case kmsg.ConfigResourceTypeBroker:

@@ -23,7 +23,9 @@ func describeTopicPartitions(c *conn, _ context.Context, req *kmsg.DescribeTopic
 	}
 	if len(names) == 0 {
 		for _, t := range c.server.config.Cluster.Topics() {
-			names = append(names, t.Name)
+			if c.mayTopic(kmsg.ACLOperationDescribe, t.Name) {
+				names = append(names, t.Name)
+			}
 		}
 	}
 	slices.Sort(names)
@@ -64,6 +66,10 @@ func (c *conn) describeTopic(name string, first, room int32) (out kmsg.DescribeT
 	out = kmsg.NewDescribeTopicPartitionsResponseTopic()
 	out.Topic, out.AuthorizedOperations = &name, math.MinInt32
 	out.Partitions = []kmsg.DescribeTopicPartitionsResponseTopicPartition{}
+	if !c.mayTopic(kmsg.ACLOperationDescribe, name) {
+		out.ErrorCode = kerr.TopicAuthorizationFailed.Code
+		return out, -1
+	}
 	t, ok := c.server.config.Cluster.Topic(name)
 	if !ok {
 		if out.ErrorCode = kerr.UnknownTopicOrPartition.Code; !validTopicName(name) {

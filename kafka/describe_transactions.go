@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -9,12 +10,32 @@ import (
 
 // describeTransactions answers key 65, version 0.
 func describeTransactions(c *conn, _ context.Context, req *kmsg.DescribeTransactionsRequest) *kmsg.DescribeTransactionsResponse {
-	return c.server.config.Broker.DescribeTransactions(req)
+	kept := req.TransactionalIDs[:0]
+	var denied []string
+	for _, id := range req.TransactionalIDs {
+		if c.mayTxn(kmsg.ACLOperationDescribe, id) {
+			kept = append(kept, id)
+		} else {
+			denied = append(denied, id)
+		}
+	}
+	req.TransactionalIDs = kept
+	resp := c.server.config.Broker.DescribeTransactions(req)
+	for _, id := range denied {
+		out := kmsg.NewDescribeTransactionsResponseTransactionState()
+		out.TransactionalID, out.ErrorCode = id, kerr.TransactionalIDAuthorizationFailed.Code
+		resp.TransactionStates = append(resp.TransactionStates, out)
+	}
+	return resp
 }
 
 // listTransactions answers key 66, versions 0 to 2. Version 1 adds a duration (KIP-994), 2 a pattern (KIP-1152).
 func listTransactions(c *conn, _ context.Context, req *kmsg.ListTransactionsRequest) *kmsg.ListTransactionsResponse {
-	return c.server.config.Broker.ListTransactions(req)
+	resp := c.server.config.Broker.ListTransactions(req)
+	resp.TransactionStates = slices.DeleteFunc(resp.TransactionStates, func(s kmsg.ListTransactionsResponseTransactionState) bool {
+		return !c.mayTxn(kmsg.ACLOperationDescribe, s.TransactionalID)
+	})
+	return resp
 }
 
 // describeProducers answers key 61, version 0: who writes to a partition, and where transactions begin that are open (KIP-664).
@@ -26,7 +47,7 @@ func describeProducers(c *conn, _ context.Context, req *kmsg.DescribeProducersRe
 		for _, id := range rt.Partitions {
 			part := kmsg.NewDescribeProducersResponseTopicPartition()
 			part.Partition, part.ActiveProducers = id, []kmsg.DescribeProducersResponseTopicPartitionActiveProducer{}
-			p, err := c.server.config.Partitions.Partition(rt.Topic, id)
+			p, err := c.partition(kmsg.ACLOperationRead, rt.Topic, id)
 			if part.ErrorCode, part.ErrorMessage = code(err), message(err); err == nil {
 				for _, s := range p.Producers() {
 					part.ActiveProducers = append(part.ActiveProducers, activeProducer(s))
@@ -57,7 +78,7 @@ func writeTxnMarkers(c *conn, _ context.Context, req *kmsg.WriteTxnMarkersReques
 		kept := m.Topics[:0]
 		for _, rt := range m.Topics {
 			if t, ok := c.server.config.Cluster.Topic(rt.Topic); ok && t.ReadOnly {
-				refused[i] = append(refused[i], refuseMarkers(rt))
+				refused[i] = append(refused[i], refuseMarkers(rt, kerr.TopicAuthorizationFailed.Code))
 				continue
 			}
 			kept = append(kept, rt)
@@ -71,12 +92,12 @@ func writeTxnMarkers(c *conn, _ context.Context, req *kmsg.WriteTxnMarkersReques
 	return resp
 }
 
-func refuseMarkers(rt kmsg.WriteTxnMarkersRequestMarkerTopic) kmsg.WriteTxnMarkersResponseMarkerTopic {
+func refuseMarkers(rt kmsg.WriteTxnMarkersRequestMarkerTopic, code int16) kmsg.WriteTxnMarkersResponseMarkerTopic {
 	topic := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
 	topic.Topic = rt.Topic
 	for _, id := range rt.Partitions {
 		part := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-		part.Partition, part.ErrorCode = id, kerr.TopicAuthorizationFailed.Code
+		part.Partition, part.ErrorCode = id, code
 		topic.Partitions = append(topic.Partitions, part)
 	}
 	return topic

@@ -109,7 +109,7 @@ func (f *fetcher) add(topic fetchTopic, request kmsg.FetchRequestTopicPartition,
 		r.topic.name = t.Name
 	}
 	if r.err == nil {
-		r.part, r.err = f.c.server.config.Partitions.Partition(r.topic.name, request.Partition)
+		r.part, r.err = f.c.partition(kmsg.ACLOperationRead, r.topic.name, request.Partition)
 	}
 	f.reads = append(f.reads, r)
 }

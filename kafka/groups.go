@@ -3,7 +3,9 @@ package kafka
 import (
 	"context"
 	"net"
+	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -50,19 +52,49 @@ func leaveGroup(c *conn, _ context.Context, req *kmsg.LeaveGroupRequest) *kmsg.L
 
 // describeGroups answers key 15, versions 0 to 6; from 6 on a group that does not exist is an error.
 func describeGroups(c *conn, _ context.Context, req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
-	return c.server.config.Groups.DescribeGroups(req)
+	denied := c.takeOutGroups(&req.Groups, kmsg.ACLOperationDescribe)
+	resp := c.server.config.Groups.DescribeGroups(req)
+	for _, id := range denied {
+		group := kmsg.NewDescribeGroupsResponseGroup()
+		group.Group, group.ErrorCode = id, kerr.GroupAuthorizationFailed.Code
+		resp.Groups = append(resp.Groups, group)
+	}
+	return resp
 }
 
-// listGroups answers key 16, versions 0 to 5; 4 adds states, 5 types.
+// takeOutGroups takes the groups with which the client may not do op out of all and returns them.
+func (c *conn) takeOutGroups(all *[]string, op kmsg.ACLOperation) (denied []string) {
+	kept := (*all)[:0]
+	for _, id := range *all {
+		if c.mayGroup(op, id) {
+			kept = append(kept, id)
+		} else {
+			denied = append(denied, id)
+		}
+	}
+	*all = kept
+	return denied
+}
+
+// listGroups answers key 16, versions 0 to 5; 4 adds states, 5 types. Groups that the client may not see are left out.
 func listGroups(c *conn, _ context.Context, req *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
-	return c.server.config.Groups.ListGroups(req)
+	resp := c.server.config.Groups.ListGroups(req)
+	resp.Groups = slices.DeleteFunc(resp.Groups, func(g kmsg.ListGroupsResponseGroup) bool { return !c.mayGroup(kmsg.ACLOperationDescribe, g.Group) })
+	return resp
 }
 
 // deleteGroups answers key 42, versions 0 to 2.
 func deleteGroups(c *conn, _ context.Context, req *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
-	return c.server.config.Groups.DeleteGroups(ctx, req)
+	denied := c.takeOutGroups(&req.Groups, kmsg.ACLOperationDelete)
+	resp := c.server.config.Groups.DeleteGroups(ctx, req)
+	for _, id := range denied {
+		group := kmsg.NewDeleteGroupsResponseGroup()
+		group.Group, group.ErrorCode = id, kerr.GroupAuthorizationFailed.Code
+		resp.Groups = append(resp.Groups, group)
+	}
+	return resp
 }
 
 // offsetDelete answers key 47, version 0.

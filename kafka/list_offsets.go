@@ -36,7 +36,7 @@ func listOffsets(c *conn, _ context.Context, req *kmsg.ListOffsetsRequest) *kmsg
 func (c *conn) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest) kmsg.ListOffsetsResponseTopicPartition {
 	part := kmsg.NewListOffsetsResponseTopicPartition()
 	part.Partition, part.Offset, part.Timestamp, part.LeaderEpoch = rp.Partition, -1, -1, -1
-	p, err := c.server.config.Partitions.Partition(topic, rp.Partition)
+	p, err := c.partition(kmsg.ACLOperationDescribe, topic, rp.Partition)
 	if err != nil {
 		part.ErrorCode = code(err)
 		return part

@@ -73,7 +73,9 @@ func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.Metad
 	resp.ControllerID = cluster.NodeID()
 	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
 		for _, t := range cluster.Topics() {
-			resp.Topics = append(resp.Topics, topicMetadata(t))
+			if c.mayTopic(kmsg.ACLOperationDescribe, t.Name) {
+				resp.Topics = append(resp.Topics, topicMetadata(t))
+			}
 		}
 		return resp
 	}
@@ -87,13 +89,15 @@ func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.Metad
 func (c *conn) lookupTopic(name *string, id [16]byte, create bool) kmsg.MetadataResponseTopic {
 	cluster := c.server.config.Cluster
 	if name == nil {
-		if t, ok := cluster.TopicByID(id); ok {
+		if t, ok := cluster.TopicByID(id); ok && c.mayTopic(kmsg.ACLOperationDescribe, t.Name) {
 			return topicMetadata(t)
 		}
 		return noTopic(nil, id, kerr.UnknownTopicID)
 	}
 	t, ok := cluster.Topic(*name)
 	switch {
+	case !c.mayTopic(kmsg.ACLOperationDescribe, *name), !ok && create && !c.mayCreate(*name):
+		return noTopic(name, id, kerr.TopicAuthorizationFailed)
 	case ok:
 		return topicMetadata(t)
 	case !validTopicName(*name):

@@ -17,7 +17,7 @@ func offsetForLeaderEpoch(c *conn, _ context.Context, req *kmsg.OffsetForLeaderE
 		for _, rp := range rt.Partitions {
 			part := kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
 			part.Partition, part.LeaderEpoch, part.EndOffset = rp.Partition, -1, -1
-			p, err := c.server.config.Partitions.Partition(rt.Topic, rp.Partition)
+			p, err := c.partition(kmsg.ACLOperationDescribe, rt.Topic, rp.Partition)
 			if err == nil {
 				part.LeaderEpoch, part.EndOffset, err = p.OffsetForLeaderEpoch(rp.CurrentLeaderEpoch, rp.LeaderEpoch)
 			}

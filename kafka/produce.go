@@ -21,6 +21,9 @@ func startProduce(c *conn, _ context.Context, req *kmsg.ProduceRequest) func() r
 	case req.Acks < -1 || req.Acks > 1:
 		return refuseProduce(req, kerr.InvalidRequiredAcks)
 	}
+	if req.TransactionID != nil && !c.mayTxn(kmsg.ACLOperationWrite, *req.TransactionID) {
+		return refuseProduce(req, kerr.TransactionalIDAuthorizationFailed)
+	}
 	refused := c.takeOutRefused(req)
 	ctx, cancel := c.timeout(req.TimeoutMillis)
 	finish := c.server.config.Broker.StartProduce(ctx, req)
@@ -62,14 +65,18 @@ func (c *conn) takeOutRefused(req *kmsg.ProduceRequest) []kmsg.ProduceResponseTo
 // mayProduce fills in the name of a topic that goes by its id, and refuses those that clients may not write to.
 func (c *conn) mayProduce(rt *kmsg.ProduceRequestTopic, version int16) *kerr.Error {
 	cluster := c.server.config.Cluster
-	var t Topic
-	var ok bool
 	if version >= topicIDProduceVersion {
-		if t, ok = cluster.TopicByID(rt.TopicID); !ok {
+		t, ok := cluster.TopicByID(rt.TopicID)
+		if !ok {
 			return kerr.UnknownTopicID
 		}
 		rt.Topic = t.Name
-	} else if t, ok = cluster.Topic(rt.Topic); !ok {
+	}
+	if !c.mayTopic(kmsg.ACLOperationWrite, rt.Topic) {
+		return kerr.TopicAuthorizationFailed
+	}
+	t, ok := cluster.Topic(rt.Topic)
+	if !ok {
 		return nil // the partitions say so
 	}
 	if t.ReadOnly {

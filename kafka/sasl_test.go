@@ -14,13 +14,13 @@ import (
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
 
-// startLocked starts a node that asks for passwords and has the user ann with the password "secret".
+// startLocked starts a node that asks for passwords and has the users ann, eve and root, a superuser, with the password "secret".
 func startLocked(t *testing.T, change ...func(*node.Config)) *node.Node {
 	fs := fsys.NewMem()
 	n, err := nodetest.Open(t.Context(), node.Config{FS: fs})
 	require.NoError(t, err)
 	db := nodetest.Connect(t, nodetest.ConnString(n))
-	_, err = db.Exec(t.Context(), "CREATE ROLE ann LOGIN PASSWORD 'secret'; CREATE ROLE bob NOLOGIN PASSWORD 'secret'")
+	_, err = db.Exec(t.Context(), "CREATE ROLE ann LOGIN PASSWORD 'secret'; CREATE ROLE bob NOLOGIN PASSWORD 'secret'; CREATE ROLE eve LOGIN PASSWORD 'secret'; CREATE ROLE root SUPERUSER LOGIN PASSWORD 'secret'")
 	require.NoError(t, err)
 	require.NoError(t, db.Close(t.Context()))
 	require.NoError(t, n.Close())

@@ -18,7 +18,7 @@ import (
 // ErrServerClosed is what Serve returns after Shutdown.
 var ErrServerClosed = errors.New("kafka: server closed")
 
-// Config is what a Server needs. All but the numbers, Users, TLS and Advertised must be set.
+// Config is what a Server needs. All but the numbers, Users, Access, TLS and Advertised must be set.
 type Config struct {
 	Broker     Broker
 	Groups     Groups
@@ -29,6 +29,8 @@ type Config struct {
 	Logger     *slog.Logger
 	// Users are who may connect. If nil, clients are not asked who they are.
 	Users Users
+	// Access is what those who have said who they are may do. If nil, everything.
+	Access Access
 	// TLS, if set, is served to clients that begin with it; others are served without. With ClientCAs and VerifyClientCertIfGiven a certificate is as good as a password.
 	TLS *tls.Config
 	// Advertised is the host:port that clients are told to connect to. Empty: the address that the client itself reached, which is right unless

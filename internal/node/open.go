@@ -405,18 +405,19 @@ func (n *Node) listenKafka() error {
 	if n.cfg.Kafka == Off {
 		return nil
 	}
+	cluster := &kafkabackend.Cluster{
+		Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, FS: n.cfg.FS, Dir: n.cfg.Dir, DefaultPartitions: n.cfg.Partitions,
+	}
 	var users kafka.Users
+	var access kafka.Access
 	if n.cfg.RequirePassword && !n.cfg.Insecure {
-		users = kafkabackend.Users{Meta: n.meta}
+		users, access = kafkabackend.Users{Meta: n.meta}, kafkabackend.Access{Cluster: cluster}
 	}
 	var err error
 	n.kafka, err = kafka.New(kafka.Config{
 		Users: users, TLS: n.cfg.kafkaTLS(), Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
 		Broker: n.coord, Groups: &n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
-		Cluster: &kafkabackend.Cluster{
-			Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, FS: n.cfg.FS, Dir: n.cfg.Dir, DefaultPartitions: n.cfg.Partitions,
-		},
-		Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
+		Cluster: cluster, Access: access, Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
 	})
 	if err != nil {
 		return fmt.Errorf("--kafka: %w", err)
