@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// What follows is asked by tools that move partitions between nodes. There is one node: nothing can be moved, and they are told so in Kafka's words.
+// What follows is asked by tools that move partitions between nodes. Placement is the cluster's own affair and nothing can be moved by hand; they are told so in Kafka's words.
 
 // find looks a partition up in the metadata.
 func (c *conn) find(topic string, partition int32) (PartitionState, error) {
@@ -60,7 +60,7 @@ func alterPartitionAssignments(c *conn, _ context.Context, req *kmsg.AlterPartit
 			case rp.Replicas == nil:
 				err = fmt.Errorf("%w: nothing is being moved", kerr.NoReassignmentInProgress)
 			case !slices.Equal(rp.Replicas, p.Replicas):
-				err = fmt.Errorf("%w: replicas %v; allowed: %v, while there is one node", kerr.InvalidReplicaAssignment, rp.Replicas, p.Replicas)
+				err = fmt.Errorf("%w: replicas %v; allowed: %v, for partitions cannot be moved by hand", kerr.InvalidReplicaAssignment, rp.Replicas, p.Replicas)
 			}
 			part := kmsg.NewAlterPartitionAssignmentsResponseTopicPartition()
 			part.Partition, part.ErrorCode, part.ErrorMessage = rp.Partition, code(err), message(err)
@@ -71,7 +71,7 @@ func alterPartitionAssignments(c *conn, _ context.Context, req *kmsg.AlterPartit
 	return resp
 }
 
-// listPartitionReassignments answers key 46, version 0: nothing is being moved.
+// listPartitionReassignments answers key 46, version 0: nothing is being moved by hand.
 func listPartitionReassignments(_ *conn, _ context.Context, req *kmsg.ListPartitionReassignmentsRequest) *kmsg.ListPartitionReassignmentsResponse {
 	resp := req.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
 	resp.Topics = []kmsg.ListPartitionReassignmentsResponseTopic{}
