@@ -81,9 +81,14 @@ views-test: ## Compare VIEWS random views with PostgreSQL
 clients-test: ## Run real PostgreSQL clients of many languages against a server
 	internal/clients/install
 	$(GO) test -tags clients ./internal/clients -count=1 -timeout 15m
+
 .PHONY: kafka-java
 kafka-java: ## Run Apache Kafka's tools and Kafka Streams against Millrace
 	.ci/kafka-clients && .ci/kafka-java
+
+.PHONY: bench-kafka
+bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
+	.ci/bench-kafka
 
 .PHONY: ci
 ci: ## What CI runs
