@@ -60,7 +60,7 @@ const (
 
 // benchmarks is all there are, in the order in which they run.
 var benchmarks = []*benchmark{
-	ready, restart, idle, copyIngest, lookup, pgbench, jsonFilter, tumblingCount, latency, viewLatency,
+	ready, restart, idle, copyIngest, lookup, pgbench, jsonFilter, tumblingCount, tableJoin, latency, viewLatency,
 }
 
 // Names returns the names of all benchmarks with what they measure.

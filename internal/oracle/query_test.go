@@ -16,7 +16,7 @@ type view struct {
 }
 
 func (g *gen) view(name string) view {
-	shape := pick(g, g.project, g.project, g.aggregated, g.aggregated, g.tableJoin, g.tableJoin, g.streamTable, g.windowed)
+	shape := pick(g, g.project, g.project, g.aggregated, g.aggregated, g.tableJoin, g.tableJoin, g.streamTable, g.streamStream, g.windowed)
 	for {
 		if v, ok := shape(name); ok {
 			g.rels = append(g.rels, v.relation)
@@ -120,72 +120,4 @@ func (g *gen) having(s scope) string {
 		return fmt.Sprintf(" HAVING %s(%s) %s %d", pick(g, "min", "max", "sum"), pick(g, ints...), pick(g, "<", ">="), g.IntN(8))
 	}
 	return fmt.Sprintf(" HAVING count(*) %s %d", pick(g, "<", ">=", "<>"), 1+g.IntN(3))
-}
-
-// tableJoin joins two tables or views on an equality, and may aggregate the result.
-func (g *gen) tableJoin(name string) (view, bool) {
-	l, ok := g.source(isTable)
-	r, ok2 := g.source(isTable)
-	if !ok || !ok2 {
-		return view{}, false
-	}
-	on, ok := g.equality(l.as("l"), r.as("r"))
-	if !ok {
-		return view{}, false
-	}
-	kind := pick(g, "JOIN", "JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN")
-	s := append(l.as("l"), r.as("r")...)
-	if kind == "JOIN" && g.one(3) {
-		on += " AND " + g.condition(s, 1)
-	}
-	from := fmt.Sprintf(" FROM %s l %s %s r ON %s%s", l.name, kind, r.name, on, g.where(s))
-	rel := relation{name: name, depth: max(l.depth, r.depth) + 1}
-	if g.one(3) {
-		items, cols, groups := g.grouping(s, 1)
-		items, rel.cols = g.aggregates(s, items, cols)
-		return same(rel, "SELECT "+list(items)+from+" GROUP BY "+list(groups)), true
-	}
-	items, cols := g.columns(s)
-	rel.cols = cols
-	return same(rel, "SELECT "+list(items)+from), true
-}
-
-// equality is a join condition, of one or two columns of like kinds, keys or not.
-func (g *gen) equality(l, r scope) (string, bool) {
-	var pairs []string
-	for _, k := range []kind{integer, text} {
-		if a, b := l.of(k), r.of(k); len(a) > 0 && len(b) > 0 {
-			pairs = append(pairs, pick(g, a...)+" = "+pick(g, b...))
-		}
-	}
-	if len(pairs) == 0 {
-		return "", false
-	}
-	if len(pairs) == 2 && !g.one(4) {
-		pairs = pairs[g.IntN(2):][:1]
-	}
-	return strings.Join(pairs, " AND "), true
-}
-
-// streamTable joins a stream with a table as of the stream row's arrival. The base stream, for its seq says which rows are new.
-func (g *gen) streamTable(name string) (view, bool) {
-	l := g.rels[len(base)-1]
-	r, _ := g.source(func(r relation) bool { return isTable(r) && r.depth == 0 })
-	on, ok := g.equality(l.as("l"), r.as("r"))
-	if !ok {
-		return view{}, false
-	}
-	s := append(l.as("l"), r.as("r")...)
-	items, cols := g.columns(s)
-	query := fmt.Sprintf("SELECT %s FROM s l %s %s r ON %s", list(items), pick(g, "JOIN", "LEFT JOIN"), r.name, on)
-	where, more := g.where(s), " WHERE l.seq >= %d"
-	if where != "" {
-		more = " AND l.seq >= %d"
-	}
-	return view{
-		relation: relation{name: name, cols: cols, stream: true, depth: 1},
-		millrace: fmt.Sprintf("CREATE STREAM %s AS %s%s", name, query, where),
-		postgres: fmt.Sprintf("CREATE TABLE %s AS %s%s LIMIT 0", name, query, where),
-		arrival:  strings.ReplaceAll(fmt.Sprintf("INSERT INTO %s %s%s", name, query, where), "%", "%%") + more,
-	}, true
 }
