@@ -109,3 +109,24 @@ func BenchmarkBulkInsert(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*rows/b.Elapsed().Seconds(), "rows/s")
 }
+
+// BenchmarkTableJoin looks each row of a stream up in a table of 500,000 rows that is loaded already.
+func BenchmarkTableJoin(b *testing.B) {
+	const tableRows = 500_000
+	for b.Loop() {
+		b.StopTimer()
+		h := newHarness(b, 4)
+		h.run(`CREATE STREAM s (id INT KEY, city TEXT, x INT, note TEXT) WITH (topic = 's')`)
+		h.run(`CREATE TABLE t (id INT PRIMARY KEY, city TEXT, x INT) WITH (topic = 't')`)
+		h.fill("t", tableRows)
+		h.run(`CREATE STREAM j AS SELECT s.id, s.x, t.city FROM s JOIN t ON (s.id * 379) % 500000 = t.id`)
+		h.settle("j")
+		b.StartTimer()
+		h.fill("s", benchRows)
+		h.settle("j")
+		b.StopTimer()
+		h.w.close()
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(b.N)*benchRows/b.Elapsed().Seconds(), "rows/s")
+}

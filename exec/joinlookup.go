@@ -14,31 +14,44 @@ const (
 
 // lookupJoin is stream-table: the left stream drives, the right table is looked up as it is when the stream's row comes. The
 // table's rows are state, grouped by join key, within it by the table's change key.
+//
+// Pairs are gathered for a whole batch, or a page of it where a key has many rows, tested at once, and leave in the stream's order.
 type lookupJoin struct {
-	cx       *opContext
-	n        *planner.Join
-	to       edge
-	lkeys    *evaluator
-	rkeys    *evaluator
-	rchange  []int
-	matcher  matcher
-	rows     *stateTable
-	cand     *vec.Batch // candidate pairs of one batch
-	candLeft []int32    // the left row of each candidate
+	cx      *opContext
+	n       *planner.Join
+	to      edge
+	lkeys   *evaluator
+	rkeys   *evaluator
+	rchange []int
+	matcher matcher
+	rows    *stateTable
+
+	left  []int32    // the stream's row of each pair
+	right *vec.Batch // the table's
+	pairs vec.Batch  // both, for the condition
+	lcols []*vec.Vector
+
+	next     int32 // first row of the batch that is not done
+	hit      bool  // it has left with a pair
+	outLeft  []int32
+	outRight []int32
+	alone    bool // rows without a pair are among them
 	out      *vec.Batch
+	view     vec.Batch
 	outClock []int64
-	cols     []*vec.Vector
-	kbuf     []byte
-	rbuf     []byte
-	vbuf     []byte
-	right    *vec.Batch
+
+	cols []*vec.Vector
+	kbuf []byte
+	rbuf []byte
+	vbuf []byte
 }
 
 func newLookupJoin(cx *opContext, n *planner.Join, to edge) (*lookupJoin, error) {
 	j := &lookupJoin{
 		cx: cx, n: n, to: to, rchange: n.R.Props().ChangeKey, rows: newStateTable(cx.state, n.P.OpID, portRight),
-		cand: vec.NewBatch(schemaOf(n), 0), out: vec.NewBatch(schemaOf(n), 0), right: vec.NewBatch(schemaOf(n.R), 0),
+		right: vec.NewBatch(schemaOf(n.R), 0), out: vec.NewBatch(schemaOf(n), 0), lcols: vec.NewBatch(schemaOf(n.L), 0).Cols,
 	}
+	j.pairs.Cols = append(append(j.pairs.Cols, j.lcols...), j.right.Cols...)
 	var err error
 	if j.lkeys, err = newEvaluator(cx, n.LKeys); err != nil {
 		return nil, err
@@ -82,80 +95,103 @@ func (j *lookupJoin) pushTable(in chunk) error {
 	return nil
 }
 
-// pushStream gathers candidate pairs for the whole batch, tests the condition on them at once, and emits in the stream's order.
+// pushStream looks up the rows of a batch. Those whose key fails take no part.
 func (j *lookupJoin) pushStream(in chunk) error {
 	keys := j.lkeys.evalAll(in.Batch)
 	j.lkeys.reportAdds(in.Batch)
-	j.cand.Reset()
-	j.candLeft = j.candLeft[:0]
+	j.next, j.hit = 0, false
 	for i := range in.Len() {
 		if j.lkeys.errs.Has(int32(i)) || anyNull(keys, i) {
 			continue
 		}
 		j.kbuf = appendKeyCols(j.kbuf[:0], keys, i)
 		err := j.rows.each(j.kbuf, func(_ int32, _, val []byte) error {
-			j.right.Reset()
-			if err := appendFromRowValue(j.right, val, vec.Insert); err != nil {
-				return err
+			if j.right.Len() >= maxPairs {
+				if err := j.page(in, int32(i)); err != nil {
+					return err
+				}
 			}
-			appendPair(j.cand, in.Batch, i, j.right, 0)
-			j.candLeft = append(j.candLeft, int32(i))
-			return nil
+			j.left = append(j.left, int32(i))
+			return appendFromRowValue(j.right, val, vec.Insert)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	match := j.matcher.match(j.cand)
-	return j.emit(in, match)
+	return j.page(in, int32(in.Len()))
 }
 
-func (j *lookupJoin) emit(in chunk, match func(int) bool) error {
-	j.out.Reset()
-	j.outClock = j.outClock[:0]
-	next := 0
-	for i := range in.Len() {
-		matched := false
-		for ; next < len(j.candLeft) && int(j.candLeft[next]) == i; next++ {
-			if match(next) {
-				matched = true
-				j.out.AppendRow(&vec.Batch{Cols: j.cand.Cols}, next, in.Op(i))
-				j.finish(in, i)
+// maxPairs is how many pairs of rows a join gathers before it tests them.
+const maxPairs = 4 * outRows
+
+// page sends on what the gathered pairs come to. Row more of the batch, and those after it, may have more of them.
+func (j *lookupJoin) page(in chunk, more int32) error {
+	match := func(int) bool { return true }
+	if j.matcher.cond != nil {
+		for c, col := range j.lcols {
+			col.Reset()
+			col.AppendGather(in.Cols[c], j.left)
+		}
+		j.pairs.SetLen(len(j.left))
+		match = j.matcher.match(&j.pairs)
+	}
+	j.outLeft, j.outRight, j.alone = j.outLeft[:0], j.outRight[:0], false
+	k := 0
+	for row := j.next; row <= more && int(row) < in.Len(); row++ {
+		for ; k < len(j.left) && j.left[k] == row; k++ {
+			if match(k) {
+				j.outLeft, j.outRight, j.hit = append(j.outLeft, row), append(j.outRight, int32(k)), true
 			}
 		}
-		if !matched && j.n.Kind == planner.LeftJoin && !j.lkeys.errs.Has(int32(i)) {
-			j.appendUnmatched(in, i)
-			j.finish(in, i)
+		if row == more {
+			break
 		}
+		if !j.hit && j.n.Kind == planner.LeftJoin && !j.lkeys.errs.Has(row) {
+			j.outLeft, j.outRight, j.alone = append(j.outLeft, row), append(j.outRight, vec.NoRow), true
+		}
+		j.hit = false
 	}
+	j.next = more
+	err := j.send(in)
+	j.left = j.left[:0]
+	j.right.Reset()
+	return err
+}
+
+// send gives the rows outLeft of the stream beside the rows outRight of what was looked up, with the stream's operations, times and provenance.
+func (j *lookupJoin) send(in chunk) error {
+	if len(j.outLeft) == 0 {
+		return nil
+	}
+	nl := len(in.Cols)
+	stream := vec.Batch{Cols: in.Cols, Ops: in.Ops, Rowtime: in.Rowtime, Source: in.Source}
+	own := vec.Batch{Cols: j.out.Cols[:nl], Ops: j.out.Ops, Rowtime: j.out.Rowtime, Source: j.out.Source}
+	own.Reset()
+	if in.Source == nil {
+		own.Source = nil
+	}
+	own.AppendGather(&stream, j.outLeft)
+	j.out.Ops, j.out.Rowtime, j.out.Source = own.Ops, own.Rowtime, own.Source
+	j.view = vec.Batch{Cols: append(j.view.Cols[:0], j.out.Cols...), Ops: own.Ops, Rowtime: own.Rowtime, Source: own.Source}
+	whole := len(j.outRight) == j.right.Len() && !j.alone // all pairs leave
+	for c, col := range j.right.Cols {
+		if whole {
+			j.view.Cols[nl+c] = col
+			continue
+		}
+		j.out.Cols[nl+c].Reset()
+		j.out.Cols[nl+c].AppendGather(col, j.outRight)
+	}
+	j.view.SetLen(len(j.outLeft))
 	var clock []int64
 	if in.clock != nil {
+		j.outClock = j.outClock[:0]
+		for _, i := range j.outLeft {
+			j.outClock = append(j.outClock, in.clock[i])
+		}
 		clock = j.outClock
 	}
-	return j.to.send(chunk{j.out, clock})
-}
-
-func (j *lookupJoin) appendUnmatched(in chunk, i int) {
-	for c, col := range j.out.Cols {
-		if c < len(in.Cols) {
-			col.AppendRow(in.Cols[c], i)
-		} else {
-			col.AppendNull()
-		}
-	}
-	j.out.AppendOp(in.Op(i))
-	j.out.SetLen(j.out.Len() + 1)
-}
-
-// finish gives the row just appended the time and provenance of stream row i.
-func (j *lookupJoin) finish(in chunk, i int) {
-	meta := vec.Batch{Rowtime: in.Rowtime, Source: in.Source}
-	own := vec.Batch{Rowtime: j.out.Rowtime, Source: j.out.Source}
-	own.AppendRow(&meta, i, vec.Insert)
-	j.out.Rowtime, j.out.Source = own.Rowtime, own.Source
-	if in.clock != nil {
-		j.outClock = append(j.outClock, in.clock[i])
-	}
+	return j.to.send(chunk{&j.view, clock})
 }
 
 func (j *lookupJoin) flush(int64) error {
@@ -171,17 +207,6 @@ func anyNull(keys []*vec.Vector, i int) bool {
 		}
 	}
 	return false
-}
-
-// appendPair appends the columns of row l of left and row r of right.
-func appendPair(dst, left *vec.Batch, l int, right *vec.Batch, r int) {
-	for c, col := range left.Cols {
-		dst.Cols[c].AppendRow(col, l)
-	}
-	for c, col := range right.Cols {
-		dst.Cols[len(left.Cols)+c].AppendRow(col, r)
-	}
-	dst.SetLen(dst.Len() + 1)
 }
 
 // matcher tests a join's further condition on candidate pairs.

@@ -2,7 +2,6 @@ package exec
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 
@@ -129,18 +128,12 @@ func (j *streamJoin) flush(int64) error {
 	j.kept, j.left = 0, 0
 	for port := range j.sides {
 		s := &j.sides[port]
-		if err := s.rows.flush(); err != nil {
-			return err
-		}
+		s.rows.flush()
 		if s.outer {
-			if err := s.waiting.flush(); err != nil {
-				return err
-			}
+			s.waiting.flush()
 		}
 	}
-	if err := j.last.flush(); err != nil {
-		return err
-	}
+	j.last.flush()
 	return j.send()
 }
 
@@ -277,15 +270,4 @@ func (j *streamJoin) resume() error {
 	j.seq = binary.BigEndian.Uint64(val)
 	j.sides[portLeft].now, j.sides[portRight].now = timeOfKey(val[8:]), timeOfKey(val[16:])
 	return nil
-}
-
-func (j *streamJoin) close() error {
-	err := j.last.close()
-	for port := range j.sides {
-		err = errors.Join(err, j.sides[port].rows.close())
-		if w := j.sides[port].waiting; w != nil {
-			err = errors.Join(err, w.close())
-		}
-	}
-	return err
 }

@@ -1,17 +1,27 @@
 package exec
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
 )
 
-// tableJoin is table-table: both sides keep their rows by join key, and a change on one side meets the rows of the other. Where
-// a side must show unmatched rows too, each of its rows carries its degree, the number of its partners, so that the change
-// from none to one and back is seen.
+// Tags of a table-table join's key spaces; those of the left side, and one more for the right.
+const (
+	joinRows   byte = 0
+	joinCounts byte = 2
+)
+
+// tableJoin is table-table: both sides keep their rows by join key, and a change on one side meets the rows of the other, one after
+// the other or, where a further condition is to be tested, a page of them at a time.
 //
-// A row in state is its degree (a varint), rowtime and columns; its key is the join key and the side's change key.
+// Where a side must show unmatched rows too, it has to be seen when a row of it gets its first partner and loses the last. Without a
+// further condition all rows of a join key have the same partners, so their number is kept by join key. With one each row carries its
+// degree, the number of its partners (jointablecond.go).
+//
+// A row in state is its degree (a varint, 0 without a condition), rowtime and columns; its key is the join key and the side's change key.
 type tableJoin struct {
 	n       *planner.Join
 	out     outBatch
@@ -19,25 +29,22 @@ type tableJoin struct {
 	matcher matcher
 	cand    *vec.Batch
 	found   []partner
+	arena   []byte // what found holds
 	kbuf    []byte
+	kbuf2   []byte
 	rbuf    []byte
 	vbuf    []byte
 	cols    []*vec.Vector
 }
 
 type joinSide struct {
+	port   int
 	keys   *evaluator
 	change []int
 	rows   *stateTable
-	outer  bool // unmatched rows show
+	counts *stateTable // rows by join key; nil unless the other side asks for it
+	outer  bool        // unmatched rows show
 	one    *vec.Batch
-}
-
-// partner is a row of the other side in the group being joined.
-type partner struct {
-	row    int32
-	degree int64
-	body   []byte
 }
 
 func newTableJoin(cx *opContext, n *planner.Join, to edge) (*tableJoin, error) {
@@ -45,17 +52,23 @@ func newTableJoin(cx *opContext, n *planner.Join, to edge) (*tableJoin, error) {
 		n: n, out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, cand: vec.NewBatch(schemaOf(n), 0),
 	}
 	ins, keys := [2]planner.Node{n.L, n.R}, [2][]planner.Expr{n.LKeys, n.RKeys}
-	for s := range j.sides {
-		e, err := newEvaluator(cx, keys[s])
+	outer := [2]bool{
+		portLeft:  n.Kind == planner.LeftJoin || n.Kind == planner.FullJoin,
+		portRight: n.Kind == planner.RightJoin || n.Kind == planner.FullJoin,
+	}
+	for port := range j.sides {
+		e, err := newEvaluator(cx, keys[port])
 		if err != nil {
 			return nil, err
 		}
-		j.sides[s] = joinSide{
-			keys: e, change: ins[s].Props().ChangeKey, rows: newStateTable(cx.state, n.P.OpID, byte(s)), one: vec.NewBatch(schemaOf(ins[s]), 1),
+		j.sides[port] = joinSide{
+			port: port, keys: e, change: ins[port].Props().ChangeKey, outer: outer[port], one: vec.NewBatch(schemaOf(ins[port]), 1),
+			rows: newStateTable(cx.state, n.P.OpID, joinRows+byte(port)),
+		}
+		if outer[1-port] && n.Cond == nil {
+			j.sides[port].counts = newStateTable(cx.state, n.P.OpID, joinCounts+byte(port))
 		}
 	}
-	j.sides[portLeft].outer = n.Kind == planner.LeftJoin || n.Kind == planner.FullJoin
-	j.sides[portRight].outer = n.Kind == planner.RightJoin || n.Kind == planner.FullJoin
 	var err error
 	j.matcher, err = newMatcher(cx, n.Cond)
 	return j, err
@@ -65,18 +78,29 @@ func (j *tableJoin) push(in chunk, port int) error {
 	side := &j.sides[port]
 	keys := side.keys.evalAll(in.Batch)
 	side.keys.reportAdds(in.Batch)
-	for i := range in.Len() {
-		if side.keys.errs.Has(int32(i)) {
-			continue
-		}
+	joins := func(i int) bool { return !side.keys.errs.Has(int32(i)) && !anyNull(keys, i) }
+	for i := 0; i < in.Len(); i++ {
 		var err error
-		if anyNull(keys, i) {
+		switch {
+		case side.keys.errs.Has(int32(i)):
+		case !joins(i):
 			if side.outer {
-				j.emitAlone(port, in.Batch, i, rowtimeOf(in.Batch, i), in.Op(i).Adds())
+				j.emitAlone(port, in.Batch, i, in.Op(i).Adds())
 			}
-		} else {
+		default:
 			j.kbuf = appendKeyCols(j.kbuf[:0], keys, i)
-			err = j.change(port, in.Batch, i)
+			if in.Op(i) == vec.UpdateDelete && i+1 < in.Len() && in.Op(i+1) == vec.UpdateInsert && joins(i+1) && j.matcher.cond == nil {
+				if j.kbuf2 = appendKeyCols(j.kbuf2[:0], keys, i+1); bytes.Equal(j.kbuf, j.kbuf2) {
+					err = j.replace(side, in.Batch, i)
+					i++
+					break
+				}
+			}
+			if j.matcher.cond == nil {
+				err = j.change(side, in.Batch, i)
+			} else {
+				err = j.changeTested(side, in.Batch, i)
+			}
 		}
 		if err == nil {
 			err = j.out.room()
@@ -88,108 +112,108 @@ func (j *tableJoin) push(in chunk, port int) error {
 	return j.out.sendAll()
 }
 
-// change applies the change of row i, whose join key is in kbuf, on side port.
-func (j *tableJoin) change(port int, in *vec.Batch, i int) error {
-	side, other := &j.sides[port], &j.sides[1-port]
+// change applies the change of row i, whose join key is in kbuf, where there is no further condition.
+func (j *tableJoin) change(side *joinSide, in *vec.Batch, i int) error {
+	other := &j.sides[1-side.port]
 	adds := in.Op(i).Adds()
-	if err := j.partners(port, in, i); err != nil {
+	before, err := j.count(side, adds)
+	if err != nil {
 		return err
 	}
-	rowtime := rowtimeOf(in, i)
-	for k, p := range j.found {
-		before := p.degree
-		if adds {
-			p.degree++
-		} else {
-			p.degree--
+	first, last := other.outer && adds && before == 0, other.outer && !adds && before == 1
+	alone := true
+	err = j.eachPartner(other, func() error {
+		alone = false
+		if first {
+			j.emitAlone(other.port, other.one, 0, false)
 		}
-		if other.outer {
-			if err := j.setDegree(other, p); err != nil {
-				return err
-			}
-			if adds && before == 0 {
-				if err := j.emitPartnerAlone(1-port, p, false); err != nil {
-					return err
-				}
-			}
+		j.emitPair(side, in, i, adds)
+		if last {
+			j.emitAlone(other.port, other.one, 0, true)
 		}
-		j.emitPair(k, rowtime, p, adds)
-		if other.outer && !adds && p.degree == 0 {
-			if err := j.emitPartnerAlone(1-port, p, true); err != nil {
-				return err
-			}
-		}
-		if err := j.out.room(); err != nil {
-			return err
-		}
+		return j.out.room()
+	})
+	if err != nil {
+		return err
 	}
-	if side.outer && len(j.found) == 0 {
-		j.emitAlone(port, in, i, rowtime, adds)
+	if side.outer && alone {
+		j.emitAlone(side.port, in, i, adds)
 	}
-	return j.keep(side, in, i, adds)
+	return j.keep(side, in, i, 0)
 }
 
-// partners finds the rows of the other side that match row i, as pairs in cand.
-func (j *tableJoin) partners(port int, in *vec.Batch, i int) error {
-	other := &j.sides[1-port]
-	j.found = j.found[:0]
-	j.cand.Reset()
-	err := other.rows.each(j.kbuf, func(row int32, _, val []byte) error {
-		degree, body, err := takeVarint(val)
+// replace applies an update, rows i and i+1, that leaves the join key in kbuf as it is: partners are walked once, and no row is alone in between.
+func (j *tableJoin) replace(side *joinSide, in *vec.Batch, i int) error {
+	alone := true
+	err := j.eachPartner(&j.sides[1-side.port], func() error {
+		alone = false
+		j.emitPair(side, in, i, false)
+		j.emitPair(side, in, i+1, true)
+		return j.out.room()
+	})
+	if err != nil {
+		return err
+	}
+	if side.outer && alone {
+		j.emitAlone(side.port, in, i, false)
+		j.emitAlone(side.port, in, i+1, true)
+	}
+	if err := j.keep(side, in, i, 0); err != nil {
+		return err
+	}
+	return j.keep(side, in, i+1, 0)
+}
+
+// eachPartner calls f for each row of side under the join key in kbuf, which is then in side.one.
+func (j *tableJoin) eachPartner(side *joinSide, f func() error) error {
+	return side.rows.each(j.kbuf, func(_ int32, _, val []byte) error {
+		_, body, err := takeVarint(val)
 		if err != nil {
 			return err
 		}
-		other.one.Reset()
-		if err := appendFromRowValue(other.one, body, vec.Insert); err != nil {
+		side.one.Reset()
+		if err := appendFromRowValue(side.one, body, vec.Insert); err != nil {
 			return err
 		}
-		if port == portLeft {
-			appendPair(j.cand, in, i, other.one, 0)
-		} else {
-			appendPair(j.cand, other.one, 0, in, i)
-		}
-		j.found = append(j.found, partner{row, degree, body})
-		return nil
+		return f()
 	})
-	if err != nil || j.matcher.cond == nil {
-		return err
-	}
-	match := j.matcher.match(j.cand)
-	kept := 0
-	for k := range j.found {
-		if !match(k) {
-			continue
-		}
-		j.found[kept] = j.found[k]
-		if kept != k {
-			for _, col := range j.cand.Cols {
-				col.SetRow(kept, col, k)
-			}
-		}
-		kept++
-	}
-	j.found = j.found[:kept]
-	return nil
 }
 
-// keep stores or removes row i of side. Its degree is the number of partners it has now.
-func (j *tableJoin) keep(side *joinSide, in *vec.Batch, i int, adds bool) error {
+// count counts a row of side that comes or goes under the join key in kbuf, if that is asked for, and returns how many there were.
+func (j *tableJoin) count(side *joinSide, adds bool) (before int64, err error) {
+	if side.counts == nil {
+		return 0, nil
+	}
+	val, ok, err := side.counts.get(j.kbuf, nil)
+	if err != nil {
+		return 0, err
+	}
+	if ok {
+		if before, _, err = takeVarint(val); err != nil {
+			return 0, err
+		}
+	}
+	after := before - 1
+	if adds {
+		after = before + 1
+	}
+	if after == 0 {
+		return before, side.counts.del(j.kbuf, nil)
+	}
+	j.vbuf = binary.AppendVarint(j.vbuf[:0], after)
+	return before, side.counts.put(j.kbuf, nil, j.vbuf)
+}
+
+// keep stores or removes row i of side.
+func (j *tableJoin) keep(side *joinSide, in *vec.Batch, i int, degree int64) error {
 	j.cols = pick(j.cols, in.Cols, side.change)
 	j.rbuf = appendKeyCols(j.rbuf[:0], j.cols, i)
-	if !adds {
+	if !in.Op(i).Adds() {
 		return side.rows.del(j.kbuf, j.rbuf)
 	}
-	j.vbuf = binary.AppendVarint(j.vbuf[:0], int64(len(j.found)))
+	j.vbuf = binary.AppendVarint(j.vbuf[:0], degree)
 	j.vbuf = appendRowValue(j.vbuf, in, i)
 	return side.rows.put(j.kbuf, j.rbuf, j.vbuf)
-}
-
-// setDegree writes a partner's new degree. p.body aliases the old value, so the new one is built aside.
-func (j *tableJoin) setDegree(side *joinSide, p partner) error {
-	j.vbuf = binary.AppendVarint(j.vbuf[:0], p.degree)
-	j.vbuf = append(j.vbuf, p.body...)
-	side.rows.setValue(p.row, j.vbuf)
-	return nil
 }
 
 func joinOp(adds bool) vec.Op {
@@ -199,45 +223,46 @@ func joinOp(adds bool) vec.Op {
 	return vec.Delete
 }
 
-// emitPair emits candidate k. Its rowtime is the later one of its halves.
-func (j *tableJoin) emitPair(k int, rowtime int64, p partner, adds bool) {
-	if other, n := binary.Varint(p.body); n > 0 {
-		rowtime = max(rowtime, other)
+// emitPair emits row i of side with the row of the other side that is in its one. The rowtime is the later one of the halves.
+func (j *tableJoin) emitPair(side *joinSide, in *vec.Batch, i int, adds bool) {
+	other := j.sides[1-side.port].one
+	mine, theirs := j.halves(side.port)
+	for c, col := range in.Cols {
+		mine[c].AppendRow(col, i)
 	}
-	for c, col := range j.out.Cols {
-		col.AppendRow(j.cand.Cols[c], k)
+	for c, col := range other.Cols {
+		theirs[c].AppendRow(col, 0)
 	}
-	finishRow(j.out.Batch, joinOp(adds), rowtime)
+	finishRow(j.out.Batch, joinOp(adds), max(rowtimeOf(in, i), other.Rowtime[0]))
+}
+
+// halves are the output's columns of side port, and those of the other side.
+func (j *tableJoin) halves(port int) (mine, theirs []*vec.Vector) {
+	nl := len(j.sides[portLeft].one.Cols)
+	if port == portLeft {
+		return j.out.Cols[:nl], j.out.Cols[nl:]
+	}
+	return j.out.Cols[nl:], j.out.Cols[:nl]
 }
 
 // emitAlone emits row i of side port with NULLs for the other side.
-func (j *tableJoin) emitAlone(port int, in *vec.Batch, i int, rowtime int64, adds bool) {
-	from := 0
-	if port == portRight {
-		from = len(j.out.Cols) - len(in.Cols)
+func (j *tableJoin) emitAlone(port int, in *vec.Batch, i int, adds bool) {
+	mine, theirs := j.halves(port)
+	for c, col := range mine {
+		col.AppendRow(in.Cols[c], i)
 	}
-	for c, col := range j.out.Cols {
-		if c >= from && c < from+len(in.Cols) {
-			col.AppendRow(in.Cols[c-from], i)
-		} else {
-			col.AppendNull()
-		}
+	for _, col := range theirs {
+		col.AppendNull()
 	}
-	finishRow(j.out.Batch, joinOp(adds), rowtime)
-}
-
-func (j *tableJoin) emitPartnerAlone(port int, p partner, adds bool) error {
-	one := j.sides[port].one
-	one.Reset()
-	if err := appendFromRowValue(one, p.body, vec.Insert); err != nil {
-		return err
-	}
-	j.emitAlone(port, one, 0, one.Rowtime[0], adds)
-	return nil
+	finishRow(j.out.Batch, joinOp(adds), rowtimeOf(in, i))
 }
 
 func (j *tableJoin) flush(int64) error {
-	j.sides[portLeft].rows.flush()
-	j.sides[portRight].rows.flush()
+	for port := range j.sides {
+		j.sides[port].rows.flush()
+		if c := j.sides[port].counts; c != nil {
+			c.flush()
+		}
+	}
 	return nil
 }

@@ -30,6 +30,7 @@ type materializeOp struct {
 	gbuf    []byte
 	kbuf    []byte
 	vbuf    []byte
+	latest  []byte
 }
 
 func newMaterialize(cx *opContext, n *planner.Materialize, to edge) *materializeOp {
@@ -105,17 +106,18 @@ func (o *materializeOp) flush(int64) error {
 
 // emit sends what shows under touched key n now.
 func (o *materializeOp) emit(n int) error {
-	var latest []byte
+	latest := o.latest[:0]
 	err := o.rows.each(o.touched.key(int32(n)), func(_ int32, _, val []byte) error {
-		if latest == nil || string(val[:8]) > string(latest[:8]) {
-			latest = val
+		if len(latest) == 0 || string(val[:8]) > string(latest[:8]) {
+			latest = append(latest[:0], val...)
 		}
 		return nil
 	})
+	o.latest = latest
 	if err != nil {
 		return err
 	}
-	if latest == nil {
+	if len(latest) == 0 {
 		o.out.appendRow(o.keyRows, n, vec.Delete)
 	} else if err := appendFromRowValue(o.out.Batch, latest[8:], vec.UpdateInsert); err != nil {
 		return err

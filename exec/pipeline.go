@@ -2,7 +2,6 @@ package exec
 
 import (
 	"context"
-	"errors"
 	"math"
 	"slices"
 	"time"
@@ -160,12 +159,8 @@ func (p *pipeline) flush(now, data int64) error {
 	return nil
 }
 
-func (p *pipeline) close() (err error) {
+func (p *pipeline) close() {
 	for _, s := range p.sources {
 		s.close()
 	}
-	for _, j := range p.joins {
-		err = errors.Join(err, j.close())
-	}
-	return err
 }

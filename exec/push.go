@@ -321,7 +321,8 @@ func (p *PushQuery) Errors() ErrorCounts { return p.counts }
 
 // Close ends the query.
 func (p *PushQuery) Close() error {
-	err := p.pipe.close()
+	p.pipe.close()
+	var err error
 	for _, s := range p.snaps {
 		err = errors.Join(err, s.scan.Close())
 	}

@@ -1,9 +1,6 @@
 package exec
 
-import (
-	"bytes"
-	"errors"
-)
+import "bytes"
 
 // rangeTable holds rows of one operator in the order of their keys. In memory are only the rows that changed in this round; ranges, of any
 // size, are walked by merging these with the store. A push query, which has no store, has all rows in memory.
@@ -18,7 +15,7 @@ type rangeTable struct {
 	rows   []rangeRow // by number of the key
 	arena  []byte
 	absent int // rows in memory that are deleted
-	it     StateIter
+	it     roundIter
 }
 
 type rangeRow struct {
@@ -124,32 +121,28 @@ func (t *rangeTable) scan(lower, upper []byte, f func(key, val []byte) (more boo
 			stored = t.it.Next()
 		}
 	}
-	if t.it != nil {
+	if t.st.committed != nil {
 		return t.it.Err()
 	}
 	return nil
 }
 
-// seekStored puts the iterator over the store at the first row at or after key. What is committed does not change within a round, so that one
-// iterator serves for all of it.
+// seekStored puts the iterator over the store at the first row at or after key.
 func (t *rangeTable) seekStored(key []byte) (bool, error) {
 	if t.st.committed == nil {
 		return false, nil
 	}
-	if t.it == nil {
-		var err error
-		if t.it, err = t.st.committed.Iter(t.op, []byte{t.tag}, []byte{t.tag + 1}); err != nil {
-			return false, err
-		}
+	if err := t.st.iterate(&t.it, t.op, t.tag); err != nil {
+		return false, err
 	}
 	t.st.key1 = append(append(t.st.key1[:0], t.tag), key...)
 	return t.it.SeekGE(t.st.key1), t.it.Err()
 }
 
 // flush hands the changed rows to the task's state.
-func (t *rangeTable) flush() error {
+func (t *rangeTable) flush() {
 	if t.st.committed == nil {
-		return nil
+		return
 	}
 	for n := range t.rows {
 		r := &t.rows[n]
@@ -165,17 +158,6 @@ func (t *rangeTable) flush() error {
 			t.st.del(t.op, t.st.key1)
 		}
 	}
-	return t.close()
-}
-
-// close ends reading from the store.
-func (t *rangeTable) close() error {
-	if t.it == nil {
-		return nil
-	}
-	err := errors.Join(t.it.Err(), t.it.Close())
-	t.it = nil
-	return err
 }
 
 func (t *rangeTable) memSize() int64 {

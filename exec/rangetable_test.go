@@ -44,7 +44,8 @@ func TestRangeTableWalksWhatWasPut(t *testing.T) {
 			if ok {
 				require.Equal(t, want, string(v))
 			}
-			require.NoError(t, table.flush())
+			table.flush()
+			require.NoError(t, st.endReads())
 			store.take(st)
 			st.commit()
 		}

@@ -210,7 +210,8 @@ func (t *task) await() error {
 
 func (t *task) tearDown() (err error) {
 	if t.pipe != nil {
-		err = t.pipe.close()
+		t.pipe.close()
+		err = t.cx.state.endReads()
 		t.pipe = nil
 	}
 	if t.state != nil {

@@ -74,6 +74,9 @@ func (t *task) contribution() (TaskCommit, []pendingBatch, error) {
 	if err := t.pipe.flush(t.cx.now, t.dataTime); err != nil {
 		return TaskCommit{}, nil, err
 	}
+	if err := t.cx.state.endReads(); err != nil {
+		return TaskCommit{}, nil, err
+	}
 	if err := t.addErrorRows(); err != nil {
 		return TaskCommit{}, nil, err
 	}

@@ -16,6 +16,39 @@ type taskState struct {
 	writes []stateWrite
 	arena  []byte
 	key1   []byte // scratch of the tables
+
+	round uint64 // counts endReads
+	open  []StateIter
+}
+
+// roundIter is an iterator over the committed rows of one tag of an operator, which do not change within a round.
+type roundIter struct {
+	StateIter
+	round uint64
+}
+
+// iterate gives it an iterator for this round, if it has none.
+func (s *taskState) iterate(it *roundIter, op uint32, tag byte) error {
+	if it.StateIter != nil && it.round == s.round {
+		return nil
+	}
+	var err error
+	if it.StateIter, err = s.committed.Iter(op, []byte{tag}, []byte{tag + 1}); err != nil {
+		return err
+	}
+	it.round = s.round
+	s.open = append(s.open, it.StateIter)
+	return nil
+}
+
+// endReads closes the round's iterators: what they show will be changed, or was read for the last time.
+func (s *taskState) endReads() (err error) {
+	for _, it := range s.open {
+		err = errors.Join(err, it.Err(), it.Close())
+	}
+	s.open = s.open[:0]
+	s.round++
+	return err
 }
 
 // evictable is a holder of rows in memory.
