@@ -69,6 +69,10 @@ kill-test: ## Kill -9 a node that is being written to, ROUNDS times
 cluster-test: ## Kill -9 a node of a cluster of three that is being written to, ROUNDS times
 	MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -count=1 -timeout 60m
 
+.PHONY: sim-test
+sim-test: ## Run the model of a cluster with SEEDS seeds
+	MILLRACE_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/sim -count=1 -timeout 6h
+
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
 	MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -count=1 -timeout 30m

@@ -89,26 +89,31 @@ func (m *Manager) proposeISR(a ask) core.Verdict {
 // isrBatch is the change that a proposal asks for; ok is false if the record it was made from is not the present one.
 func (m *Manager) isrBatch(a ask) (*metadata.Batch, bool) {
 	b := m.opts.Peers.NewBatch()
-	t, ok := b.Image().TopicByID(a.p.topicID)
+	return b, ChangeISR(b, a.p.topicID, a.p.id, m.opts.NodeID, &a.proposal)
+}
+
+// ChangeISR puts into b what a proposal of a partition's leader asks for. It is false, and b as it was, if the record of the batch's image is not the one that the proposal was made from.
+func ChangeISR(b *metadata.Batch, topic metadata.UUID, id, leader int32, p *core.Proposal) bool {
+	t, ok := b.Image().TopicByID(topic)
 	if !ok {
-		return nil, false
+		return false
 	}
-	was, ok := t.Partition(a.p.id)
-	if !ok || was.Leader != m.opts.NodeID || was.LeaderEpoch != a.proposal.LeaderEpoch || was.PartitionEpoch != a.proposal.PartitionEpoch {
-		return nil, false
+	was, ok := t.Partition(id)
+	if !ok || was.Leader != leader || was.LeaderEpoch != p.LeaderEpoch || was.PartitionEpoch != p.PartitionEpoch {
+		return false
 	}
 	next := was
-	SetISR(&next, a.proposal.ISR, MinISR(t, was))
+	SetISR(&next, p.ISR, MinISR(t, was))
 	next.RecoveryState = metadata.Recovered
-	epochs := append([]uint64(nil), a.proposal.BrokerEpochs...)
-	for i, id := range a.proposal.ISR {
-		k, ok := b.Image().Broker(id)
-		if ok && (id == m.opts.NodeID || epochs[i] == 0) {
+	epochs := slices.Clone(p.BrokerEpochs)
+	for i, member := range p.ISR {
+		k, ok := b.Image().Broker(member)
+		if ok && (member == leader || epochs[i] == 0) {
 			epochs[i] = k.Epoch // itself, or a member that has not fetched yet and stays
 		}
 	}
 	b.ChangePartition(t.ID, was, next, false, epochs)
-	return b, true
+	return true
 }
 
 // tick looks for followers that fell behind, every half of the time they have.

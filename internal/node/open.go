@@ -288,6 +288,11 @@ func (n *Node) openPartitions(ctx context.Context) error {
 	opts := replication.Options{Logs: n.logs, Metadata: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger}
 	if n.port != nil {
 		opts.Peers = replicaPeers{n.meta, n}
+		// Only then is nothing left of what this node led before: to lead on in an old leader epoch, with a log that may have lost its end, would be to write other records
+		// under offsets and epochs that followers have.
+		if err := n.awaitActive(ctx); err != nil {
+			return err
+		}
 	}
 	var err error
 	if n.repl, err = replication.Open(opts); err != nil {
@@ -295,9 +300,6 @@ func (n *Node) openPartitions(ctx context.Context) error {
 	}
 	if n.port != nil {
 		n.served.Store(&served{n.meta, n.ctrl, n.repl})
-		if err := n.awaitActive(ctx); err != nil {
-			return err
-		}
 	}
 	return n.repl.WaitIndex(ctx, n.meta.Image().Index())
 }

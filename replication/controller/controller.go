@@ -214,7 +214,7 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 			fenced = false
 		case silent > Session:
 			fenced = true
-		case ok && k.Fenced && h.index >= k.Epoch && !h.stopping && c.given(img, k.ID):
+		case ok && k.Fenced && h.index >= k.Epoch && !h.stopping && Released(img, k.ID):
 			fenced, draining = false, false
 		case ok && h.stopping:
 			draining = true
@@ -228,58 +228,20 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 	return c.apply(ctx, b)
 }
 
-// given reports whether nothing is left of what a fenced broker held that others can take: a registration that has just come may follow one that led.
-func (c *Controller) given(img *metadata.Image, id int32) bool {
-	v := newView(img)
-	for t := range img.Topics() {
-		for _, p := range t.Partitions {
-			if p.Leader == id {
-				return false
-			}
-			if metadata.Has(p.ISR, id) {
-				if n, _, _ := v.next(t, p); !metadata.Has(n.ISR, id) {
-					return false
-				}
-			}
-		}
-	}
-	return true
-}
-
 // review writes what the partitions should be, if a broker has changed or it is time.
 func (c *Controller) review(ctx context.Context) error {
 	img := c.opts.Meta.Image()
 	if c.brokers != nil && img.SameBrokers(c.brokers) && c.opts.Clock.Since(c.reviewed) < reviewEvery {
 		return nil
 	}
-	v := newView(img)
-	b := c.opts.Meta.NewBatch()
-	if now, ok := img.QueryNode(); v.queries >= 0 && (!ok || now != v.queries) {
-		c.opts.Logger.Info("controller: queries move", "from", now, "to", v.queries)
-		b.SetQueryNode(v.queries)
-	}
-	moved := 0
-	for t := range img.Topics() {
-		for _, p := range t.Partitions {
-			n, newEpoch, changed := v.next(t, p)
-			if !changed {
-				continue
-			}
-			if newEpoch {
-				moved++
-			}
-			b.ChangePartition(t.ID, p, n, newEpoch, nil)
-			if b.Len() < batchPartitions {
-				continue
-			}
-			if err := c.apply(ctx, b); err != nil {
-				return err
-			}
-			b = c.opts.Meta.NewBatch()
+	batches, moved := Review(img, c.opts.Meta.NewBatch)
+	for _, b := range batches {
+		if err := c.apply(ctx, b); err != nil {
+			return err
 		}
 	}
-	if err := c.apply(ctx, b); err != nil {
-		return err
+	if now, _ := img.QueryNode(); now != newView(img).queries {
+		c.opts.Logger.Info("controller: queries move", "from", now, "to", newView(img).queries)
 	}
 	if moved > 0 {
 		c.opts.Logger.Info("controller: leaders elected", "partitions", moved)

@@ -148,3 +148,49 @@ func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 		}
 	}
 }
+
+// Review returns the batches that make the partitions of img what they should be, and choose the node that runs the queries; none if nothing is to be done. moved is how many
+// leaderships are new.
+func Review(img *metadata.Image, newBatch func() *metadata.Batch) (batches []*metadata.Batch, moved int) {
+	v := newView(img)
+	add := func() *metadata.Batch {
+		if n := len(batches); n == 0 || batches[n-1].Len() >= batchPartitions {
+			batches = append(batches, newBatch())
+		}
+		return batches[len(batches)-1]
+	}
+	if now, ok := img.QueryNode(); v.queries >= 0 && (!ok || now != v.queries) {
+		add().SetQueryNode(v.queries)
+	}
+	for t := range img.Topics() {
+		for _, p := range t.Partitions {
+			n, newEpoch, changed := v.next(t, p)
+			if !changed {
+				continue
+			}
+			if newEpoch {
+				moved++
+			}
+			add().ChangePartition(t.ID, p, n, newEpoch, nil)
+		}
+	}
+	return batches, moved
+}
+
+// Released reports whether nothing is left of what a fenced broker held that others can take: a registration that has just come may follow one that led.
+func Released(img *metadata.Image, id int32) bool {
+	v := newView(img)
+	for t := range img.Topics() {
+		for _, p := range t.Partitions {
+			if p.Leader == id {
+				return false
+			}
+			if metadata.Has(p.ISR, id) {
+				if n, _, _ := v.next(t, p); !metadata.Has(n.ISR, id) {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}

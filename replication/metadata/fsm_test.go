@@ -4,46 +4,26 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"testing"
 
-	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
-// machine is a state machine without raft: it proposes batches as entries, through their bytes.
+// machine is a Machine with the assertions of tests.
 type machine struct {
-	t     require.TestingT
-	f     *fsm
-	index uint64
-	rand  io.Reader
+	*Machine
+	t require.TestingT
 }
 
 func newMachine(t require.TestingT) *machine {
-	return &machine{t: t, f: newFSM("0.1.0", func(err error) { require.NoError(t, err) }), rand: rand.NewChaCha8([32]byte{})}
+	return &machine{NewMachine(rand.NewChaCha8([32]byte{}), func(err error) { require.NoError(t, err) }), t}
 }
 
-func (m *machine) image() *Image {
-	img, _ := m.f.watch()
-	return img
-}
-
-func (m *machine) batch() *Batch { return newBatch(m.image(), "0.1.0", m.rand) }
-
-func (m *machine) apply(b *Batch) (Result, error) {
-	if b.err != nil {
-		return Result{}, b.err
-	}
-	m.index++
-	o, ok := m.f.Apply(&raft.Log{Index: m.index, Type: raft.LogCommand, Data: b.entry.encode()}).(*outcome)
-	require.True(m.t, ok)
-	if o.err != nil {
-		return Result{}, o.err
-	}
-	return Result{Index: o.index, values: o.results}, nil
-}
+func (m *machine) image() *Image                  { return m.Image() }
+func (m *machine) batch() *Batch                  { return m.NewBatch() }
+func (m *machine) apply(b *Batch) (Result, error) { return m.Apply(b) }
 
 func (m *machine) must(build func(b *Batch)) Result {
 	b := m.batch()

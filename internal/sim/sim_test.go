@@ -1,0 +1,51 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const steps = 400
+
+// run runs seeds until one loses something, and returns how, and how many entries were committed in all.
+func run(t *testing.T, from, seeds uint64, off Defence) (violation string, committed int) {
+	t.Helper()
+	for seed := from; seed < from+seeds; seed++ {
+		m, err := New(seed, off)
+		require.NoError(t, err)
+		for range steps {
+			m.Step()
+			if m.Violation != "" {
+				return fmt.Sprintf("seed %d: %s", seed, m.Violation), committed
+			}
+		}
+		committed += m.Committed
+	}
+	return "", committed
+}
+
+func TestAClusterLosesNothingThatWasCommitted(t *testing.T) {
+	seeds := uint64(2000)
+	if v := os.Getenv("MILLRACE_SIM_SEEDS"); v != "" {
+		var err error
+		seeds, err = strconv.ParseUint(v, 10, 64)
+		require.NoError(t, err)
+	}
+	violation, committed := run(t, 0, seeds, None)
+	require.Empty(t, violation)
+	require.Greater(t, committed, int(seeds)*5, "the model gets work done")
+}
+
+func TestTheClusterNeedsEachDefence(t *testing.T) {
+	for _, off := range []Defence{Epochs, DurableCounts, UnknownStays, StrictMinISR, SyncBeforeNext, CleanElections, EligibleOnly, RestartWaits} {
+		t.Run(string(off), func(t *testing.T) {
+			violation, _ := run(t, 0, 20_000, off)
+			require.NotEmpty(t, violation, "without it something committed is lost")
+			t.Log(violation)
+		})
+	}
+}
