@@ -184,6 +184,7 @@ func (w *world) Partitions() []pgcatalog.Partition {
 			if err != nil {
 				x.State = err.Error()
 			}
+			x.Replicas, x.ISR = commas(p.Replicas), commas(p.ISR)
 			x.LogStart, x.HighWatermark, x.LastStable = o.LogStart, o.HighWatermark, o.LastStable
 			out = append(out, x)
 		}
@@ -205,8 +206,9 @@ func (w *world) Groups() []pgcatalog.Group {
 
 func (w *world) Nodes() []pgcatalog.Node {
 	var out []pgcatalog.Node
+	queries, chosen := w.img.QueryNode()
 	for b := range w.img.Brokers() {
-		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Release: b.Release, State: "online"}
+		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Release: b.Release, State: "online", Queries: chosen && b.ID == queries}
 		switch {
 		case b.Fenced:
 			n.State = "fenced"
@@ -215,15 +217,31 @@ func (w *world) Nodes() []pgcatalog.Node {
 		}
 		for _, ep := range b.Endpoints {
 			switch address := net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))); ep.Name {
-			case "pg":
+			case metadata.EndpointPG:
 				n.PG = address
-			case "http":
+			case metadata.EndpointHTTP:
 				n.HTTP = address
+			case metadata.EndpointKafka:
+				n.Kafka = address
+			case metadata.EndpointPeer:
+				n.Peer = address
 			}
 		}
 		out = append(out, n)
 	}
 	return out
+}
+
+// commas lists node ids.
+func commas(ids []int32) string {
+	var b []byte
+	for i, id := range ids {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(id), 10)
+	}
+	return string(b)
 }
 
 func (w *world) Backends() []pgcatalog.Backend {

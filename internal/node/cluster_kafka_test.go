@@ -72,3 +72,21 @@ func TestKafkaClientsLoseNothingWhenTheLeaderDies(t *testing.T) {
 		require.Equal(t, 1, n, "record %s", v)
 	}
 }
+
+func TestANodeThatStopsInOrderHandsOverFirst(t *testing.T) {
+	c := nodetest.StartCluster(t, 3)
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[1].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	replicated(t, c[1])
+	c[0].Stop() // it runs the queries and controls the cluster
+	admin := kadm.NewClient(kafkaClient(t, c[1:]))
+	topics, err := admin.ListTopicsWithInternal(t.Context())
+	require.NoError(t, err)
+	require.NotEmpty(t, topics)
+	for _, topic := range topics {
+		for _, p := range topic.Partitions.Sorted() {
+			require.Contains(t, []int32{2, 3}, p.Leader, "%s-%d", topic.Topic, p.Partition)
+			require.NotContains(t, p.ISR, int32(1), "%s-%d: acknowledgements would wait until it is missed", topic.Topic, p.Partition)
+		}
+	}
+	eventually(t, c[1:], []string{"[1]"}, "SELECT id FROM t")
+}

@@ -109,24 +109,8 @@ func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHea
 		c.wake()
 	}
 	resp.IsFenced, resp.IsCaughtUp = k.Fenced, h.index >= k.Epoch
-	resp.ShouldShutdown = h.stopping && (k.Draining || k.Fenced) && leadsNothing(img, k.ID)
+	resp.ShouldShutdown = h.stopping && (k.Draining || k.Fenced) && mayStop(img, k.ID)
 	return resp
-}
-
-// leadsNothing reports whether a broker leads nothing that another could lead.
-func leadsNothing(img *metadata.Image, id int32) bool {
-	v := newView(img)
-	for t := range img.Topics() {
-		for _, p := range t.Partitions {
-			if p.Leader != id {
-				continue
-			}
-			if n, _, _ := v.next(t, p); n.Leader != id {
-				return false
-			}
-		}
-	}
-	return v.queries != id
 }
 
 func (c *Controller) wake() {

@@ -89,14 +89,19 @@ func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 	}
 }
 
-// shrink takes brokers that are out of touch out of the in-sync set. The last ones stay: they have what is committed. While the set is below min.insync.replicas nothing is committed, so
-// those that leave it stay eligible (KIP-966).
+// shrink takes brokers that are out of touch or on their way out off the in-sync set. The last ones stay: they have what is committed. While the set is below min.insync.replicas nothing is
+// committed, so those that leave it stay eligible (KIP-966).
 func (v view) shrink(t *metadata.Topic, n *metadata.Partition) {
-	stay := slices.DeleteFunc(slices.Clone(n.ISR), func(id int32) bool { return !v.live(id) })
-	if len(stay) == 0 || len(stay) == len(n.ISR) {
-		return
+	for _, may := range []func(int32) bool{v.active, v.live} {
+		stay := slices.DeleteFunc(slices.Clone(n.ISR), func(id int32) bool { return !may(id) })
+		if len(stay) == len(n.ISR) {
+			return
+		}
+		if len(stay) > 0 {
+			replication.SetISR(n, stay, replication.MinISR(t, *n))
+			return
+		}
 	}
-	replication.SetISR(n, stay, replication.MinISR(t, *n))
 }
 
 // elect sees that somebody leads who may: the query node if it is in sync, else whoever does, else the first replica that is in sync, else one that is eligible, else any
@@ -179,18 +184,27 @@ func Review(img *metadata.Image, newBatch func() *metadata.Batch) (batches []*me
 
 // Released reports whether nothing is left of what a fenced broker held that others can take: a registration that has just come may follow one that led.
 func Released(img *metadata.Image, id int32) bool {
+	return !holds(img, id, func(p metadata.Partition, _ metadata.Partition) bool { return p.Leader == id })
+}
+
+// mayStop reports whether a broker on its way out holds nothing any more that others can take.
+func mayStop(img *metadata.Image, id int32) bool {
+	return !holds(img, id, func(p, next metadata.Partition) bool { return p.Leader == id && next.Leader != id }) && newView(img).queries != id
+}
+
+// holds reports whether a broker is in an in-sync set that it is about to be taken out of, or leads so that it matters.
+func holds(img *metadata.Image, id int32, leads func(p, next metadata.Partition) bool) bool {
 	v := newView(img)
 	for t := range img.Topics() {
 		for _, p := range t.Partitions {
-			if p.Leader == id {
-				return false
+			if p.Leader != id && !metadata.Has(p.ISR, id) {
+				continue
 			}
-			if metadata.Has(p.ISR, id) {
-				if n, _, _ := v.next(t, p); !metadata.Has(n.ISR, id) {
-					return false
-				}
+			next, _, _ := v.next(t, p)
+			if leads(p, next) || metadata.Has(p.ISR, id) && !metadata.Has(next.ISR, id) {
+				return true
 			}
 		}
 	}
-	return true
+	return false
 }

@@ -91,7 +91,8 @@ func (c *catalog) fillMillPartitions(t *table) {
 	for _, p := range c.w.Partitions() {
 		t.add(row{
 			"topic": text(p.Topic), "partition": num(int64(p.Partition)), "leader": num(int64(p.Leader)), "leader_epoch": num(int64(p.LeaderEpoch)),
-			"log_start": num(p.LogStart), "high_watermark": num(p.HighWatermark), "last_stable": num(p.LastStable), "state": text(p.State),
+			"log_start": num(p.LogStart), "high_watermark": num(p.HighWatermark), "last_stable": num(p.LastStable),
+			"replicas": text(p.Replicas), "isr": text(p.ISR), "state": text(p.State),
 		})
 	}
 }
@@ -104,7 +105,10 @@ func (c *catalog) fillMillGroups(t *table) {
 
 func (c *catalog) fillMillNodes(t *table) {
 	for _, n := range c.w.Nodes() {
-		t.add(row{"id": num(int64(n.ID)), "epoch": num(n.Epoch), "release": text(n.Release), "state": text(n.State), "pg": optional(n.PG), "http": optional(n.HTTP)})
+		t.add(row{
+			"id": num(int64(n.ID)), "epoch": num(n.Epoch), "release": text(n.Release), "state": text(n.State), "queries": flag(n.Queries),
+			"pg": optional(n.PG), "kafka": optional(n.Kafka), "http": optional(n.HTTP), "peer": optional(n.Peer),
+		})
 	}
 }
 

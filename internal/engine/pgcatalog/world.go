@@ -95,6 +95,7 @@ type Partition struct {
 	Topic                               string
 	Partition, Leader, LeaderEpoch      int32
 	LogStart, HighWatermark, LastStable int64
+	Replicas, ISR                       string // node ids with commas between
 	State                               string
 }
 
@@ -109,7 +110,9 @@ type Node struct {
 	ID             int32
 	Epoch          int64
 	Release, State string
+	Queries        bool   // the queries run there
 	PG, HTTP       string // addresses; empty when not listened on
+	Kafka, Peer    string
 }
 
 // Backend is a session of this node.

@@ -1,0 +1,167 @@
+package controller
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/replication"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// board is a cluster's metadata with brokers 1 to 3 and a topic of one partition, changed as the controller and a leader would.
+type board struct {
+	t       *testing.T
+	machine *metadata.Machine
+}
+
+func newBoard(t *testing.T, brokers int32, spec metadata.TopicSpec) *board {
+	b := &board{t, metadata.NewMachine(rand.NewChaCha8([32]byte{}), func(err error) { require.NoError(t, err) })}
+	for id := int32(1); id <= brokers; id++ {
+		b.apply(func(x *metadata.Batch) {
+			x.RegisterBroker(metadata.Broker{ID: id, Directory: metadata.UUID{byte(id)}}, 0)
+		})
+	}
+	spec.Name, spec.Partitions = "t", 1
+	b.apply(func(x *metadata.Batch) {
+		x.SetQueryNode(1)
+		x.CreateTopic(spec)
+	})
+	b.review()
+	return b
+}
+
+func (b *board) apply(build func(*metadata.Batch)) {
+	b.t.Helper()
+	batch := b.machine.NewBatch()
+	build(batch)
+	_, err := b.machine.Apply(batch)
+	require.NoError(b.t, err)
+}
+
+// state fences or drains a broker, and has the controller look.
+func (b *board) state(id int32, fenced, draining bool) {
+	b.t.Helper()
+	k, _ := b.machine.Image().Broker(id)
+	b.apply(func(x *metadata.Batch) { x.SetBrokerState(id, k.Epoch, fenced, draining) })
+	b.review()
+}
+
+func (b *board) fence(id int32) { b.t.Helper(); b.state(id, true, false) }
+func (b *board) admit(id int32) { b.t.Helper(); b.state(id, false, false) }
+
+func (b *board) review() {
+	b.t.Helper()
+	batches, _ := Review(b.machine.Image(), b.machine.NewBatch)
+	for _, x := range batches {
+		_, err := b.machine.Apply(x)
+		require.NoError(b.t, err)
+	}
+	again, _ := Review(b.machine.Image(), b.machine.NewBatch)
+	require.Empty(b.t, again, "a review leaves nothing to do")
+}
+
+// joins makes isr the in-sync set, as the leader asks when followers have caught up.
+func (b *board) joins(isr ...int32) {
+	b.t.Helper()
+	topic, p := b.partition()
+	b.apply(func(x *metadata.Batch) {
+		next := p
+		replication.SetISR(&next, isr, replication.MinISR(topic, p))
+		x.ChangePartition(topic.ID, p, next, false, nil)
+	})
+	b.review()
+}
+
+func (b *board) partition() (*metadata.Topic, metadata.Partition) {
+	topic, ok := b.machine.Image().Topic("t")
+	require.True(b.t, ok)
+	return topic, topic.Partitions[0]
+}
+
+func (b *board) is(leader int32, isr, elr []int32) metadata.Partition {
+	b.t.Helper()
+	_, p := b.partition()
+	require.Equal(b.t, leader, p.Leader, "leader")
+	require.ElementsMatch(b.t, isr, p.ISR, "in sync")
+	require.ElementsMatch(b.t, elr, p.ELR, "eligible")
+	return p
+}
+
+func TestASilentBrokerLeavesTheISRAndItsLeadershipMoves(t *testing.T) {
+	b := newBoard(t, 3, metadata.TopicSpec{})
+	before := b.is(1, []int32{1, 2, 3}, nil)
+	b.fence(1)
+	p := b.is(2, []int32{2, 3}, nil)
+	require.Equal(t, before.LeaderEpoch+1, p.LeaderEpoch)
+	now, _ := b.machine.Image().QueryNode()
+	require.EqualValues(t, 2, now, "the queries move with it")
+	b.admit(1)
+	b.is(2, []int32{2, 3}, nil)
+	b.joins(2, 3, 1)
+	b.is(2, []int32{1, 2, 3}, nil) // nothing moves back: that would stop the queries once more
+}
+
+func TestTheLastInSyncStayAndOnlyTheyOrTheEligibleLead(t *testing.T) {
+	b := newBoard(t, 3, metadata.TopicSpec{})
+	b.fence(3)
+	b.is(1, []int32{1, 2}, nil)
+	b.fence(2)
+	b.is(1, []int32{1}, []int32{2})
+	b.fence(1)
+	b.is(metadata.NoLeader, []int32{1}, []int32{2})
+	b.admit(3)
+	b.is(metadata.NoLeader, []int32{1}, []int32{2}) // it may lack what was committed after it left
+	b.admit(2)
+	b.is(2, []int32{2}, []int32{1})
+	b.admit(1)
+	b.joins(2, 1)
+	b.is(2, []int32{1, 2}, nil)
+}
+
+func TestAReplicaThatLagsLeadsOnlyWhereTheTopicAllowsIt(t *testing.T) {
+	b := newBoard(t, 2, metadata.TopicSpec{Configs: map[string]string{"unclean.leader.election.enable": "true", "min.insync.replicas": "1"}})
+	b.fence(2)
+	b.fence(1)
+	b.admit(2)
+	p := b.is(2, []int32{2}, nil)
+	require.Equal(t, metadata.Recovering, p.RecoveryState)
+}
+
+func TestABrokerOnItsWayOutGivesUpWhatOthersCanTake(t *testing.T) {
+	b := newBoard(t, 3, metadata.TopicSpec{})
+	b.state(1, false, true)
+	b.is(2, []int32{2, 3}, nil)
+	require.True(t, mayStop(b.machine.Image(), 1))
+	b.fence(2)
+	b.fence(3)
+	b.is(metadata.NoLeader, []int32{3}, []int32{2})
+	b.admit(3)
+	b.is(3, []int32{3}, []int32{2})
+	b.state(3, false, true)
+	b.is(3, []int32{3}, []int32{2}) // nobody else may
+}
+
+func TestMissingReplicasAreAddedAndCountOnceTheyAreInSync(t *testing.T) {
+	b := newBoard(t, 1, metadata.TopicSpec{})
+	b.is(1, []int32{1}, nil)
+	for id := int32(2); id <= 4; id++ {
+		b.apply(func(x *metadata.Batch) {
+			x.RegisterBroker(metadata.Broker{ID: id, Directory: metadata.UUID{byte(id)}}, 0)
+		})
+	}
+	b.review()
+	topic, p := b.partition()
+	require.Len(t, p.Replicas, 3)
+	require.Equal(t, 1, replication.MinISR(topic, p), "those that are being added do not stop writes")
+	b.joins(p.Replicas[:2]...)
+	topic, p = b.partition()
+	require.Equal(t, 2, replication.MinISR(topic, p))
+}
+
+func TestVotersGrowWithTheCluster(t *testing.T) {
+	for n, want := range map[int]int{1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 9: 5} {
+		require.Equal(t, want, Voters(n), "%d nodes", n)
+	}
+}
