@@ -17,7 +17,7 @@ import (
 )
 
 // aroundKill is how long clients write before a node of a cluster is killed and again after: long enough for another to take over.
-const aroundKill = 5 * time.Second
+const aroundKill = 3500 * time.Millisecond
 
 // checkLimit bounds how long a cluster may take to answer after a node came back.
 const checkLimit = 90 * time.Second

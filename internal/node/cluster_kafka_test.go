@@ -25,6 +25,7 @@ func kafkaClient(t *testing.T, c []*nodetest.Member, opts ...kgo.Opt) *kgo.Clien
 }
 
 func TestKafkaClientsLoseNothingWhenTheLeaderDies(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -74,6 +75,7 @@ func TestKafkaClientsLoseNothingWhenTheLeaderDies(t *testing.T) {
 }
 
 func TestANodeThatStopsInOrderHandsOverFirst(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	exec(t, nodetest.Connect(t, nodetest.ConnString(c[1].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
 	replicated(t, c[1])

@@ -13,6 +13,7 @@ import (
 )
 
 func TestThreeNodesFormAClusterAndEachAnswersSQL(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	conns := make([]*pgx.Conn, 3)
 	for i, m := range c {
@@ -65,6 +66,7 @@ func once(ctx context.Context, m *nodetest.Member, query string) ([]string, erro
 }
 
 func TestAcknowledgedRowsSurviveTheNodeThatRunsTheQueries(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	conn := nodetest.Connect(t, nodetest.ConnString(c[1].Node))
 	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE MATERIALIZED VIEW s AS SELECT count(*) AS n, sum(v) AS v FROM t")

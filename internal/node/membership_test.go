@@ -14,6 +14,7 @@ import (
 )
 
 func TestANodeAloneGrowsIntoACluster(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	one := nodetest.NewMember(t, 1, "")
 	one.Start()
 	conn := nodetest.Connect(t, nodetest.ConnString(one.Node))
@@ -47,6 +48,7 @@ func replicated(t *testing.T, m *nodetest.Member) {
 }
 
 func TestAClusterRestartsAsAWhole(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	conn := nodetest.Connect(t, nodetest.ConnString(c[2].Node))
 	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t",
@@ -64,6 +66,7 @@ func TestAClusterRestartsAsAWhole(t *testing.T) {
 }
 
 func TestANodeThatIsCutOffServesNothingUntilItIsBack(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
 	lone, err := pgx.Connect(t.Context(), nodetest.ConnString(c[0].Node)) // the first node runs the queries
@@ -79,6 +82,7 @@ func TestANodeThatIsCutOffServesNothingUntilItIsBack(t *testing.T) {
 }
 
 func TestNodesThatDoNotBelongAreRefused(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	taken := nodetest.NewMember(t, 2, c[0].Addr)
 	require.ErrorContains(t, taken.TryStart(), "never used", "the id of a node that runs")
