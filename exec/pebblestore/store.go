@@ -64,7 +64,7 @@ func Open(o Options) (*Store, error) {
 	}
 	po := &pebble.Options{
 		FS: fsys.ForPebble(o.FS), CacheSize: o.CacheBytes, MemTableSize: o.MemTableBytes, MemTableStopWritesThreshold: memTablesBeforeStall,
-		MaxOpenFiles: maxOpenTables, L0CompactionThreshold: 4, L0StopWritesThreshold: 24,
+		MaxOpenFiles: maxOpenTables, L0CompactionThreshold: 8, L0StopWritesThreshold: 24,
 		FormatMajorVersion: pebble.FormatNewest, Logger: newLogger(o),
 	}
 	for i := range po.Levels {
