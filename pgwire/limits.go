@@ -11,7 +11,7 @@ const (
 	// DefaultMaxMessageBytes bounds the body of a message after it. A longer one is read away and answered with 54000.
 	DefaultMaxMessageBytes = 64 << 20
 	// DefaultMaxConnections bounds the connections; one more is refused with 53300.
-	DefaultMaxConnections = 1000
+	DefaultMaxConnections = 2500
 	// MaxPendingNotifications and MaxPendingNotificationBytes bound a connection's notifications not yet sent.
 	MaxPendingNotifications     = 16_384
 	MaxPendingNotificationBytes = 8 << 20

@@ -15,6 +15,7 @@ import (
 type benchFlags struct {
 	addr, peer      string
 	seconds, rounds int
+	millions        int
 	json            bool
 }
 
@@ -28,13 +29,14 @@ func benchCommand() *cobra.Command {
 		Use:   "bench [NAME...]",
 		Short: "Measure a node, on its own or beside a PostgreSQL server",
 		Long: "Measure a node that is started for it and thrown away, or a running one, on its own or beside a PostgreSQL server.\n" +
-			"Without names all benchmarks run:\n" + names.String(),
+			"Without names all benchmarks run but queries and growth, which take long:\n" + names.String(),
 		RunE: func(c *cobra.Command, args []string) error { return runBench(c, &f, args) },
 	}
 	c.Flags().StringVar(&f.addr, "addr", "", "host:port of a running node; it keeps the relations bench_*")
 	c.Flags().StringVar(&f.peer, "peer", "", "connection string of a PostgreSQL server that runs in turn what it can")
 	c.Flags().IntVar(&f.seconds, "seconds", 5, "length of a measurement of a rate or a latency")
 	c.Flags().IntVar(&f.rounds, "rounds", 5, "how often each measurement is made; the median counts")
+	c.Flags().IntVar(&f.millions, "millions", 50, "how many million rows the benchmark growth goes up to")
 	c.Flags().BoolVar(&f.json, "json", false, "print the results as JSON")
 	return c
 }
@@ -53,7 +55,7 @@ func runBench(c *cobra.Command, f *benchFlags, names []string) error {
 	}
 	defer removeAll(dir)
 	opts := bench.Options{
-		Command: []string{self, "serve"}, Dir: dir, Peer: f.peer, Seconds: f.seconds, Rounds: f.rounds, Names: names,
+		Command: []string{self, "serve"}, Dir: dir, Peer: f.peer, Seconds: f.seconds, Rounds: f.rounds, Millions: f.millions, Names: names,
 		Clock: clock.Real, Log: c.ErrOrStderr(),
 	}
 	if f.addr != "" {

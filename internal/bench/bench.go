@@ -26,7 +26,9 @@ type Options struct {
 	Peer string
 	// Seconds is how long a measurement at a rate or of a rate lasts, and Rounds how often each is made.
 	Seconds, Rounds int
-	// Names are the benchmarks to run; none means all that can run here.
+	// Millions of rows are how far the benchmark growth goes.
+	Millions int
+	// Names are the benchmarks to run; none means all that can run here and are not long.
 	Names []string
 	Clock clock.Clock
 	// Log takes a line for each measurement as it is made.
@@ -46,6 +48,8 @@ type benchmark struct {
 	what string
 	// needs says what must be there.
 	needs need
+	// long: it takes so long that it runs only when it is named.
+	long  bool
 	setup func(ctx context.Context, r *runner, t *target) error
 	run   func(ctx context.Context, r *runner, t *target) ([]Measure, error)
 }
@@ -60,7 +64,7 @@ const (
 
 // benchmarks is all there are, in the order in which they run.
 var benchmarks = []*benchmark{
-	ready, restart, idle, copyIngest, lookup, pgbench, jsonFilter, tumblingCount, tableJoin, latency, viewLatency,
+	ready, restart, idle, connections, manyQueries, copyIngest, lookup, pgbench, jsonFilter, tumblingCount, tableJoin, latency, viewLatency, growth,
 }
 
 // Names returns the names of all benchmarks with what they measure.
@@ -173,7 +177,7 @@ func selectNames(opts Options) ([]*benchmark, error) {
 	}
 	for _, b := range benchmarks {
 		switch {
-		case b.needs == needsProcess && opts.Conn != "":
+		case b.long, b.needs == needsProcess && opts.Conn != "":
 		case b == pgbench && !hasPgbench():
 		default:
 			selected = append(selected, b)

@@ -37,7 +37,7 @@ func TestBenchmarksOfARunningNodeGiveNumbers(t *testing.T) {
 
 func TestUnknownNamesAreRefusedWithTheKnownOnes(t *testing.T) {
 	_, err := Run(t.Context(), Options{Names: []string{"copy"}})
-	require.ErrorContains(t, err, `no benchmark "copy"; allowed: ready, restart, idle, copy-ingest`)
+	require.ErrorContains(t, err, `no benchmark "copy"; allowed: ready, restart, idle, connections, queries, copy-ingest`)
 	_, err = Run(t.Context(), Options{Names: []string{"ready"}, Conn: "postgres://localhost"})
 	require.ErrorContains(t, err, "ready starts nodes of its own")
 }

@@ -19,6 +19,9 @@ import (
 // lookupConns are the numbers of connections that look up at once.
 var lookupConns = []int{1, 4, 16}
 
+// lookupQuery is what each look-up runs, prepared.
+const lookupQuery = "SELECT name, balance FROM bench_lookup WHERE id = $1"
+
 var lookup = &benchmark{
 	name: "lookup", what: "prepared look-ups of one row by primary key over TCP, 1, 4 and 16 connections, Go client",
 	needs: needsServer,
@@ -61,7 +64,7 @@ func (r *runner) lookups(ctx context.Context, t *target, n int) (float64, error)
 		if conns[i], err = t.connect(ctx); err != nil {
 			return 0, err
 		}
-		if _, err := conns[i].Prepare(ctx, "look", "SELECT name, balance FROM bench_lookup WHERE id = $1", []uint32{pgtype.Int8OID}); err != nil {
+		if _, err := conns[i].Prepare(ctx, "look", lookupQuery, []uint32{pgtype.Int8OID}); err != nil {
 			return 0, err
 		}
 	}

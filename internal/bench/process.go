@@ -116,3 +116,24 @@ func (p *process) residentMiB() (float64, error) {
 	}
 	return 0, errors.New("the system does not tell the resident memory")
 }
+
+// clockTicks is how many of Linux's clock ticks a second has (USER_HZ).
+const clockTicks = 100
+
+// cpuSeconds returns the processor time that the process has used, in user and system mode.
+func (p *process) cpuSeconds() (float64, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid)) //nolint:forbidigo // not a file of a node
+	if err != nil {
+		return 0, err
+	}
+	// proc(5): the name in parentheses may hold anything; utime and stime are the 12th and 13th field behind it.
+	fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+	var user, system float64
+	if len(fields) < 13 {
+		return 0, errors.New("the system does not tell the processor time")
+	}
+	if _, err := fmt.Sscan(fields[11]+" "+fields[12], &user, &system); err != nil {
+		return 0, err
+	}
+	return (user + system) / clockTicks, nil
+}

@@ -71,14 +71,22 @@ var idle = &benchmark{
 		if err != nil {
 			return nil, err
 		}
-		timer := r.clock.NewTimer(idleAfter)
-		defer timer.Stop()
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			return nil, errors.Join(ctx.Err(), p.stop())
+		if err := r.pause(ctx, idleAfter); err != nil {
+			return nil, errors.Join(err, p.stop())
 		}
 		mib, err := p.residentMiB()
 		return []Measure{{"idle", "MiB", mib}}, errors.Join(err, p.stop())
 	},
+}
+
+// pause lets time pass.
+func (r *runner) pause(ctx context.Context, d time.Duration) error {
+	timer := r.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
