@@ -94,6 +94,10 @@ kafka-java: ## Run Apache Kafka's tools and Kafka Streams against Millrace
 bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
 	.ci/bench-kafka
 
+.PHONY: suites
+suites: ## Run the test suites of pgx/pgconn and lib/pq against a server and count what passes
+	internal/clients/suites
+
 .PHONY: ci
 ci: ## What CI runs
 	.ci/run

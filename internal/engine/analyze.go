@@ -80,9 +80,9 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 	case *sql.ShowObjects, *sql.Describe, *sql.ShowCreate:
 		return s.analyzeLook(ctx, p, st)
 	case *sql.Print:
-		st.cols, st.verb, st.counts = printColumns(), "SELECT", true
+		s.analyzePrint(st, q)
 	case *sql.Fetch:
-		return s.analyzeFetch(st, q)
+		s.analyzeFetch(st, q)
 	case *sql.Execute:
 		target, ok := s.stmts[q.Name]
 		if !ok {
@@ -177,7 +177,7 @@ func (s *session) open(ctx context.Context, p *portal) (rows, string, error) {
 		r, err := s.showCreate(ctx, q)
 		return r, "SHOW", err
 	case *sql.Print:
-		r, err := s.print(ctx, q)
+		r, err := s.print(ctx, p, q)
 		return r, "", err
 	case *sql.Fetch:
 		r, err := s.fetchCursor(ctx, q)

@@ -435,7 +435,15 @@ func (p *portal) CopyOut(ctx context.Context) (pgwire.CopyOut, error) {
 	} else {
 		out.header = out.options.Header != copyfmt.HeaderOff
 	}
-	if out.run, err = p.s.openQuery(ctx, p); err != nil {
+	if q, ok := p.st.parsed.Statement.(*sql.Print); ok {
+		for i := range p.st.cols {
+			out.visible = append(out.visible, i)
+		}
+		out.run, err = p.s.print(ctx, p, q)
+	} else {
+		out.run, err = p.s.openQuery(ctx, p)
+	}
+	if err != nil {
 		return nil, err
 	}
 	p.run, p.started = out.run, true

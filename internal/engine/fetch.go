@@ -11,7 +11,6 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/sql"
-	"github.com/millracedb/millrace/sql/types"
 )
 
 // fetchRows is FETCH of a cursor that only goes forward: skip rows are passed, then up to left are given. Without a timeout it waits until it has
@@ -148,11 +147,7 @@ func (f *fetchRows) batch(ctx context.Context, wait bool) (*vec.Batch, error) {
 
 // newBatch makes a batch of the columns that the cursor shows.
 func (p *portal) newBatch(n int) *vec.Batch {
-	ts := make([]types.Type, len(p.st.cols))
-	for i, c := range p.st.cols {
-		ts[i] = c.typ
-	}
-	return vec.NewBatch(ts, n)
+	return newColumnBatch(p.st.cols, n)
 }
 
 // appendVisible appends what the cursor shows of the rows of a batch.

@@ -229,13 +229,18 @@ func (r *batchRows) next(context.Context, bool) (*vec.Batch, pgwire.Progress, er
 
 func (r *batchRows) close() {}
 
-// datumRows makes rows of boxed values.
-func datumRows(cols []column, values [][]types.Datum) rows {
+// newColumnBatch makes a batch for n rows of some columns.
+func newColumnBatch(cols []column, n int) *vec.Batch {
 	ts := make([]types.Type, len(cols))
 	for i, c := range cols {
 		ts[i] = c.typ
 	}
-	b := vec.NewBatch(ts, len(values))
+	return vec.NewBatch(ts, n)
+}
+
+// datumRows makes rows of boxed values.
+func datumRows(cols []column, values [][]types.Datum) rows {
+	b := newColumnBatch(cols, len(values))
 	for _, row := range values {
 		for c, d := range row {
 			b.Cols[c].AppendDatum(d)

@@ -134,18 +134,16 @@ func (s *session) cursor(name string) (*portal, error) {
 	return c, nil
 }
 
-// analyzeFetch gives FETCH its cursor's columns.
-func (s *session) analyzeFetch(st *statement, q *sql.Fetch) error {
+// analyzeFetch gives FETCH its cursor's columns. It may be prepared before there is a cursor, and then has none; Bind looks again.
+func (s *session) analyzeFetch(st *statement, q *sql.Fetch) {
 	if q.Move {
 		st.verb, st.counts = "MOVE", true
-		return nil
+		return
 	}
-	c, err := s.cursor(q.Cursor)
-	if err != nil {
-		return err
+	st.verb, st.counts = "FETCH", true
+	if c, err := s.cursor(q.Cursor); err == nil {
+		st.cols = c.st.cols
 	}
-	st.cols, st.verb, st.counts = c.st.cols, "FETCH", true
-	return nil
 }
 
 func (s *session) closeCursor(q *sql.CloseCursor) (string, error) {

@@ -38,11 +38,8 @@ func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
 	if !q.ShowOp && q.Root.Props().Mode != planner.ModeAppend {
 		s.notice(sqlerr.SuccessfulCompletion, "rows are new versions only; deletes are left out (SET show_changes = on shows all changes)")
 	}
-	if s.set.must("application_name") == "psql" && p.kind == pgwire.PortalRows && !p.cursor && p.st.kind == pgwire.PortalRows && q.LimitRows < 0 {
-		n := sqlerr.New(sqlerr.SuccessfulCompletion, "psql shows the rows of this query only when it ends").
-			WithHint(`Use \set FETCH_COUNT 1, or COPY (...) TO STDOUT, or end the query with LIMIT n.`)
-		n.Severity = "NOTICE"
-		s.client.Notice(n)
+	if q.LimitRows < 0 {
+		s.warnPsql(p)
 	}
 	env := s.env(context.WithoutCancel(ctx), p.args)
 	pq, err := exec.OpenPush(ctx, exec.PushConfig{
@@ -56,6 +53,20 @@ func (s *session) openPush(ctx context.Context, p *portal) (rows, error) {
 		r.end, r.off = context.WithTimeoutCause(context.WithoutCancel(ctx), d, errPushTimeout)
 	}
 	return r, nil
+}
+
+// warnPsql tells a person at psql, which keeps rows until it has the last one, how to see those of an endless result.
+func (s *session) warnPsql(p *portal) {
+	if s.set.must("application_name") != "psql" || p.kind != pgwire.PortalRows || p.cursor || p.st.kind != pgwire.PortalRows {
+		return
+	}
+	how := `Use \set FETCH_COUNT 1, or COPY (...) TO STDOUT, or end the query with LIMIT n.`
+	if p.st.query == nil {
+		how = "SET push_output = 'copy', or end the statement with LIMIT n."
+	}
+	n := sqlerr.New(sqlerr.SuccessfulCompletion, "psql shows the rows of this query only when it ends").WithHint("%s", how)
+	n.Severity = "NOTICE"
+	s.client.Notice(n)
 }
 
 // withOp puts the operation of each row before its columns.

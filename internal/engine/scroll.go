@@ -7,7 +7,6 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/sql"
-	"github.com/millracedb/millrace/sql/types"
 )
 
 // scrollback keeps the rows of a SCROLL cursor that were read so far, so that FETCH can go back. Row numbers count from 1.
@@ -17,11 +16,7 @@ type scrollback struct {
 }
 
 func newScrollback(cols []column) *scrollback {
-	ts := make([]types.Type, len(cols))
-	for i, c := range cols {
-		ts[i] = c.typ
-	}
-	return &scrollback{rows: vec.NewBatch(ts, 0)}
+	return &scrollback{rows: newColumnBatch(cols, 0)}
 }
 
 // scrollTo runs FETCH and MOVE of a SCROLL cursor (PostgreSQL docs, FETCH).

@@ -205,6 +205,13 @@ func (s *session) Bind(ctx context.Context, wst pgwire.Statement, b *pgwire.Bind
 		}
 		st = fresh
 	}
+	if _, ok := st.parsed.Statement.(*sql.Fetch); ok {
+		fresh, err := s.analyze(ctx, st.text, st.parsed, nil)
+		if err != nil {
+			return nil, err
+		}
+		st = fresh
+	}
 	args := make([]types.Datum, len(b.Params))
 	for i, p := range b.Params {
 		d, err := s.decodeParam(st.params[i], p)

@@ -143,13 +143,24 @@ func showName(name string) (string, bool) {
 	return name, ok
 }
 
+// value is a setting by lower-case name; those of the transaction are what it runs with.
+func (s *session) value(name string) (string, bool) {
+	switch {
+	case s.tx == nil:
+	case name == "transaction_isolation":
+		return s.tx.isolation, true
+	case name == "transaction_read_only" && s.tx.readOnly:
+		return "on", true
+	case name == "transaction_read_only":
+		return "off", true
+	}
+	return s.set.get(name)
+}
+
 func (s *session) show(q *sql.Show) (rows, error) {
 	if q.Name != "all" {
 		name, _ := showName(q.Name)
-		v := s.set.must(name)
-		if name == "transaction_isolation" && s.tx != nil {
-			v = s.tx.isolation
-		}
+		v, _ := s.value(name)
 		return textRows(textColumns(name), [][]string{{v}}), nil
 	}
 	var out [][]string

@@ -276,7 +276,7 @@ func (c catalogSession) Release() string      { return c.s.e.opts.Release }
 func (c catalogSession) StartMicros() int64   { return c.s.begin().micros }
 
 func (c catalogSession) Setting(name string) (string, bool) {
-	return c.s.set.get(strings.ToLower(name))
+	return c.s.value(strings.ToLower(name))
 }
 
 func (c catalogSession) SetSetting(name, value string, local bool) error {
@@ -330,7 +330,11 @@ var _ expr.SetSession = (*functions)(nil)
 
 // Call implements expr.Session.
 func (f *functions) Call(id string, args []types.Datum) (types.Datum, error) {
-	return pgcatalog.Call(f.ctx, f.s.world(), catalogSession{f.s, f.ctx}, id, args)
+	d, err := pgcatalog.Call(f.ctx, f.s.world(), catalogSession{f.s, f.ctx}, id, args)
+	if err == nil && f.ctx.Err() != nil {
+		return d, context.Cause(f.ctx) // it has cancelled or terminated its own session
+	}
+	return d, err
 }
 
 // CallSet implements expr.SetSession.
