@@ -2,9 +2,12 @@ package pgwire
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"io"
@@ -21,6 +24,9 @@ const (
 	authSASL         = 10
 	authSASLContinue = 11
 	authSASLFinal    = 12
+
+	// boundScheme is SCRAM-SHA-256 with channel binding (RFC 5802, 6).
+	boundScheme = verifierScheme + "-PLUS"
 
 	scramNonceBytes = 18
 )
@@ -53,9 +59,13 @@ func (c *conn) authenticateSCRAM(r *bufio.Reader, user string, verifier *Verifie
 	if err != nil {
 		return err
 	}
-	exchange := server.WithNonceGenerator(func() string { return base64.StdEncoding.EncodeToString(nonce) }).NewConversation()
-
-	c.authMessage(authSASL, verifierScheme+"\x00\x00")
+	server.WithNonceGenerator(func() string { return base64.StdEncoding.EncodeToString(nonce) })
+	binding := c.channelBinding()
+	mechanisms := verifierScheme + "\x00\x00"
+	if binding.IsSupported() {
+		mechanisms = boundScheme + "\x00" + mechanisms
+	}
+	c.authMessage(authSASL, mechanisms)
 	first, err := c.readSASL(r)
 	if err != nil {
 		return err
@@ -66,8 +76,17 @@ func (c *conn) authenticateSCRAM(r *bufio.Reader, user string, verifier *Verifie
 	if err := b.end(); err != nil {
 		return err
 	}
-	if mechanism != verifierScheme {
+	exchange := server.NewConversationWithChannelBinding(binding)
+	bound := bytes.HasPrefix(initial, []byte("p="))
+	switch {
+	case mechanism == boundScheme && binding.IsSupported() && bound:
+		exchange = server.NewConversationWithChannelBindingRequired(binding)
+	case mechanism == boundScheme && binding.IsSupported():
+		return sqlerr.New(sqlerr.ProtocolViolation, "malformed SCRAM message: the client selected %s, but its message has no channel binding", boundScheme)
+	case mechanism != verifierScheme:
 		return sqlerr.New(sqlerr.ProtocolViolation, "client selected an invalid SASL authentication mechanism")
+	case bound:
+		return sqlerr.New(sqlerr.ProtocolViolation, "malformed SCRAM message: the client selected %s, but its message has channel binding", verifierScheme)
 	}
 	challenge, err := exchange.Step(string(initial))
 	if err != nil {
@@ -84,6 +103,31 @@ func (c *conn) authenticateSCRAM(r *bufio.Reader, user string, verifier *Verifie
 	}
 	c.authMessage(authSASLFinal, signature)
 	return nil
+}
+
+// channelBinding is what the exchange can be bound to: over TLS, the server's certificate.
+func (c *conn) channelBinding() scram.ChannelBinding {
+	if tlsState(c.nc) == nil {
+		return scram.ChannelBinding{}
+	}
+	return c.server.binding
+}
+
+// serverEndPoint is the channel binding tls-server-end-point (RFC 5929, 4) of a server that has one certificate. It is empty where there are
+// several, or a certificate is signed in a way that has no hash of its own (Ed25519): PLUS is not offered then.
+func serverEndPoint(config *tls.Config) scram.ChannelBinding {
+	if len(config.Certificates) != 1 || config.GetCertificate != nil || config.GetConfigForClient != nil {
+		return scram.ChannelBinding{}
+	}
+	leaf, err := x509.ParseCertificate(config.Certificates[0].Certificate[0])
+	if err != nil {
+		return scram.ChannelBinding{}
+	}
+	binding, err := scram.NewTLSServerEndpointBinding(&tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}})
+	if err != nil {
+		return scram.ChannelBinding{}
+	}
+	return binding
 }
 
 func (c *conn) authMessage(code int, data string) {

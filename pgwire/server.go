@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/xdg-go/scram"
+
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
@@ -42,10 +44,12 @@ type Config struct {
 type Server struct {
 	config Config
 	tls    *tls.Config // nil without TLS
-	secret []byte
-	ctx    context.Context // of all connections
-	cancel context.CancelCauseFunc
-	wg     sync.WaitGroup // a connection's goroutine each
+	// binding is what SCRAM over TLS can be bound to; empty where channel binding is not offered.
+	binding scram.ChannelBinding
+	secret  []byte
+	ctx     context.Context // of all connections
+	cancel  context.CancelCauseFunc
+	wg      sync.WaitGroup // a connection's goroutine each
 
 	mu struct {
 		sync.Mutex
@@ -72,6 +76,7 @@ func New(config Config) (*Server, error) {
 	if config.TLS != nil {
 		s.tls = config.TLS.Clone()
 		s.tls.NextProtos = []string{alpnProtocol}
+		s.binding = serverEndPoint(s.tls)
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.mu.listeners = make(map[net.Listener]struct{})

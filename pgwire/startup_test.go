@@ -190,6 +190,12 @@ func requireSCRAM(t *testing.T, b *fakeBackend, password string) {
 	}
 }
 
+// Names inside SCRAM with which login binds the exchange to the server's certificate, or to that of somebody in between.
+const (
+	bindChannel      = "bound"
+	bindOtherChannel = "bound elsewhere"
+)
+
 // login runs the SCRAM exchange, with scramUser inside, and returns the last message.
 func login(t *testing.T, nc net.Conn, user, scramUser, password string) string {
 	c := newRawClient(t, nc)
@@ -199,13 +205,27 @@ func login(t *testing.T, nc net.Conn, user, scramUser, password string) string {
 	if e, ok := m.(*pgproto3.ErrorResponse); ok {
 		return render(e)
 	}
-	require.Equal(t, []string{"SCRAM-SHA-256"}, m.(*pgproto3.AuthenticationSASL).AuthMechanisms)
+	want := []string{"SCRAM-SHA-256"}
+	state := tlsState(nc)
+	if state != nil {
+		want = []string{"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"}
+	}
+	require.Equal(t, want, m.(*pgproto3.AuthenticationSASL).AuthMechanisms)
 	client, err := scram.SHA256.NewClient(scramUser, password, "")
 	require.NoError(t, err)
 	exchange := client.NewConversation()
+	mechanism := "SCRAM-SHA-256"
+	if scramUser == bindChannel || scramUser == bindOtherChannel {
+		binding, err := scram.NewTLSServerEndpointBinding(state)
+		require.NoError(t, err)
+		if scramUser == bindOtherChannel {
+			binding.Data[0] ^= 1
+		}
+		exchange, mechanism = client.NewConversationWithChannelBinding(binding), "SCRAM-SHA-256-PLUS"
+	}
 	first, err := exchange.Step("")
 	require.NoError(t, err)
-	c.sendAll(&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte(first)})
+	c.sendAll(&pgproto3.SASLInitialResponse{AuthMechanism: mechanism, Data: []byte(first)})
 	m, err = c.Receive()
 	require.NoError(t, err)
 	final, err := exchange.Step(string(m.(*pgproto3.AuthenticationSASLContinue).Data))
@@ -229,6 +249,8 @@ func TestSCRAMOverTLS(t *testing.T) {
 	require.Equal(t, "AuthenticationOk", login(t, secure(), "alice", "*", "sécret"))
 	require.Equal(t, `ErrorResponse FATAL 28P01 password authentication failed for user "alice"`, login(t, secure(), "alice", "", "wrong"))
 	require.Equal(t, `ErrorResponse FATAL 28P01 password authentication failed for user "bob"`, login(t, secure(), "bob", "", "sécret"))
+	require.Equal(t, "AuthenticationOk", login(t, secure(), "alice", bindChannel, "sécret"))
+	require.Equal(t, `ErrorResponse FATAL 28P01 password authentication failed for user "alice"`, login(t, secure(), "alice", bindOtherChannel, "sécret"))
 	require.Equal(t, "ErrorResponse FATAL 28000 no encryption", login(t, dial(t, addr), "alice", "", "sécret"))
 }
 
@@ -240,9 +262,17 @@ func TestMalformedSASLIsRefused(t *testing.T) {
 		want   string
 	}{
 		"mechanism": {&pgproto3.SASLInitialResponse{AuthMechanism: "PLAIN"}, "ErrorResponse FATAL 08P01 client selected an invalid SASL authentication mechanism"},
-		"garbage":   {&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("x")}, "ErrorResponse FATAL 08P01 malformed SCRAM message: not enough fields in first server message"},
-		"too long":  {&pgproto3.SASLResponse{Data: make([]byte, MaxAuthMessageBytes+1)}, "ErrorResponse FATAL 08P01 invalid length of SASL response"},
-		"query":     {&pgproto3.Query{String: "select 1"}, "ErrorResponse FATAL 08P01 expected SASL response, got message type 81"},
+		"bound, without PLUS": {
+			&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("p=tls-server-end-point,,n=,r=x")},
+			"ErrorResponse FATAL 08P01 malformed SCRAM message: the client selected SCRAM-SHA-256, but its message has channel binding",
+		},
+		"PLUS, not bound": {
+			&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256-PLUS", Data: []byte("n,,n=,r=x")},
+			"ErrorResponse FATAL 08P01 malformed SCRAM message: the client selected SCRAM-SHA-256-PLUS, but its message has no channel binding",
+		},
+		"garbage":  {&pgproto3.SASLInitialResponse{AuthMechanism: "SCRAM-SHA-256", Data: []byte("x")}, "ErrorResponse FATAL 08P01 malformed SCRAM message: not enough fields in first server message"},
+		"too long": {&pgproto3.SASLResponse{Data: make([]byte, MaxAuthMessageBytes+1)}, "ErrorResponse FATAL 08P01 invalid length of SASL response"},
+		"query":    {&pgproto3.Query{String: "select 1"}, "ErrorResponse FATAL 08P01 expected SASL response, got message type 81"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := newRawClient(t, upgrade(t, dial(t, addr), client))

@@ -21,19 +21,19 @@ import (
 
 // serveFlags are what a user may set by flag, by MILLRACE_ variable, or in the file of --config, the first of these winning.
 type serveFlags struct {
-	data, pg, kafka, http, raft string
-	kafkaAdvertised             string
-	autoTopics                  bool
-	nodeID                      int32
-	bootstrap, join             string
-	raftAdvertised              string
-	memory                      string
-	partitions                  int32
-	config                      string
-	ephemeral                   bool
-	insecure, requirePassword   bool
-	tlsCert, tlsKey, tlsCA      string
-	logLevel, logFormat         string
+	data, pg, kafka, http, raft  string
+	kafkaAdvertised              string
+	autoTopics                   bool
+	nodeID                       int32
+	bootstrap, join              string
+	raftAdvertised               string
+	memory                       string
+	partitions                   int32
+	config                       string
+	ephemeral                    bool
+	insecure, requirePassword    bool
+	tlsCert, tlsKey, tlsClientCA string
+	logLevel, logFormat          string
 }
 
 // gcPercent lets garbage grow to three times what lives, within --memory: the heap is small beside that, and collecting it less often is worth a tenth of
@@ -73,7 +73,7 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.BoolVar(&f.requirePassword, "require-password", false, "ask for SCRAM-SHA-256 passwords also on loopback")
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate (PEM) for PostgreSQL and Kafka clients")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "its private key (PEM)")
-	fl.StringVar(&f.tlsCA, "tls-client-ca", "", "certificates (PEM) of who signs those of Kafka clients; the common name is the role")
+	fl.StringVar(&f.tlsClientCA, "tls-client-ca", "", "certificates (PEM) of those who vouch for clients: who shows a certificate of theirs logs in as its common name")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
@@ -141,14 +141,17 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 		}
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
-	if f.tlsCA != "" {
-		pem, err := os.ReadFile(f.tlsCA)
+	if f.tlsClientCA != "" {
+		if cfg.TLS == nil {
+			return cfg, errors.New("--tls-client-ca needs --tls-cert and --tls-key")
+		}
+		pem, err := os.ReadFile(f.tlsClientCA)
 		if err != nil {
 			return cfg, fmt.Errorf("--tls-client-ca: %w", err)
 		}
-		cfg.ClientCAs = x509.NewCertPool()
-		if !cfg.ClientCAs.AppendCertsFromPEM(pem) || cfg.TLS == nil {
-			return cfg, errors.New("--tls-client-ca: a PEM file with certificates is needed, and --tls-cert")
+		cfg.TLS.ClientCAs, cfg.TLS.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
+		if !cfg.TLS.ClientCAs.AppendCertsFromPEM(pem) {
+			return cfg, fmt.Errorf("--tls-client-ca: no certificate in %s", f.tlsClientCA)
 		}
 	}
 	return cfg, nil

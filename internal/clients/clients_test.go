@@ -5,6 +5,7 @@ package clients
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -99,11 +101,31 @@ func TestEveryClientDoesItsJob(t *testing.T) {
 	sql(t, env, "CREATE ROLE app LOGIN SUPERUSER PASSWORD 'sésame'")
 	s.stop(t)
 
-	s.start(t, "--require-password", "--tls-cert", s.certificate, "--tls-key", s.key)
+	s.start(t, "--require-password", "--tls-cert", s.certificate, "--tls-key", s.key, "--tls-client-ca", s.authority)
 	env = s.environment("app", "sésame")
 	t.Run("scram", func(t *testing.T) { runAll(t, env) })
 	env["PGSSLMODE"], env["PGSSLROOTCERT"] = "verify-full", s.authority
 	t.Run("scram over TLS", func(t *testing.T) { runAll(t, env) })
+	t.Run("channel binding", func(t *testing.T) {
+		bound := maps.Clone(env)
+		bound["PGCHANNELBINDING"] = "require"
+		sql(t, bound, "SELECT 1")
+		run(t, bound, "", python, "-c", "import psycopg; assert psycopg.connect().execute('SELECT 1').fetchone() == (1,)")
+		conn, err := pgx.Connect(t.Context(), env.url()+"&channel_binding=require")
+		require.NoError(t, err)
+		require.NoError(t, conn.Close(t.Context()))
+	})
+	t.Run("certificate", func(t *testing.T) {
+		certified := maps.Clone(env)
+		certified["PGPASSWORD"], certified["PGSSLCERT"], certified["PGSSLKEY"] = "", s.clientCertificate, s.clientKey
+		sql(t, certified, "SELECT 1")
+		certified["PGUSER"] = "millrace" // is not who the certificate names
+		cmd := exec.CommandContext(t.Context(), "psql", "-X", "-w", "-c", "SELECT 1")
+		cmd.Env = certified.list(t)
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		require.Contains(t, string(out), "no password supplied")
+	})
 	s.stop(t)
 }
 

@@ -163,7 +163,8 @@ func (e *Engine) Close() error {
 	return err
 }
 
-// Authentication implements pgwire.Backend: trust on loopback unless told otherwise, SCRAM-SHA-256 everywhere else.
+// Authentication implements pgwire.Backend: trust on loopback unless told otherwise, elsewhere a certificate of
+// the client that names the user, or SCRAM-SHA-256.
 func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pgwire.Auth, error) {
 	u, ok := e.meta.Image().User(info.User)
 	if e.opts.Insecure || !e.opts.RequirePassword && fromLoopback(info.RemoteAddr) {
@@ -176,6 +177,9 @@ func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pg
 		}
 		return pgwire.Auth{Method: pgwire.AuthTrust}, nil
 	}
+	if ok && u.Login && certifiedName(info) == u.Name {
+		return pgwire.Auth{Method: pgwire.AuthTrust}, nil
+	}
 	auth := pgwire.Auth{Method: pgwire.AuthSCRAM}
 	if ok && u.Login {
 		for _, v := range u.Verifiers {
@@ -185,6 +189,14 @@ func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pg
 		}
 	}
 	return auth, nil
+}
+
+// certifiedName is the common name of the certificate that a client has shown and TLS has verified; "" if there is none.
+func certifiedName(info *pgwire.SessionInfo) string {
+	if info.TLS == nil || len(info.TLS.VerifiedChains) == 0 {
+		return ""
+	}
+	return info.TLS.PeerCertificates[0].Subject.CommonName
 }
 
 func fromLoopback(a net.Addr) bool {

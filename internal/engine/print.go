@@ -25,8 +25,11 @@ const (
 
 func printColumns() []column {
 	return []column{
-		{name: "partition", typ: types.Of(types.Int4)}, {name: "offset", typ: types.Of(types.Int8)}, {name: "timestamp", typ: types.Of(types.TimestampTZ)},
-		{name: "key", typ: types.Of(types.Text)}, {name: "value", typ: types.Of(types.Text)},
+		{name: "partition", typ: types.Of(types.Int4)},
+		{name: "offset", typ: types.Of(types.Int8)},
+		{name: "timestamp", typ: types.Of(types.TimestampTZ)},
+		{name: "key", typ: types.Of(types.Text)},
+		{name: "value", typ: types.Of(types.Text)},
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -43,10 +42,8 @@ type Config struct {
 	Insecure bool
 	// RequirePassword asks for SCRAM-SHA-256 also on loopback.
 	RequirePassword bool
-	// TLS, if set, is offered to PostgreSQL and Kafka clients.
+	// TLS, if set, is offered to PostgreSQL and Kafka clients. With ClientCAs and VerifyClientCertIfGiven a certificate says which role its client is.
 	TLS *tls.Config
-	// ClientCAs sign certificates by which Kafka clients say which role they are; they need TLS.
-	ClientCAs *x509.CertPool
 	// Release is the program's version.
 	Release string
 

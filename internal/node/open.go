@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -417,7 +416,7 @@ func (n *Node) listenKafka() error {
 	}
 	var err error
 	n.kafka, err = kafka.New(kafka.Config{
-		Users: users, TLS: n.cfg.kafkaTLS(), Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
+		Users: users, TLS: n.cfg.TLS, Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
 		Broker: n.coord, Groups: &n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
 		Cluster: cluster, Access: access, Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
 	})
@@ -426,16 +425,6 @@ func (n *Node) listenKafka() error {
 	}
 	n.serve("kafka", func() error { return n.kafka.Serve(n.listeners.kafka) })
 	return nil
-}
-
-// kafkaTLS is TLS with certificates of clients, if there is an authority for them.
-func (c *Config) kafkaTLS() *tls.Config {
-	if c.TLS == nil || c.ClientCAs == nil {
-		return c.TLS
-	}
-	t := c.TLS.Clone()
-	t.ClientCAs, t.ClientAuth = c.ClientCAs, tls.VerifyClientCertIfGiven
-	return t
 }
 
 func (n *Node) serve(name string, f func() error) {
