@@ -17,6 +17,8 @@ const (
 	aggGroups byte = 0
 	aggValues byte = 1
 	aggTimers byte = 2
+	// aggRetained holds rows of closed windows that are to leave by RETENTION.
+	aggRetained byte = 3
 )
 
 // scratchSlot is where the former value of a group is decoded, to be emitted as the old row.
@@ -49,6 +51,8 @@ type aggregateOp struct {
 	held    int64  // how far behind the task's stream time rows may come, ms
 	now     int64  // stream time at the last flush, less held: windows are closed up to it
 	minOpen int64  // no window that starts (or session that ends) before it is open; math.MinInt64: unknown
+	// minRetained is the earliest end of a closed window whose row is to leave, likewise.
+	minRetained int64
 
 	slots []int32
 	sel   []int32
@@ -89,7 +93,7 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	}
 	o := &aggregateOp{
 		cx: cx, n: n, mode: n.P.Mode, updating: n.In.Props().Mode == planner.ModeRetract, keys: keys, window: n.Window,
-		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, held: outputDelay(n.In), now: noTime, minOpen: math.MinInt64,
+		out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, held: outputDelay(n.In), now: noTime, minOpen: math.MinInt64, minRetained: math.MinInt64,
 	}
 	switch {
 	case n.Window == nil:
@@ -336,6 +340,11 @@ func (o *aggregateOp) flush(now int64) error {
 	o.dirty, o.base = o.dirty[:0], o.base[:0]
 	now = heldBack(now, o.held)
 	o.now = max(o.now, now)
+	if o.retains() && now != noTime {
+		if err := o.expire(now); err != nil {
+			return err
+		}
+	}
 	if o.window != nil && now != noTime {
 		if err := o.closeWindows(now); err != nil {
 			return err

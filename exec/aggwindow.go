@@ -132,8 +132,23 @@ func (o *aggregateOp) closeGroup(slot int32, key []byte) error {
 			return err
 		}
 	}
+	if o.retains() {
+		o.retain(slot, key)
+	}
 	o.cx.state.del(o.n.P.OpID, key)
 	return o.values.forget(o.keeping, key)
+}
+
+// hasDue reports whether there may be something to be done at stream time now: a window that is over and not closed, or a row whose
+// retention is over. After a restart that is not known until the first flush.
+func (o *aggregateOp) hasDue(now int64) bool {
+	if now == noTime {
+		return false
+	}
+	due := func(first int64, over func(at, now int64) bool) bool {
+		return first == math.MinInt64 || first != math.MaxInt64 && over(first, now)
+	}
+	return due(o.minOpen, o.closed) || o.retains() && due(o.minRetained, o.expired)
 }
 
 // findOpen sets minOpen to the earliest window that holds groups and is at or after from.

@@ -51,6 +51,8 @@ type opContext struct {
 	errors *errorRows
 	// now is the stream time of the task, ms; noTime before anything was read.
 	now int64
+	// expiring: rows that leave now leave a table by RETENTION. Between the aggregate that says so and the sink there is nothing that holds rows.
+	expiring bool
 	// first: this is the task of partition 0, where rows without key are.
 	first bool
 }

@@ -108,23 +108,10 @@ func (p *pipeline) markIdle(wall time.Time, timeout time.Duration) {
 	}
 }
 
-// hasClosable reports whether there may be a window that is over at stream time now and not closed, or a join that keeps what is over: after a restart that is not known
-// until the first flush.
-func (p *pipeline) hasClosable(now int64) bool {
-	for _, w := range p.windows {
-		switch w.minOpen {
-		case math.MaxInt64:
-		case math.MinInt64:
-			if now != noTime {
-				return true
-			}
-		default:
-			if w.closed(w.minOpen, heldBack(now, w.held)) {
-				return true
-			}
-		}
-	}
-	return slices.ContainsFunc(p.joins, (*streamJoin).due)
+// hasDue reports whether a window may be over that is not closed, a row of one be due to leave, or a join keep what is over.
+func (p *pipeline) hasDue(now int64) bool {
+	return slices.ContainsFunc(p.windows, func(w *aggregateOp) bool { return w.hasDue(heldBack(now, w.held)) }) ||
+		slices.ContainsFunc(p.joins, (*streamJoin).due)
 }
 
 // needsClock reports whether something happens as time goes on, without rows.

@@ -107,6 +107,7 @@ func (p *PushQuery) position(ctx context.Context) error {
 			return err
 		}
 		at := bounds.LogStart
+		s.begun = bounds.LastStable
 		if s.scan.Rel.Kind == planner.Table {
 			if at, err = p.snapshot(s, at); err != nil {
 				return err
@@ -220,7 +221,7 @@ func (p *PushQuery) idle() (bool, error) {
 	now := p.cfg.Clock.Now()
 	p.pipe.markIdle(now, p.cfg.IdleTimeout)
 	p.advance(now)
-	if p.taken == 0 && p.begun && !p.pipe.hasClosable(p.cx.now) {
+	if p.taken == 0 && p.begun && !p.pipe.hasDue(p.cx.now) {
 		return false, nil
 	}
 	p.begun = true

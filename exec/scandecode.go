@@ -124,6 +124,9 @@ func (d *scanDecoder) record(s *source, r *record.Record) error {
 		d.cx.errors.record(s.tp, r.Offset, r.Value, errNullKey)
 		return nil
 	}
+	if d.table && r.Value == nil && d.rel.Query != 0 && r.Offset >= s.begun && isExpiry(r) {
+		return nil
+	}
 	n := s.batch.Len()
 	if err := d.decodeRow(r, n); err != nil {
 		d.cx.errors.record(s.tp, r.Offset, r.Value, err)

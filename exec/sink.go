@@ -41,6 +41,7 @@ type sinkRow struct {
 	rowtime  int64
 	off, len uint32
 	deleted  bool
+	expired  bool // by RETENTION
 }
 
 func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
@@ -145,7 +146,7 @@ func (s *sinkOp) hold(rowtime int64, deleted bool) {
 	if fresh {
 		s.last = append(s.last, sinkRow{})
 	}
-	s.last[n] = sinkRow{rowtime: rowtime, off: uint32(len(s.arena)), len: uint32(len(s.vbuf)), deleted: deleted}
+	s.last[n] = sinkRow{rowtime: rowtime, off: uint32(len(s.arena)), len: uint32(len(s.vbuf)), deleted: deleted, expired: s.cx.expiring}
 	s.arena = append(s.arena, s.vbuf...)
 }
 
@@ -157,10 +158,13 @@ func (s *sinkOp) flush(int64) error {
 	for n, r := range s.last {
 		key := s.index.key(int32(n))
 		var value []byte
+		s.pairs = s.pairs[:0]
 		if !r.deleted {
 			value = notNull(s.arena[r.off : r.off+r.len])
+		} else if r.expired {
+			s.pairs = append(s.pairs, record.Pair{Key: expiredHeader})
 		}
-		if err := s.out.add(s.partition(key), r.rowtime, notNull(key), value); err != nil {
+		if err := s.out.add(s.partition(key), r.rowtime, notNull(key), value, s.pairs...); err != nil {
 			return err
 		}
 	}

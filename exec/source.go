@@ -48,6 +48,7 @@ type source struct {
 	clock   []int64
 	heardAt time.Time
 	rows    int64
+	begun   int64 // a table's end when a query began to read it: rows that left by RETENTION before are not in it
 	trimmed int64 // an exchange's records below were deleted
 }
 

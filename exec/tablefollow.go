@@ -2,6 +2,7 @@ package exec
 
 import (
 	"errors"
+	"math"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
@@ -80,6 +81,7 @@ func (s *tableSession) open() error {
 		at = bounds.LogStart
 	}
 	s.src.offset, s.src.next = at, at
+	s.src.begun = math.MaxInt64 // rows that leave by RETENTION leave here
 	s.src.cancel, err = s.p.t.cfg.Log.Subscribe(s.p.tp, s.wake)
 	return err
 }

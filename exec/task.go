@@ -202,7 +202,7 @@ func (t *task) await() error {
 	if w != nil && w.wantsTime(t.dataTime, idle) {
 		return t.commitRound()
 	}
-	if t.pipe.hasClosable(t.cx.now) {
+	if t.pipe.hasDue(t.cx.now) {
 		return t.commitRound()
 	}
 	return nil

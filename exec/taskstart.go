@@ -90,7 +90,7 @@ func (t *task) position() error {
 		case at < 0 && t.spec.StartLatest && !s.isTable:
 			at = bounds.LastStable
 		case at < 0:
-			at = bounds.LogStart
+			at, s.begun = bounds.LogStart, bounds.LastStable
 		}
 		s.offset, s.next, s.trimmed = at, at, at
 		s.heardAt = t.r.cfg.Clock.Now()

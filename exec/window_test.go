@@ -112,3 +112,26 @@ func TestFinalSessionsComeOnceOverRestarts(t *testing.T) {
 	}
 	require.Equal(t, 1, late)
 }
+
+func TestRowsOfClosedWindowsLeaveByRetention(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE STREAM s (id INT KEY, k TEXT) WITH (topic = 's')`)
+	h.run(`CREATE TABLE w AS SELECT k, count(*) AS n FROM s
+		WINDOW HOPPING (SIZE 2 HOURS, ADVANCE BY 1 HOUR, GRACE PERIOD 0 HOURS, RETENTION 3 HOURS) GROUP BY k`)
+	h.run(`CREATE TABLE total AS SELECT k, sum(n) AS n FROM w GROUP BY k`)
+	h.put("s", `{"id":1,"k":"a","_t":36000000}`, `{"id":1,"k":"a","_t":37800000}`)
+	h.settle("w")
+	require.Equal(t, []string{"a|2", "a|2"}, visibleRows(h, "w"))
+	for _, keep := range []bool{true, false} {
+		h.restart(keep)
+		h.put("s", `{"id":1,"k":"b","_t":50040000}`)
+		h.settle("w")
+	}
+	require.Equal(t, []string{"a|2", "a|2", "b|2", "b|2"}, visibleRows(h, "w"))
+	h.restart(false)
+	h.put("s", `{"id":1,"k":"b","_t":50400000}`) // the window from 9:00 to 11:00 leaves
+	h.settle("w")
+	h.eventually("it leaves", func() bool { return slices.Equal([]string{"a|2", "b|1", "b|2", "b|3"}, visibleRows(h, "w")) })
+	h.settle("total")
+	require.Equal(t, []string{"a|4", "b|6"}, visibleRows(h, "total"))
+}

@@ -191,7 +191,7 @@ func addWindowEnd(rel *Relation, tab *scopeTab, sc *scope) {
 		return
 	}
 	start := rel.column("windowstart")
-	if start < 0 {
+	if start < 0 || rel.WindowBound(start) == "" && rel.Query != 0 {
 		return
 	}
 	size := &Const{types.Of(types.Interval), intervalOfMillis(rel.Window.SizeMs)}

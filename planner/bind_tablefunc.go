@@ -11,6 +11,9 @@ func (b *binder) bindTableFunc(f *sql.TableFunc) (Node, *scope, error) {
 		return nil, nil, notYet("a column definition list", "functions return the columns they declare", "the function without it", f.Pos)
 	}
 	calls := f.Calls
+	if len(calls) == 1 && isWindowTable(calls[0]) {
+		return b.bindWindowTable(f, calls[0])
+	}
 	if len(calls) == 1 && calls[0].Name == "unnest" && len(calls[0].Args) > 1 {
 		calls = unnestEach(calls[0])
 	}

@@ -4,7 +4,7 @@
 // Layers, each over the one before:
 //
 //   - signatures: sig_*.go list operators and functions as text, resolve.go and cast.go choose among them as PostgreSQL does;
-//   - binder: scope.go (names), bind_*.go and cte.go (syntax tree to plan nodes, plan.go and expr.go); errors carry PostgreSQL's codes,
+//   - binder: scope.go (names), bind_*.go, window.go, windowtable.go and cte.go (syntax tree to plan nodes, plan.go and expr.go); errors carry PostgreSQL's codes,
 //     words and positions;
 //   - rules: fold.go, rules.go (conditions, join keys, semi-joins), prune.go (columns, projections, key look-ups);
 //   - continuous plans: stream.go and stream_join.go give each edge its change mode and keys and insert Normalize and Exchange,

@@ -182,14 +182,7 @@ func describeAggregate(x *Aggregate) (string, []string) {
 		details = append(details, "sets "+strings.Join(sets, ", "))
 	}
 	if w := x.Window; w != nil {
-		kind := map[WindowKind]string{Tumbling: "tumbling", Hopping: "hopping", Session: "session"}[w.Kind]
-		s := "window " + kind + " " + formatMs(w.SizeMs)
-		if w.Kind == Hopping {
-			s += " every " + formatMs(w.AdvanceMs)
-		}
-		if w.GraceMs >= 0 {
-			s += ", grace " + formatMs(w.GraceMs)
-		}
+		s := "window " + w.String()
 		if x.Final {
 			s += ", final rows only"
 		}

@@ -41,7 +41,12 @@ func (m *maker) relation() error {
 	if err := m.key(); err != nil {
 		return err
 	}
-	m.window()
+	if own := m.windowed(); own != nil && len(m.spec.PrimaryKey) == 0 && len(m.rel.Key) > 0 {
+		m.rel.Window = own.Window
+	}
+	if err := m.retention(); err != nil {
+		return err
+	}
 	if m.opts.Timestamp != "" {
 		if m.rel.TimestampColumn = m.rel.column(m.opts.Timestamp); m.rel.TimestampColumn < 0 {
 			return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", m.opts.Timestamp).At(m.opts.given["timestamp"].Offset())
@@ -107,41 +112,6 @@ func (m *maker) key() error {
 	return nil
 }
 
-// window marks a relation whose rows are results of windows.
-func (m *maker) window() {
-	var find func(n Node) *Aggregate
-	find = func(n Node) *Aggregate {
-		switch x := n.(type) {
-		case *Aggregate:
-			return x
-		case *Project:
-			return find(x.In)
-		case *Filter:
-			return find(x.In)
-		}
-		return nil
-	}
-	a := find(m.root)
-	if a == nil || a.Window == nil || len(m.spec.PrimaryKey) > 0 {
-		return
-	}
-	bounds := []string{"windowstart"}
-	if a.Window.Kind == Session {
-		bounds = []string{"windowstart", "windowend"}
-	}
-	first := len(m.rel.Key) - len(bounds)
-	for i, name := range bounds {
-		if first < 0 {
-			return
-		}
-		k := m.rel.Key[first+i]
-		if m.root.Props().Cols[m.cols[k]].Name != name || m.rel.Columns[k].Name != name {
-			return
-		}
-	}
-	m.rel.Window = a.Window
-}
-
 // mapColumns matches the selected columns with those of an existing relation.
 func (m *maker) mapColumns(stmt *sql.Insert) error {
 	targets, err := insertTargets(m.rel, stmt)
@@ -182,6 +152,9 @@ func (m *maker) mapColumns(stmt *sql.Insert) error {
 		out.P.Mode, out.P.ChangeKey, out.P.PartitionKey = m.root.Props().Mode, m.root.Props().ChangeKey, m.root.Props().PartitionKey
 		m.s.edges[out] = m.s.edges[m.root]
 		m.root = out
+	}
+	if err := m.retention(); err != nil {
+		return err
 	}
 	if m.stream() && m.root.Props().Mode != ModeAppend {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "a stream cannot take the rows of a query that updates and deletes").

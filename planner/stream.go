@@ -294,15 +294,17 @@ func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
 	e := edge{count: s.edges[in].count}
 	if x.Window != nil {
 		w := *x.Window
-		out.P.ChangeKey = append(out.P.ChangeKey, len(keys))
-		if w.Kind == Session { // a late row may begin a session where one that has closed began
-			out.P.ChangeKey = append(out.P.ChangeKey, len(keys)+1)
+		for i := range w.bounds() {
+			out.P.ChangeKey = append(out.P.ChangeKey, len(keys)+i)
 		}
 		if w.GraceMs < 0 {
 			w.GraceMs = defaultGraceMs
 			if s.final {
 				w.GraceMs = 0
 			}
+		}
+		if err := w.checkRetention(); err != nil {
+			return nil, nil, err
 		}
 		out.Window = &w
 		if s.final {

@@ -22,6 +22,8 @@ type WindowSpec struct {
 	SizeMs    int64 // of a session: the gap that ends it
 	AdvanceMs int64 // of hopping windows: from start to start
 	GraceMs   int64 // -1 where none was written: its default depends on EMIT
+	// RetentionMs is how long after its end a closed window's row stays in the table, 0 for ever.
+	RetentionMs int64
 }
 
 // Limits of windows.
@@ -55,6 +57,43 @@ func (w *WindowSpec) MaxWindows() int64 {
 		return 1
 	}
 	return (w.SizeMs + w.AdvanceMs - 1) / w.AdvanceMs
+}
+
+// String describes the window as EXPLAIN and DESCRIBE do.
+func (w *WindowSpec) String() string {
+	s := map[WindowKind]string{Tumbling: "tumbling", Hopping: "hopping", Session: "session"}[w.Kind] + " " + formatMs(w.SizeMs)
+	if w.Kind == Hopping {
+		s += " every " + formatMs(w.AdvanceMs)
+	}
+	if w.GraceMs >= 0 {
+		s += ", grace " + formatMs(w.GraceMs)
+	}
+	if w.RetentionMs > 0 {
+		s += ", retention " + formatMs(w.RetentionMs)
+	}
+	return s
+}
+
+// bounds are the columns of a window in the key of its table.
+func (w *WindowSpec) bounds() []string {
+	if w.Kind == Session { // a late row may begin a session where one that has closed began
+		return []string{"windowstart", "windowend"}
+	}
+	return []string{"windowstart"}
+}
+
+// WindowBound says which bound of which window column i is, "" for none.
+func (r *Relation) WindowBound(i int) string {
+	if r.Window == nil {
+		return ""
+	}
+	bounds := r.Window.bounds()
+	for k, name := range bounds {
+		if at := len(r.Key) - len(bounds) + k; at >= 0 && r.Key[at] == i {
+			return name + " of " + r.Window.String()
+		}
+	}
+	return ""
 }
 
 // Covering returns how many windows hold the time t, and how many of these, the newest, are still open at the stream time now, in ms.
@@ -99,14 +138,11 @@ func (s *selectBlock) bindWindow() error {
 
 // windowSpec reads the durations of a stream window.
 func (st *statement) windowSpec(w *sql.StreamWindow) (*WindowSpec, error) {
-	if w.Retention != nil {
-		return nil, notYet("RETENTION of a window", "rows of closed windows are kept for ever", "the window without it", w.Retention.Pos)
-	}
 	spec := &WindowSpec{Kind: WindowKind(w.Kind), GraceMs: -1}
 	for _, part := range []struct {
 		d  *sql.Duration
 		to *int64
-	}{{w.Size, &spec.SizeMs}, {w.Advance, &spec.AdvanceMs}, {w.Grace, &spec.GraceMs}} {
+	}{{w.Size, &spec.SizeMs}, {w.Advance, &spec.AdvanceMs}, {w.Grace, &spec.GraceMs}, {w.Retention, &spec.RetentionMs}} {
 		if part.d == nil {
 			continue
 		}
@@ -118,6 +154,9 @@ func (st *statement) windowSpec(w *sql.StreamWindow) (*WindowSpec, error) {
 			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "a window's lengths of time are at most %s", formatMs(maxWindowMs)).At(part.d.Offset())
 		}
 		*part.to = ms
+	}
+	if w.Retention != nil && spec.RetentionMs == 0 {
+		return nil, sqlerr.New(sqlerr.InvalidParameterValue, "RETENTION must be positive").At(w.Retention.Offset())
 	}
 	return spec, spec.check(w.Offset())
 }
@@ -145,4 +184,52 @@ func checkSession(w *WindowSpec, in Node) error {
 	return sqlerr.New(sqlerr.FeatureNotSupported, "WINDOW SESSION over a table or an updating view is not supported").
 		WithDetail("Reason: a row that leaves may part a session in two, and its other rows are not kept.").
 		WithHint("What works: WINDOW SESSION over a stream, or WINDOW TUMBLING or HOPPING over the table.")
+}
+
+// checkRetention refuses a retention that is over before the window has closed.
+func (w *WindowSpec) checkRetention() error {
+	if w.RetentionMs == 0 || w.RetentionMs >= w.GraceMs {
+		return nil
+	}
+	return sqlerr.New(sqlerr.InvalidParameterValue, "a RETENTION of %s is over before the window closes, %s after its end",
+		formatMs(w.RetentionMs), formatMs(w.GraceMs)).
+		WithHint("Say GRACE PERIOD, or a RETENTION of at least %s.", formatMs(w.GraceMs))
+}
+
+// retention refuses RETENTION where the rows of the table are not those of the windows: it could not be said which of them leave.
+func (m *maker) retention() error {
+	own := m.windowed()
+	if m.stream() || m.rel.Window == nil || m.spec.Query == nil { // the last: an INSERT
+		own = nil
+	}
+	var err error
+	visitNodes(m.root, func(n Node) {
+		if a, ok := n.(*Aggregate); ok && a != own && a.Window != nil && a.Window.RetentionMs > 0 {
+			err = sqlerr.New(sqlerr.FeatureNotSupported, "RETENTION needs a table whose rows are the windows'").
+				WithDetail("Reason: after the retention a window's row leaves the table; here the rows are made of it or are not in a table of their own.").
+				WithHint("What works: CREATE TABLE ... AS SELECT ... WINDOW ... GROUP BY without PRIMARY KEY, and further queries over that table. " +
+					"For streams, WITH (retention_ms = ...).").At(m.spec.Pos)
+		}
+	})
+	return err
+}
+
+// windowed is the aggregate with a window whose rows the query gives, perhaps filtered and projected; nil if it is another kind of query.
+func (m *maker) windowed() *Aggregate {
+	n := m.root
+	for {
+		switch x := n.(type) {
+		case *Aggregate:
+			if x.Window == nil {
+				return nil
+			}
+			return x
+		case *Project:
+			n = x.In
+		case *Filter:
+			n = x.In
+		default:
+			return nil
+		}
+	}
 }

@@ -29,7 +29,7 @@ var showQueries = map[string]string{
 }
 
 // describeQuery is DESCRIBE as a query; %d is the relation's OID.
-const describeQuery = `SELECT name AS column, type, CASE WHEN key THEN 'KEY' WHEN not_null THEN 'NOT NULL' ELSE '' END AS attributes
+const describeQuery = `SELECT name AS column, type, CASE WHEN key THEN 'KEY' || coalesce(', ' || window_bound, '') WHEN not_null THEN 'NOT NULL' ELSE '' END AS attributes
 FROM millrace.columns WHERE relation_oid = %d AND NOT hidden ORDER BY position`
 
 // analyzeLook plans SHOW, DESCRIBE and SHOW CREATE.

@@ -55,7 +55,7 @@ func (r relation) addColumns(t *table) {
 		t.add(row{
 			"relation_oid": oid(r.OID), "schema": text(r.Schema), "relation": text(r.Name), "name": text(col.Name), "position": num(int64(i + 1)),
 			"type": text(col.Type.String()), "key": flag(slices.Contains(r.Key, i)), "not_null": flag(r.notNull(i)), "hidden": flag(col.Hidden),
-			"default_value": optional(col.DefaultText),
+			"default_value": optional(col.DefaultText), "window_bound": optional(r.WindowBound(i)),
 		})
 	}
 }
