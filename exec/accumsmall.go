@@ -194,7 +194,7 @@ func (a *listSum) elements(in *aggInput, i int32) *aggInput {
 // appendPosition appends a row's place in its stream, so that bytes compare as places do: rowtime, source partition, offset and ordinal.
 func appendPosition(dst []byte, b *vec.Batch, i int) []byte {
 	dst = appendTime(dst, rowtimeOf(b, i))
-	if s := b.Source; s != nil {
+	if s := b.Source; s.Has(i) {
 		dst = binary.BigEndian.AppendUint32(dst, uint32(s.Partition[i])^1<<31)
 		dst = appendTime(dst, s.Offset[i])
 		dst = binary.BigEndian.AppendUint32(dst, uint32(s.Ordinal[i])^(math.MaxInt32+1))

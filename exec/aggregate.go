@@ -234,7 +234,9 @@ func (o *aggregateOp) countRow(slot int32, rowtime, sign int64) {
 	o.touch(slot)
 	g := &o.groups[slot]
 	g.rows += sign
-	g.rowtime = max(g.rowtime, rowtime)
+	if len(o.calls) > 0 || o.window != nil { // else further rows change nothing that shows
+		g.rowtime = max(g.rowtime, rowtime)
+	}
 	o.minOpen = min(o.minOpen, o.place(g))
 }
 
@@ -307,7 +309,7 @@ func (o *aggregateOp) flushGroup(slot int32) error {
 	} else if had {
 		o.cx.state.del(o.n.P.OpID, o.index.key(slot))
 	}
-	if !has && !had || has && had && bytes.Equal(former, o.vbuf) {
+	if !has && !had || has && had && (len(o.calls) == 0 && o.window == nil || bytes.Equal(former, o.vbuf)) {
 		return nil
 	}
 	if o.n.Final {

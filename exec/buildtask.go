@@ -46,6 +46,11 @@ type builder struct {
 func (b *builder) root(n planner.Node) error {
 	switch n := n.(type) {
 	case *planner.Sink:
+		if n.Rel.Ordinary {
+			b.p.table = newTableSink(b.env.cx, n)
+			b.p.ops = append(b.p.ops, b.p.table)
+			return b.build(n.In, edge{next: b.p.table}, true)
+		}
 		s, err := newSink(b.env.cx, n, b.env)
 		if err != nil {
 			return err
@@ -99,6 +104,10 @@ func (b *builder) build(n planner.Node, to edge, drives bool) error {
 			b.p.windows = append(b.p.windows, a)
 		}
 		return b.one(a, err, n.In, drives)
+	case *planner.TopN:
+		return b.one(newTopN(cx, n, to), nil, n.In, drives)
+	case *planner.Repeat:
+		return b.one(newRepeat(n, to), nil, n.In, drives)
 	case *planner.SetOp:
 		if n.Kind == planner.Union && n.All {
 			if err := b.build(n.L, to, drives); err != nil {

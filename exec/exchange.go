@@ -29,6 +29,7 @@ type exchangeWriter struct {
 	header  blockHeader
 	closing bool
 	held    int64 // how far behind the task's time the rows may be, ms
+	all     bool  // every row goes to every partition
 	by      *evaluator
 	enc     format.Encoder
 	dest    []int32
@@ -53,7 +54,7 @@ func newExchangeWriter(cx *opContext, n *planner.Exchange, t *taskEnv) (*exchang
 		return nil, err
 	}
 	w := &exchangeWriter{
-		cx: cx, out: &t.output, clock: t.clock, topic: n.Topic, closing: n.Closing, held: outputDelay(n.In), by: by, enc: enc,
+		cx: cx, out: &t.output, clock: t.clock, topic: n.Topic, closing: n.Closing, all: n.Broadcast, held: outputDelay(n.In), by: by, enc: enc,
 		header: blockHeader{epoch: t.planEpoch, writer: t.partition, writers: t.partitions, time: noTime},
 	}
 	w.lastIs = w.header
@@ -85,16 +86,28 @@ func (w *exchangeWriter) push(in chunk, _ int) error {
 		if p < 0 {
 			continue
 		}
-		part := &w.parts[p]
-		part.rows.AppendRow(in.Batch, i, w.opOf(in.Batch, i))
-		if in.clock != nil {
-			part.clock = append(part.clock, in.clock[i])
+		first, last := p, p
+		if w.all {
+			first, last = 0, int32(len(w.parts))-1
 		}
-		if part.rows.Len() >= exchangeBlockRows || part.rows.Len()%64 == 0 && usedBytes(part.rows) > exchangeBlockBytes {
-			if err := w.block(p); err != nil {
+		for p := first; p <= last; p++ {
+			if err := w.deal(p, in, i); err != nil {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// deal adds row i to the block of partition p.
+func (w *exchangeWriter) deal(p int32, in chunk, i int) error {
+	part := &w.parts[p]
+	part.rows.AppendRow(in.Batch, i, w.opOf(in.Batch, i))
+	if in.clock != nil {
+		part.clock = append(part.clock, in.clock[i])
+	}
+	if part.rows.Len() >= exchangeBlockRows || part.rows.Len()%64 == 0 && usedBytes(part.rows) > exchangeBlockBytes {
+		return w.block(p)
 	}
 	return nil
 }

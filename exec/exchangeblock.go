@@ -50,7 +50,7 @@ func appendBlock(dst []byte, h blockHeader, c chunk) []byte {
 		if c.clock != nil {
 			flags |= blockClock
 		}
-		if c.Source != nil {
+		if c.Source.Has(n - 1) {
 			flags |= blockSource
 		}
 	}
@@ -70,7 +70,7 @@ func appendBlock(dst []byte, h blockHeader, c chunk) []byte {
 	if c.clock != nil {
 		dst = appendDeltas(dst, c.clock[:n])
 	}
-	if s := c.Source; s != nil {
+	if s := c.Source; flags&blockSource != 0 {
 		for i := range n {
 			dst = binary.AppendVarint(dst, int64(s.Partition[i]))
 			dst = binary.AppendVarint(dst, s.Offset[i])

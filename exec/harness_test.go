@@ -91,11 +91,11 @@ func (w *worker) open() {
 	w.state, err = pebblestore.Open(pebblestore.Options{FS: w.fs, Dir: "state"})
 	require.NoError(w.h.t, err)
 	w.gen++
+	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name})
 	w.runner = exec.NewRunner(exec.RunnerConfig{
-		Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name, Lanes: 2, ErrorsTopic: errorsTopic,
+		Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name, Lanes: 2, ErrorsTopic: errorsTopic, Tables: w.tables,
 		TaskMemory: w.h.memory,
 	})
-	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name})
 }
 
 func (w *worker) close() {
@@ -150,6 +150,17 @@ func (h *harness) parse(text string) sql.Statement {
 func (h *harness) run(text string) {
 	h.t.Helper()
 	ctx := context.Background()
+	if insert, ok := h.parse(text).(*sql.Insert); ok {
+		name := fmt.Sprintf("%s_%d", insert.Table.Object(), h.oid())
+		plan, err := h.planner().PlanInsertPersistent(ctx, insert, name)
+		require.NoError(h.t, err, text)
+		for _, t := range plan.Topics {
+			h.log.Create(t.Name, t.Partitions)
+		}
+		h.queries[name] = &query{oid: uint64(h.oid()), name: name, plan: plan}
+		h.start(h.w, h.queries[name], func(int32) bool { return true })
+		return
+	}
 	stmt, ok := h.parse(text).(*sql.CreateRelation)
 	require.True(h.t, ok, text)
 	if stmt.Query == nil {

@@ -17,6 +17,7 @@ type pipeline struct {
 	joins   []*streamJoin
 	writer  *exchangeWriter // the root, if it is one
 	sink    *sinkOp         // the root, if it is one
+	table   *tableSink      // the root, if it is one
 	counts  []*opCount
 }
 

@@ -33,6 +33,8 @@ type RunnerConfig struct {
 	ErrorsTopic string
 	// TaskMemory bounds the rows that one task keeps in memory, in bytes.
 	TaskMemory int64
+	// Tables owns the ordinary tables that queries write into; nil where none do.
+	Tables *Tables
 	// OnFailed is called when a task fails for good: the query is marked as failed with the SQLSTATE that err carries.
 	OnFailed func(query uint64, partition int32, err error)
 	// OnLost is called when a task ended since another node owns its partition now, or the lane.

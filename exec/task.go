@@ -159,6 +159,9 @@ func (t *task) step(s *source) error {
 	if t.pipe.sink != nil {
 		held += t.pipe.sink.heldBytes()
 	}
+	if t.pipe.table != nil {
+		held += t.pipe.table.heldBytes()
+	}
 	if held > maxRoundOutput || t.cx.state.full() || now.Sub(t.begun) >= t.spec.CommitInterval {
 		return t.commit()
 	}

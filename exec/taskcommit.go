@@ -102,7 +102,7 @@ func (t *task) contribution() (TaskCommit, []pendingBatch, error) {
 }
 
 func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
-	result, err := t.lane.submit(t.ctx, c)
+	result, err := t.submit(c)
 	if err != nil {
 		return err
 	}

@@ -129,17 +129,33 @@ func (tx *WriteTx) commitOne(ctx context.Context, p *txPart) (map[TopicPartition
 // commitMany takes hold of all partitions of tables, in order, commits one log transaction with the batches for streams in it, and lets
 // the owners apply it.
 func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart, batches []PartitionBatch, records []int64) (map[TopicPartition]int64, error) {
+	if err := holdAll(ctx, parts); err != nil {
+		return nil, err
+	}
+	ends, err := tx.commitLane(parts, batches, records)
+	giveBack(parts, ends, err)
+	if err != nil {
+		return nil, unknownOutcome(err)
+	}
+	return ends, nil
+}
+
+// holdAll takes hold of the partitions; after an error it has none.
+func holdAll(ctx context.Context, parts []*txPart) error {
 	for i, p := range parts {
 		p.write = &ownerWrite{rows: len(p.writes), bytes: p.size(), apply: p.apply, granted: make(chan struct{}), outcome: make(chan ownerOutcome, 1), done: make(chan struct{})}
 		if err := p.part.takeHold(ctx, p.write); err != nil {
-			p.write.outcome <- ownerOutcome{err: errNothingWritten}
-			for _, q := range parts[:i] {
+			for _, q := range parts[:i+1] {
 				q.write.outcome <- ownerOutcome{err: errNothingWritten}
 			}
-			return nil, err
+			return err
 		}
 	}
-	ends, err := tx.commitLane(parts, batches, records)
+	return nil
+}
+
+// giveBack tells the owners how it ended and waits until they have applied what was committed.
+func giveBack(parts []*txPart, ends map[TopicPartition]int64, err error) {
 	for _, p := range parts {
 		p.write.outcome <- ownerOutcome{end: ends[p.part.tp], err: err}
 	}
@@ -149,10 +165,6 @@ func (tx *WriteTx) commitMany(ctx context.Context, parts []*txPart, batches []Pa
 		case <-p.part.done: // what was committed stays so; whoever owns the partition next reads it
 		}
 	}
-	if err != nil {
-		return nil, unknownOutcome(err)
-	}
-	return ends, nil
 }
 
 // takeHold waits for the partition's turn.

@@ -19,6 +19,7 @@ type binder struct {
 	aggs    *aggCollector
 	windows *windowCollector
 	srf     bool // set-returning functions may stand here
+	limited bool // the query has LIMIT or OFFSET, so it may sort also where it never ends
 	// window is the query's WINDOW clause: windowstart and windowend can be named.
 	window *WindowSpec
 	named  []*sql.WindowDef

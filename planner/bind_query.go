@@ -12,7 +12,7 @@ func (b *binder) bindQuery(q *sql.Query) (Node, error) {
 		return nil, err
 	}
 	defer b.st.leave()
-	b = &binder{st: b.st, env: b.env, ctes: b.ctes}
+	b = &binder{st: b.st, env: b.env, ctes: b.ctes, limited: q.Limit != nil || q.Skip != nil}
 	if q.With != nil {
 		if err := b.addCTEs(q.With); err != nil {
 			return nil, err
@@ -58,12 +58,12 @@ func (b *binder) bindBody(q *sql.Query) (Node, error) {
 	return b.newSort(n, by, q.OrderBy[0].Pos)
 }
 
-// newSort sorts; a continuous query has no end to sort at.
+// newSort sorts; a continuous query has no end to sort at, but its first rows are known at any time.
 func (b *binder) newSort(n Node, by []SortKey, pos sql.Pos) (Node, error) {
-	if b.st.unbounded {
+	if b.st.unbounded && !b.limited {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "ORDER BY has no incremental form in a continuous query").
 			WithDetail("Reason: the result never ends, so there is nothing to sort.").
-			WithHint("What works: sort when you read it, SELECT ... FROM the view ORDER BY ....").At(pos.Offset())
+			WithHint("What works: ORDER BY ... LIMIT n, or sort when you read it, SELECT ... FROM the view ORDER BY ....").At(pos.Offset())
 	}
 	return &Sort{P: Props{Cols: n.Props().Cols}, In: n, By: by}, nil
 }
@@ -88,10 +88,6 @@ func (b *binder) bindPlainBody(body sql.QueryBody) (Node, error) {
 func (b *binder) bindLimit(n Node, q *sql.Query) (Node, error) {
 	if q.Limit == nil && q.Skip == nil {
 		return n, nil
-	}
-	if b.st.unbounded { // the outermost LIMIT of a push query is taken off before binding
-		return nil, notYet("LIMIT inside a continuous query", "Top-N needs the rows that wait behind the first ones",
-			"LIMIT when you read the view", posOf(q))
 	}
 	l := &Limit{P: Props{Cols: n.Props().Cols}, In: n, WithTies: q.WithTies}
 	inner := *b
@@ -172,11 +168,6 @@ func allUndecided(xs []Expr) bool {
 }
 
 func (b *binder) bindSetOp(s *sql.SetOp) (Node, error) {
-	if b.st.unbounded && s.Kind != sql.Union {
-		word := map[sql.SetOpKind]string{sql.Intersect: "INTERSECT", sql.Except: "EXCEPT"}[s.Kind]
-		return nil, notYet(word+" in a continuous query", "it must count the copies of every row on both sides",
-			"IN (SELECT ...) for INTERSECT, NOT EXISTS (SELECT ...) for EXCEPT", s.Pos)
-	}
 	l, err := b.bindPlainBody(s.Left)
 	if err != nil {
 		return nil, err

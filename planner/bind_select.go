@@ -348,18 +348,14 @@ func (s *selectBlock) build() (Node, error) {
 	}
 	s.buildWindows()
 	n := s.project()
-	if s.sel.Distinct {
-		if s.b.st.unbounded && len(s.on) > 0 {
-			return nil, notYet("DISTINCT ON in a continuous query", "the rows that wait behind the first ones would have to be kept",
-				"GROUP BY the same columns with min or max", s.sel.Pos)
-		}
-		if len(s.on) == 0 {
-			n = &Distinct{P: Props{Cols: n.Props().Cols}, In: n}
-		}
+	if s.sel.Distinct && len(s.on) == 0 {
+		n = &Distinct{P: Props{Cols: n.Props().Cols}, In: n}
 	}
 	if len(s.order) > 0 {
 		var err error
-		if n, err = s.b.newSort(n, s.order, s.sel.Pos); err != nil {
+		sorter := *s.b
+		sorter.limited = sorter.limited || len(s.on) > 0 // DISTINCT ON takes the first of each
+		if n, err = sorter.newSort(n, s.order, s.sel.Pos); err != nil {
 			return nil, err
 		}
 	}

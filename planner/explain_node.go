@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -100,10 +101,17 @@ func describe(n Node) (string, []string) {
 			return "Read " + x.Topic, nil
 		}
 		name := "Exchange by (" + list(x.By) + ")"
+		if x.Broadcast {
+			name = "Exchange to all"
+		}
 		if x.Topic != "" {
 			name += " to " + x.Topic
 		}
 		return name, nil
+	case *TopN:
+		return describeTopN(x), nil
+	case *Repeat:
+		return "Repeat " + quoteName(x.In.Props().Cols[x.Count].Name) + " times", nil
 	case *Sink:
 		return "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic + ")", nil
 	}
@@ -207,6 +215,9 @@ func describeJoin(x *Join) (string, []string) {
 	if x.Lateral {
 		kind += ", per left row"
 	}
+	if x.Broadcast {
+		kind += ", with the one row"
+	}
 	var on []string
 	for i := range x.LKeys {
 		on = append(on, FormatExpr(x.LKeys[i])+" = "+FormatExpr(x.RKeys[i]))
@@ -278,4 +289,27 @@ func formatMs(ms int64) string {
 		return "0"
 	}
 	return fmt.Sprintf("%d ms", ms)
+}
+
+func describeTopN(x *TopN) string {
+	p := exprPrinter{}
+	p.s("Top")
+	if x.Limit >= 0 {
+		p.s(" ", strconv.FormatInt(x.Limit, 10))
+	}
+	if x.Offset > 0 {
+		p.s(" after ", strconv.FormatInt(x.Offset, 10))
+	}
+	if x.WithTies {
+		p.s(" with ties")
+	}
+	if len(x.By) > 0 {
+		p.s(" by ")
+		p.sortKeys(x.By)
+	}
+	if len(x.Keys) > 0 {
+		p.s(" of each ")
+		p.list(refs(x.In, x.Keys), ", ")
+	}
+	return p.b.String()
 }

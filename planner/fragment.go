@@ -14,7 +14,7 @@ func fragment(out *Persistent, root Node, query string, partitions int32, replic
 		walk = func(n Node) Node {
 			if x, ok := n.(*Exchange); ok {
 				cut(x)
-				leaf := &Exchange{P: x.P, By: x.By, Topic: x.Topic, Closing: x.Closing}
+				leaf := &Exchange{P: x.P, By: x.By, Broadcast: x.Broadcast, Topic: x.Topic, Closing: x.Closing}
 				f.Sources = append(f.Sources, leaf)
 				return leaf
 			}

@@ -89,5 +89,9 @@ func setInputs(n Node, fn func(Node) Node) {
 		}
 	case *Sink:
 		x.In = fn(x.In)
+	case *TopN:
+		x.In = fn(x.In)
+	case *Repeat:
+		x.In = fn(x.In)
 	}
 }

@@ -86,10 +86,6 @@ func (p *Planner) PlanInsertPersistent(ctx context.Context, stmt *sql.Insert, na
 	if err := checkWritable(rel, "insert into", stmt.Table.Offset()); err != nil {
 		return nil, err
 	}
-	if rel.Ordinary {
-		return nil, notYet("a continuous INSERT into an ordinary table", "its rows are written by its owners only",
-			"CREATE TABLE ... AS SELECT, or INSERT INTO a stream", stmt.Table.Pos)
-	}
 	if stmt.OnConflict != nil || len(stmt.Returning) > 0 {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "a continuous INSERT has neither ON CONFLICT nor RETURNING").At(stmt.Offset())
 	}
@@ -102,11 +98,18 @@ func (p *Planner) PlanInsertPersistent(ctx context.Context, stmt *sql.Insert, na
 	if rel.Kind == Stream {
 		m.spec.Kind = sql.KindStream
 	}
-	if err := m.plan(stmt.Query, false); err != nil {
+	rowID := rel.Ordinary && rel.Columns[rel.Key[0]].Hidden
+	if err := m.plan(stmt.Query, rowID); err != nil {
+		return nil, err
+	}
+	if err := m.refuseLoop(stmt); err != nil {
 		return nil, err
 	}
 	if err := m.mapColumns(stmt); err != nil {
 		return nil, err
+	}
+	if rowID {
+		m.fillRowID(name)
 	}
 	if err := m.sink(); err != nil {
 		return nil, err
@@ -142,11 +145,7 @@ func (m *maker) plan(q *sql.Query, identify bool) error {
 		return sqlerr.New(sqlerr.UndefinedParameter, "a persistent query cannot have parameters").At(q.Offset())
 	}
 	bare, partitionBy := takePartitionBy(q)
-	if bare.Limit != nil {
-		return sqlerr.New(sqlerr.FeatureNotSupported, "LIMIT has no place in a persistent query").
-			WithHint("LIMIT when you read it.").At(bare.Limit.Offset())
-	}
-	n, _, err := m.st.bindUnbounded(bare)
+	n, err := m.st.bindUnbounded(bare)
 	if err != nil {
 		return err
 	}
@@ -158,6 +157,7 @@ func (m *maker) plan(q *sql.Query, identify bool) error {
 		return notYet("the pseudo column op in a persistent query", "a stream of changes needs old rows in its topic",
 			"op in a push query", posOf(q))
 	}
+	n = unnest(n)
 	if err := m.st.refuseSubqueries(n); err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (m *maker) sink() error {
 				return sqlerr.New(sqlerr.NotNullViolation, "the query gives no value for key column %q", m.rel.Columns[k].Name).At(m.spec.Pos)
 			}
 		}
-		if !placedWithin(n, key) { // else one task has all rows of a key, wherever the key's partition is
+		if m.rel.Ordinary || !placedWithin(n, key) { // else one task has all rows of a key, wherever the key's partition is
 			n = m.s.placeBy(n, key)
 		}
 		if n.Props().Mode != ModeAppend && !subset(n.Props().ChangeKey, key) {

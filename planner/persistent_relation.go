@@ -162,3 +162,42 @@ func (m *maker) mapColumns(stmt *sql.Insert) error {
 	}
 	return nil
 }
+
+// refuseLoop refuses a query that would write into a table that it reads: each of its rows would come back to it.
+func (m *maker) refuseLoop(stmt *sql.Insert) error {
+	if !m.rel.Ordinary {
+		return nil
+	}
+	for _, r := range m.st.reads {
+		if r.OID == m.rel.OID {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "a continuous INSERT cannot read the table that it writes, %q", m.rel.Name).
+				WithDetail("Reason: every row that it writes would be read again.").
+				WithHint("What works: an INSERT without EMIT, which runs once, or another table.").At(stmt.Offset())
+		}
+	}
+	return nil
+}
+
+// fillRowID gives rows for a table without a primary key their hidden one. It is made of what identifies the row and of the query's name, so the
+// same row has the same key after a restart, and rows of different queries have different ones.
+func (m *maker) fillRowID(query string) {
+	n := m.root
+	ident := n.Props().ChangeKey
+	if n.Props().Mode == ModeAppend {
+		ident = m.s.edges[n].ident
+	}
+	text := types.Of(types.Text)
+	parts := append([]Expr{&Const{text, types.BytesDatum(query)}}, refs(n, ident)...)
+	id := &Call{Func: findFunc("jsonb_build_array(any...)"), Args: parts, Typ: types.Of(types.JSONB)}
+	sum := &Call{Func: findFunc("md5(text)"), Args: []Expr{&Cast{Arg: id, To: text, Explicit: true}}, Typ: text}
+	key := &Cast{Arg: sum, To: types.Of(types.UUID), Explicit: true}
+	at := m.rel.Key[0]
+	out := newProject(n, append(identity(n), key), append(append([]Col(nil), n.Props().Cols...), Col{Name: m.rel.Columns[at].Name, Type: key.To, Hidden: true}))
+	out.P.Mode, out.P.PartitionKey = n.Props().Mode, n.Props().PartitionKey
+	if out.P.Mode != ModeAppend {
+		out.P.ChangeKey = []int{len(out.Exprs) - 1}
+	}
+	m.s.edges[out] = m.s.edges[n]
+	m.cols[at] = len(out.Exprs) - 1
+	m.root = out
+}

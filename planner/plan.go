@@ -159,6 +159,8 @@ type Join struct {
 	Lateral      bool   // R has OuterRefs (Level 1) to L's row
 	// Within is set for StreamStream; before strategies are chosen, where WITHIN was written in a continuous query.
 	Within *Within
+	// Broadcast: R has at most one row, which every row of L is joined with. Only LEFT, without keys and condition.
+	Broadcast bool
 }
 
 // SetOpKind is UNION, INTERSECT or EXCEPT.
@@ -258,6 +260,8 @@ type Exchange struct {
 	P  Props
 	In Node
 	By []Expr
+	// Broadcast: every row goes to every partition.
+	Broadcast bool
 	// Topic is given by the fragmenter.
 	Topic string
 	// Closing: some operator below, or who reads the stream that it ends in, needs stream time, so writers without rows send their time alone.

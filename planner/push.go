@@ -8,7 +8,7 @@ import (
 
 // planPush plans SELECT ... EMIT CHANGES or FINAL. The plan may hold exchanges; it is not cut into fragments.
 func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
-	n, limit, err := st.bindUnbounded(q)
+	n, limit, err := st.bindPush(q)
 	if err != nil {
 		return nil, err
 	}
@@ -21,7 +21,7 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 		}
 		hints := st.params
 		st = p.begin(st.ctx, hints)
-		if n, limit, err = st.bindUnbounded(bare); err != nil {
+		if n, limit, err = st.bindPush(bare); err != nil {
 			return nil, err
 		}
 		n, showOp, asked = p.optimize(n), true, true
@@ -30,6 +30,7 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 	if out.LimitRows, out.ForInterval, err = st.pushEnd(q, limit); err != nil {
 		return nil, err
 	}
+	n = unnest(n)
 	if err := st.refuseSubqueries(n); err != nil {
 		return nil, err
 	}
@@ -53,11 +54,11 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 	return out, nil
 }
 
-// bindUnbounded binds a query that never ends by itself; its LIMIT ends it from outside and is bound apart.
-func (st *statement) bindUnbounded(q *sql.Query) (Node, Expr, error) {
+// bindPush binds a push query; its LIMIT ends it from outside and is bound apart.
+func (st *statement) bindPush(q *sql.Query) (Node, Expr, error) {
 	st.unbounded = true
 	plain := *q
-	plain.Emit, plain.Limit = nil, nil
+	plain.Limit = nil
 	b := st.binder()
 	b.clause = "LIMIT"
 	var limit Expr
@@ -71,12 +72,21 @@ func (st *statement) bindUnbounded(q *sql.Query) (Node, Expr, error) {
 		}
 		limit = st.p.foldExpr(x)
 	}
+	n, err := st.bindUnbounded(&plain)
+	return n, limit, err
+}
+
+// bindUnbounded binds a query that never ends by itself.
+func (st *statement) bindUnbounded(q *sql.Query) (Node, error) {
+	st.unbounded = true
+	plain := *q
+	plain.Emit = nil
+	b := st.binder()
 	n, err := b.bindQuery(&plain)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	n, err = b.settleUnknown(n)
-	return n, limit, err
+	return b.settleUnknown(n)
 }
 
 func readsOp(n Node) bool {
@@ -113,15 +123,21 @@ func withoutOp(q *sql.Query) (*sql.Query, bool) {
 	return &bare, true
 }
 
+// constOf returns the constant that e is, nil for none. Without an evaluator a small literal is still under its cast.
+func constOf(e Expr) *Const {
+	if cast, ok := e.(*Cast); ok {
+		e = cast.Arg
+	}
+	c, _ := e.(*Const)
+	return c
+}
+
 // pushEnd reads what ends a push query: LIMIT rows and FOR INTERVAL, in milliseconds.
 func (st *statement) pushEnd(q *sql.Query, limit Expr) (rows, interval int64, err error) {
 	rows = -1
 	if limit != nil {
-		c, ok := limit.(*Const)
-		if cast, isCast := limit.(*Cast); isCast { // without an evaluator a small literal is still under its cast
-			c, ok = cast.Arg.(*Const)
-		}
-		if !ok {
+		c := constOf(limit)
+		if c == nil {
 			return 0, 0, notYet("a parameter as LIMIT of a push query", "the limit is fixed when the query is planned", "a number", posOf(q.Limit))
 		}
 		if !c.Val.Null {
@@ -170,7 +186,7 @@ func finishStream(root Node) {
 
 func stateful(n Node) bool {
 	switch n.(type) {
-	case *Aggregate, *Join, *Normalize, *Materialize:
+	case *Aggregate, *Join, *Normalize, *Materialize, *TopN:
 		return true
 	}
 	return false

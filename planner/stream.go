@@ -51,16 +51,14 @@ func (s *streamer) lower(n Node) (Node, []int, error) {
 	case *Join:
 		return s.lowerJoin(x)
 	case *SetOp:
-		if !x.All {
-			all := *x
-			all.All = true
-			return s.lower(distinctRows(&all))
-		}
-		return s.lowerUnion(x)
+		return s.lowerSetOp(x)
 	case *Distinct:
 		if len(x.On) == 0 {
 			return s.lower(distinctRows(x.In))
 		}
+		return s.lowerDistinctOn(x)
+	case *Limit:
+		return s.lowerLimit(x)
 	case *Values, *FuncScan:
 		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow", "the query without EMIT", -1)
 	}
@@ -335,43 +333,4 @@ func (s *streamer) checkAggregate(in Node, g Agg) error {
 		return err
 	}
 	return s.checkVolatile(in, es...)
-}
-
-func (s *streamer) lowerUnion(x *SetOp) (Node, []int, error) {
-	l, lAt, err := s.lower(x.L)
-	if err != nil {
-		return nil, nil, err
-	}
-	r, rAt, err := s.lower(x.R)
-	if err != nil {
-		return nil, nil, err
-	}
-	if l.Props().Mode != ModeAppend || r.Props().Mode != ModeAppend {
-		return nil, nil, notYet("UNION ALL of tables in a continuous query", "its rows would need a key made of the branch and its key",
-			"UNION ALL of streams, or UNION ALL when you read the views", -1)
-	}
-	if s.identify {
-		return nil, nil, notYet("UNION ALL in a view without a declared key", "its rows would need a key made of the branch and its key",
-			"CREATE STREAM ... AS", -1)
-	}
-	if s.edges[l].count != s.edges[r].count {
-		return nil, nil, notYet("UNION ALL of streams with different numbers of partitions", "one task reads the same partition of both",
-			"INSERT INTO a stream SELECT ... EMIT CHANGES, once per source", -1)
-	}
-	out := &SetOp{P: Props{Cols: x.P.Cols}, Kind: Union, All: true, L: narrowTo(l, lAt), R: narrowTo(r, rAt)}
-	s.edges[out] = edge{count: s.edges[l].count}
-	return out, sameColumns(len(x.P.Cols)), nil
-}
-
-// narrowTo gives the columns at, in that order, and nothing else.
-func narrowTo(n Node, at []int) Node {
-	if len(at) == len(n.Props().Cols) && sameOrds(at, sameColumns(len(at))) {
-		return n
-	}
-	cols := make([]Col, len(at))
-	for i, a := range at {
-		cols[i] = n.Props().Cols[a]
-	}
-	p := newProject(n, refs(n, at), cols)
-	return p
 }

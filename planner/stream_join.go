@@ -7,6 +7,9 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 	if x.Lateral {
 		return nil, nil, notYet("LATERAL in a continuous query", "the right side would be planned anew for each row", "a join on an equality", -1)
 	}
+	if x.Broadcast {
+		return s.lowerBroadcast(x)
+	}
 	if x.Kind == SemiJoin || x.Kind == AntiJoin {
 		n, err := semiByGroups(x)
 		if err != nil {

@@ -192,6 +192,8 @@ func mapOwnExprs(n Node, fn func(Expr) Expr) {
 		}
 	case *Exchange:
 		ms(x.By)
+	case *TopN:
+		keys(x.By)
 	}
 }
 

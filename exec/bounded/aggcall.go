@@ -201,7 +201,9 @@ func (c *aggCall) addToSet(st *accState, row int) error {
 }
 
 // placed reports whether the rows are those of a stream and taken by their places in it.
-func (c *aggCall) placed() bool { return c.places && c.batch.Rowtime != nil && c.batch.Source != nil }
+func (c *aggCall) placed() bool {
+	return c.places && c.batch.Rowtime != nil && c.batch.Source.Has(c.batch.Len()-1)
+}
 
 // place is a row's rowtime, partition and offset.
 func (c *aggCall) place(row int) []types.Datum {

@@ -41,6 +41,9 @@ func NewBatch(schema []types.Type, capacity int) *Batch {
 	return b
 }
 
+// Has reports whether there is provenance, of row i too. A batch whose rows come from several places may have it in memory and not in use.
+func (s *Source) Has(i int) bool { return s != nil && i < len(s.Partition) }
+
 // Len returns the number of rows.
 func (b *Batch) Len() int { return b.n }
 
@@ -111,13 +114,12 @@ func (b *Batch) AppendRow(src *Batch, i int, op Op) {
 	if src.Rowtime != nil {
 		b.Rowtime = append(b.Rowtime, src.Rowtime[i])
 	}
-	if src.Source != nil {
-		if b.Source == nil {
-			b.Source = &Source{}
-		}
+	if src.Source.Has(i) {
+		b.needSource()
 		b.Source.appendRow(src.Source, i)
 	}
 	b.n++
+	b.padSource()
 }
 
 // AppendGather appends the rows of src that sel names, with every part that src has.
@@ -143,15 +145,36 @@ func (b *Batch) appendMeta(src *Batch, sel []int32) {
 			b.Rowtime = append(b.Rowtime, src.Rowtime[i])
 		}
 	}
-	if src.Source != nil {
-		if b.Source == nil {
-			b.Source = &Source{}
-		}
+	if src.Source.Has(src.n - 1) {
+		b.needSource()
 		for _, i := range sel {
 			b.Source.appendRow(src.Source, int(i))
 		}
 	}
 	b.n += len(sel)
+	b.padSource()
+}
+
+// needSource makes Source exist, with no place for every row so far.
+func (b *Batch) needSource() {
+	if b.Source == nil {
+		b.Source = &Source{}
+	}
+	b.padSource()
+}
+
+// padSource gives rows without provenance, beside such that have it, no place: partition and offset -1.
+func (b *Batch) padSource() {
+	s := b.Source
+	if s == nil {
+		return
+	}
+	for len(s.Partition) < b.n {
+		s.Partition, s.Offset, s.Ordinal = append(s.Partition, -1), append(s.Offset, -1), append(s.Ordinal, 0)
+	}
+	for s.Headers != nil && s.Headers.Len() < b.n {
+		s.Headers.AppendNull()
+	}
 }
 
 func (s *Source) appendRow(src *Source, i int) {
@@ -163,6 +186,9 @@ func (s *Source) appendRow(src *Source, i int) {
 	}
 	if s.Headers == nil {
 		s.Headers = NewVector(src.Headers.Type, 0)
+		for range len(s.Partition) - 1 {
+			s.Headers.AppendNull()
+		}
 	}
 	s.Headers.AppendRow(src.Headers, i)
 }

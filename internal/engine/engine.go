@@ -98,11 +98,12 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, fmt.Errorf("making the first role: %w", err)
 	}
 	e.super = newSupervisor(e)
+	e.tables = newTables(e)
 	e.runner = exec.NewRunner(exec.RunnerConfig{
 		Log: e.log, State: opts.State, Clock: e.clock, LanePrefix: lanePrefix(opts.NodeID), Lanes: lanes,
 		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
+		Tables: e.tables.kept,
 	})
-	e.tables = newTables(e)
 	e.hub = newNotifyHub(e)
 	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {
 		return nil, errors.Join(err, e.Close())

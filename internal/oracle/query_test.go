@@ -16,7 +16,8 @@ type view struct {
 }
 
 func (g *gen) view(name string) view {
-	shape := pick(g, g.project, g.project, g.aggregated, g.aggregated, g.tableJoin, g.tableJoin, g.streamTable, g.streamStream, g.windowed)
+	shape := pick(g, g.project, g.project, g.aggregated, g.aggregated, g.tableJoin, g.tableJoin, g.streamTable, g.streamStream, g.windowed, g.setOperation, g.setOperation, g.first, g.first,
+		g.subqueries, g.subqueries)
 	for {
 		if v, ok := shape(name); ok {
 			g.rels = append(g.rels, v.relation)

@@ -1,0 +1,73 @@
+package oracle
+
+import (
+	"fmt"
+	"strings"
+)
+
+// exact are the kinds whose equal values look the same: of equal rows any may be the one that shows.
+var exact = []kind{integer, text, boolean}
+
+// exactColumns is a SELECT list of expressions of the given kinds.
+func (g *gen) exactColumns(s scope, kinds []kind) (items []string, cols []column) {
+	for i, k := range kinds {
+		e := g.expr(s, k, g.IntN(2))
+		if k == text {
+			e += "::text" // a bare constant has no type of its own in every place
+		}
+		items, cols = append(items, fmt.Sprintf("%s AS %s", e, alias(i))), append(cols, column{alias(i), k})
+	}
+	return items, cols
+}
+
+func (g *gen) exactKinds() []kind {
+	kinds := make([]kind, 1+g.IntN(3))
+	for i := range kinds {
+		kinds[i] = pick(g, exact...)
+	}
+	return kinds
+}
+
+// setOperation is a UNION, INTERSECT or EXCEPT of two or three queries.
+func (g *gen) setOperation(name string) (view, bool) {
+	kinds := g.exactKinds()
+	rel := relation{name: name, stream: true}
+	branch := func() string {
+		from, _ := g.source(func(relation) bool { return true })
+		s := from.as("r")
+		items, cols := g.exactColumns(s, kinds)
+		rel.cols, rel.depth, rel.stream = cols, max(rel.depth, from.depth+1), rel.stream && from.stream
+		return fmt.Sprintf("SELECT %s FROM %s r%s", list(items), from.name, g.where(s))
+	}
+	query := branch()
+	for range 1 + g.IntN(2) {
+		op := pick(g, "UNION ALL", "UNION ALL", "UNION", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL")
+		rel.stream = rel.stream && op == "UNION ALL"
+		query = fmt.Sprintf("(%s) %s %s", query, op, branch())
+	}
+	return same(rel, query), true
+}
+
+// first is DISTINCT, DISTINCT ON, or the first rows in an order of all columns.
+func (g *gen) first(name string) (view, bool) {
+	from, _ := g.source(func(relation) bool { return true })
+	s := from.as("r")
+	items, cols := g.exactColumns(s, g.exactKinds())
+	rel := relation{name: name, cols: cols, depth: from.depth + 1}
+	tail := fmt.Sprintf("%s FROM %s r%s", list(items), from.name, g.where(s))
+	var by []string
+	for _, c := range cols {
+		by = append(by, c.name+pick(g, "", " DESC", " NULLS FIRST", " DESC NULLS LAST"))
+	}
+	order := " ORDER BY " + strings.Join(by, ", ")
+	switch g.IntN(4) {
+	case 0:
+		return same(rel, "SELECT DISTINCT "+tail), true
+	case 1:
+		return same(rel, "SELECT DISTINCT ON ("+cols[0].name+") "+tail+order), true
+	case 2:
+		return same(rel, fmt.Sprintf("SELECT %s%s LIMIT %d OFFSET %d", tail, order, 1+g.IntN(4), g.IntN(3))), true
+	default:
+		return same(rel, fmt.Sprintf("SELECT %s%s FETCH FIRST %d ROWS WITH TIES", tail, order, 1+g.IntN(3))), true
+	}
+}
