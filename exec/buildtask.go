@@ -106,6 +106,8 @@ func (b *builder) build(n planner.Node, to edge, drives bool) error {
 		return b.one(a, err, n.In, drives)
 	case *planner.TopN:
 		return b.one(newTopN(cx, n, to), nil, n.In, drives)
+	case *planner.WindowFunc:
+		return b.one(newOver(cx, n, to), nil, n.In, drives)
 	case *planner.Repeat:
 		return b.one(newRepeat(n, to), nil, n.In, drives)
 	case *planner.SetOp:

@@ -25,10 +25,6 @@ func (b *binder) bindOver(e *sql.FuncCall) (Expr, error) {
 		}
 		return nil, sqlerr.New(sqlerr.WindowingError, "window functions are not allowed in %s", b.clause).At(e.Offset())
 	}
-	if b.st.unbounded {
-		return nil, notYet("OVER in a continuous query", "it needs every row of its partition again at each change",
-			"GROUP BY with an aggregate", e.Pos)
-	}
 	inner := *b
 	inner.windows, inner.srf, inner.clause = nil, false, "a window"
 	agg, err := inner.bindAggCall(e, AggregateFunc, WindowOnlyFunc)

@@ -186,7 +186,7 @@ func finishStream(root Node) {
 
 func stateful(n Node) bool {
 	switch n.(type) {
-	case *Aggregate, *Join, *Normalize, *Materialize, *TopN:
+	case *Aggregate, *Join, *Normalize, *Materialize, *TopN, *WindowFunc:
 		return true
 	}
 	return false

@@ -59,6 +59,8 @@ func (s *streamer) lower(n Node) (Node, []int, error) {
 		return s.lowerDistinctOn(x)
 	case *Limit:
 		return s.lowerLimit(x)
+	case *WindowFunc:
+		return s.lowerOver(x)
 	case *Values, *FuncScan:
 		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow", "the query without EMIT", -1)
 	}
@@ -66,6 +68,9 @@ func (s *streamer) lower(n Node) (Node, []int, error) {
 }
 
 func (s *streamer) lowerFilter(x *Filter) (Node, []int, error) {
+	if n, at, ok, err := s.lowerFirstOf(x); ok || err != nil {
+		return n, at, err
+	}
 	in, at, err := s.lower(x.In)
 	if err != nil {
 		return nil, nil, err

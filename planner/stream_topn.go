@@ -114,6 +114,9 @@ func (s *streamer) topNInput(t *TopN, in Node, by []SortKey) (Node, []int, error
 
 func (s *streamer) finishTopN(t *TopN, in Node) Node {
 	t.In, t.P = in, *in.Props()
+	if t.P.Mode != ModeAppend {
+		t.Identity = t.P.ChangeKey // with the columns by which rows were dealt anew
+	}
 	t.P.Mode, t.P.ChangeKey, t.P.OpID = ModeRetract, t.Identity, 0
 	if t.Number {
 		t.P.Cols = append(append([]Col(nil), t.P.Cols...), Col{Name: "row_number", Type: types.Of(types.Int8)})

@@ -17,7 +17,7 @@ type view struct {
 
 func (g *gen) view(name string) view {
 	shape := pick(g, g.project, g.project, g.aggregated, g.aggregated, g.tableJoin, g.tableJoin, g.streamTable, g.streamStream, g.windowed, g.setOperation, g.setOperation, g.first, g.first,
-		g.subqueries, g.subqueries)
+		g.subqueries, g.subqueries, g.over)
 	for {
 		if v, ok := shape(name); ok {
 			g.rels = append(g.rels, v.relation)

@@ -71,3 +71,22 @@ func (g *gen) first(name string) (view, bool) {
 		return same(rel, fmt.Sprintf("SELECT %s%s FETCH FIRST %d ROWS WITH TIES", tail, order, 1+g.IntN(3))), true
 	}
 }
+
+// over is a projection with window functions whose values do not depend on the order of equal rows.
+func (g *gen) over(name string) (view, bool) {
+	from, _ := g.source(func(relation) bool { return true })
+	s := from.as("r")
+	items, cols := g.columns(s)
+	for range 1 + g.IntN(2) {
+		k := len(cols)
+		call := pick(g, "rank()", "dense_rank()", "count(*)", fmt.Sprintf("sum(%s)::bigint", g.column(s, integer)), fmt.Sprintf("max(%s)", g.column(s, integer)))
+		fn, cast, _ := strings.Cut(call, "::")
+		if cast != "" {
+			cast = "::" + cast
+		}
+		window := fmt.Sprintf("(PARTITION BY %s ORDER BY %s%s)", g.column(s, pick(g, exact...))+pick(g, "", ", 1"), g.expr(s, integer, 1), pick(g, "", " DESC", " NULLS FIRST"))
+		items, cols = append(items, fmt.Sprintf("(%s OVER %s)%s AS %s", fn, window, cast, alias(k))), append(cols, column{alias(k), integer})
+	}
+	rel := relation{name: name, cols: cols, depth: from.depth + 1}
+	return same(rel, fmt.Sprintf("SELECT %s FROM %s r%s", list(items), from.name, g.where(s))), true
+}
