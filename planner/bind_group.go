@@ -58,10 +58,6 @@ func (s *selectBlock) bindGroupBy() error {
 		sets = distinctSets(sets)
 	}
 	if !plain && (len(sets) != 1 || len(sets[0]) != len(s.group.exprs)) {
-		if s.b.st.unbounded {
-			return notYet("GROUPING SETS, ROLLUP and CUBE in a continuous query", "each set is a grouping of its own",
-				"one view per grouping, joined by UNION ALL when you read them", g.Pos)
-		}
 		s.group.sets = sets
 	}
 	return nil

@@ -262,6 +262,9 @@ func (s *streamer) placeBy(n Node, ords []int) Node {
 }
 
 func (s *streamer) lowerAggregate(x *Aggregate) (Node, []int, error) {
+	if x.Sets != nil {
+		return s.lowerSets(x)
+	}
 	identify := s.identify
 	s.identify = false // groups identify the result, not the rows that made it
 	in, at, err := s.lower(x.In)
