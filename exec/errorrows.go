@@ -20,7 +20,7 @@ const (
 )
 
 // ErrorRow is one row of millrace.errors, the dead-letter stream, as it is written: a JSON object with these members. Payload is the
-// record's value as text, or base64 in Payload64 if it is not UTF-8; rows that failed later have none.
+// value of the record that the row came from as text, or base64 in Payload64 if it is not UTF-8; a row that stands for several records has none.
 type ErrorRow struct {
 	At        time.Time `json:"at"`
 	Query     uint64    `json:"query_id"`
@@ -54,14 +54,19 @@ func (c *ErrorCounts) add(d ErrorCounts) {
 	c.Unkept += d.Unkept
 }
 
+// all are the counters, in the order in which a mark keeps them.
+func (c *ErrorCounts) all() [4]*int64 { return [4]*int64{&c.Late, &c.Eval, &c.Decode, &c.Unkept} }
+
 // errorRows gathers a round's error rows.
 type errorRows struct {
 	clock  clock.Clock
 	query  uint64
 	name   string
 	origin string // topic of the rows' provenance
-	rows   []ErrorRow
-	counts ErrorCounts // of this round
+	// payload reads the value of the record that a row came from; nil where rows are only counted.
+	payload func(tp TopicPartition, offset int64) []byte
+	rows    []ErrorRow
+	counts  ErrorCounts // of this round
 
 	second  time.Time
 	inTotal int // rows kept in that second
@@ -89,13 +94,17 @@ func (e *errorRows) plain(kind errorKind, err error) {
 // record keeps a record that does not decode.
 func (e *errorRows) record(tp TopicPartition, offset int64, payload []byte, err error) {
 	r := ErrorRow{Topic: tp.Topic, Partition: tp.Partition, Offset: offset}
+	r.setPayload(payload)
+	e.keep(errDecode, r, err)
+}
+
+func (r *ErrorRow) setPayload(payload []byte) {
 	payload = payload[:min(len(payload), maxErrorPayload)]
 	if utf8.Valid(payload) {
 		r.Payload = string(payload)
 	} else {
 		r.Payload64 = append([]byte(nil), payload...)
 	}
-	e.keep(errDecode, r, err)
 }
 
 func (e *errorRows) keep(kind errorKind, r ErrorRow, err error) {
@@ -114,6 +123,9 @@ func (e *errorRows) keep(kind errorKind, r ErrorRow, err error) {
 	if e.inTotal++; e.inTotal > maxErrorRate {
 		e.counts.Unkept++
 		return
+	}
+	if e.payload != nil && kind != errDecode && r.Offset >= 0 {
+		r.setPayload(e.payload(TopicPartition{r.Topic, r.Partition}, r.Offset))
 	}
 	r.At, r.Query, r.Name, r.Kind = now.UTC(), e.query, e.name, string(kind)
 	r.Reason = err.Error()

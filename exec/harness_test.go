@@ -136,6 +136,9 @@ func (h *harness) Type(context.Context, string, string) (types.Type, bool) {
 	return types.Type{}, false
 }
 
+// Inside implements planner.Catalog.
+func (h *harness) Inside(*planner.Relation) planner.Catalog { return h }
+
 func (h *harness) planner() *planner.Planner {
 	return &planner.Planner{Catalog: h, Settings: planner.Settings{Partitions: h.parts}}
 }

@@ -12,6 +12,7 @@ import (
 // whose rows Millrace alone has dealt to partitions. One goroutine uses it; it holds nothing that has to be closed.
 type PointReader struct {
 	rel    *planner.Relation
+	row    rowShape
 	state  StateStore
 	keyEnc format.Encoder
 	rows   []StateReader // by partition, made when first used
@@ -22,7 +23,7 @@ type PointReader struct {
 
 // NewPointReader returns a reader of the table rel.
 func NewPointReader(state StateStore, rel *planner.Relation) (*PointReader, error) {
-	r := &PointReader{rel: rel, state: state, rows: make([]StateReader, rel.Partitions)}
+	r := &PointReader{rel: rel, row: rowShapeOf(rel), state: state, rows: make([]StateReader, rel.Partitions)}
 	for _, ord := range rel.Key {
 		r.cols = append(r.cols, vec.NewVector(rel.Columns[ord].Type, 1))
 	}
@@ -47,11 +48,11 @@ func (r *PointReader) Partition(key []types.Datum) (int32, error) {
 // Get appends the row with a key of partition p to dst, a batch as NewRowBatch makes it, and reports whether there is one.
 func (r *PointReader) Get(dst *vec.Batch, p int32, key []types.Datum) (ok bool, err error) {
 	if r.rows[p] == nil {
-		r.rows[p] = r.state.Reader(TableStateID(r.rel.OID, p))
+		r.rows[p] = r.state.Reader(TableStateID(r.rel, p))
 	}
 	r.key = appendKeyDatums(r.key[:0], r.rel, key)
 	if r.val, ok, err = r.rows[p].Get(r.val[:0], tableRowsOp, r.key); err != nil || !ok {
 		return false, err
 	}
-	return true, appendFromRowValue(dst, r.val, vec.Insert)
+	return true, r.row.append(dst, r.val)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
 )
 
 // A row in state is its rowtime (a varint, ms) and then the row encoding of package vec.
@@ -25,6 +27,43 @@ func appendFromRowValue(b *vec.Batch, val []byte, op vec.Op) error {
 	}
 	finishRow(b, op, rowtime)
 	return nil
+}
+
+// rowShape reads rows of one table: those written before a column was added get what it was added with.
+type rowShape struct {
+	missing []missingValue
+}
+
+type missingValue struct {
+	ord   int
+	value types.Datum
+}
+
+func rowShapeOf(rel *planner.Relation) rowShape {
+	var r rowShape
+	for ord := range rel.Columns {
+		if m := rel.Columns[ord].Missing; m != nil {
+			r.missing = append(r.missing, missingValue{ord, *m})
+		}
+	}
+	return r
+}
+
+// append appends the row that val holds to b, a batch as NewRowBatch makes it. It fails only when the state is damaged.
+func (r rowShape) append(b *vec.Batch, val []byte) error {
+	n := b.Len()
+	if err := appendFromRowValue(b, val, vec.Insert); err != nil || len(r.missing) == 0 {
+		return err
+	}
+	_, size := binary.Varint(val)
+	stored, err := vec.EncodedColumns(val[size:])
+	for _, m := range r.missing {
+		if m.ord >= stored {
+			b.Cols[m.ord].Truncate(n)
+			b.Cols[m.ord].AppendDatum(m.value)
+		}
+	}
+	return err
 }
 
 // finishRow counts a row whose columns were appended.

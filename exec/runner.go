@@ -57,8 +57,9 @@ type TaskSpec struct {
 	Generation int32
 	// PlanEpoch grows when the query's plan is replaced; blocks of older epochs are skipped.
 	PlanEpoch uint64
-	// StartLatest: where nothing is committed yet, sources that are topics start at their end instead of their beginning.
-	StartLatest bool
+	// Start is where sources begin when nothing is committed yet: the offset, or for partitions not in it the beginning. It is the same at
+	// every start of the query.
+	Start map[TopicPartition]int64
 	// CommitInterval bounds how long results wait, IdleTimeout says when a silent partition is idle. Zero: the defaults.
 	CommitInterval time.Duration
 	IdleTimeout    time.Duration

@@ -27,7 +27,7 @@ type scanDecoder struct {
 	keys    []*vec.Vector // columns that key fills
 	values  []*vec.Vector
 	pseudo  []pseudoCol
-	headers []*vec.Vector      // columns that would show headers; they are NULL
+	absent  []*vec.Vector      // columns that are not in the records, and so NULL: headers, and those dropped
 	time    *vec.Vector        // the column that gives rowtime, nil for the record's timestamp
 	pattern *types.DatePattern // how that column, a text, is read; nil for a column of time
 	byOrd   []*vec.Vector
@@ -102,8 +102,8 @@ func (d *scanDecoder) decoders(rel *planner.Relation) (err error) {
 		}
 	}
 	for ord, c := range rel.Columns {
-		if c.Headers && d.byOrd[ord] != nil {
-			d.headers = append(d.headers, d.byOrd[ord])
+		if (c.Headers || c.Dropped) && d.byOrd[ord] != nil {
+			d.absent = append(d.absent, d.byOrd[ord])
 		}
 	}
 	if len(keys) > 0 {
@@ -148,7 +148,7 @@ func (d *scanDecoder) record(s *source, r *record.Record) error {
 	for _, p := range d.pseudo {
 		appendPseudo(p, s.tp, r, rowtime, op)
 	}
-	for _, c := range d.headers {
+	for _, c := range d.absent {
 		c.AppendNull()
 	}
 	if s.batch.Source == nil {

@@ -16,7 +16,7 @@ const noFormat = "none"
 func keySchema(rel *planner.Relation) format.Schema {
 	s := format.Schema{Format: rel.KeyFormat, Key: true, Delimiter: rel.KeyDelimiter}
 	for _, ord := range rel.Key {
-		s.Columns = append(s.Columns, format.Column{Name: rel.Columns[ord].Name, Type: rel.Columns[ord].Type})
+		s.Columns = append(s.Columns, fieldOf(rel, ord))
 	}
 	switch {
 	case len(rel.Key) > 0:
@@ -28,11 +28,16 @@ func keySchema(rel *planner.Relation) format.Schema {
 	return s
 }
 
+func fieldOf(rel *planner.Relation, ord int) format.Column {
+	c := &rel.Columns[ord]
+	return format.Column{Name: c.FieldName(), Type: c.Type, Missing: c.Missing}
+}
+
 // valueOrdinals are the columns that a relation's record values hold, in declared order.
 func valueOrdinals(rel *planner.Relation) []int {
 	var ords []int
 	for ord, c := range rel.Columns {
-		if !c.Headers && !slices.Contains(rel.Key, ord) {
+		if !c.Headers && !c.Dropped && !slices.Contains(rel.Key, ord) {
 			ords = append(ords, ord)
 		}
 	}
@@ -42,7 +47,7 @@ func valueOrdinals(rel *planner.Relation) []int {
 func valueSchema(rel *planner.Relation) format.Schema {
 	s := format.Schema{Format: rel.ValueFormat, Unwrapped: !rel.WrapSingleValue, Delimiter: rel.ValueDelimiter}
 	for _, ord := range valueOrdinals(rel) {
-		s.Columns = append(s.Columns, format.Column{Name: rel.Columns[ord].Name, Type: rel.Columns[ord].Type})
+		s.Columns = append(s.Columns, fieldOf(rel, ord))
 	}
 	return s
 }

@@ -20,7 +20,11 @@ type tableSession struct {
 // session opens the rows, catches up with the topic, and then follows it, or serves writers.
 func (p *tablePart) session() (err error) {
 	s := &tableSession{p: p, wake: make(chan struct{}, 1)}
-	if s.state, err = p.t.cfg.State.Partition(TableStateID(p.key.oid, p.key.partition)); err != nil {
+	id := TableStateID(p.relation(), p.key.partition)
+	if err := p.clearEarlier(id); err != nil {
+		return err
+	}
+	if s.state, err = p.t.cfg.State.Partition(id); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.state.Close()) }()
@@ -51,17 +55,31 @@ func (p *tablePart) session() (err error) {
 	}
 }
 
+// clearEarlier forgets the rows of the generation before the one that id names.
+func (p *tablePart) clearEarlier(id StateID) error {
+	if id.Fragment == tableFragment {
+		return nil
+	}
+	id.Fragment++
+	old, err := p.t.cfg.State.Partition(id)
+	if err != nil {
+		return err
+	}
+	return errors.Join(old.Clear(), old.Close())
+}
+
 // open builds the source and puts it behind the mark, or at the beginning if the mark does not fit the topic.
 func (s *tableSession) open() error {
 	cx := &opContext{env: newEnv(s.p.t.cfg.Clock), errors: &errorRows{clock: s.p.t.cfg.Clock}}
 	s.rows = &tableRows{}
-	scan := &planner.Scan{Rel: s.p.rel, P: planner.Props{Mode: planner.ModeUpsert}}
-	for i, c := range s.p.rel.Columns {
+	rel := s.p.relation()
+	scan := &planner.Scan{Rel: rel, P: planner.Props{Mode: planner.ModeUpsert}}
+	for i, c := range rel.Columns {
 		scan.Cols = append(scan.Cols, i)
 		scan.P.Cols = append(scan.P.Cols, planner.Col{Name: c.Name, Type: c.Type})
 	}
 	s.src = &source{log: s.p.t.cfg.Log, tp: s.p.tp, to: edge{next: s.rows}, times: newTimeTracker(1)}
-	s.rows.key, s.rows.skipped = s.p.rel.Key, cx.errors
+	s.rows.key, s.rows.skipped = rel.Key, cx.errors
 	if err := newScanSource(s.src, scan, cx, s.p.t.cfg.Clock); err != nil {
 		return err
 	}

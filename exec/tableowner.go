@@ -54,7 +54,7 @@ func (p *tablePart) handIn(ctx context.Context, w *ownerWrite) error {
 
 func (p *tablePart) lost() error {
 	return sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not kept here any more: the table was dropped, or the partition moved to another node",
-		p.key.partition, p.rel.Name).WithHint("Run the transaction again.")
+		p.key.partition, p.name).WithHint("Run the transaction again.")
 }
 
 // serve appends what transactions hand in until the partition is stopped. What they have handed in by then is still done, for they could only be

@@ -14,8 +14,9 @@ const (
 )
 
 // TableStateID names the state that holds the rows of one partition of a table.
-func TableStateID(oid uint32, partition int32) StateID {
-	return StateID{Object: uint64(oid), Fragment: tableFragment, Partition: partition}
+// Each generation of rows has a fragment of its own, counted down from the first.
+func TableStateID(rel *planner.Relation, partition int32) StateID {
+	return StateID{Object: uint64(rel.OID), Fragment: tableFragment - rel.Generation, Partition: partition}
 }
 
 // relationSchema returns the types of all columns of rel.
@@ -30,6 +31,7 @@ func relationSchema(rel *planner.Relation) []types.Type {
 // TableReader reads the rows of one partition as of a snapshot. One goroutine uses it.
 type TableReader struct {
 	rel    *planner.Relation
+	row    rowShape
 	rows   StateReader
 	offset int64
 	key    []byte
@@ -38,11 +40,11 @@ type TableReader struct {
 
 // NewTableReader reads partition of rel in snap; ok is false when nothing of it was stored yet.
 func NewTableReader(snap StateSnapshot, rel *planner.Relation, partition int32) (r *TableReader, ok bool, err error) {
-	rows, mark, ok, err := snap.Partition(TableStateID(rel.OID, partition))
+	rows, mark, ok, err := snap.Partition(TableStateID(rel, partition))
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	return &TableReader{rel: rel, rows: rows, offset: mark.Changelog}, true, nil
+	return &TableReader{rel: rel, row: rowShapeOf(rel), rows: rows, offset: mark.Changelog}, true, nil
 }
 
 // Offset is the first offset of the table's topic whose record the snapshot does not have.
@@ -65,7 +67,7 @@ func (r *TableReader) get(dst *vec.Batch, key []byte) (ok bool, err error) {
 	if r.val, ok, err = r.rows.Get(r.val[:0], tableRowsOp, key); err != nil || !ok {
 		return false, err
 	}
-	return true, appendFromRowValue(dst, r.val, vec.Insert)
+	return true, r.row.append(dst, r.val)
 }
 
 // appendKeyDatums encodes the leading key columns of rel, as many as there are values.
@@ -102,17 +104,20 @@ func (r *TableReader) Scan(lower, upper Bound) (*TableScan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &TableScan{it: it}, nil
+	return &TableScan{it: it, row: r.row}, nil
 }
 
 // TableScan walks the rows of one partition in key order.
-type TableScan struct{ it StateIter }
+type TableScan struct {
+	it  StateIter
+	row rowShape
+}
 
 // Next appends up to limit rows to dst, a batch as NewRowBatch makes it, and returns how many; 0 is the end.
 func (s *TableScan) Next(dst *vec.Batch, limit int) (int, error) {
 	n := 0
 	for ; n < limit && s.it.Next(); n++ {
-		if err := appendFromRowValue(dst, s.it.Value(), vec.Insert); err != nil {
+		if err := s.row.append(dst, s.it.Value()); err != nil {
 			return n, err
 		}
 	}

@@ -50,7 +50,7 @@ type tableKey struct {
 // tablePart is one partition of a table, kept up by its goroutine.
 type tablePart struct {
 	t      *Tables
-	rel    *planner.Relation
+	name   string
 	tp     TopicPartition
 	key    tableKey
 	ctx    context.Context
@@ -59,6 +59,7 @@ type tablePart struct {
 	owner  *ownerQueue // nil when followed
 	mu     struct {
 		sync.Mutex
+		rel      *planner.Relation
 		position int64 // next offset that is not in the rows; -1 before the state was opened
 		serving  bool  // of an owner
 		err      error
@@ -113,8 +114,8 @@ func (t *Tables) start(rel *planner.Relation, partition int32, own bool) error {
 	if t.mu.parts[k] != nil {
 		return fmt.Errorf("partition %d of table %q is kept here already", partition, rel.Name)
 	}
-	p := &tablePart{t: t, rel: rel, tp: TopicPartition{rel.Topic, partition}, key: k, done: make(chan struct{})}
-	p.mu.position, p.mu.changed = -1, make(chan struct{})
+	p := &tablePart{t: t, name: rel.Name, tp: TopicPartition{rel.Topic, partition}, key: k, done: make(chan struct{})}
+	p.mu.rel, p.mu.position, p.mu.changed = rel, -1, make(chan struct{})
 	if own {
 		p.owner = newOwnerQueue()
 	}
@@ -122,6 +123,24 @@ func (t *Tables) start(rel *planner.Relation, partition int32, own bool) error {
 	t.mu.parts[k] = p
 	t.wg.Go(p.run)
 	return nil
+}
+
+// Alter gives a table that is kept here its new definition, whose topic, key and generation are the same. Rows stay as they are.
+func (t *Tables) Alter(rel *planner.Relation) {
+	for partition := range rel.Partitions {
+		if p := t.part(rel.OID, partition); p != nil {
+			p.mu.Lock()
+			p.mu.rel = rel
+			p.mu.Unlock()
+		}
+	}
+}
+
+// relation is the table's present definition.
+func (p *tablePart) relation() *planner.Relation {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.rel
 }
 
 // Stop ends the keeping of one partition and waits. Writers that wait for it get a 40001.
@@ -253,7 +272,7 @@ func (p *tablePart) fail(err error) {
 	p.mu.err = err
 	p.changedLocked()
 	p.mu.Unlock()
-	p.t.cfg.Logger.Error("rows of a table cannot be kept up", "table", p.rel.Name, "partition", p.key.partition, "err", err)
+	p.t.cfg.Logger.Error("rows of a table cannot be kept up", "table", p.name, "partition", p.key.partition, "err", err)
 	p.t.cfg.OnFailed(p.key.oid, p.key.partition, err)
 }
 

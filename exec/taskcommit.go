@@ -127,20 +127,30 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 	return b.Commit()
 }
 
+// counted are the rows that took no part, those of the round in progress among them.
+func (t *task) counted() ErrorCounts {
+	n := t.stats.Errors
+	n.add(t.cx.errors.counts)
+	return n
+}
+
 // mark ties the state to the log as of the round just committed.
 func (t *task) mark(inputs []PartitionOffset) Mark {
-	m := Mark{Inputs: inputs, Changelog: t.changelog.Offset, ChangelogEpoch: t.epoch, Extra: t.extra()}
+	m := Mark{Inputs: inputs, Changelog: t.changelog.Offset, ChangelogEpoch: t.epoch, Extra: t.extra(t.stats.Errors)}
 	for tp, end := range t.outputs {
 		m.Outputs = append(m.Outputs, PartitionOffset{TopicPartition: tp, Offset: end})
 	}
 	return m
 }
 
-// extra is the task's own part of the mark: wall clock (ms), stream time, and the sources' times.
-func (t *task) extra() []byte {
+// extra is the task's own part of the mark: wall clock (ms), stream time, the rows that took no part so far, and the sources' times.
+func (t *task) extra(errs ErrorCounts) []byte {
 	dst := binary.AppendVarint(nil, t.r.cfg.Clock.Now().UnixMilli())
 	dst = binary.AppendVarint(dst, t.cx.now)
 	dst = binary.AppendVarint(dst, t.dataTime)
+	for _, n := range errs.all() {
+		dst = binary.AppendVarint(dst, *n)
+	}
 	for _, s := range t.pipe.sources {
 		dst = s.times.append(dst)
 	}
@@ -156,6 +166,13 @@ func (t *task) loadExtra(src []byte) error {
 			return errCorruptTimes
 		}
 	}
+	var errs ErrorCounts
+	for _, p := range errs.all() {
+		if *p, src, err = takeVarint(src); err != nil {
+			return errCorruptTimes
+		}
+	}
+	t.stats.Errors = errs
 	for _, s := range t.pipe.sources {
 		if len(src) == 0 {
 			return nil
@@ -219,7 +236,7 @@ func (t *task) addChangelog() error {
 		}
 	}
 	key = binary.BigEndian.AppendUint32(key[:0], metaOp)
-	return t.env.output.add(tp, stamp, key, t.extra())
+	return t.env.output.add(tp, stamp, key, t.extra(t.counted()))
 }
 
 func (t *task) positions() []PartitionOffset {

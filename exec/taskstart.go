@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/planner"
@@ -37,7 +38,7 @@ func (t *task) setUp() error {
 	}
 	t.cx = &opContext{
 		env: newEnv(t.r.cfg.Clock), state: &taskState{committed: t.state, limit: t.r.cfg.TaskMemory}, now: noTime,
-		errors: &errorRows{clock: t.r.cfg.Clock, query: t.spec.Query, name: t.spec.Name, origin: t.origin()}, first: t.spec.Partition == 0,
+		errors: &errorRows{clock: t.r.cfg.Clock, query: t.spec.Query, name: t.spec.Name, origin: t.origin(), payload: t.payload}, first: t.spec.Partition == 0,
 	}
 	t.env.cx = t.cx
 	t.outputs, t.dataTime, t.rowsIn = map[TopicPartition]int64{}, noTime, 0
@@ -68,7 +69,29 @@ func (t *task) origin() string {
 	return ""
 }
 
-// position puts each source where the group's committed offsets say, or at the beginning or the end, and subscribes.
+// payload reads the value of a record that a row came from, nil if it is no longer there. It is asked for rows that are kept as errors, which are few.
+func (t *task) payload(tp TopicPartition, offset int64) []byte {
+	f, err := t.r.cfg.Log.Fetch(t.ctx, tp, offset, 1)
+	if err != nil {
+		return nil
+	}
+	defer f.Release()
+	var it record.Iterator
+	for frames := f.Batches; len(frames) > 0; {
+		h, frame, rest, err := record.Next(frames)
+		if err != nil || h.LastOffset() < offset || it.Reset(frame) != nil {
+			return nil
+		}
+		for frames = rest; it.Next(); {
+			if it.Record.Offset == offset {
+				return slices.Clone(it.Record.Value)
+			}
+		}
+	}
+	return nil
+}
+
+// position puts each source where the group's committed offsets say, or where the query starts, and subscribes.
 func (t *task) position() error {
 	tps := make([]TopicPartition, len(t.pipe.sources))
 	for i, s := range t.pipe.sources {
@@ -87,10 +110,8 @@ func (t *task) position() error {
 		switch {
 		case s.scan == nil:
 			at = max(at, bounds.LogStart) // what was read is deleted, and may reach beyond what was committed by markers
-		case at < 0 && t.spec.StartLatest && !s.isTable:
-			at = bounds.LastStable
 		case at < 0:
-			at, s.begun = bounds.LogStart, bounds.LastStable
+			at, s.begun = max(t.spec.Start[s.tp], bounds.LogStart), bounds.LastStable
 		}
 		s.offset, s.next, s.trimmed = at, at, at
 		s.heardAt = t.r.cfg.Clock.Now()

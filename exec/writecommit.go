@@ -55,6 +55,9 @@ func (tx *WriteTx) parts() ([]*txPart, error) {
 			if part == nil || part.owner == nil {
 				return nil, sqlerr.New(sqlerr.SerializationFailure, "partition %d of table %q is not owned by this node", p, x.rel.Name)
 			}
+			if part.relation().Rules > x.rel.Rules {
+				return nil, sqlerr.New(sqlerr.SerializationFailure, "table %q was altered meanwhile", x.rel.Name).WithHint("Run the transaction again.")
+			}
 			parts = append(parts, &txPart{part: part, x: x, out: x.part(p), writes: writes})
 		}
 	}

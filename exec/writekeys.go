@@ -200,7 +200,7 @@ func (v *txView) read(dst *vec.Batch, k int32) (bool, error) {
 		if w.deleted {
 			return false, nil
 		}
-		return true, appendFromRowValue(dst, v.x.arena[w.off:w.off+w.len], vec.Insert)
+		return true, v.x.row.append(dst, v.x.arena[w.off:w.off+w.len])
 	}
 	r, err := v.reader(key.part)
 	if r == nil || err != nil {

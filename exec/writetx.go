@@ -40,6 +40,7 @@ func (tx *WriteTx) Created(oid uint32) {
 type txTable struct {
 	tx     *WriteTx
 	rel    *planner.Relation
+	row    rowShape
 	keyEnc format.Encoder
 	valEnc format.Encoder
 	values []int
@@ -90,17 +91,26 @@ func (t *Tables) Begin(limit int64) *WriteTx {
 
 func (tx *WriteTx) table(rel *planner.Relation) (*txTable, error) {
 	for _, x := range tx.tables {
-		if x.rel.OID == rel.OID {
+		if x.rel == rel {
 			return x, nil
 		}
+		if x.rel.OID == rel.OID { // altered by the transaction itself
+			return x, x.shape(rel)
+		}
 	}
-	x := &txTable{tx: tx, rel: rel, values: valueOrdinals(rel)}
-	var err error
-	if x.keyEnc, x.valEnc, err = relationEncoders(rel); err != nil {
+	x := &txTable{tx: tx}
+	if err := x.shape(rel); err != nil {
 		return nil, err
 	}
 	tx.tables = append(tx.tables, x)
 	return x, nil
+}
+
+// shape makes x write rows as rel says.
+func (x *txTable) shape(rel *planner.Relation) (err error) {
+	x.rel, x.row, x.values = rel, rowShapeOf(rel), valueOrdinals(rel)
+	x.keyEnc, x.valEnc, err = relationEncoders(rel)
+	return err
 }
 
 // Read locks the given keys, columns in key order with n rows, and returns the rows as they are now, the transaction's own
@@ -230,7 +240,7 @@ func (tx *WriteTx) Pending(rel *planner.Relation, f func(key []byte, row *vec.Ba
 		}
 		w := x.writes[key.latest]
 		row.Reset()
-		if err := appendFromRowValue(row, x.arena[w.off:w.off+w.len], vec.Insert); err != nil {
+		if err := x.row.append(row, x.arena[w.off:w.off+w.len]); err != nil {
 			return err
 		}
 		if err := f(x.index.key(int32(k)), row, w.deleted); err != nil {

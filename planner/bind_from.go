@@ -283,7 +283,12 @@ func (b *binder) bindView(rel *Relation, t *sql.Table) (Node, *scope, error) {
 		return nil, nil, sqlerr.New(sqlerr.InternalError, "the text of view %q is not a query", rel.Name)
 	}
 	b.st.copying++
+	outside := b.st.p
+	inner := *outside
+	inner.Catalog = outside.Catalog.Inside(rel)
+	b.st.p = &inner
 	n, err := b.st.binder().bindQuery(q)
+	b.st.p = outside
 	b.st.copying--
 	if err == nil {
 		n, err = b.settleUnknown(n)

@@ -13,6 +13,9 @@ type Catalog interface {
 	Relation(ctx context.Context, schema, name string) (*Relation, error)
 	// Type finds a type that a user created; ok is false if there is none.
 	Type(ctx context.Context, schema, name string) (t types.Type, ok bool)
+	// Inside returns the catalog in which the names in a view's text are looked up: they mean what they meant when the view was made, whatever
+	// was renamed or added since.
+	Inside(view *Relation) Catalog
 }
 
 // RelationKind tells what a name stands for.
@@ -20,10 +23,11 @@ type RelationKind uint8
 
 // The kinds of relation.
 const (
-	Stream  RelationKind = iota // append-only facts
-	Table                       // latest row per key: ordinary table, table over a topic, or a persistent query's result
-	View                        // a name for text
-	Virtual                     // rows made by the engine: pg_catalog, information_schema, millrace
+	Stream   RelationKind = iota // append-only facts
+	Table                        // latest row per key: ordinary table, table over a topic, or a persistent query's result
+	View                         // a name for text
+	Virtual                      // rows made by the engine: pg_catalog, information_schema, millrace
+	Sequence                     // one row made by the engine: where a sequence stands
 )
 
 // Relation describes a stream, table, view or virtual table.
@@ -32,8 +36,11 @@ type Relation struct {
 	Schema string
 	Name   string
 	Kind   RelationKind
-	// Columns in declared order. Hidden columns (a hidden key) come last and are not part of *.
+	// Columns in the order in which they came to be; an ordinal never changes, and rows in state are stored by it. Hidden columns (a hidden
+	// key, columns that were dropped) are not part of *.
 	Columns []Column
+	// Checks are the CHECK constraints. They hold for what SQL writes.
+	Checks []Check
 	// Key lists the ordinals of the key columns in key order. Empty for a stream without key and for the one row of a table without key.
 	Key []int
 	// Topic, Partitions and the formats say where and how the rows are.
@@ -69,6 +76,12 @@ type Relation struct {
 	Comment    string
 	// IdleTimeout is fixed at CREATE.
 	IdleTimeout time.Duration
+	// Generation numbers the shapes of the rows that nodes keep of a table: rows kept under an earlier number are not read, but made anew from
+	// the topic.
+	Generation uint32
+	// Rules numbers the changes of what a write must look after (NOT NULL, CHECK, columns dropped). A transaction that wrote under
+	// an earlier number does not commit.
+	Rules uint32
 }
 
 // Column is one column of a relation.
@@ -79,10 +92,29 @@ type Column struct {
 	// Default is the bound default, nil for NULL.
 	Default     Expr
 	DefaultText string
-	Hidden      bool
+	// Serial: the values come from a sequence of the column's own, which whoever makes the relation sets as Default (NextValue).
+	Serial SerialKind
+	// Sequence is that sequence's OID.
+	Sequence uint32
+	Hidden   bool
 	// Headers: the column shows the record's headers; HeaderKey restricts it to one.
 	Headers   bool
 	HeaderKey string
+	// Field names the column in the records of the topic, "" for Name: RENAME does not touch what was written.
+	Field string
+	// Missing is the value of rows that were written before the column was added, nil for NULL.
+	Missing *types.Datum
+	// Dropped: the column is there for its ordinal only; its name is one that nobody can write, and it is Hidden.
+	Dropped bool
+	Comment string
+}
+
+// FieldName is the column's name in the records of its topic.
+func (c *Column) FieldName() string {
+	if c.Field != "" {
+		return c.Field
+	}
+	return c.Name
 }
 
 // Pseudo columns of a source, as ordinals in Scan.Cols beyond a relation's own columns.

@@ -108,6 +108,11 @@ func (d *definer) columns() error {
 		}
 		d.rel.Columns = append(d.rel.Columns, *col)
 	}
+	for _, c := range defs {
+		if err := d.columnCheck(c); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -122,11 +127,7 @@ func (d *definer) column(c *sql.ColumnDef) (*Column, error) {
 		return nil, notYet("a HEADERS column", "records' headers are not read yet", "the record's key and value", c.Pos)
 	}
 	col := &Column{Name: c.Name, NotNull: c.NotNull || c.PrimaryKey}
-	serial := serialKind(c.Type)
-	if serial != types.Unknown {
-		return nil, notYet("serial columns", "sequences are not built", "gen_random_uuid() as a default, or keys from the application", c.Pos)
-	}
-	t, err := d.st.resolveType(c.Type)
+	t, err := d.columnType(c, col)
 	if err != nil {
 		return nil, err
 	}
@@ -134,23 +135,57 @@ func (d *definer) column(c *sql.ColumnDef) (*Column, error) {
 		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "column %q has pseudo-type %s", c.Name, t).At(c.Offset())
 	}
 	col.Type = t
-	if c.Default != nil {
-		b := d.st.binder()
-		b.clause = "DEFAULT expressions"
-		x, err := b.bindExpr(c.Default)
-		if sqlerr.CodeOf(err) == sqlerr.UndefinedColumn {
-			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cannot use column reference in DEFAULT expression").At(c.Default.Offset())
-		}
-		if err != nil {
-			return nil, err
-		}
-		if col.Default, err = b.assign(x, col, posOf(c.Default)); err != nil {
-			return nil, err
-		}
-		col.Default = d.st.p.foldExpr(col.Default)
-		col.DefaultText = sql.String(c.Default)
+	if c.Default == nil {
+		return col, nil
 	}
-	return col, nil
+	if col.Serial != NotSerial {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "multiple default values specified for column %q of table %q", c.Name, d.rel.Name).At(c.Default.Offset())
+	}
+	return col, d.setDefault(col, c.Default)
+}
+
+// columnType resolves a column's type; serial is an integer with a sequence.
+func (d *definer) columnType(c *sql.ColumnDef, col *Column) (types.Type, error) {
+	if k := serialKind(c.Type); k != types.Unknown {
+		if c.Identity != nil {
+			return types.Type{}, sqlerr.New(sqlerr.SyntaxError, "both default and identity specified for column %q of table %q", c.Name, d.rel.Name).At(c.Offset())
+		}
+		col.Serial, col.NotNull = Serial, true
+		return types.Of(k), nil
+	}
+	t, err := d.st.resolveType(c.Type)
+	if err != nil || c.Identity == nil {
+		return t, err
+	}
+	if t.Kind != types.Int2 && t.Kind != types.Int4 && t.Kind != types.Int8 {
+		return t, sqlerr.New(sqlerr.InvalidParameterValue, "identity column type must be smallint, integer, or bigint").At(c.Offset())
+	}
+	col.Serial, col.NotNull = IdentityByDefault, true
+	if c.Identity.Always {
+		col.Serial = IdentityAlways
+	}
+	return t, nil
+}
+
+// setDefault binds a column's default.
+func (d *definer) setDefault(col *Column, e sql.Expr) error {
+	b := d.st.binder()
+	b.clause = "DEFAULT expressions"
+	x, err := b.bindExpr(e)
+	if sqlerr.CodeOf(err) == sqlerr.UndefinedColumn {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "cannot use column reference in DEFAULT expression").At(e.Offset())
+	}
+	if err != nil {
+		return err
+	}
+	if hasSubquery(x) {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "cannot use subquery in DEFAULT expression").At(e.Offset())
+	}
+	if x, err = b.assign(x, col, posOf(e)); err != nil {
+		return err
+	}
+	col.Default, col.DefaultText = d.st.p.foldExpr(x), sql.String(e)
+	return nil
 }
 
 func serialKind(t *sql.TypeName) types.Kind {
@@ -167,16 +202,12 @@ func serialKind(t *sql.TypeName) types.Kind {
 
 func refuseElements(c *sql.ColumnDef) error {
 	switch {
-	case c.Identity != nil:
-		return notYet("GENERATED AS IDENTITY", "sequences are not built", "gen_random_uuid() as a default", c.Pos)
 	case c.Generated != nil:
 		return notYet("generated columns", "rows are stored as they come", "a view that computes the column", c.Pos)
-	case c.Check != nil:
-		return notYet("CHECK", "rows are not checked on the way in", "a view that filters", c.Pos)
-	case c.Unique:
-		return notYet("UNIQUE beside the primary key", "only the key is looked up on the way in", "PRIMARY KEY", c.Pos)
+	case c.Unique && !c.PrimaryKey:
+		return refuseConstraint(sql.UniqueConstraint, c.Pos)
 	case c.References != nil:
-		return notYet("REFERENCES", "tables are not checked against each other", "a join that shows rows without a match", c.Pos)
+		return refuseConstraint(sql.ForeignKeyConstraint, c.Pos)
 	}
 	return nil
 }
@@ -207,9 +238,14 @@ func (d *definer) key() error {
 
 func (d *definer) constraints() error {
 	for _, c := range d.stmt.Constraints {
+		if c.Kind == sql.CheckConstraint {
+			if err := d.check(c.Name, "", c.Check); err != nil {
+				return err
+			}
+			continue
+		}
 		if c.Kind != sql.PrimaryKeyConstraint {
-			word := map[sql.ConstraintKind]string{sql.UniqueConstraint: "UNIQUE", sql.CheckConstraint: "CHECK", sql.ForeignKeyConstraint: "FOREIGN KEY"}[c.Kind]
-			return notYet(word, "only the primary key is looked at on the way in", "PRIMARY KEY", c.Pos)
+			return refuseConstraint(c.Kind, c.Pos)
 		}
 		if d.rel.Kind == Stream {
 			return sqlerr.New(sqlerr.InvalidTableDefinition, "a stream has no PRIMARY KEY").WithHint("Mark its key columns KEY.").At(c.Offset())

@@ -84,6 +84,10 @@ func (b *binder) bindAssignments(rel *Relation, set []*sql.Assignment) ([]Expr, 
 				out[ord] = defaultOf(c)
 				continue
 			}
+			if c.Serial == IdentityAlways {
+				return nil, sqlerr.New(sqlerr.GeneratedAlways, "column %q can only be updated to DEFAULT", name).
+					WithDetail("Column %q is an identity column defined as GENERATED ALWAYS.", name).At(a.Offset())
+			}
 			x, err := b.bindExpr(values[i])
 			if err != nil {
 				return nil, err

@@ -14,6 +14,8 @@ func checkWritable(rel *Relation, verb string, pos int) error {
 	case rel.Kind == View:
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "cannot %s view %q", verb, rel.Name).
 			WithHint("Change the tables that the view reads.").At(pos)
+	case rel.Kind == Sequence:
+		return sqlerr.New(sqlerr.WrongObjectType, "cannot %s sequence %q", verb, rel.Name).WithHint("setval() changes it.").At(pos)
 	case rel.Kind == Virtual:
 		return sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: %q is a system catalog", rel.Schema+"."+rel.Name).At(pos)
 	case rel.Query != 0:
@@ -44,6 +46,9 @@ func (p *Planner) PlanInsert(ctx context.Context, stmt *sql.Insert, hints []type
 		return nil, err
 	}
 	ins := &inserter{b: b, rel: rel, stmt: stmt, targets: targets}
+	if err := ins.refuseGenerated(); err != nil {
+		return nil, err
+	}
 	src, err := ins.source()
 	if err != nil {
 		return nil, err
@@ -209,6 +214,39 @@ func (ins *inserter) source() (Node, error) {
 	return newProject(n, row, ins.cols()), err
 }
 
+// refuseGenerated refuses values for GENERATED ALWAYS columns, unless they are all DEFAULT or OVERRIDING says what to do.
+func (ins *inserter) refuseGenerated() error {
+	if ins.stmt.Overriding != "" || ins.stmt.Query == nil {
+		return nil
+	}
+	v, isValues := ins.stmt.Query.Body.(*sql.Values)
+	for i, t := range ins.targets {
+		if t < 0 || ins.rel.Columns[t].Serial != IdentityAlways {
+			continue
+		}
+		given := !isValues
+		for _, r := range valuesRows(v) {
+			if i < len(r) {
+				_, isDefault := r[i].(*sql.Default)
+				given = given || !isDefault
+			}
+		}
+		if given {
+			return sqlerr.New(sqlerr.GeneratedAlways, "cannot insert a non-DEFAULT value into column %q", ins.rel.Columns[t].Name).
+				WithDetail("Column %q is an identity column defined as GENERATED ALWAYS.", ins.rel.Columns[t].Name).
+				WithHint("Use OVERRIDING SYSTEM VALUE to override.").At(ins.stmt.Offset())
+		}
+	}
+	return nil
+}
+
+func valuesRows(v *sql.Values) [][]sql.Expr {
+	if v == nil {
+		return nil
+	}
+	return v.Rows
+}
+
 // fit cuts the implied column list to the number of expressions, or says that the numbers differ.
 func (ins *inserter) fit(n int) error {
 	if n < len(ins.targets) && len(ins.stmt.Columns) == 0 {
@@ -280,6 +318,9 @@ func (ins *inserter) fullRow(given []Expr) ([]Expr, error) {
 		}
 		if ins.rel.Columns[t].HeaderKey != "" || ins.rel.Columns[t].Headers {
 			return nil, sqlerr.New(sqlerr.InvalidColumnReference, "cannot insert into column %q: it shows the record's headers", ins.rel.Columns[t].Name).At(ins.stmt.Offset())
+		}
+		if c := &ins.rel.Columns[t]; ins.stmt.Overriding == "USER" && c.Serial.identity() || c.Serial == IdentityAlways && ins.stmt.Overriding == "" {
+			continue // the sequence gives it
 		}
 		row[t] = given[i]
 	}

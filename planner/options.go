@@ -131,6 +131,40 @@ func (st *statement) readOptions(opts []*sql.Option, withQuery bool) (*Options, 
 	return o, nil
 }
 
+// AlterOptions reads the options of ALTER ... SET and RESET: settings of the topic, in Kafka's names. What decides where and how rows are
+// written is fixed when the relation is made.
+func AlterOptions(rel *Relation, a *sql.AlterAction) (set map[string]string, unset []string, err error) {
+	o := &Options{Configs: map[string]string{}, given: map[string]*sql.Option{}}
+	for _, opt := range a.Options {
+		name := strings.ToLower(opt.Name)
+		def, ok := optionDefs[name]
+		config := alterable[name]
+		switch {
+		case !ok:
+			return nil, nil, unknownOption(opt, rel.Query != 0)
+		case config == "":
+			return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "option %q is fixed when %q is made", name, rel.Name).
+				WithHint("What can be set: cleanup_policy, fsync, min_insync_replicas, retention_ms.").At(opt.Offset())
+		case name == "cleanup_policy" && rel.Kind == Table:
+			return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "the topic of table %q is compacted: its rows are the latest of each key", rel.Name).At(opt.Offset())
+		case a.Op == sql.ResetOptions:
+			unset = append(unset, config)
+			continue
+		case opt.Value == nil || opt.Value.Kind == sql.NullLiteral:
+			return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "option %q needs a value", opt.Name).At(opt.Offset())
+		}
+		if err := def.read(o, opt.Value.Text, opt); err != nil {
+			return nil, nil, err
+		}
+	}
+	return o.Configs, unset, nil
+}
+
+// alterable are the options that ALTER may set, with the topic's setting.
+var alterable = map[string]string{
+	"retention_ms": "retention.ms", "cleanup_policy": "cleanup.policy", "fsync": "fsync", "min_insync_replicas": "min.insync.replicas",
+}
+
 func unknownOption(opt *sql.Option, withQuery bool) error {
 	var names []string
 	best, dist := "", 4

@@ -367,6 +367,19 @@ type Persistent struct {
 	Reads     []*Relation
 }
 
+// LatestStreams are the streams that the query reads from their end as of its making.
+func (p *Persistent) LatestStreams() []*Relation {
+	var out []*Relation
+	for _, f := range p.Fragments {
+		for _, s := range f.Sources {
+			if scan, ok := s.(*Scan); ok && scan.Latest {
+				out = append(out, scan.Rel)
+			}
+		}
+	}
+	return out
+}
+
 // TopicSpec describes a topic that a statement makes.
 type TopicSpec struct {
 	Name       string

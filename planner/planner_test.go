@@ -42,6 +42,8 @@ func (c *testCatalog) Type(context.Context, string, string) (types.Type, bool) {
 	return types.Type{}, false
 }
 
+func (c *testCatalog) Inside(*Relation) Catalog { return c }
+
 func (c *testCatalog) add(r *Relation) {
 	c.oid++
 	r.OID = c.oid

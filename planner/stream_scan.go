@@ -15,7 +15,7 @@ func firstPartitions(n Node) int32 {
 }
 
 func (s *streamer) lowerScan(x *Scan) (Node, []int, error) {
-	if x.Rel.Kind == Virtual {
+	if x.Rel.Kind == Virtual || x.Rel.Kind == Sequence {
 		return nil, nil, notYet("a continuous query over "+x.Rel.Schema+"."+x.Rel.Name, "catalog tables do not announce their changes",
 			"the query without EMIT", -1)
 	}

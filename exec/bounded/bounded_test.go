@@ -39,6 +39,8 @@ func (catalog) Relation(_ context.Context, _, name string) (*planner.Relation, e
 
 func (catalog) Type(context.Context, string, string) (types.Type, bool) { return types.Type{}, false }
 
+func (c catalog) Inside(*planner.Relation) planner.Catalog { return c }
+
 // source makes n rows with keys from 0 to keys-1, the same batch over and over.
 type source struct{ n, keys int }
 

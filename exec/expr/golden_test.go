@@ -37,6 +37,8 @@ func (noRelations) Type(context.Context, string, string) (types.Type, bool) {
 	return types.Type{}, false
 }
 
+func (c noRelations) Inside(*planner.Relation) planner.Catalog { return c }
+
 // query runs a statement over no relations and returns its rows in psql's unaligned form.
 func query(text string) (string, error) {
 	stmts, err := sql.Parse(text, sql.Options{})

@@ -19,6 +19,8 @@ import (
 type Column struct {
 	Name string
 	Type types.Type
+	// Missing is what a JSON object without the member stands for, nil for NULL.
+	Missing *types.Datum
 }
 
 // Schema is what one side of a topic's records, the keys or the values, holds.

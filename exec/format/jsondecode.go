@@ -147,13 +147,18 @@ func (d *jsonDecoder) object(s *scanner, cols []*vec.Vector) error {
 	}
 }
 
-// fill gives a NULL to the columns that the record did not have; set is how many it had.
+// fill gives a NULL, or what Missing says, to the columns that the record did not have; set is how many it had.
 func (d *jsonDecoder) fill(cols []*vec.Vector, set int) {
 	if set == len(cols) {
 		return
 	}
 	for c, v := range cols {
-		if v.Mark() == d.marks[c] {
+		if v.Mark() != d.marks[c] {
+			continue
+		}
+		if m := d.columns[c].Missing; m != nil {
+			v.AppendDatum(*m)
+		} else {
 			v.AppendNull()
 		}
 	}

@@ -73,6 +73,12 @@ func AppendDecodedRow(cols []*Vector, src []byte) error {
 	return nil
 }
 
+// EncodedColumns returns how many columns an encoded row has.
+func EncodedColumns(src []byte) (int, error) {
+	_, _, n, err := rowHeader(src)
+	return n, err
+}
+
 // rowHeader splits src into null bits and values, and returns how many columns they are.
 func rowHeader(src []byte) (nulls, body []byte, n int, err error) {
 	if len(src) == 0 || src[0] != rowVersion {
