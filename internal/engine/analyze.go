@@ -26,8 +26,12 @@ func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, h
 		return nil, err
 	}
 	cat := s.catalog()
+	cat.used = &accesses{}
 	st.image = s.imageIndex()
 	if err := s.analyzeStatement(ctx, cat, st, hints); err != nil {
+		return nil, err
+	}
+	if err := s.checkAccess(cat.used, st.dml); err != nil {
 		return nil, err
 	}
 	if len(st.cols) > maxColumns {
@@ -211,8 +215,14 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 		return s.createSchema(ctx, q)
 	case *sql.CreateRole:
 		return s.createRole(ctx, q)
+	case *sql.CreateSequence:
+		return s.createSequence(ctx, q)
+	case *sql.Alter:
+		return s.alter(ctx, q)
 	case *sql.Drop:
 		return s.drop(ctx, q)
+	case *sql.Grant:
+		return s.grant(ctx, q)
 	case *sql.Comment:
 		return s.comment(ctx, q)
 	case *sql.Truncate:
@@ -247,8 +257,8 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 // unsupported names a statement that parses but does not run yet.
 func unsupported(q sql.Statement) error {
 	name := map[string]string{
-		"*sql.CreateType": "CREATE TYPE", "*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE", "*sql.CreateSequence": "CREATE SEQUENCE",
-		"*sql.Alter": "ALTER", "*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM", "*sql.Grant": "GRANT and REVOKE",
+		"*sql.CreateType": "CREATE TYPE", "*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE",
+		"*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM",
 	}[fmt.Sprintf("%T", q)]
 	if name == "" {
 		name = fmt.Sprintf("%T", q)[len("*sql."):]

@@ -3,18 +3,15 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
-	"sync"
 
 	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
-	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -31,6 +28,9 @@ const (
 	kindQuery   = "query"
 	kindSchema  = "schema"
 
+	kindSequence = "sequence"
+	kindIndex    = "index"
+
 	schemaPublic = "public"
 )
 
@@ -45,6 +45,37 @@ type definition struct {
 	OwnsTopic bool `json:"owns_topic,omitempty"`
 	// Partitions are fixed when the relation is made.
 	Partitions int32 `json:"partitions,omitempty"`
+	// Topic is the relation's topic, and Home the schema that it was made in; neither follows a RENAME. QueryName names the internal topics of
+	// its query where its own name was taken.
+	Topic string `json:"topic,omitempty"`
+	// TopicGiven: WITH (topic) named it.
+	TopicGiven bool   `json:"topic_given,omitempty"`
+	Home       string `json:"home,omitempty"`
+	QueryName  string `json:"query_name,omitempty"`
+	// Names are what the names in the statement stood for.
+	Names names `json:"names,omitempty"`
+	// Alters are the changes of columns and constraints since, in order.
+	Alters []alteration `json:"alters,omitempty"`
+	// Sequences are those of serial and identity columns, Comments those of columns, by ordinal.
+	Sequences map[int]uint32 `json:"sequences,omitempty"`
+	Comments  map[int]string `json:"comments,omitempty"`
+}
+
+// alteration is one action of an ALTER.
+type alteration struct {
+	Statement string            `json:"statement"`
+	Settings  map[string]string `json:"settings"`
+	// Missing is the text of what rows that were there got in the new column, nil for NULL.
+	Missing *string `json:"missing,omitempty"`
+}
+
+// names are relations by the name that a statement has for them: schema, a dot, name. A stored statement means them for ever.
+type names map[string]named
+
+// named is a relation as it was after so many of its alterations: what was added or renamed since does not change the statement.
+type named struct {
+	OID    uint32 `json:"oid"`
+	Alters int    `json:"alters,omitempty"`
 }
 
 // queryDefinition is the payload of a persistent query.
@@ -56,6 +87,9 @@ type queryDefinition struct {
 	SQLState  string            `json:"sqlstate,omitempty"`
 	Error     string            `json:"error,omitempty"`
 	PlanVer   int               `json:"plan_version"`
+	Names     names             `json:"names,omitempty"`
+	// Start is where auto_offset_reset = 'latest' has the query begin: offsets by topic and partition.
+	Start map[string][]int64 `json:"start,omitempty"`
 }
 
 // The states of a persistent query.
@@ -74,8 +108,11 @@ type catalog struct {
 	e    *Engine
 	path []string
 	text *types.Settings
-	// views, if set, collects the views that names stood for: what is made over a view depends on it.
-	views *[]*planner.Relation
+	// names, if set, are those of a stored statement; record, if set, collects them.
+	names, record names
+	// used, if set, collects the relations that a statement names; as is the role whose rights count for them, 0 for the session's.
+	used *accesses
+	as   metadata.OID
 }
 
 var _ planner.Catalog = (*catalog)(nil)
@@ -87,45 +124,106 @@ func (s *session) catalog() *catalog {
 
 // Relation implements planner.Catalog.
 func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.Relation, error) {
+	if n, ok := c.names[schema+"."+name]; ok {
+		return c.namedRelation(ctx, n, name)
+	}
 	if r := c.e.system.byName(schema, name); r != nil {
+		if c.used != nil && r.OID == errorsOID {
+			c.used.errors = true
+		}
 		return r, nil
 	}
+	path := []string{"pg_catalog"}
 	if schema != "" {
-		if r := pgcatalog.Lookup(schema, name); r != nil {
+		path = []string{schema}
+	} else {
+		path = append(path, c.path...)
+	}
+	for _, p := range path {
+		if r := pgcatalog.Lookup(p, name); r != nil {
 			return r, nil
 		}
-		if o, ok := c.img.ObjectByName(spaceRelation, schema, name); ok {
-			return c.found(ctx, o)
-		}
-		if !c.hasSchema(schema) {
-			return nil, sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", schema)
-		}
-		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", schema+"."+name)
-	}
-	if r := pgcatalog.Lookup("pg_catalog", name); r != nil {
-		return r, nil
-	}
-	for _, schema := range c.path {
-		if r := pgcatalog.Lookup(schema, name); r != nil {
-			return r, nil
-		}
-		if o, ok := c.img.ObjectByName(spaceRelation, schema, name); ok {
-			return c.found(ctx, o)
+		if o, ok := relationObject(c.img, p, name); ok {
+			return c.found(ctx, o, schema+"."+name)
 		}
 	}
-	if name == c.e.system.notify.Name {
+	switch {
+	case schema == "" && name == c.e.system.notify.Name:
 		return c.e.system.notify, nil
+	case schema == "":
+		return nil, c.unknown(name)
+	case !c.hasSchema(schema):
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", schema+"."+name).WithDetail("There is no schema %q.", schema)
 	}
-	return nil, c.unknown(name)
+	return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", schema+"."+name)
 }
 
-// found binds a relation and notes a view.
-func (c *catalog) found(ctx context.Context, o *metadata.Object) (*planner.Relation, error) {
-	r, err := c.e.relation(ctx, c.img, o)
-	if err == nil && c.views != nil && r.Kind == planner.View {
-		*c.views = append(*c.views, r)
+// relationObject finds what has rows: a stream, table or view, or a sequence.
+func relationObject(img *metadata.Image, schema, name string) (*metadata.Object, bool) {
+	o, ok := img.ObjectByName(spaceRelation, schema, name)
+	return o, ok && o.Kind != kindIndex
+}
+
+// isRelation tells streams, tables and views from what else is in the catalog.
+func isRelation(o *metadata.Object) bool {
+	return o.Space == spaceRelation && o.Kind != kindSequence && o.Kind != kindIndex
+}
+
+// found binds a relation and notes what the name stood for.
+func (c *catalog) found(ctx context.Context, o *metadata.Object, as string) (*planner.Relation, error) {
+	c.use(o)
+	if c.record != nil {
+		def, err := relationDef(o)
+		if err != nil {
+			return nil, err
+		}
+		c.record[as] = named{OID: uint32(o.OID), Alters: len(def.Alters)}
 	}
-	return r, err
+	return c.e.relation(ctx, c.img, o)
+}
+
+// use notes that a statement names an object.
+func (c *catalog) use(o *metadata.Object) {
+	if c.used != nil {
+		c.used.list = append(c.used.list, access{o, c.as})
+	}
+}
+
+// namedRelation is what a name in a stored statement stood for when it was stored.
+func (c *catalog) namedRelation(ctx context.Context, n named, name string) (*planner.Relation, error) {
+	o, ok := c.img.Object(metadata.OID(n.OID))
+	if !ok {
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q was dropped", name)
+	}
+	def, err := relationDef(o)
+	if err != nil {
+		return nil, err
+	}
+	c.use(o)
+	if n.Alters == len(def.Alters) {
+		n.Alters = present
+	}
+	b, err := c.e.boundAt(ctx, c.img, o, n.Alters)
+	if err != nil || b.rel.Name == name {
+		return b.rel, err
+	}
+	was := *b.rel
+	was.Name = name
+	return &was, nil
+}
+
+// Inside implements planner.Catalog.
+func (c *catalog) Inside(view *planner.Relation) planner.Catalog {
+	in := &catalog{img: c.img, e: c.e, path: c.path, text: c.text, used: c.used}
+	o, ok := c.img.Object(metadata.OID(view.OID))
+	if !ok {
+		return in
+	}
+	in.as = ownerOf(o)
+	if def, err := relationDef(o); err == nil {
+		in.names, in.path = def.Names, newSettings(def.Settings).searchPath()
+	}
+	return in
 }
 
 // unknown is 42P01 with the nearest name as hint.
@@ -134,6 +232,9 @@ func (c *catalog) unknown(name string) error {
 	best, bestDist := "", 3
 	for _, schema := range c.path {
 		for o := range c.img.ObjectsIn(spaceRelation, schema) {
+			if !isRelation(o) {
+				continue
+			}
 			if d := editDistance(name, o.Name, bestDist); d < bestDist {
 				best, bestDist = o.Name, d
 			}
@@ -204,162 +305,6 @@ func (c *catalog) creationSchema(schema string) (string, error) {
 		return "", sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", schema)
 	}
 	return schema, nil
-}
-
-// relationCache holds bound relations and plans by object and version, so that a statement does not bind them again.
-type relationCache struct {
-	mu struct {
-		sync.Mutex
-		relations map[metadata.OID]cachedRelation
-	}
-}
-
-// forget drops what is not in the catalog any more.
-func (c *relationCache) forget(img *metadata.Image) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for oid := range c.mu.relations {
-		if _, ok := img.Object(oid); !ok {
-			delete(c.mu.relations, oid)
-		}
-	}
-}
-
-type cachedRelation struct {
-	version uint64
-	rel     *planner.Relation
-	plan    *planner.Persistent // for the result of a persistent query
-}
-
-// relation returns the relation of a catalog object.
-func (e *Engine) relation(ctx context.Context, img *metadata.Image, o *metadata.Object) (*planner.Relation, error) {
-	c, err := e.bound(ctx, img, o)
-	return c.rel, err
-}
-
-// bound binds a relation from its definition, or finds it bound already.
-func (e *Engine) bound(ctx context.Context, img *metadata.Image, o *metadata.Object) (cachedRelation, error) {
-	e.cache.mu.Lock()
-	c, ok := e.cache.mu.relations[o.OID]
-	e.cache.mu.Unlock()
-	// A block's own objects are in no image that others see, and may never be.
-	applied, known := e.meta.Image().Object(o.OID)
-	shared := known && applied == o
-	if ok && shared && c.version == o.Version {
-		return c, nil
-	}
-	c, err := e.bind(ctx, img, o)
-	if err != nil {
-		return cachedRelation{}, fmt.Errorf("loading %s %q: %w", o.Kind, o.Name, err)
-	}
-	if !shared {
-		return c, nil
-	}
-	e.cache.mu.Lock()
-	e.cache.mu.relations[o.OID] = c
-	e.cache.mu.Unlock()
-	return c, nil
-}
-
-func (e *Engine) bind(ctx context.Context, img *metadata.Image, o *metadata.Object) (cachedRelation, error) {
-	var def definition
-	if err := json.Unmarshal(o.Payload, &def); err != nil {
-		return cachedRelation{}, err
-	}
-	parsed, err := sql.ParseOne(def.Statement, sql.Options{})
-	if err != nil {
-		return cachedRelation{}, err
-	}
-	create, ok := parsed.Statement.(*sql.CreateRelation)
-	if !ok {
-		return cachedRelation{}, sqlerr.New(sqlerr.DataCorrupted, "its definition is no CREATE statement")
-	}
-	bc, err := e.bindCreate(ctx, img, create, o.Schema, def.Settings, def.Statement)
-	if err != nil {
-		return cachedRelation{}, err
-	}
-	rel := bc.rel
-	rel.OID, rel.Schema, rel.Name, rel.Comment = uint32(o.OID), o.Schema, o.Name, o.Comment
-	rel.Query, rel.Definition, rel.Owner = def.Query, def.Statement, e.userName(img, o.Owner)
-	if t, ok := img.Topic(rel.Topic); ok {
-		rel.Partitions = int32(len(t.Partitions))
-	}
-	return cachedRelation{version: o.Version, rel: rel, plan: bc.plan}, nil
-}
-
-// boundCreate is a CREATE statement bound under stored settings.
-type boundCreate struct {
-	rel   *planner.Relation
-	plan  *planner.Persistent // nil without AS query, and for a view
-	topic *planner.TopicSpec  // the relation's own topic; nil for a view
-	reads []*planner.Relation
-}
-
-// bindCreate binds a CREATE statement of a relation in schema, which the statement need not name, under stored settings.
-func (e *Engine) bindCreate(ctx context.Context, img *metadata.Image, q *sql.CreateRelation, schema string, stored map[string]string, text string) (boundCreate, error) {
-	in := *q
-	in.Name = &sql.Name{Pos: q.Name.Pos, Parts: []string{schema, q.Name.Object()}}
-	q = &in
-	p := e.storedPlanner(img, stored)
-	var views []*planner.Relation
-	if c, ok := p.Catalog.(*catalog); ok {
-		c.views = &views
-	}
-	b, err := bindStatement(ctx, p, q, schema, text)
-	b.reads = append(slices.Clone(b.reads), views...)
-	return b, err
-}
-
-func bindStatement(ctx context.Context, p *planner.Planner, q *sql.CreateRelation, schema, text string) (boundCreate, error) {
-	var b boundCreate
-	var err error
-	switch {
-	case q.Kind == sql.KindView:
-		if b.rel, err = p.BindView(ctx, q, text); err != nil {
-			return b, err
-		}
-		query, err := p.PlanQuery(ctx, q.Query, nil)
-		if err != nil {
-			return b, err
-		}
-		b.reads = query.Reads
-	case q.Query != nil:
-		if b.plan, b.rel, err = p.PlanPersistent(ctx, planner.PersistentSpec{Create: q, QueryName: qualified(schema, q.Name.Object())}); err != nil {
-			return b, err
-		}
-		b.topic, b.reads = b.plan.SinkTopic, b.plan.Reads
-	default:
-		var topics []planner.TopicSpec
-		if b.rel, topics, err = p.BindDefinition(ctx, q); err != nil {
-			return b, err
-		}
-		if len(topics) > 0 {
-			b.topic = &topics[0]
-		}
-	}
-	return b, nil
-}
-
-// storedPlanner is a planner under the settings that a definition keeps.
-func (e *Engine) storedPlanner(img *metadata.Image, stored map[string]string) *planner.Planner {
-	set := newSettings(stored)
-	text := set.text(e.clock.Now())
-	return &planner.Planner{
-		Catalog:   &catalog{img: img, e: e, path: set.searchPath(), text: text},
-		Evaluator: folder{text: text},
-		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), Partitions: e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas},
-	}
-}
-
-// definitionSettings are the settings that a definition keeps.
-var definitionSettings = []string{"search_path", "timezone", "datestyle", "intervalstyle", "dialect", "emit", "idle_timeout", "max_future"}
-
-func (s *session) definitionSettings() map[string]string {
-	out := map[string]string{}
-	for _, k := range definitionSettings {
-		out[k] = s.set.must(k)
-	}
-	return out
 }
 
 // userName returns a role's name by OID.

@@ -40,7 +40,7 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 			w.everything(wctx)
 			continue
 		}
-		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
+		if r.Kind == planner.Virtual || r.Kind == planner.Sequence || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
 			continue
 		}
 		_, err := w.relation(wctx, r)

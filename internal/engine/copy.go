@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
@@ -192,6 +193,7 @@ type copyIn struct {
 	dec     *copyfmt.Decoder
 	targets []int               // ordinals of the relation's columns that the input fills
 	fixed   map[int]types.Datum // defaults of the others, by ordinal
+	each    []int               // the others whose default is another for each row
 	batch   *vec.Batch          // all columns of the relation
 	insert  *copyInserter       // nil until the first batch is full
 	asGoes  bool                // into a stream, outside a block
@@ -229,6 +231,10 @@ func (p *portal) CopyIn(ctx context.Context) (pgwire.CopyIn, error) {
 	in.c = &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, nil), tx: s.writeTx(), n: len(dml.Rel.Columns)}
 	s.made(dml.Rel)
 	in.c.dml = &planner.DML{Kind: planner.DMLInsert, Rel: dml.Rel, Rowtime: -1}
+	if in.c.checks, err = compileChecks(dml.Rel); err != nil {
+		return nil, err
+	}
+	in.each = volatileDefaults(dml.Rel, in.targets)
 	in.batch = exec.NewRowBatch(dml.Rel, copyRows)
 	p.copyIn = in
 	return in, nil
@@ -344,6 +350,13 @@ func (in *copyIn) rows() error {
 			}
 		}
 		for ord, d := range in.fixed {
+			in.batch.Cols[ord].AppendDatum(d)
+		}
+		for _, ord := range in.each {
+			d, err := expr.Eval(in.c.dml.Rel.Columns[ord].Default, in.c.env)
+			if err != nil {
+				return err
+			}
 			in.batch.Cols[ord].AppendDatum(d)
 		}
 		in.batch.SetLen(in.batch.Len() + 1)

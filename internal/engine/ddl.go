@@ -67,6 +67,9 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 	if err != nil {
 		return "", err
 	}
+	if err := s.checkCreate(cat.img, schema); err != nil {
+		return "", err
+	}
 	name := q.Name.Object()
 	if old, ok := cat.img.ObjectByName(spaceRelation, schema, name); ok {
 		switch {
@@ -90,22 +93,23 @@ func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text
 	if err != nil {
 		return err
 	}
-	stored := s.definitionSettings()
 	d := s.beginDDL()
-	bc, err := s.e.bindCreate(ctx, d.img, q, schema, stored, text)
-	if err != nil {
-		return err
-	}
 	o := metadata.Object{OID: first, Kind: objectKind(q), Space: spaceRelation, Schema: schema, Name: q.Name.Object(), Owner: s.userOID()}
 	if old != nil {
-		o.OID, o.Version, o.Comment, o.ACL = old.OID, old.Version, old.Comment, old.ACL
+		o.OID, o.Version, o.Owner, o.Comment, o.ACL = old.OID, old.Version, old.Owner, old.Comment, old.ACL
 	}
-	for _, r := range bc.reads {
-		if r.OID >= uint32(metadata.FirstOID) {
-			o.DependsOn = append(o.DependsOn, metadata.OID(r.OID))
-		}
+	bc, def, err := s.define(ctx, d, q, text, schema, first+1)
+	if err == nil {
+		err = s.checkNames(d.img, def.Names)
 	}
-	if err := s.putRelation(d, bc, o, q, text, stored, first+1); err != nil {
+	if err == nil && old != nil {
+		err = s.checkReplaced(ctx, d.img, old, bc.rel)
+	}
+	if err == nil {
+		o.DependsOn = def.Names.oids(o.OID)
+		err = s.putRelation(ctx, d, bc, o, q, def)
+	}
+	if err != nil {
 		d.cancel()
 		return err
 	}
@@ -116,20 +120,64 @@ func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text
 	return d.end(ctx)
 }
 
-// putRelation puts a relation, its topic and its query into the batch.
-func (s *session) putRelation(d *ddl, bc boundCreate, o metadata.Object, q *sql.CreateRelation, text string, stored map[string]string, query metadata.OID) error {
-	def := definition{Statement: text, Settings: stored}
+// define binds a new definition. Names of internal topics that another relation, renamed since, still has are told apart by the query's OID.
+func (s *session) define(ctx context.Context, d *ddl, q *sql.CreateRelation, text, schema string, query metadata.OID) (boundCreate, definition, error) {
+	def := definition{Statement: text, Settings: s.definitionSettings(), Home: schema, Names: names{}}
+	spec := createSpec{create: q, schema: schema, settings: def.Settings, text: text, record: def.Names}
+	bc, err := s.e.bindCreate(ctx, d.img, spec)
+	if err != nil {
+		return bc, def, err
+	}
+	if bc.plan == nil {
+		return bc, def, nil
+	}
+	def.Query = uint32(query)
+	for _, t := range bc.plan.Topics {
+		if _, taken := d.img.Topic(t.Name); taken {
+			def.QueryName = fmt.Sprintf("%s_%d", qualified(schema, q.Name.Object()), query)
+			spec.queryName = def.QueryName
+			bc, err = s.e.bindCreate(ctx, d.img, spec)
+			break
+		}
+	}
+	return bc, def, err
+}
+
+// oids are the objects that the names stand for, without the relation itself.
+func (n names) oids(self metadata.OID) []metadata.OID {
+	var out []metadata.OID
+	for _, r := range n {
+		oid := metadata.OID(r.OID)
+		if oid >= metadata.FirstOID && oid != self && !slices.Contains(out, oid) {
+			out = append(out, oid)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// putRelation puts a relation, its topic, its sequences and its query into the batch.
+func (s *session) putRelation(ctx context.Context, d *ddl, bc boundCreate, o metadata.Object, q *sql.CreateRelation, def definition) error {
 	var err error
 	if bc.topic != nil {
 		if def.OwnsTopic, def.Partitions, err = addTopic(d, bc, o.OID, q); err != nil {
 			return err
 		}
+		def.Topic, def.TopicGiven = bc.topic.Name, hasOption(q, "topic", "kafka_topic")
 	}
 	if bc.plan != nil {
-		def.Query = uint32(query)
-		if err := addQuery(d.batch, bc.plan, query, o.OID, "ctas_"+o.Name, text, stored, o.DependsOn); err != nil {
+		query := storedQuery{oid: metadata.OID(def.Query), sink: o.OID, name: "ctas_" + o.Name, owner: o.Owner, reads: o.DependsOn}
+		start, err := s.e.latest(ctx, bc.plan)
+		if err != nil {
 			return err
 		}
+		query.def = queryDefinition{Start: start, Statement: def.Statement, Settings: def.Settings, Names: def.Names}
+		if err := addQuery(d.batch, bc.plan, query); err != nil {
+			return err
+		}
+	}
+	if err := s.addSequences(ctx, d, bc.rel, q.Columns, 0, o, &def); err != nil {
+		return err
 	}
 	if o.Payload, err = json.Marshal(def); err != nil {
 		return err
@@ -158,6 +206,9 @@ func addTopic(d *ddl, bc boundCreate, oid metadata.OID, q *sql.CreateRelation) (
 	if bc.rel.Ordinary || q.Query != nil {
 		owner = metadata.Owner{Kind: metadata.OwnerSQL, OID: oid}
 	}
+	if !hasOption(q, "topic", "kafka_topic") && renamedAway(d.img, spec.Name) {
+		spec.Name = fmt.Sprintf("%s_%d", spec.Name, oid)
+	}
 	if t, ok := d.img.Topic(spec.Name); ok {
 		if !hasOption(q, "topic", "kafka_topic") {
 			return false, 0, sqlerr.New(sqlerr.DuplicateTable, "topic %q already exists", spec.Name).WithHint("To use it, write WITH (topic = '%s').", spec.Name)
@@ -182,23 +233,42 @@ func hasOption(q *sql.CreateRelation, names ...string) bool {
 	return false
 }
 
+// renamedAway tells whether a topic is that of a relation which was named after it once.
+func renamedAway(img *metadata.Image, topic string) bool {
+	for o := range img.Objects() {
+		if def, err := relationDef(o); isRelation(o) && err == nil && def.OwnsTopic && !def.TopicGiven && def.Topic == topic {
+			return true
+		}
+	}
+	return false
+}
+
+// storedQuery is a persistent query to be put into the catalog.
+type storedQuery struct {
+	oid, sink, owner metadata.OID
+	name             string // without the number
+	reads            []metadata.OID
+	def              queryDefinition // but for what addQuery fills in
+}
+
 // addQuery puts a persistent query and its internal topics into a batch.
-func addQuery(b *metadata.Batch, plan *planner.Persistent, oid, sink metadata.OID, prefix, text string, stored map[string]string, reads []metadata.OID) error {
+func addQuery(b *metadata.Batch, plan *planner.Persistent, q storedQuery) error {
 	for _, t := range plan.Topics {
 		b.CreateTopic(metadata.TopicSpec{
-			Name: t.Name, Partitions: t.Partitions, Owner: metadata.Owner{Kind: metadata.OwnerSQL, OID: oid}, Configs: t.Configs,
+			Name: t.Name, Partitions: t.Partitions, Owner: metadata.Owner{Kind: metadata.OwnerSQL, OID: q.oid}, Configs: t.Configs,
 		})
 	}
-	payload, err := json.Marshal(queryDefinition{Statement: text, Settings: stored, Sink: uint32(sink), State: stateRunning, PlanVer: planVersion})
+	q.def.Sink, q.def.State, q.def.PlanVer = uint32(q.sink), stateRunning, planVersion
+	payload, err := json.Marshal(q.def)
 	if err != nil {
 		return err
 	}
-	dependsOn := slices.Clone(reads)
-	if sink >= metadata.FirstOID { // system streams are no objects of the catalog
-		dependsOn = append(dependsOn, sink)
+	dependsOn := slices.Clone(q.reads)
+	if q.sink >= metadata.FirstOID { // system streams are no objects of the catalog
+		dependsOn = append(dependsOn, q.sink)
 	}
 	b.PutObject(metadata.Object{
-		OID: oid, Kind: kindQuery, Space: spaceQuery, Name: fmt.Sprintf("%s_%d", prefix, oid), Payload: payload,
+		OID: q.oid, Kind: kindQuery, Space: spaceQuery, Name: fmt.Sprintf("%s_%d", q.name, q.oid), Owner: q.owner, Payload: payload,
 		DependsOn: dependsOn,
 	})
 	return nil
@@ -229,42 +299,45 @@ func (s *session) createSchema(ctx context.Context, q *sql.CreateSchema) (string
 		}
 		return "", sqlerr.New(sqlerr.DuplicateSchema, "schema %q already exists", q.Name)
 	}
-	if strings.HasPrefix(q.Name, "pg_") {
-		return "", sqlerr.New(sqlerr.ReservedName, "unacceptable schema name %q", q.Name).WithDetail(`The prefix "pg_" is reserved for system schemas.`)
-	}
-	d := s.beginDDL()
-	d.batch.PutObject(metadata.Object{Kind: kindSchema, Space: spaceSchema, Name: q.Name, Owner: s.userOID()})
-	return "CREATE SCHEMA", d.end(ctx)
-}
-
-// comment runs COMMENT ON for relations and schemas.
-func (s *session) comment(ctx context.Context, q *sql.Comment) (string, error) {
-	if err := s.checkDDL("COMMENT"); err != nil {
+	if err := checkSchemaName(q.Name); err != nil {
 		return "", err
 	}
-	cat := s.catalog()
-	var o *metadata.Object
-	switch q.Kind {
-	case sql.KindStream, sql.KindTable, sql.KindView, sql.KindMaterializedView:
+	d := s.beginDDL()
+	owner := s.userOID()
+	if u, err := s.me(d.img); err != nil {
+		return "", err
+	} else if !u.Superuser && !u.CreateDB {
+		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied for database %s", database).
+			WithHint("ALTER ROLE %s CREATEDB lets it make schemas.", u.Name)
+	}
+	if q.Owner != "" {
 		var err error
-		if o, err = cat.object(q.Name); err != nil {
+		if owner, err = s.newOwner(d.img, q.Owner); err != nil {
 			return "", err
 		}
-	default:
-		return "", sqlerr.New(sqlerr.FeatureNotSupported, "COMMENT ON %s is not supported yet", q.Kind)
 	}
-	next := *o
-	next.Comment = ""
-	if q.Text != nil {
-		next.Comment = *q.Text
-	}
-	d := s.beginDDL()
-	d.batch.PutObject(next)
-	return "COMMENT", d.end(ctx)
+	d.batch.PutObject(metadata.Object{Kind: kindSchema, Space: spaceSchema, Name: q.Name, Owner: owner})
+	return "CREATE SCHEMA", d.end(ctx)
 }
 
 // object finds the catalog object of a relation's name.
 func (c *catalog) object(name *sql.Name) (*metadata.Object, error) {
+	o, err := c.anyObject(name)
+	if err == nil && !isRelation(o) {
+		return nil, sqlerr.New(sqlerr.WrongObjectType, "%q is not a table, stream or view", o.Name).WithDetail("It is %s.", article(o.Kind)).At(name.Offset())
+	}
+	return o, err
+}
+
+func article(kind string) string {
+	if strings.ContainsAny(kind[:1], "aeiou") {
+		return "an " + kind
+	}
+	return "a " + kind
+}
+
+// anyObject finds what has a name among relations, sequences and indexes.
+func (c *catalog) anyObject(name *sql.Name) (*metadata.Object, error) {
 	path := c.path
 	if schema := name.Schema(); schema != "" {
 		path = []string{schema}
@@ -275,4 +348,11 @@ func (c *catalog) object(name *sql.Name) (*metadata.Object, error) {
 		}
 	}
 	return nil, sqlerr.From(c.unknown(name.Object())).At(name.Offset())
+}
+
+func checkSchemaName(name string) error {
+	if strings.HasPrefix(name, "pg_") {
+		return sqlerr.New(sqlerr.ReservedName, "unacceptable schema name %q", name).WithDetail(`The prefix "pg_" is reserved for system schemas.`)
+	}
+	return nil
 }

@@ -23,6 +23,7 @@ type change struct {
 	n   int // columns of the relation
 
 	where     *expr.Program
+	checks    []*expr.Program
 	newRow    []*expr.Program
 	returning []*expr.Program
 	conflict  *conflict
@@ -115,6 +116,9 @@ func (s *session) checkTarget(rel *planner.Relation, kind planner.DMLKind) error
 
 func (c *change) compile() error {
 	var err error
+	if c.checks, err = compileChecks(c.dml.Rel); err != nil {
+		return err
+	}
 	if c.dml.Where != nil {
 		if c.where, err = expr.Compile(c.dml.Where); err != nil {
 			return err
@@ -208,6 +212,40 @@ func floorMillis(us int64) int64 {
 	return ms
 }
 
+// checkRows refuses rows that break a rule of the relation.
+func (c *change) checkRows(b *vec.Batch) error {
+	if err := c.checkNulls(b); err != nil {
+		return err
+	}
+	for i, p := range c.checks {
+		all := vec.All(nil, b.Len())
+		c.errs.Reset(b.Len())
+		v := p.Eval(c.env, b, all, &c.errs)
+		if err := c.errs.First(); err != nil {
+			return err
+		}
+		for _, row := range all {
+			if v.IsNull(int(row)) || v.I64[row] != 0 {
+				continue
+			}
+			rel := c.dml.Rel
+			e := sqlerr.New(sqlerr.CheckViolation, "new row for relation %q violates check constraint %q", rel.Name, rel.Checks[i].Name).
+				WithDetail("Failing row contains %s.", c.rowText(b, int(row)))
+			e.Schema, e.Table, e.Constraint = rel.Schema, rel.Name, rel.Checks[i].Name
+			return e
+		}
+	}
+	return nil
+}
+
+func compileChecks(rel *planner.Relation) ([]*expr.Program, error) {
+	exprs := make([]planner.Expr, len(rel.Checks))
+	for i, k := range rel.Checks {
+		exprs[i] = k.Expr
+	}
+	return expr.CompileAll(exprs)
+}
+
 // checkNulls refuses NULL in columns that do not take it. PostgreSQL's wording.
 func (c *change) checkNulls(b *vec.Batch) error {
 	rel := c.dml.Rel
@@ -245,7 +283,7 @@ func (c *change) rowText(b *vec.Batch, i int) string {
 // insert writes the rows of a batch.
 func (c *change) insert(b *vec.Batch) error {
 	rows := c.full(b)
-	if err := c.checkNulls(rows); err != nil {
+	if err := c.checkRows(rows); err != nil {
 		return err
 	}
 	if !c.dml.Rel.Ordinary {
@@ -385,7 +423,7 @@ func (c *change) replace(b *vec.Batch, sel []int32, exprs []*expr.Program, extra
 	for range sel {
 		next.Rowtime = append(next.Rowtime, now)
 	}
-	if err := c.checkNulls(next); err != nil {
+	if err := c.checkRows(next); err != nil {
 		return err
 	}
 	if err := c.write(b, sel, next); err != nil {

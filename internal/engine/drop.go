@@ -35,7 +35,7 @@ func (s *session) drop(ctx context.Context, q *sql.Drop) (string, error) {
 		return "", err
 	}
 	switch q.Kind {
-	case sql.KindStream, sql.KindTable, sql.KindView, sql.KindMaterializedView:
+	case sql.KindStream, sql.KindTable, sql.KindView, sql.KindMaterializedView, sql.KindSequence:
 		return tag, s.dropRelations(ctx, q)
 	case sql.KindSchema:
 		return tag, s.dropSchema(ctx, q)
@@ -50,7 +50,7 @@ func (s *session) dropRelations(ctx context.Context, q *sql.Drop) error {
 	cat := s.catalog()
 	set := &dropSet{img: cat.img, objects: map[metadata.OID]*metadata.Object{}}
 	for _, name := range q.Names {
-		o, err := cat.object(name)
+		o, err := cat.anyObject(name)
 		if err != nil {
 			if q.IfExists {
 				s.notice(sqlerr.SuccessfulCompletion, "%s %q does not exist, skipping", strings.ToLower(string(q.Kind)), name.Object())
@@ -58,8 +58,15 @@ func (s *session) dropRelations(ctx context.Context, q *sql.Drop) error {
 			}
 			return err
 		}
-		if err := checkDropKind(q.Kind, o); err != nil {
+		if err := checkKind("DROP", q.Kind, o); err != nil {
 			return err
+		}
+		if err := s.checkOwner(o); err != nil {
+			return err
+		}
+		if user := sequenceUser(cat.img, o); o.Kind == kindSequence && user != "" {
+			return sqlerr.New(sqlerr.DependentObjectsStillExist, "cannot drop sequence %s because other objects depend on it", o.Name).
+				WithDetail("%s depends on sequence %s", user, o.Name).WithHint("DROP the column, or its table.")
 		}
 		if err := set.gather(o); err != nil {
 			return err
@@ -74,15 +81,17 @@ func (s *session) dropRelations(ctx context.Context, q *sql.Drop) error {
 	return s.dropAll(ctx, set, q.DeleteTopic)
 }
 
-func checkDropKind(k sql.ObjectKind, o *metadata.Object) error {
+// checkKind refuses a statement whose word for an object is the wrong one.
+func checkKind(verb string, k sql.ObjectKind, o *metadata.Object) error {
 	want := map[sql.ObjectKind][]string{
-		sql.KindStream: {kindStream}, sql.KindView: {kindView},
+		sql.KindStream: {kindStream}, sql.KindView: {kindView}, sql.KindSequence: {kindSequence}, sql.KindIndex: {kindIndex},
 		sql.KindTable: {kindTable, kindMatview}, sql.KindMaterializedView: {kindTable, kindMatview},
 	}[k]
-	if slices.Contains(want, o.Kind) {
+	result := o.Kind == kindMatview || writerOf(o) != 0
+	if slices.Contains(want, o.Kind) && (k != sql.KindMaterializedView || result) {
 		return nil
 	}
-	return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", o.Name, strings.ToLower(string(k))).WithHint("Use DROP %s.", strings.ToUpper(kindWord(o.Kind)))
+	return sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", o.Name, strings.ToLower(string(k))).WithHint("Use %s %s.", verb, strings.ToUpper(kindWord(o.Kind)))
 }
 
 func kindWord(kind string) string {
@@ -132,7 +141,7 @@ func writerOf(o *metadata.Object) uint32 {
 func (d *dropSet) others(cat *catalog, q *sql.Drop) []string {
 	named := map[metadata.OID]bool{}
 	for _, n := range q.Names {
-		if o, err := cat.object(n); err == nil {
+		if o, err := cat.anyObject(n); err == nil {
 			named[o.OID] = true
 			named[metadata.OID(writerOf(o))] = true
 		}
@@ -142,7 +151,7 @@ func (d *dropSet) others(cat *catalog, q *sql.Drop) []string {
 		if named[o.OID] {
 			continue
 		}
-		if o.Space == spaceQuery && d.writesDropped(o) {
+		if o.Space == spaceQuery && d.writesDropped(o) || d.ownedByDropped(o) {
 			continue
 		}
 		out = append(out, fmt.Sprintf("%s %s", kindWord(o.Kind), qualified(o.Schema, o.Name)))
@@ -160,6 +169,19 @@ func (d *dropSet) writesDropped(o *metadata.Object) bool {
 	return ok && writerOf(sink) == uint32(o.OID)
 }
 
+// ownedByDropped tells whether a sequence goes with the table that owns it.
+func (d *dropSet) ownedByDropped(o *metadata.Object) bool {
+	if o.Kind != kindSequence {
+		return false
+	}
+	def, err := sequenceDef(o)
+	if err != nil || def.Table == 0 {
+		return false
+	}
+	_, ok := d.objects[metadata.OID(def.Table)]
+	return ok
+}
+
 // dropAll removes objects, and the topics that came with them, in one entry.
 func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) error {
 	d := s.beginDDL()
@@ -174,7 +196,7 @@ func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) e
 		for t := range set.img.TopicsOwnedBy(o.OID) {
 			remove(t)
 		}
-		if o.Space == spaceRelation && o.Kind != kindView {
+		if isRelation(o) && o.Kind != kindView {
 			t, err := s.ownTopic(ctx, set.img, o, deleteTopic)
 			if err != nil {
 				d.cancel()
@@ -219,6 +241,12 @@ func (s *session) dropSchema(ctx context.Context, q *sql.Drop) error {
 			}
 			return sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name.Object())
 		}
+		if o.Name == schemaPublic {
+			return sqlerr.New(sqlerr.DependentObjectsStillExist, "cannot drop schema %s: it is built in", o.Name)
+		}
+		if err := s.checkOwner(o); err != nil {
+			return err
+		}
 		set.add(o)
 		for r := range cat.img.ObjectsIn(spaceRelation, name.Object()) {
 			if !q.Cascade {
@@ -251,6 +279,12 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 		targets = []*metadata.Object{o}
 	}
 	for _, o := range targets {
+		if err := s.checkOwner(o); err != nil {
+			if q.ID == "" {
+				continue // ALL are all of one's own
+			}
+			return "", err
+		}
 		if err := controlQuery(d.batch, img, o, q.Action); err != nil {
 			d.cancel()
 			return "", err
@@ -269,7 +303,7 @@ func (s *session) findQuery(img *metadata.Image, id string) (*metadata.Object, e
 		path, name = []string{schema}, rest
 	}
 	for _, schema := range path {
-		r, ok := img.ObjectByName(spaceRelation, schema, name)
+		r, ok := relationObject(img, schema, name)
 		if !ok {
 			continue
 		}

@@ -78,6 +78,8 @@ type Engine struct {
 
 	feeders atomic.Pointer[feeders]
 
+	sequences sequences
+
 	started time.Time
 
 	mu struct {
@@ -93,7 +95,8 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e := &Engine{opts: opts, meta: opts.Meta, log: opts.Log, clock: opts.Clock, logger: opts.Logger, started: opts.Clock.Now()}
 	e.mu.sessions = map[*session]struct{}{}
 	e.system = newSystemStreams(&opts)
-	e.cache.mu.relations = map[metadata.OID]cachedRelation{}
+	e.cache.mu.relations = map[relationKey]cachedRelation{}
+	e.sequences.mu.blocks = map[metadata.OID]*sequenceBlock{}
 	if err := e.ensureSuperuser(ctx); err != nil {
 		return nil, fmt.Errorf("making the first role: %w", err)
 	}
@@ -115,6 +118,9 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	return e, nil
 }
+
+// giveBackTimeout bounds how long a stop waits for the metadata to take back values of sequences.
+const giveBackTimeout = 5 * time.Second
 
 // lanes is the number of committers of a node.
 const lanes = 2
@@ -153,6 +159,9 @@ func (e *Engine) Abandon() {
 // Close stops the tasks and waits for them. Sessions must have ended.
 func (e *Engine) Close() error {
 	e.hub.close()
+	ctx, cancel := context.WithTimeout(context.Background(), giveBackTimeout)
+	e.giveBack(ctx)
+	cancel()
 	e.super.close()
 	err := e.runner.Close()
 	e.tables.close()
@@ -182,7 +191,8 @@ func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pg
 		return pgwire.Auth{Method: pgwire.AuthTrust}, nil
 	}
 	auth := pgwire.Auth{Method: pgwire.AuthSCRAM}
-	if ok && u.Login {
+	// As in PostgreSQL, VALID UNTIL is for passwords only.
+	if ok && u.Login && (u.ValidUntil == 0 || e.clock.Now().UnixMilli() < u.ValidUntil) {
 		for _, v := range u.Verifiers {
 			if v.Mechanism == scramMechanism {
 				auth.Verifier = &pgwire.Verifier{Salt: v.Salt, Iterations: int(v.Iterations), StoredKey: v.StoredKey, ServerKey: v.ServerKey}
@@ -226,10 +236,30 @@ func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client 
 			return nil, err
 		}
 	}
-	e.mu.Lock()
-	e.mu.sessions[s] = struct{}{}
-	e.mu.Unlock()
+	if err := e.admit(s); err != nil {
+		return nil, err
+	}
 	return s, nil
+}
+
+// admit notes a session, unless its role has as many as its CONNECTION LIMIT allows. The limit does not hold for superusers.
+func (e *Engine) admit(s *session) error {
+	u, known := e.meta.Image().User(s.user)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if known && u.ConnLimit >= 0 && !u.Superuser {
+		n := int32(0)
+		for other := range e.mu.sessions {
+			if other.user == s.user {
+				n++
+			}
+		}
+		if n >= u.ConnLimit {
+			return sqlerr.New(sqlerr.TooManyConnections, "too many connections for role %q", s.user)
+		}
+	}
+	e.mu.sessions[s] = struct{}{}
+	return nil
 }
 
 // startup applies a parameter of the start-up packet, which RESET goes back to.

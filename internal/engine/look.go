@@ -118,10 +118,15 @@ func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (s
 		}
 		return s.explainRunning(o)
 	}
-	pl := s.planner(s.catalog())
+	cat := s.catalog()
+	cat.used = &accesses{}
+	pl := s.planner(cat)
 	switch st := q.Statement.(type) {
 	case *sql.Query:
 		plan, err := pl.PlanQuery(ctx, st, p.st.params)
+		if err == nil {
+			err = s.checkAccess(cat.used, nil)
+		}
 		if err != nil {
 			return "", err
 		}
@@ -131,6 +136,9 @@ func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (s
 			return "", sqlerr.New(sqlerr.FeatureNotSupported, "EXPLAIN needs a query; this CREATE has none")
 		}
 		plan, _, err := pl.PlanPersistent(ctx, planner.PersistentSpec{Create: st})
+		if err == nil {
+			err = s.checkAccess(cat.used, nil)
+		}
 		if err != nil {
 			return "", err
 		}

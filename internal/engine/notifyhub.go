@@ -121,7 +121,7 @@ func (h *notifyHub) startLocked(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p := h.e.storedPlanner(h.e.meta.Image(), nil)
+	p := h.e.storedPlanner(h.e.meta.Image(), nil, nil, nil)
 	p.Settings.Latest = true
 	plan, err := p.PlanQuery(ctx, parsed.Statement.(*sql.Query), nil)
 	if err != nil {

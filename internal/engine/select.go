@@ -168,6 +168,8 @@ func (n *snapshot) Scan(ctx context.Context, sc *planner.Scan, keys [][]types.Da
 	switch sc.Rel.Kind {
 	case planner.Virtual:
 		return n.scanVirtual(ctx, sc)
+	case planner.Sequence:
+		return n.scanSequence(sc)
 	case planner.Stream:
 		return n.scanStream(ctx, sc)
 	default:

@@ -30,6 +30,8 @@ type session struct {
 	portals map[string]*portal
 	// written are the positions that this session's own writes reached, for consistency = session.
 	written positions
+	// values are what it got from sequences.
+	values sequenceValues
 	// textCache is what values print by; dropped when a setting changes.
 	textCache *types.Settings
 }

@@ -13,6 +13,8 @@ type stagedDDL struct {
 	after   []func(context.Context) error
 	img     *metadata.Image // the newest image with the changes; nil after the next change
 	created map[metadata.OID]bool
+	// blocks are values of sequences that the block has made.
+	blocks map[metadata.OID]*sequenceBlock
 }
 
 // ddl is one statement's catalog changes being made.
@@ -23,6 +25,7 @@ type ddl struct {
 	start int             // changes in the batch before it
 	drops []*metadata.Object
 	made  []metadata.OID
+	names map[string]bool // that the statement has given to what goes with its object
 	after func(context.Context) error
 }
 
@@ -148,7 +151,7 @@ func (t *stagedDDL) truncate(to ddlMark) {
 		return
 	}
 	t.batch.Truncate(to.changes)
-	t.drops, t.after, t.img = t.drops[:to.drops], t.after[:to.after], nil
+	t.drops, t.after, t.img, t.blocks = t.drops[:to.drops], t.after[:to.after], nil, nil
 }
 
 func (t *stagedDDL) len() int {

@@ -25,7 +25,7 @@ func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
 		q.RowsIn += t.SourceRows
 		q.RowsOut += t.SinkRows
 		q.LateRows += t.Errors.Late
-		q.ErrorRows += t.Errors.Late + t.Errors.Eval + t.Errors.Decode
+		q.ErrorRows += t.Errors.Eval + t.Errors.Decode
 		q.StateBytes += t.StateBytes
 		q.Lag += t.Lag
 	}

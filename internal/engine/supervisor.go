@@ -44,6 +44,7 @@ type runningQuery struct {
 	version uint64
 	plan    *planner.Persistent
 	sink    *planner.Relation
+	start   map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
 	state   string
 	life    context.Context // ends when the query is stopped for good, so that nobody waits for it any more
 	end     context.CancelFunc
@@ -138,7 +139,7 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 	s.e.cache.forget(img)
 	for o := range img.Objects() {
 		switch {
-		case o.Space == spaceRelation && o.Kind != kindView && o.Kind != kindStream:
+		case isRelation(o) && o.Kind != kindView && o.Kind != kindStream:
 			s.startTable(img, o)
 		case o.Space == spaceQuery:
 			s.startQuery(img, o)
@@ -266,7 +267,7 @@ func (s *supervisor) query(oid uint32) (*runningQuery, bool) {
 	return q, ok
 }
 
-// startTable starts what keeps a table's rows.
+// startTable starts what keeps a table's rows, or tells it how the table was altered.
 func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
 	s.starting.Lock()
 	defer s.starting.Unlock()
@@ -274,13 +275,17 @@ func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
 		return
 	}
 	s.mu.Lock()
-	_, ok := s.mu.tables[o.OID]
+	was, ok := s.mu.tables[o.OID]
 	s.mu.Unlock()
-	if ok {
-		return
-	}
 	rel, err := s.e.relation(s.ctx, img, o)
-	if err == nil {
+	switch {
+	case err != nil || rel == was:
+	case ok && rel.Generation == was.Generation && rel.Topic == was.Topic:
+		s.e.tables.kept.Alter(rel)
+	default:
+		if ok {
+			s.e.tables.stop(uint32(o.OID))
+		}
 		err = s.e.tables.start(s.ctx, rel)
 	}
 	if err != nil {
@@ -313,6 +318,7 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 			s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
 			return
 		}
+		q.start = startOffsets(def)
 		q.life, q.end = context.WithCancel(s.ctx)
 		s.mu.Lock()
 		s.mu.running[o.OID] = q
@@ -360,8 +366,18 @@ func (s *supervisor) planInsert(img *metadata.Image, o *metadata.Object, def que
 	if !ok {
 		return nil, sqlerr.New(sqlerr.DataCorrupted, "its definition is no INSERT statement")
 	}
-	plan, err := s.e.bindInsert(s.ctx, img, insert, def.Settings, uint32(o.OID))
+	plan, err := s.e.bindInsert(s.ctx, img, insert, def, nil, uint32(o.OID))
 	return &runningQuery{version: o.Version, plan: plan, sink: sink}, err
+}
+
+func startOffsets(def queryDefinition) map[exec.TopicPartition]int64 {
+	out := map[exec.TopicPartition]int64{}
+	for topic, ends := range def.Start {
+		for p, at := range ends {
+			out[tpOf(topic, int32(p))] = at
+		}
+	}
+	return out
 }
 
 func groupName(oid metadata.OID) string { return fmt.Sprintf("millrace-query-%d", oid) }
@@ -412,7 +428,7 @@ func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
 		for p := range f.Partitions {
 			err := s.e.runner.Start(exec.TaskSpec{
 				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: p,
-				Group: group, Member: member, Generation: generation, IdleTimeout: q.sink.IdleTimeout,
+				Group: group, Member: member, Generation: generation, IdleTimeout: q.sink.IdleTimeout, Start: q.start,
 			})
 			if err != nil {
 				return err

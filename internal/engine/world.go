@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -17,49 +18,50 @@ import (
 
 // world shows one metadata image to pgcatalog.
 type world struct {
-	s   *session
+	e   *Engine
+	s   *session // nil where only names are looked up
 	img *metadata.Image
 }
 
 var _ pgcatalog.World = (*world)(nil)
 
-func (s *session) world() *world { return &world{s: s, img: s.image()} }
+func (s *session) world() *world { return &world{e: s.e, s: s, img: s.image()} }
 
 func (w *world) Database() string   { return database }
-func (w *world) StartMicros() int64 { return w.s.e.started.UnixMicro() }
+func (w *world) StartMicros() int64 { return w.e.started.UnixMicro() }
 
 func (w *world) Relations() []*planner.Relation {
 	var out []*planner.Relation
 	for o := range w.img.Objects() {
-		if o.Space != spaceRelation {
+		if o.Space != spaceRelation || o.Kind == kindIndex {
 			continue
 		}
-		r, err := w.s.e.relation(context.Background(), w.img, o)
+		r, err := w.e.relation(context.Background(), w.img, o)
 		if err != nil {
 			// One relation that cannot be bound must not hide the others.
-			w.s.e.logger.Error("relation cannot be shown", "relation", o.Name, "err", err)
+			w.e.logger.Error("relation cannot be shown", "relation", o.Name, "err", err)
 			continue
 		}
 		out = append(out, r)
 	}
-	out = append(out, w.s.e.system.all()...)
+	out = append(out, w.e.system.all()...)
 	sort.Slice(out, func(i, j int) bool { return out[i].OID < out[j].OID })
 	return out
 }
 
 func (w *world) RelationByOID(oid uint32) *planner.Relation {
-	if r := w.s.e.system.byOID(metadata.OID(oid)); r != nil {
+	if r := w.e.system.byOID(metadata.OID(oid)); r != nil {
 		return r
 	}
 	o, ok := w.img.Object(metadata.OID(oid))
-	return w.relation(o, ok && o.Space == spaceRelation)
+	return w.relation(o, ok && o.Space == spaceRelation && o.Kind != kindIndex)
 }
 
 func (w *world) RelationByName(schema, name string) *planner.Relation {
-	if r := w.s.e.system.byName(schema, name); r != nil {
+	if r := w.e.system.byName(schema, name); r != nil {
 		return r
 	}
-	o, ok := w.img.ObjectByName(spaceRelation, schema, name)
+	o, ok := relationObject(w.img, schema, name)
 	return w.relation(o, ok)
 }
 
@@ -67,7 +69,7 @@ func (w *world) relation(o *metadata.Object, ok bool) *planner.Relation {
 	if !ok {
 		return nil
 	}
-	r, err := w.s.e.relation(context.Background(), w.img, o)
+	r, err := w.e.relation(context.Background(), w.img, o)
 	if err != nil {
 		return nil // Relations logs it
 	}
@@ -90,7 +92,11 @@ func (w *world) Schemas() []pgcatalog.Schema {
 		{OID: oidMillrace, Name: "millrace", Owner: superuser, Comment: "what runs here, as tables"},
 	}
 	for o := range w.img.ObjectsIn(spaceSchema, "") {
-		out = append(out, pgcatalog.Schema{OID: uint32(o.OID), Name: o.Name, Owner: w.s.e.userName(w.img, o.Owner), Comment: o.Comment})
+		if o.Name == schemaPublic {
+			out[1].Owner, out[1].Comment = w.e.userName(w.img, o.Owner), o.Comment
+			continue
+		}
+		out = append(out, pgcatalog.Schema{OID: uint32(o.OID), Name: o.Name, Owner: w.e.userName(w.img, o.Owner), Comment: o.Comment})
 	}
 	return out
 }
@@ -99,9 +105,86 @@ func (w *world) Roles() []pgcatalog.Role {
 	var out []pgcatalog.Role
 	for u := range w.img.Users() {
 		out = append(out, pgcatalog.Role{
-			OID: uint32(u.OID), Name: u.Name, Superuser: u.Superuser, Login: u.Login, CreateRole: u.CreateRole, CreateDB: u.CreateDB, ConnLimit: u.ConnLimit,
+			OID: uint32(u.OID), Name: u.Name, Superuser: u.Superuser, Login: u.Login, CreateRole: u.CreateRole, CreateDB: u.CreateDB, ConnLimit: u.ConnLimit, Comment: u.Comment,
+			MemberOf: roleOIDs(u.MemberOf), ValidUntil: u.ValidUntil,
 		})
 	}
+	return out
+}
+
+func roleOIDs(in []metadata.OID) []uint32 {
+	out := make([]uint32, len(in))
+	for i, o := range in {
+		out[i] = uint32(o)
+	}
+	return out
+}
+
+// objectOf is the catalog object of a relation or schema; schema public has one from its first change on.
+func (w *world) objectOf(oid uint32) (*metadata.Object, bool) {
+	if oid == oidPublic {
+		return w.img.ObjectByName(spaceSchema, "", schemaPublic)
+	}
+	return w.img.Object(metadata.OID(oid))
+}
+
+func (w *world) Grants(oid uint32) []pgcatalog.Grant {
+	o, ok := w.objectOf(oid)
+	if !ok {
+		if oid == oidPublic {
+			return []pgcatalog.Grant{{Grantor: superuser, Privileges: string(privUsage)}}
+		}
+		return nil
+	}
+	var out []pgcatalog.Grant
+	for _, g := range o.ACL {
+		x := pgcatalog.Grant{Grantor: w.e.userName(w.img, g.Grantor), Privileges: g.Privileges, Options: g.GrantOption}
+		if g.Grantee != publicRole {
+			x.Grantee = w.e.userName(w.img, g.Grantee)
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func (w *world) Allowed(role string, oid uint32, letters string, option bool) bool {
+	o, ok := w.objectOf(oid)
+	u, known := w.img.User(role)
+	switch {
+	case !known && role != "public":
+		return false
+	case known && u.Superuser:
+		return true
+	case !ok: // built in: everybody reads and uses it
+		return !option && (letters == string(privSelect) || letters == string(privUsage))
+	case !known:
+		return !option && slices.ContainsFunc(o.ACL, func(g metadata.Grant) bool {
+			return g.Grantee == publicRole && strings.ContainsAny(g.Privileges, letters)
+		})
+	case option:
+		return hasRole(w.img, u, ownerOf(o)) || grantable(w.img, u, o, letters) != ""
+	default:
+		return allowed(w.img, u, o, letters)
+	}
+}
+
+func (w *world) Sequences() []pgcatalog.Sequence {
+	var out []pgcatalog.Sequence
+	for o := range w.img.Objects() {
+		if o.Kind != kindSequence {
+			continue
+		}
+		def, err := sequenceDef(o)
+		if err != nil {
+			continue
+		}
+		t, _ := types.Lookup(def.Type)
+		out = append(out, pgcatalog.Sequence{
+			OID: uint32(o.OID), Type: t, Start: def.Start, Increment: def.Increment, Min: def.Min, Max: def.Max, Cache: def.Cache, Cycle: def.Cycle,
+			LastValue: w.e.lastValue(o.OID, def), Called: def.Called, Table: def.Table, Column: def.Column, Identity: def.Internal,
+		})
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].OID < out[j].OID })
 	return out
 }
 
@@ -128,10 +211,10 @@ func (w *world) Queries() []pgcatalog.Query {
 		}
 		if sink, ok := w.img.Object(metadata.OID(def.Sink)); ok {
 			q.Sink = qualified(sink.Schema, sink.Name)
-		} else if r := w.s.e.system.byOID(metadata.OID(def.Sink)); r != nil {
+		} else if r := w.e.system.byOID(metadata.OID(def.Sink)); r != nil {
 			q.Sink = qualified(r.Schema, r.Name)
 		}
-		w.s.e.queryStats(uint64(o.OID), &q)
+		w.e.queryStats(uint64(o.OID), &q)
 		out = append(out, q)
 	}
 	return out
@@ -140,7 +223,7 @@ func (w *world) Queries() []pgcatalog.Query {
 func (w *world) Tasks() []pgcatalog.Task {
 	var out []pgcatalog.Task
 	for _, o := range queries(w.img) {
-		out = append(out, w.s.e.taskStats(uint64(o.OID), o.Name)...)
+		out = append(out, w.e.taskStats(uint64(o.OID), o.Name)...)
 	}
 	return out
 }
@@ -177,8 +260,8 @@ func (w *world) Partitions() []pgcatalog.Partition {
 		for i := range t.Partitions {
 			p := t.Partitions[i]
 			x := pgcatalog.Partition{Topic: t.Name, Partition: p.ID, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, State: "online"}
-			o, err := w.s.e.log.Offsets(context.Background(), tpOf(t.Name, p.ID))
-			if failure := w.s.e.opts.PartitionFailure; err == nil && failure != nil {
+			o, err := w.e.log.Offsets(context.Background(), tpOf(t.Name, p.ID))
+			if failure := w.e.opts.PartitionFailure; err == nil && failure != nil {
 				err = failure(t.Name, p.ID)
 			}
 			if err != nil {
@@ -196,7 +279,7 @@ func (w *world) Groups() []pgcatalog.Group {
 	var out []pgcatalog.Group
 	for _, o := range queries(w.img) {
 		g := groupName(o.OID)
-		generation, members, ok, err := w.s.e.opts.Groups.Group(g)
+		generation, members, ok, err := w.e.opts.Groups.Group(g)
 		if err == nil && ok {
 			out = append(out, pgcatalog.Group{ID: g, Generation: generation, Members: int32(len(members))})
 		}
@@ -245,10 +328,10 @@ func commas(ids []int32) string {
 }
 
 func (w *world) Backends() []pgcatalog.Backend {
-	w.s.e.mu.Lock()
-	defer w.s.e.mu.Unlock()
+	w.e.mu.Lock()
+	defer w.e.mu.Unlock()
 	var out []pgcatalog.Backend
-	for s := range w.s.e.mu.sessions {
+	for s := range w.e.mu.sessions {
 		b := pgcatalog.Backend{PID: s.info.PID, User: s.info.User}
 		if s.info.RemoteAddr != nil {
 			b.Address = s.info.RemoteAddr.String()

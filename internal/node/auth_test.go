@@ -38,7 +38,7 @@ func certificate(t *testing.T) tls.Certificate {
 func TestPasswordsAndTLS(t *testing.T) {
 	fs := fsys.NewMem()
 	n, conn := open(t, fs)
-	exec(t, conn, "CREATE ROLE jane LOGIN PASSWORD 'sesame' CREATEROLE", "CREATE ROLE nobody PASSWORD 'sesame'", "CREATE USER blank")
+	exec(t, conn, "CREATE ROLE jane LOGIN PASSWORD 'sesame' CREATEROLE", "CREATE ROLE nobody PASSWORD 'sesame'", "CREATE USER blank", "GRANT CREATE ON SCHEMA public TO PUBLIC")
 	shut(t, n, conn)
 
 	n, err := nodetest.Open(t.Context(), node.Config{

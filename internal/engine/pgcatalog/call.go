@@ -12,7 +12,7 @@ import (
 type callFunc func(c *catalog, args []types.Datum) (types.Datum, error)
 
 // calls are the functions by planner.Func.ID.
-var calls = joinCalls(sessionCalls, settingCalls, lockCalls, visibleCalls, definitionCalls, privilegeCalls, sizeCalls, nameCalls)
+var calls = joinCalls(sessionCalls, settingCalls, lockCalls, visibleCalls, definitionCalls, privilegeCalls, sizeCalls, nameCalls, sequenceCalls)
 
 func joinCalls(groups ...map[string]callFunc) map[string]callFunc {
 	all := map[string]callFunc{}

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
@@ -48,19 +47,11 @@ var definitionCalls = map[string]callFunc{
 	"pg_get_statisticsobjdef_columns(oid)": always(types.NullDatum),
 	"pg_get_partkeydef(oid)":               always(types.NullDatum),
 	"pg_get_partition_constraintdef(oid)":  always(types.NullDatum),
-	"pg_get_serial_sequence(text,text)":    always(types.NullDatum),
-	"nextval(regclass)":                    noSequence,
-	"currval(regclass)":                    noSequence,
-	"setval(regclass,int8)":                noSequence,
-	"setval(regclass,int8,bool)":           noSequence,
-	"lastval()": func(*catalog, []types.Datum) (types.Datum, error) {
-		return types.NullDatum, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "lastval is not yet defined in this session")
-	},
 
 	"obj_description(oid)":        ofOID(relationComment),
 	"obj_description(oid,name)":   objDescription,
-	"col_description(oid,int4)":   always(types.NullDatum),
-	"shobj_description(oid,name)": always(types.NullDatum),
+	"col_description(oid,int4)":   columnComment,
+	"shobj_description(oid,name)": roleComment,
 }
 
 // formatType prints a type by OID and modifier.
@@ -103,8 +94,11 @@ func userByOID(c *catalog, o uint32) types.Datum {
 // exprText prints an expression of a catalog, which is text here already.
 func exprText(_ *catalog, args []types.Datum) (types.Datum, error) { return args[0], nil }
 
-// constraintDef prints a primary key, the only constraint there is.
+// constraintDef prints a constraint.
 func constraintDef(c *catalog, o uint32) types.Datum {
+	if k, ok := c.checkByOID(o); ok {
+		return text("CHECK ((" + k.Text + "))")
+	}
 	r, index, ok := c.classByOID(o)
 	if !ok || !index {
 		return types.NullDatum
@@ -198,13 +192,19 @@ func ofFunc(print func(*planner.Func) string) func(*catalog, uint32) types.Datum
 	}
 }
 
-// noSequence is the answer of the functions on sequences, which Millrace does not have.
-func noSequence(c *catalog, args []types.Datum) (types.Datum, error) {
-	name, ok := c.className(uint32(args[0].I))
-	if !ok {
-		return types.NullDatum, sqlerr.New(sqlerr.UndefinedTable, "there is no relation with OID %d", args[0].I)
+func columnComment(c *catalog, args []types.Datum) (types.Datum, error) {
+	r, ok := c.relationByOID(uint32(args[0].I))
+	if n := args[1].I; ok && n >= 1 && n <= int64(len(r.Columns)) {
+		return optional(r.Columns[n-1].Comment), nil
 	}
-	return types.NullDatum, sqlerr.New(sqlerr.WrongObjectType, "%q is not a sequence", name)
+	return types.NullDatum, nil
+}
+
+func roleComment(c *catalog, args []types.Datum) (types.Datum, error) {
+	if r, ok := c.roleByOID(uint32(args[0].I)); ok && args[1].S == "pg_authid" {
+		return optional(r.Comment), nil
+	}
+	return types.NullDatum, nil
 }
 
 func relationComment(c *catalog, o uint32) types.Datum {

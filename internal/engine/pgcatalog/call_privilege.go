@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -8,8 +9,8 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// privilegeCalls are has_..._privilege and pg_has_role (PostgreSQL docs, chapter 9.26.2). Privileges are not enforced on objects, so whoever is
-// logged in has them all; objects, roles and the names of privileges are checked as PostgreSQL does.
+// privilegeCalls are has_..._privilege and pg_has_role (PostgreSQL docs, chapter 9.26.2). Privileges are kept for relations, sequences and schemas; of other
+// objects everybody has them all.
 var privilegeCalls = makePrivilegeCalls()
 
 // privilegeWords are the privileges of each kind of object.
@@ -53,19 +54,49 @@ func hasPrivilege(kind string, argTypes []types.Type) callFunc {
 		object = 1
 	}
 	return func(c *catalog, args []types.Datum) (types.Datum, error) {
+		role := c.s.User()
 		if object == 1 {
-			if _, err := c.roleOID(args[0].S); err != nil {
-				return types.NullDatum, err
+			if role = args[0].S; role != "public" {
+				if _, err := c.roleOID(role); err != nil {
+					return types.NullDatum, err
+				}
 			}
 		}
-		if err := checkPrivilege(kind, args[len(args)-1].S); err != nil {
+		privileges := args[len(args)-1].S
+		if err := checkPrivilege(kind, privileges); err != nil {
 			return types.NullDatum, err
 		}
 		if argTypes[object].Kind == types.OID {
-			return trueOrNull(c.exists(kind, uint32(args[object].I))), nil
+			o := uint32(args[object].I)
+			if !c.exists(kind, o) {
+				return types.NullDatum, nil
+			}
+			return flag(c.mayUse(role, kind, o, privileges)), nil
 		}
-		return flag(true), c.checkObject(kind, args[object].S)
+		o, err := c.objectOID(kind, args[object].S)
+		return flag(c.mayUse(role, kind, o, privileges)), err
 	}
+}
+
+// wordLetters are the letters of privileges in access lists.
+var wordLetters = map[string]string{
+	"select": "r", "insert": "a", "update": "w", "delete": "d", "truncate": "D", "references": "x", "trigger": "t", "usage": "U", "create": "C",
+}
+
+// mayUse tells whether a role has one of the privileges in a list on an object.
+func (c *catalog) mayUse(role, kind string, o uint32, privileges string) bool {
+	switch kind {
+	case "table", "column", "schema", "sequence":
+	default:
+		return true
+	}
+	for _, p := range strings.Split(privileges, ",") {
+		word, option := strings.CutSuffix(strings.ToLower(strings.TrimSpace(p)), " with grant option")
+		if c.w.Allowed(role, o, wordLetters[word], option) {
+			return true
+		}
+	}
+	return false
 }
 
 // checkPrivilege checks a list of privileges, each with or without WITH GRANT OPTION.
@@ -113,33 +144,53 @@ func (c *catalog) exists(kind string, o uint32) bool {
 	}
 }
 
-// checkObject fails for the name of an object that is not there.
-func (c *catalog) checkObject(kind, name string) error {
-	var err error
+// objectOID finds an object by name. Of databases and functions it only says whether they are there.
+func (c *catalog) objectOID(kind, name string) (o uint32, err error) {
 	switch kind {
 	case "database":
 		if name != c.w.Database() {
 			err = sqlerr.New(sqlerr.InvalidCatalogName, "database %q does not exist", name)
 		}
 	case "schema":
-		if c.schemaOID(name) == 0 {
+		if o = c.schemaOID(name); o == 0 {
 			err = sqlerr.New(sqlerr.InvalidSchemaName, "schema %q does not exist", name)
 		}
 	case "table", "column", "sequence":
-		_, err = c.regOID(types.Regclass, name)
+		o, err = c.regOID(types.Regclass, name)
 	case "type":
-		_, err = c.regOID(types.Regtype, name)
+		o, err = c.regOID(types.Regtype, name)
 	case "function":
 		bare, _, _ := strings.Cut(name, "(") // the types choose among overloads, and all are executable
-		_, err = c.regOID(types.Regproc, bare)
-		if sqlerr.CodeOf(err) == sqlerr.AmbiguousFunction {
+		if o, err = c.regOID(types.Regproc, bare); sqlerr.CodeOf(err) == sqlerr.AmbiguousFunction {
 			err = nil
 		}
 	}
-	return err
+	return o, err
 }
 
-// hasRole answers pg_has_role([user,] role, privilege). There are no memberships: a user is a member of itself, a superuser of all.
+// memberOf tells whether a role is another or a member of it, directly or not.
+func (c *catalog) memberOf(member, role Role) bool {
+	roles := c.roles()
+	reached := []uint32{member.OID}
+	for i := 0; i < len(reached); i++ {
+		if reached[i] == role.OID {
+			return true
+		}
+		for _, r := range roles {
+			if r.OID != reached[i] {
+				continue
+			}
+			for _, of := range r.MemberOf {
+				if !slices.Contains(reached, of) {
+					reached = append(reached, of)
+				}
+			}
+		}
+	}
+	return false
+}
+
+// hasRole answers pg_has_role([user,] role, privilege). A user is a member of itself, a superuser of all.
 func hasRole(c *catalog, args []types.Datum) (types.Datum, error) {
 	member := c.s.User()
 	if len(args) == 3 {
@@ -152,5 +203,7 @@ func hasRole(c *catalog, args []types.Datum) (types.Datum, error) {
 	if r, ok := c.roleByOID(uint32(args[0].I)); role == "" && ok {
 		role = r.Name
 	}
-	return flag(member == role || c.superuser(member)), nil
+	m, _ := c.roleByName(member)
+	r, ok := c.roleByName(role)
+	return flag(member == role || c.superuser(member) || ok && c.memberOf(m, r)), nil
 }

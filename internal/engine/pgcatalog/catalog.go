@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 
@@ -76,6 +77,8 @@ func relkind(r *planner.Relation) byte {
 	switch {
 	case r.Kind == planner.Virtual:
 		return shapes.byOID[r.OID].relkind[0]
+	case r.Kind == planner.Sequence:
+		return 'S'
 	case r.Kind != planner.Table:
 		return 'v'
 	case r.Query != 0:
@@ -105,14 +108,24 @@ func (c *catalog) relationByName(schema, name string) (relation, bool) {
 	return relation{}, false
 }
 
-// columns are the columns that a client can see.
-func (r relation) columns() []planner.Column {
-	for i := range r.Columns {
-		if r.Columns[i].Hidden {
-			return r.Columns[:i]
+// columns are the columns that a client can see, by ordinal.
+func (r relation) columns() iter.Seq2[int, planner.Column] {
+	return func(yield func(int, planner.Column) bool) {
+		for i, c := range r.Columns {
+			if !c.Hidden && !yield(i, c) {
+				return
+			}
 		}
 	}
-	return r.Columns
+}
+
+// width is the number of the last column that a client can see.
+func (r relation) width() int {
+	n := 0
+	for i := range r.columns() {
+		n = i + 1
+	}
+	return n
 }
 
 // primaryKey returns the ordinals of the key that clients see as primary key, nil if there is none. A key with a hidden column (the
@@ -182,7 +195,16 @@ func (c *catalog) roles() []Role {
 	roles, first := slices.Clone(c.w.Roles()), c.bootstrap()
 	for i := range roles {
 		if roles[i].Name == first {
+			was := roles[i].OID
 			roles[i].OID = oidBootstrap
+			for j := range roles {
+				roles[j].MemberOf = slices.Clone(roles[j].MemberOf)
+				for n, of := range roles[j].MemberOf {
+					if of == was {
+						roles[j].MemberOf[n] = oidBootstrap
+					}
+				}
+			}
 		}
 	}
 	return roles
@@ -201,6 +223,15 @@ func (c *catalog) roleOIDs() func(name string) uint32 {
 func (c *catalog) roleByOID(o uint32) (Role, bool) {
 	for _, r := range c.roles() {
 		if r.OID == o {
+			return r, true
+		}
+	}
+	return Role{}, false
+}
+
+func (c *catalog) roleByName(name string) (Role, bool) {
+	for _, r := range c.roles() {
+		if r.Name == name {
 			return r, true
 		}
 	}

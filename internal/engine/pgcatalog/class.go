@@ -12,18 +12,18 @@ func (c *catalog) fillClass(t *table) {
 	schemas, role := c.schemaOIDs(), c.roleOIDs()
 	for _, r := range c.relations() {
 		am, replident := uint32(0), "n"
-		if r.kind != 'v' {
+		if r.kind == 'r' || r.kind == 'm' {
 			am = oidHeap
 		}
-		if r.OID >= firstUserOID && r.kind != 'v' {
+		if r.OID >= firstUserOID && am != 0 {
 			replident = "d"
 		}
 		key := r.primaryKey()
 		t.add(row{
 			"oid": oid(r.OID), "relname": text(r.Name), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)), "relam": oid(am),
-			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relpersistence": text("p"), "relkind": text(string(r.kind)),
-			"relnatts": num(int64(len(r.columns()))), "relispopulated": flag(true), "relreplident": text(replident),
-			"reloptions": r.options(),
+			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relchecks": num(int64(len(r.Checks))), "relpersistence": text("p"), "relkind": text(string(r.kind)),
+			"relnatts": num(int64(r.width())), "relispopulated": flag(true), "relreplident": text(replident),
+			"reloptions": r.options(), "relacl": c.acl(r),
 		})
 		if len(key) == 0 {
 			continue
@@ -62,6 +62,6 @@ func filenode(r relation) uint32 {
 func (c *catalog) fillNamespace(t *table) {
 	role := c.roleOIDs()
 	for _, s := range c.w.Schemas() {
-		t.add(row{"oid": oid(s.OID), "nspname": text(s.Name), "nspowner": oid(role(s.Owner))})
+		t.add(row{"oid": oid(s.OID), "nspname": text(s.Name), "nspowner": oid(role(s.Owner)), "nspacl": c.schemaACL(s)})
 	}
 }

@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/millracedb/millrace/sql/types"
@@ -21,8 +22,24 @@ func (c *catalog) fillRoles(t *table) {
 		t.add(row{
 			"oid": oid(r.OID), "rolname": text(r.Name), "rolsuper": flag(r.Superuser), "rolinherit": flag(true), "rolcreaterole": flag(r.CreateRole),
 			"rolcreatedb": flag(r.CreateDB), "rolcanlogin": flag(r.Login), "rolreplication": flag(false), "rolconnlimit": num(int64(r.ConnLimit)),
-			"rolpassword": text("********"), "rolbypassrls": flag(r.Superuser),
+			"rolpassword": text("********"), "rolbypassrls": flag(r.Superuser), "rolvaliduntil": until(r),
 		})
+	}
+}
+
+func until(r Role) types.Datum {
+	if r.ValidUntil == 0 {
+		return types.NullDatum
+	}
+	return num(r.ValidUntil * 1000)
+}
+
+// fillAuthMembers fills pg_auth_members.
+func (c *catalog) fillAuthMembers(t *table) {
+	for _, r := range c.roles() {
+		for _, of := range r.MemberOf {
+			t.add(row{"roleid": oid(of), "member": oid(r.OID), "grantor": oid(oidBootstrap)})
+		}
 	}
 }
 
@@ -38,12 +55,19 @@ func (c *catalog) fillUser(t *table) {
 	}
 }
 
-// fillGroup fills pg_group: the roles that may not log in. They have no members.
+// fillGroup fills pg_group: the roles that may not log in.
 func (c *catalog) fillGroup(t *table) {
 	for _, r := range c.roles() {
-		if !r.Login {
-			t.add(row{"groname": text(r.Name), "grosysid": oid(r.OID), "grolist": list(types.OID, nil)})
+		if r.Login {
+			continue
 		}
+		var members []int64
+		for _, m := range c.roles() {
+			if slices.Contains(m.MemberOf, r.OID) {
+				members = append(members, int64(m.OID))
+			}
+		}
+		t.add(row{"groname": text(r.Name), "grosysid": oid(r.OID), "grolist": list(types.OID, members)})
 	}
 }
 

@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
@@ -39,6 +40,9 @@ func tableType(r relation) string {
 func (c *catalog) fillInfoTables(t *table) {
 	db := text(c.w.Database())
 	for _, r := range c.relations() {
+		if r.kind == 'S' {
+			continue
+		}
 		t.add(row{
 			"table_catalog": db, "table_schema": text(r.Schema), "table_name": text(r.Name), "table_type": text(tableType(r)),
 			"is_insertable_into": yesNo(r.insertable()), "is_typed": yesNo(false),
@@ -62,14 +66,18 @@ func (c *catalog) fillInfoViews(t *table) {
 func (c *catalog) fillInfoColumns(t *table) {
 	db := text(c.w.Database())
 	for _, r := range c.relations() {
+		if r.kind == 'S' {
+			continue
+		}
 		writable := r.insertable() && r.kind == 'r'
 		for i, col := range r.columns() {
 			cells := row{
 				"table_catalog": db, "table_schema": text(r.Schema), "table_name": text(r.Name), "column_name": text(col.Name),
-				"ordinal_position": num(int64(i + 1)), "column_default": optional(col.DefaultText), "is_nullable": yesNo(!r.notNull(i)),
-				"dtd_identifier": text(strconv.Itoa(i + 1)), "is_self_referencing": yesNo(false), "is_identity": yesNo(false), "identity_cycle": yesNo(false),
+				"ordinal_position": num(int64(i + 1)), "column_default": optional(c.defaultText(col)), "is_nullable": yesNo(!r.notNull(i)),
+				"dtd_identifier": text(strconv.Itoa(i + 1)), "is_self_referencing": yesNo(false), "is_identity": yesNo(isIdentity(col)), "identity_cycle": yesNo(false),
 				"is_generated": text("NEVER"), "is_updatable": yesNo(writable),
 			}
+			c.describeIdentity(cells, col)
 			describeType(cells, db, col.Type)
 			t.add(cells)
 		}
@@ -106,6 +114,13 @@ func (c *catalog) fillInfoConstraints(t *table) {
 			t.add(row{
 				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(r.keyName()), "table_catalog": db,
 				"table_schema": text(r.Schema), "table_name": text(r.Name), "constraint_type": text("PRIMARY KEY"), "is_deferrable": yesNo(false),
+				"initially_deferred": yesNo(false), "enforced": yesNo(true),
+			})
+		}
+		for _, k := range r.Checks {
+			t.add(row{
+				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(k.Name), "table_catalog": db,
+				"table_schema": text(r.Schema), "table_name": text(r.Name), "constraint_type": text("CHECK"), "is_deferrable": yesNo(false),
 				"initially_deferred": yesNo(false), "enforced": yesNo(true),
 			})
 		}
@@ -151,16 +166,36 @@ func (c *catalog) fillInfoConstraintTables(t *table) {
 	}
 }
 
-// fillInfoGrants fills table_privileges and role_table_grants: an owner may do everything.
+// privilegeNames are the words of the letters of relations.
+var privilegeNames = []struct {
+	letter rune
+	word   string
+}{
+	{'a', "INSERT"}, {'r', "SELECT"}, {'w', "UPDATE"}, {'d', "DELETE"}, {'D', "TRUNCATE"}, {'x', "REFERENCES"}, {'t', "TRIGGER"},
+}
+
+// fillInfoGrants fills table_privileges and role_table_grants: an owner may do everything, others what was granted.
 func (c *catalog) fillInfoGrants(t *table) {
 	db := text(c.w.Database())
 	for _, r := range c.userRelations() {
-		owner := text(c.owner(r))
-		for _, p := range []string{"INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"} {
-			t.add(row{
-				"grantor": owner, "grantee": owner, "table_catalog": db, "table_schema": text(r.Schema), "table_name": text(r.Name),
-				"privilege_type": text(p), "is_grantable": yesNo(true), "with_hierarchy": yesNo(p == "SELECT"),
-			})
+		if r.kind == 'S' {
+			continue
+		}
+		owner := c.owner(r)
+		for _, g := range append([]Grant{{Grantee: owner, Grantor: owner, Privileges: allOfRelation, Options: allOfRelation}}, c.w.Grants(r.OID)...) {
+			grantee := g.Grantee
+			if grantee == "" {
+				grantee = "PUBLIC"
+			}
+			for _, p := range privilegeNames {
+				if !strings.ContainsRune(g.Privileges, p.letter) {
+					continue
+				}
+				t.add(row{
+					"grantor": text(g.Grantor), "grantee": text(grantee), "table_catalog": db, "table_schema": text(r.Schema), "table_name": text(r.Name),
+					"privilege_type": text(p.word), "is_grantable": yesNo(strings.ContainsRune(g.Options, p.letter)), "with_hierarchy": yesNo(p.word == "SELECT"),
+				})
+			}
 		}
 	}
 }

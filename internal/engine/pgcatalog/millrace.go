@@ -52,6 +52,9 @@ var builtinColumns = constant(schemaMillrace, "columns", func(t *table) {
 
 func (r relation) addColumns(t *table) {
 	for i, col := range r.Columns {
+		if col.Dropped {
+			continue
+		}
 		t.add(row{
 			"relation_oid": oid(r.OID), "schema": text(r.Schema), "relation": text(r.Name), "name": text(col.Name), "position": num(int64(i + 1)),
 			"type": text(col.Type.String()), "key": flag(slices.Contains(r.Key, i)), "not_null": flag(r.notNull(i)), "hidden": flag(col.Hidden),

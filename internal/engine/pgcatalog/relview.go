@@ -51,7 +51,7 @@ var tableCounters = []string{
 
 func (c *catalog) fillStatTables(t *table, first uint32) {
 	for _, r := range c.relations() {
-		if r.kind == 'v' || r.OID < first {
+		if r.kind == 'v' || r.kind == 'S' || r.OID < first {
 			continue
 		}
 		cells := row{"relid": oid(r.OID), "schemaname": text(r.Schema), "relname": text(r.Name)}
@@ -62,11 +62,16 @@ func (c *catalog) fillStatTables(t *table, first uint32) {
 	}
 }
 
-// fillDescription fills pg_description: the comments on relations and schemas.
+// fillDescription fills pg_description: the comments on relations, columns and schemas.
 func (c *catalog) fillDescription(t *table) {
-	for _, r := range c.w.Relations() {
+	for _, r := range c.userRelations() {
 		if r.Comment != "" {
 			t.add(row{"objoid": oid(r.OID), "classoid": oid(oidPgClass), "description": text(r.Comment)})
+		}
+		for i, col := range r.columns() {
+			if col.Comment != "" {
+				t.add(row{"objoid": oid(r.OID), "classoid": oid(oidPgClass), "objsubid": num(int64(i + 1)), "description": text(col.Comment)})
+			}
 		}
 	}
 	for _, s := range c.w.Schemas() {

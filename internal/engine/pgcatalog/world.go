@@ -1,6 +1,9 @@
 package pgcatalog
 
-import "github.com/millracedb/millrace/planner"
+import (
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
+)
 
 // World is what the virtual tables show. The engine implements it over one metadata image; the answers must not be changed.
 type World interface {
@@ -12,6 +15,12 @@ type World interface {
 	RelationByName(schema, name string) *planner.Relation
 	Schemas() []Schema
 	Roles() []Role
+	Sequences() []Sequence
+	// Grants are what was granted on a relation or schema beyond what its owner has; nil if nothing was.
+	Grants(oid uint32) []Grant
+	// Allowed tells whether a role, "public" for everybody, has any of some privileges, letters as in an access list, on a relation or
+	// schema; with option, whether it may grant them. A role that there is not has none.
+	Allowed(role string, oid uint32, letters string, option bool) bool
 	Settings() []Setting
 	Queries() []Query
 	Tasks() []Task
@@ -42,6 +51,11 @@ type Session interface {
 	ListeningChannels() []string
 	// StartMicros is the start of the transaction, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
+	// The functions on sequences (PostgreSQL docs, chapter 9.17), which are named by OID.
+	NextValue(sequence uint32) (int64, error)
+	CurrentValue(sequence uint32) (int64, error)
+	LastValue() (int64, error)
+	SetValue(sequence uint32, v int64, called bool) error
 }
 
 // Schema is a schema that a user made, or one of the built-in ones.
@@ -58,6 +72,27 @@ type Role struct {
 	Name                                   string
 	Superuser, Login, CreateRole, CreateDB bool
 	ConnLimit                              int32
+	Comment                                string
+	MemberOf                               []uint32 // roles by OID
+	ValidUntil                             int64    // ms since 1970; 0: for ever
+}
+
+// Grant is an entry of an access list: Grantee "" is PUBLIC. Privileges are PostgreSQL's letters, Options those that the grantee may grant on.
+type Grant struct {
+	Grantee, Grantor, Privileges, Options string
+}
+
+// Sequence is a sequence; its relation, of the same OID, is among the relations.
+type Sequence struct {
+	OID                               uint32
+	Type                              types.Type
+	Start, Increment, Min, Max, Cache int64
+	Cycle                             bool
+	LastValue                         int64 // the last value given, if Called
+	Called                            bool
+	Table                             uint32 // which owns it, 0 for none
+	Column                            int    // the owning column's ordinal
+	Identity                          bool
 }
 
 // Setting is a run-time parameter of the session.

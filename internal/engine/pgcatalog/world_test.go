@@ -172,7 +172,19 @@ func (w *fakeWorld) Sleep(seconds float64) error {
 }
 
 func (w *fakeWorld) CancelBackend(pid int32) bool    { return pid == 77 || pid == 76 }
-func (w *fakeWorld) TerminateBackend(pid int32) bool { return pid == 77 || pid == 76 }
+func (w *fakeWorld) Grants(uint32) []pgcatalog.Grant { return nil }
+
+func (w *fakeWorld) Allowed(string, uint32, string, bool) bool { return true }
+
+func (w *fakeWorld) Sequences() []pgcatalog.Sequence          { return nil }
+func (w *fakeWorld) Inside(*planner.Relation) planner.Catalog { return w }
+func (w *fakeWorld) NextValue(uint32) (int64, error)          { return 7, nil }
+func (w *fakeWorld) CurrentValue(uint32) (int64, error)       { return 7, nil }
+func (w *fakeWorld) LastValue() (int64, error) {
+	return 0, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "lastval is not yet defined in this session")
+}
+func (w *fakeWorld) SetValue(uint32, int64, bool) error { return nil }
+func (w *fakeWorld) TerminateBackend(pid int32) bool    { return pid == 77 || pid == 76 }
 
 // Relation implements planner.Catalog.
 func (w *fakeWorld) Relation(_ context.Context, schema, name string) (*planner.Relation, error) {
