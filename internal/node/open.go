@@ -305,11 +305,17 @@ func (n *Node) openPartitions(ctx context.Context) error {
 
 // awaitActive waits until the controller has let this node in, and in a cluster that is being formed, until the metadata would survive the loss of a node.
 func (n *Node) awaitActive(ctx context.Context) error {
+	told := -1
 	for {
 		img, changed := n.meta.Watch()
 		if k, ok := img.Broker(n.identity.NodeID); ok && k.Epoch == n.epoch && !k.Fenced {
-			if !n.forming || n.enoughVoters() {
+			have, wanted := n.ClusterHealth().Voters, controller.Voters(len(n.cfg.BootstrapNodes))
+			if !n.forming || have >= wanted {
 				return nil
+			}
+			if have != told {
+				told = have
+				n.cfg.Logger.Info("waiting until the metadata is on enough nodes of the new cluster", "voters", have, "wanted", wanted)
 			}
 			if err := n.pause(ctx, lookPause); err != nil {
 				return err
@@ -324,11 +330,6 @@ func (n *Node) awaitActive(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-// enoughVoters reports whether as many nodes vote as a cluster of the bootstrap nodes has voters.
-func (n *Node) enoughVoters() bool {
-	return n.ClusterHealth().Voters >= controller.Voters(len(n.cfg.BootstrapNodes))
 }
 
 func (n *Node) openCoordinators(context.Context) error {
