@@ -61,8 +61,10 @@ func (a *authority) sign(t testing.TB, name string) tls.Certificate {
 func TestClientsWithAndWithoutTLSAreServedOnOnePort(t *testing.T) {
 	ca := newAuthority(t)
 	n := startLocked(t, func(c *node.Config) {
-		c.TLS = &tls.Config{Certificates: []tls.Certificate{ca.sign(t, "node")}, MinVersion: tls.VersionTLS12}
-		c.ClientCAs = ca.pool
+		c.TLS = &tls.Config{
+			Certificates: []tls.Certificate{ca.sign(t, "node")}, MinVersion: tls.VersionTLS12,
+			ClientCAs: ca.pool, ClientAuth: tls.VerifyClientCertIfGiven,
+		}
 	})
 	encrypted := func(certs ...tls.Certificate) kgo.Opt {
 		return kgo.DialTLSConfig(&tls.Config{RootCAs: ca.pool, Certificates: certs, MinVersion: tls.VersionTLS12})
