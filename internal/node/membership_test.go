@@ -71,6 +71,7 @@ func TestANodeThatIsCutOffServesNothingUntilItIsBack(t *testing.T) {
 	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
 	lone, err := pgx.Connect(t.Context(), nodetest.ConnString(c[0].Node)) // the first node runs the queries
 	require.NoError(t, err)
+	replicated(t, c[1]) // a partition whose only replica in sync is cut off has no leader meanwhile, and rightly so
 	c[0].CutOff()
 	rest := c[1:]
 	eventually(t, rest, []string{"[1]"}, "SELECT id FROM t")
