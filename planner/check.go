@@ -43,7 +43,7 @@ func (d *definer) check(name, column string, e sql.Expr) error {
 			WithHint("What works: CREATE STREAM ... AS SELECT ... WHERE keeps the rows that pass.").At(e.Offset())
 	}
 	k := Check{Name: name, Expr: d.st.p.foldExpr(x), Text: sql.String(e)}
-	visitExpr(x, func(e Expr) {
+	VisitExpr(x, func(e Expr) {
 		if ref, ok := e.(*ColumnRef); ok && !contains(k.Columns, ref.Ord) {
 			k.Columns = append(k.Columns, ref.Ord)
 		}

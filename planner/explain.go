@@ -150,7 +150,7 @@ func (e *explainer) tree(n Node, first, rest string) {
 func subplans(n Node) []*Subquery {
 	var out []*Subquery
 	mapOwnExprs(n, func(x Expr) Expr {
-		visitExpr(x, func(y Expr) {
+		VisitExpr(x, func(y Expr) {
 			if s, ok := y.(*Subquery); ok {
 				out = append(out, s)
 			}

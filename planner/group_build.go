@@ -224,7 +224,7 @@ func (s *selectBlock) buildWindows() {
 		return key
 	}
 	for _, t := range s.targets {
-		visitExpr(t.expr, func(e Expr) {
+		VisitExpr(t.expr, func(e Expr) {
 			if w, ok := e.(*windowRef); ok {
 				register(w)
 			}

@@ -33,7 +33,7 @@ func checkPlan(n Node, outer [][]Col) error {
 		}
 	}
 	check := func(e Expr, row []Col) {
-		visitExpr(e, func(x Expr) {
+		VisitExpr(e, func(x Expr) {
 			switch x := x.(type) {
 			case *ColumnRef:
 				if x.Ord < 0 || x.Ord >= len(row) {

@@ -16,7 +16,7 @@ func mergeProjects(n Node) Node {
 		if hasSubquery(e) {
 			return n
 		}
-		visitExpr(e, func(x Expr) {
+		VisitExpr(e, func(x Expr) {
 			if c, ok := x.(*ColumnRef); ok {
 				uses[c.Ord]++
 			}

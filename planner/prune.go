@@ -66,7 +66,7 @@ func sameColumns(n int) []int {
 }
 
 func pruneSubqueries(e Expr) {
-	visitExpr(e, func(x Expr) {
+	VisitExpr(e, func(x Expr) {
 		if s, ok := x.(*Subquery); ok {
 			s.Plan = pruneAll(s.Plan)
 		}

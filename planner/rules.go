@@ -48,7 +48,7 @@ func conjuncts(e Expr) []Expr {
 
 // columnsOf adds the columns that e reads to set, those that its subqueries read included.
 func columnsOf(e Expr, set []bool) {
-	visitExpr(e, func(x Expr) {
+	VisitExpr(e, func(x Expr) {
 		switch x := x.(type) {
 		case *ColumnRef:
 			set[x.Ord] = true

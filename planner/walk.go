@@ -106,18 +106,15 @@ func mapExprs(es []Expr, fn func(Expr) Expr) []Expr {
 	return out
 }
 
-// visitExpr calls fn for e and everything below it, plans of subqueries left out.
-func visitExpr(e Expr, fn func(Expr)) {
+// VisitExpr calls fn for e and everything below it, plans of subqueries left out.
+func VisitExpr(e Expr, fn func(Expr)) {
 	mapExpr(e, func(x Expr) Expr { fn(x); return x })
 }
-
-// VisitExpr calls fn for e and everything below it, plans of subqueries left out.
-func VisitExpr(e Expr, fn func(Expr)) { visitExpr(e, fn) }
 
 // anyExpr reports whether fn is true anywhere in e.
 func anyExpr(e Expr, fn func(Expr) bool) bool {
 	found := false
-	visitExpr(e, func(x Expr) { found = found || fn(x) })
+	VisitExpr(e, func(x Expr) { found = found || fn(x) })
 	return found
 }
 
@@ -234,7 +231,7 @@ func mapNodeLevels(n Node, depth int, fn func(Expr, int) Expr) {
 func visitNodes(n Node, fn func(Node)) {
 	fn(n)
 	mapOwnExprs(n, func(e Expr) Expr {
-		visitExpr(e, func(x Expr) {
+		VisitExpr(e, func(x Expr) {
 			if s, ok := x.(*Subquery); ok {
 				visitNodes(s.Plan, fn)
 			}
