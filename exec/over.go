@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"github.com/millracedb/millrace/exec/bounded"
-	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
@@ -24,72 +23,34 @@ const (
 //
 // A row's key in rows is what it is sorted by and then what identifies it, in shown the latter alone; the values are rows.
 type overOp struct {
-	cx      *opContext
-	n       *planner.WindowFunc
-	keys    []int
-	sort    []int
-	ident   []int
-	rows    *orderedTable
-	shown   *stateTable
-	touched keyIndex
-	leaf    *planner.Scan // stands for the rows of the partition in progress
-	part    *vec.Batch
-	out     outBatch
-	cols    []*vec.Vector
-	gbuf    []byte
-	kbuf    []byte
-	vbuf    []byte
+	sortedGroups
+	cx   *opContext
+	n    *planner.WindowFunc
+	leaf *planner.Scan // stands for the rows of the partition in progress
+	part *vec.Batch
+	out  outBatch
 }
 
 func newOver(cx *opContext, n *planner.WindowFunc, to edge) *overOp {
 	o := &overOp{
-		cx: cx, n: n, ident: n.P.ChangeKey, rows: newOrderedTable(cx.state, n.P.OpID, overRows), shown: newStateTable(cx.state, n.P.OpID, overShown),
+		sortedGroups: sortedGroups{
+			by: n.OrderBy, sort: ordinals(n.OrderBy), ident: n.P.ChangeKey,
+			rows: newOrderedTable(cx.state, n.P.OpID, overRows), shown: newStateTable(cx.state, n.P.OpID, overShown),
+		},
+		cx: cx, n: n,
 		part: vec.NewBatch(schemaOf(n.In), 0), out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to},
 	}
 	for _, e := range n.PartitionBy {
 		o.keys = append(o.keys, e.(*planner.ColumnRef).Ord)
 	}
-	for _, k := range n.OrderBy {
-		o.sort = append(o.sort, k.Expr.(*planner.ColumnRef).Ord)
-	}
 	o.leaf = &planner.Scan{P: planner.Props{Cols: n.In.Props().Cols}, Rel: &planner.Relation{}}
 	return o
 }
 
-func (o *overOp) push(in chunk, _ int) error {
-	for i := range in.Len() {
-		o.cols = pick(o.cols, in.Cols, o.keys)
-		o.gbuf = appendKeyCols(o.gbuf[:0], o.cols, i)
-		o.kbuf = o.kbuf[:0]
-		for k, by := range o.n.OrderBy {
-			o.kbuf = expr.AppendSortKey(o.kbuf, by, in.Cols[o.sort[k]].View(i))
-		}
-		o.cols = pick(o.cols, in.Cols, o.ident)
-		o.kbuf = appendKeyCols(o.kbuf, o.cols, i)
-		o.touched.add(o.gbuf)
-		if !in.Op(i).Adds() {
-			if err := o.rows.del(o.gbuf, o.kbuf); err != nil {
-				return err
-			}
-			continue
-		}
-		o.vbuf = appendRowValue(o.vbuf[:0], in.Batch, i)
-		if err := o.rows.put(o.gbuf, o.kbuf, o.vbuf); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 func (o *overOp) flush(int64) error {
-	for n := range o.touched.len() {
-		if err := o.refresh(o.touched.key(int32(n))); err != nil {
-			return err
-		}
+	if err := o.refreshAll(o.refresh); err != nil {
+		return err
 	}
-	o.touched.empty()
-	o.rows.flush()
-	o.shown.flush()
 	return o.out.sendAll()
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 
-	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
 )
@@ -21,66 +20,26 @@ const (
 // A row's key is what it is sorted by and then what identifies it; its value in rows is the length of the first part and the row, in shown its
 // number (where that is asked for) and the row.
 type topNOp struct {
-	n       *planner.TopN
-	grows   bool // rows never leave
-	sort    []int
-	rows    *orderedTable
-	shown   *stateTable
-	touched keyIndex
-	out     outBatch
-	cols    []*vec.Vector
-	gbuf    []byte
-	kbuf    []byte
-	vbuf    []byte
+	sortedGroups
+	n     *planner.TopN
+	grows bool // rows never leave
+	out   outBatch
 }
 
 func newTopN(cx *opContext, n *planner.TopN, to edge) *topNOp {
-	o := &topNOp{
-		n: n, grows: n.In.Props().Mode == planner.ModeAppend, rows: newOrderedTable(cx.state, n.P.OpID, topRows),
-		shown: newStateTable(cx.state, n.P.OpID, topShown), out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to},
+	return &topNOp{
+		sortedGroups: sortedGroups{
+			by: n.By, keys: n.Keys, sort: ordinals(n.By), ident: n.Identity, counted: true,
+			rows: newOrderedTable(cx.state, n.P.OpID, topRows), shown: newStateTable(cx.state, n.P.OpID, topShown),
+		},
+		n: n, grows: n.In.Props().Mode == planner.ModeAppend, out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to},
 	}
-	for _, k := range n.By {
-		o.sort = append(o.sort, k.Expr.(*planner.ColumnRef).Ord)
-	}
-	return o
-}
-
-func (o *topNOp) push(in chunk, _ int) error {
-	for i := range in.Len() {
-		o.cols = pick(o.cols, in.Cols, o.n.Keys)
-		o.gbuf = appendKeyCols(o.gbuf[:0], o.cols, i)
-		o.kbuf = o.kbuf[:0]
-		for k, by := range o.n.By {
-			o.kbuf = expr.AppendSortKey(o.kbuf, by, in.Cols[o.sort[k]].View(i))
-		}
-		sorted := len(o.kbuf)
-		o.cols = pick(o.cols, in.Cols, o.n.Identity)
-		o.kbuf = appendKeyCols(o.kbuf, o.cols, i)
-		o.touched.add(o.gbuf)
-		if !in.Op(i).Adds() {
-			if err := o.rows.del(o.gbuf, o.kbuf); err != nil {
-				return err
-			}
-			continue
-		}
-		o.vbuf = binary.AppendUvarint(o.vbuf[:0], uint64(sorted))
-		o.vbuf = appendRowValue(o.vbuf, in.Batch, i)
-		if err := o.rows.put(o.gbuf, o.kbuf, o.vbuf); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (o *topNOp) flush(int64) error {
-	for n := range o.touched.len() {
-		if err := o.refresh(o.touched.key(int32(n))); err != nil {
-			return err
-		}
+	if err := o.refreshAll(o.refresh); err != nil {
+		return err
 	}
-	o.touched.empty()
-	o.rows.flush()
-	o.shown.flush()
 	return o.out.sendAll()
 }
 
