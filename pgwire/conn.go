@@ -110,6 +110,7 @@ func (c *conn) serve(started func()) {
 		_ = c.nc.SetReadDeadline(now)
 		_ = c.nc.SetWriteDeadline(now.Add(farewellTimeout))
 	})
+	c.readyForQuery() // only now: who has read it may rely on hearing why the session ends
 	var reader sync.WaitGroup
 	reader.Go(func() { c.read(r) })
 	c.execute()
@@ -119,7 +120,7 @@ func (c *conn) serve(started func()) {
 	reader.Wait()
 }
 
-// open takes the connection from the start-up packet to the first ReadyForQuery.
+// open takes the connection from the start-up packet to before the first ReadyForQuery.
 func (c *conn) open(r *bufio.Reader) error {
 	if c.packet.negotiate {
 		c.out.begin('v')
@@ -153,7 +154,6 @@ func (c *conn) open(r *bufio.Reader) error {
 	c.out.int32(int(c.pid))
 	c.out.buf = append(c.out.buf, c.key...)
 	c.out.finish()
-	c.readyForQuery()
 	return nil
 }
 

@@ -54,7 +54,7 @@ func testMain(m *testing.M) int {
 //	ext [conn=name] [args=(a,b)]  the extended protocol with parameters as text
 //	copy [conn=name]     the first line is COPY ... FROM STDIN, the others are its data
 //	copyout [conn=name]  COPY ... TO STDOUT
-//	start conn=name      a simple Query that is not waited for
+//	start conn=name [rows=2]  a simple Query that is not waited for, but for so many of its rows
 //	join conn=name       waits for it
 //	wait conn=name n=1   waits until so many notifications of others have come, and shows them
 //	cancel conn=name     asks for its cancellation, again until it has ended, and shows its end
@@ -80,6 +80,7 @@ type scriptConn struct {
 	notices []string // and notifications of its own
 	heard   []string // notifications of others, which come when they come
 	running chan string
+	came    chan struct{} // one for each row of what runs, as far as it has room; nil but for start
 }
 
 type scriptRunner struct {
@@ -118,7 +119,7 @@ func (r *scriptRunner) conn(d *datadriven.TestData) *scriptConn {
 }
 
 // commandTime is the most that a command of a script may take.
-const commandTime = 20 * time.Second
+const commandTime = time.Minute
 
 func (r *scriptRunner) run(t *testing.T, d *datadriven.TestData) string {
 	c := r.conn(d)
@@ -144,9 +145,18 @@ func (r *scriptRunner) run(t *testing.T, d *datadriven.TestData) string {
 		tag, err := c.CopyTo(ctx, &out, d.Input)
 		return redact(c.said() + out.String() + result(tag, err) + c.status())
 	case "start":
-		c.running = make(chan string, 1)
+		n := 0
+		d.MaybeScanArgs(t, "rows", &n)
+		c.running, c.came = make(chan string, 1), make(chan struct{}, n)
 		input := d.Input // d is used again
 		go func() { c.running <- c.sql(context.WithoutCancel(t.Context()), input) }()
+		for range n {
+			select {
+			case <-c.came:
+			case <-ctx.Done():
+				d.Fatalf(t, "%d rows have not come in %s", n, commandTime)
+			}
+		}
 		return ""
 	case "join":
 		return <-c.running
@@ -179,7 +189,7 @@ func (c *scriptConn) sql(ctx context.Context, text string) string {
 	multi := c.Exec(ctx, text)
 	for multi.NextResult() {
 		rr := multi.ResultReader()
-		rows(&b, rr)
+		rows(&b, rr, c.came)
 		if tag, err := rr.Close(); err == nil {
 			fmt.Fprintf(&b, "%s\n", tag)
 		}
@@ -198,14 +208,19 @@ func (c *scriptConn) extended(ctx context.Context, text string, args []string) s
 		}
 	}
 	rr := c.ExecParams(ctx, text, values, nil, nil, nil)
-	rows(&b, rr)
+	rows(&b, rr, nil)
 	tag, err := rr.Close()
 	b.WriteString(result(tag, err))
 	return redact(c.said() + b.String() + c.status())
 }
 
-func rows(b *strings.Builder, rr *pgconn.ResultReader) {
+// rows writes the rows to b, and tells came of each while it has room.
+func rows(b *strings.Builder, rr *pgconn.ResultReader, came chan<- struct{}) {
 	for rr.NextRow() {
+		select {
+		case came <- struct{}{}:
+		default:
+		}
 		for i, v := range rr.Values() {
 			if i > 0 {
 				b.WriteByte('|')
