@@ -303,7 +303,7 @@ func (h *harness) encode(rel *planner.Relation, row string) (key, value []byte) 
 // its result are kept.
 func (h *harness) settle(name string) {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	h.ends(ctx, name)
 	rel := h.rels[name]
@@ -405,7 +405,7 @@ func (h *harness) eachRecord(topic string, f func(*record.Record)) {
 // eventually waits for a condition that time brings about.
 func (h *harness) eventually(what string, ok func() bool) {
 	h.t.Helper()
-	require.Eventually(h.t, ok, 20*time.Second, 5*time.Millisecond, what)
+	require.Eventually(h.t, ok, 2*time.Minute, 5*time.Millisecond, what)
 }
 
 func (h *harness) failure(name string) string {

@@ -163,7 +163,7 @@ func endStreams(h *harness, at int64) {
 
 // waitRows waits a while: a task that has nothing to write tells its time a little later.
 func (h *harness) waitRows(there func() bool) {
-	for end := time.Now().Add(10 * time.Second); !there() && time.Now().Before(end); {
+	for end := time.Now().Add(2 * time.Minute); !there() && time.Now().Before(end); {
 		h.settle("j")
 	}
 }

@@ -32,6 +32,8 @@ func TestTableJoinsWalkKeysWithManyRows(t *testing.T) {
 	}
 	same := func() {
 		t.Helper()
+		h.settle("o") // the query over the rows reads what the tables' own tasks have taken
+		h.settle("c")
 		for name, query := range views {
 			h.settle(name)
 			require.Equal(t, h.bounded(query), visibleRows(h, name), query)
@@ -41,8 +43,6 @@ func TestTableJoinsWalkKeysWithManyRows(t *testing.T) {
 	h.put("c", `{"k":"a","name":"first","x":5}`, `{"k":"b","name":"nobody","x":1}`)
 	same()
 	h.restart(false)
-	h.settle("o")
-	h.settle("c")
 	h.put("c", `{"k":"a","name":"second","x":3}`)
 	h.put("o", `{"id":7,"k":"b","x":0}`, `-{"id":8}`, `{"id":9,"k":"a","x":100}`, fmt.Sprintf(`{"id":%d,"k":"a","x":2}`, many))
 	same()

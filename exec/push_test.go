@@ -33,7 +33,7 @@ func (h *harness) push(text string) *exec.PushQuery {
 // next returns n rows of a push query as "op row", fewer at its end.
 func (h *harness) next(p *exec.PushQuery, n int) []string {
 	h.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	var rows []string
 	for len(rows) < n {

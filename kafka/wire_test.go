@@ -30,7 +30,7 @@ func dial(t testing.TB, n *node.Node) *wire {
 	var d net.Dialer
 	c, err := d.DialContext(t.Context(), "tcp", n.KafkaAddr().String())
 	require.NoError(t, err)
-	require.NoError(t, c.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, c.SetDeadline(time.Now().Add(2*time.Minute)))
 	t.Cleanup(func() { _ = c.Close() })
 	return &wire{t: t, Conn: c}
 }

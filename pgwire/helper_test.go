@@ -17,7 +17,7 @@ import (
 )
 
 // testTimeout bounds what a test waits for; reaching it is a failure.
-const testTimeout = 20 * time.Second
+const testTimeout = 2 * time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	defaultTimeout    = 30 * time.Second
+	defaultTimeout    = 2 * time.Minute
 	defaultConnection = "default"
 
 	// maxFailures ends a script: what fails after so many says nothing new.
@@ -42,7 +42,7 @@ type Options struct {
 	RestartAt int
 	// Rewrite takes the rows that the server gives as right, for Script.Rewritten.
 	Rewrite bool
-	// Timeout bounds each record that does not say its own; 0: 30 s.
+	// Timeout bounds each record that does not say its own; 0: 2 min.
 	Timeout time.Duration
 }
 

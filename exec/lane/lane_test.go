@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type script struct {
 	codes   map[string][]int16 // by request name: the codes of the next answers, in every partition
 	refuse  int32              // a partition that takes no batch, unless 0
 	lose    map[string]int     // by request name: how many of the next answers get lost
+	lost    func()             // is told of each that got lost, unless nil
 }
 
 var errLost = errors.New("connection lost")
@@ -39,6 +41,9 @@ func (s *script) Request(_ context.Context, req kmsg.Request) (kmsg.Response, er
 	s.asked = append(s.asked, describe(name, req))
 	if s.lose[name] > 0 {
 		s.lose[name]--
+		if s.lost != nil {
+			s.lost()
+		}
 		return nil, errLost
 	}
 	var code int16
@@ -254,10 +259,11 @@ func TestTimedOutTransactionIsCommittedAgainInANewEpoch(t *testing.T) {
 func TestClosedLaneGivesUp(t *testing.T) {
 	s := &script{version: 2, lose: map[string]int{"EndTxn": 1 << 30}}
 	l := openLane(t, s)
-	timer := time.AfterFunc(10*time.Millisecond, func() { _ = l.Close() })
-	defer timer.Stop()
+	closed := make(chan error, 1)
+	s.lost = sync.OnceFunc(func() { go func() { closed <- l.Close() }() })
 	_, err := l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{testBatch(t, 0, 1)}}})
 	require.ErrorIs(t, err, exec.ErrUnknownOutcome)
+	require.NoError(t, <-closed)
 }
 
 func TestBatchThatIsNoBatchFailsItsTask(t *testing.T) {
@@ -270,13 +276,13 @@ func TestBatchThatIsNoBatchFailsItsTask(t *testing.T) {
 func TestAppendThatMayHaveHappenedIsUnknown(t *testing.T) {
 	s := &script{version: 2, lose: map[string]int{"Produce": 1 << 30}}
 	a := NewAppender(s, clock.Real)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s.lost = cancel
 	_, err := a.Append(ctx, []exec.PartitionBatch{testBatch(t, 0, 1)})
 	require.ErrorIs(t, err, exec.ErrUnknownOutcome)
 	require.NotErrorIs(t, err, exec.ErrUnavailable)
 
-	s.lose = nil
+	s.lose, s.lost = nil, nil
 	s.codes = map[string][]int16{"Produce": {0, kerr.MessageTooLarge.Code}}
 	_, err = a.Append(t.Context(), []exec.PartitionBatch{testBatch(t, 0, 1), testBatch(t, 0, 1)})
 	require.ErrorIs(t, err, exec.ErrUnknownOutcome, "the first batch is there")

@@ -20,7 +20,7 @@ import (
 const aroundKill = 3500 * time.Millisecond
 
 // checkLimit bounds how long a cluster may take to answer after a node came back.
-const checkLimit = 90 * time.Second
+const checkLimit = 240 * time.Second
 
 // cluster is three nodes in processes of their own.
 type cluster struct {
@@ -61,7 +61,7 @@ func (c *cluster) start(i int) {
 }
 
 func (c *cluster) dial(ctx context.Context, i int) (*pgx.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	return pgx.Connect(ctx, fmt.Sprintf("postgres://millrace@%s/millrace?sslmode=disable", c.pg[i]))
 }

@@ -24,7 +24,7 @@ const (
 	// maxOperations bounds the moment of a crash, counted in calls that change files.
 	maxOperations = 4000
 	// roundLimit ends a round whose moment does not come.
-	roundLimit = 20 * time.Second
+	roundLimit = 120 * time.Second
 )
 
 // disk is a file system that loses power once.

@@ -16,7 +16,7 @@ import (
 )
 
 // startLimit bounds how long clients write to a node before it is killed for good.
-const startLimit = 30 * time.Second
+const startLimit = 120 * time.Second
 
 func envInt(t *testing.T, name string, def int) int {
 	t.Helper()

@@ -108,7 +108,7 @@ func TestPushQueryIsStreamedAndCancelled(t *testing.T) {
 	setUp(t, conn)
 
 	push := nodetest.Connect(t, nodetest.ConnString(n))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	rows, err := push.Query(ctx, "SELECT room, readings FROM room_minutes EMIT CHANGES", pgx.QueryExecModeExec)
 	require.NoError(t, err)

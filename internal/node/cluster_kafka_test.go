@@ -83,7 +83,7 @@ func TestANodeThatStopsInOrderHandsOverFirst(t *testing.T) {
 	c[0].Stop() // it runs the queries and controls the cluster
 	admin := kadm.NewClient(kafkaClient(t, c[1:]))
 	// The node has gone when the controller has written that it is out; who is asked may hear of it a moment later.
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than a silent node is given
 	defer cancel()
 	for {
 		topics, err := admin.ListTopicsWithInternal(t.Context())

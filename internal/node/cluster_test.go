@@ -31,7 +31,7 @@ func TestThreeNodesFormAClusterAndEachAnswersSQL(t *testing.T) {
 // eventually runs a query on a new connection to any of the nodes until it gives the rows, or the time is over.
 func eventually(t *testing.T, members []*nodetest.Member, want []string, query string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	var last any
 	for i := 0; ctx.Err() == nil; i++ {
@@ -50,7 +50,7 @@ func eventually(t *testing.T, members []*nodetest.Member, want []string, query s
 }
 
 func once(ctx context.Context, m *nodetest.Member, query string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, nodetest.ConnString(m.Node))
 	if err != nil {

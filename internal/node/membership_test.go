@@ -37,7 +37,7 @@ func TestANodeAloneGrowsIntoACluster(t *testing.T) {
 // replicated waits until every partition has all its replicas in sync, and three nodes vote.
 func replicated(t *testing.T, m *nodetest.Member) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for m.ClusterHealth() != (node.ClusterHealth{Voters: 3}) {
 		select {

@@ -192,7 +192,7 @@ func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
 		_, err := conn.Exec(t.Context(), fmt.Sprintf("INSERT INTO t VALUES (%d)", id))
 		return code(err)
 	}
-	require.Eventually(t, func() bool { return insert() == "53100" }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return insert() == "53100" }, 2*time.Minute, 10*time.Millisecond)
 	_, err = conn.Exec(t.Context(), "CREATE TABLE more (id INT)")
 	require.Equal(t, "53100", code(err))
 	texts(t, conn, "SELECT count(*) FROM t")
@@ -200,7 +200,7 @@ func TestFullDiskRefusesWritesUntilThereIsRoom(t *testing.T) {
 	require.Len(t, texts(t, conn, "SELECT n FROM c"), 1, "reading goes on")
 	exec(t, conn, "RESET consistency")
 	fs.SetDiskUsage(roomy)
-	require.Eventually(t, func() bool { return insert() == "<nil>" }, 20*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return insert() == "<nil>" }, 2*time.Minute, 10*time.Millisecond)
 	require.Equal(t, texts(t, conn, "SELECT count(*) FROM t"), texts(t, conn, "SELECT n FROM c"))
 	shut(t, n, conn)
 }

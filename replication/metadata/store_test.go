@@ -35,7 +35,7 @@ func tryOpenClock(t testing.TB, fs fsys.FS, clk clock.Clock, onFatal func(error)
 	require.NoError(t, fsys.MkdirAllSync(fs, "data"))
 	id, _, err := FormatOrCheck(fs, "data", Identity{NodeID: 1}, crand.Reader)
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	return Open(ctx, Options{
 		FS: fs, Dir: "data/meta", Identity: id, Release: "0.1.0", Clock: clk, Rand: crand.Reader,
@@ -113,7 +113,7 @@ func TestStoreLeadsSoonAfterOpen(t *testing.T) {
 		took := time.Since(start)
 		require.NoError(t, s.Close())
 		t.Logf("open took %v", took)
-		require.Less(t, took, time.Second) // it is some 10 ms; machines that test are busy
+		require.Less(t, took, 10*time.Second) // it is some 10 ms; machines that test are busy
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 // openLimit is how long nodes have to form a cluster or to come back into it.
-const openLimit = 60 * time.Second
+const openLimit = 3 * time.Minute
 
 // Member is a node of a cluster under test. Its file system outlives the node, so that it can be started again.
 type Member struct {

@@ -15,7 +15,7 @@ import (
 )
 
 // startLimit bounds how long a process may take to be ready, recovery included.
-const startLimit = 30 * time.Second
+const startLimit = 2 * time.Minute
 
 // Build compiles the server into a directory of the test and returns the program's path.
 func Build(tb testing.TB) string {
