@@ -25,7 +25,6 @@ type conn struct {
 	ctx    context.Context // ends with the connection, or when the server closes
 	cancel context.CancelFunc
 
-	buf []byte // of requests; the reader's
 	out []byte // of responses; the writer's
 
 	clientID string // of the request in progress; the reader's
@@ -162,13 +161,8 @@ func (c *conn) readStart() (size int32, key int16, err error) {
 
 // take reads the body and starts the request.
 func (c *conn) take(size int32) (answer, error) {
-	if cap(c.buf) < int(size) {
-		c.buf = make([]byte, size)
-	}
-	body := c.buf[:size]
-	if cap(c.buf) > keepBufferBytes {
-		c.buf = nil
-	}
+	body := c.server.buffers.get(int(size))
+	defer c.server.buffers.put(body)
 	if _, err := io.ReadFull(c.in, body); err != nil {
 		return answer{}, err
 	}

@@ -25,7 +25,7 @@ const (
 	maxLockedBytes = 16 << 10
 	// readBufferBytes is the buffer in front of a connection; bodies of requests go past it.
 	readBufferBytes = 4 << 10
-	// keepBufferBytes is the largest buffer that a connection keeps between requests.
+	// keepBufferBytes is the largest buffer that a connection keeps between answers.
 	keepBufferBytes = 256 << 10
 	// decodeCost is how many bytes of structs a byte of a request may become, for the accounting of memory.
 	decodeCost = 32

@@ -49,6 +49,7 @@ type Server struct {
 	config     Config
 	advertised advertised // zero if Config.Advertised is empty
 	memory     *budget
+	buffers    buffers
 	sessions   atomic.Int32    // ids of fetch sessions given out
 	secret     []byte          // behind the salts of users who do not exist
 	ctx        context.Context // of what waits for something to happen; ends when Shutdown begins

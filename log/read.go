@@ -79,6 +79,7 @@ func (l *Log) Read(offset int64, maxBytes int, upTo int64) (Chunk, error) {
 	limit := min(upTo, l.mu.leo)
 	if offset >= limit {
 		l.mu.Unlock()
+		l.tail.wanted()
 		return Chunk{}, nil
 	}
 	if data := l.tail.read(offset, maxBytes, limit); data != nil {
@@ -98,6 +99,9 @@ func (l *Log) Read(offset int64, maxBytes int, upTo int64) (Chunk, error) {
 			return Chunk{}, err
 		}
 		if found {
+			if c.pos+c.size == v.size && v.next >= limit {
+				l.tail.wanted()
+			}
 			return c, nil
 		}
 		// Compaction may leave nothing at the end of a segment: go on in the next.

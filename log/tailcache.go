@@ -3,16 +3,19 @@ package log
 import (
 	"sort"
 	"sync"
+	"sync/atomic"
 )
 
 // Sizes of the tail cache's chunks, in bytes: a partition begins with small ones and doubles them while it is written.
 const (
 	tailChunkMin = 8 << 10
 	tailChunkMax = 256 << 10
+	// tailUnreadMax is how much of a log is taken in while nobody reads at its end.
+	tailUnreadMax = 1 << 20
 )
 
-// TailCache holds the newest bytes of a node's logs, so that readers who keep up are served from memory. It is bounded in
-// bytes for all logs together; the oldest chunk goes first. Chunks are plain garbage-collected memory: a reader that holds
+// TailCache holds the newest bytes of a node's logs, so that readers who keep up are served from memory. It takes in the logs that
+// somebody reads at the end. It is bounded in bytes for all logs together; the oldest chunk goes first. Chunks are plain garbage-collected memory: a reader that holds
 // bytes of an evicted chunk keeps them alive, and nothing else.
 type TailCache struct {
 	bytesMax int64
@@ -48,8 +51,9 @@ type tailBatch struct {
 
 // tail is one log's part of the cache.
 type tail struct {
-	cache *TailCache
-	mu    struct {
+	cache  *TailCache
+	unread atomic.Int64 // bytes since somebody read at the end
+	mu     struct {
 		sync.RWMutex
 		chunks []*tailChunk // by offset
 	}
@@ -57,9 +61,10 @@ type tail struct {
 
 // append copies a batch that has just been written to the end of the log.
 func (t *tail) append(frame []byte, base, last int64) {
-	if t.cache == nil || int64(len(frame)) > t.cache.bytesMax/4 {
+	if t.cache == nil || int64(len(frame)) > t.cache.bytesMax/4 || t.unread.Load() > tailUnreadMax {
 		return
 	}
+	t.unread.Add(int64(len(frame)))
 	if t.extend(frame, base, last) {
 		return
 	}
@@ -74,6 +79,13 @@ func (t *tail) append(frame []byte, base, last int64) {
 	t.mu.chunks = append(t.mu.chunks, c)
 	t.mu.Unlock()
 	t.cache.admit(c)
+}
+
+// wanted says that somebody reads at the end of the log.
+func (t *tail) wanted() {
+	if t.unread.Load() != 0 {
+		t.unread.Store(0)
+	}
 }
 
 // extend puts the batch into the last chunk if it follows it and there is room.
@@ -182,5 +194,6 @@ func (t *tail) read(offset int64, maxBytes int, limit int64) []byte {
 	if end == start {
 		return nil
 	}
+	t.wanted()
 	return c.buf[start:end:end]
 }

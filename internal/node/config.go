@@ -236,7 +236,7 @@ func (c *Config) share(percent int64) int64 { return c.MemoryBytes / 100 * perce
 const (
 	stateShare    = 40
 	requestShare  = 15
-	tailShare     = 6
+	tailShare     = 3
 	pebbleShare   = 15
 	sessionsShare = 15
 )
