@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -45,11 +46,35 @@ func (r *crashRun) life(t *testing.T) {
 		r.transaction(p)
 	}
 	require.NoError(t, r.b.Close())
-	skip := r.m.skipSync
+	skip, takesAlong := r.m.skipSync, r.m.takesAlong
 	r.m = r.m.crash(r.rng)
+	r.m.takesAlong = takesAlong
+	elected := r.electLater()
 	r.b = startBroker(t, r.m, r.ids)
+	if r.rng.Intn(2) == 0 {
+		<-elected
+	}
 	r.settle(t)
+	<-elected
+	<-time.After(2 * expireInterval) // what has come with those partitions is swept up
 	r.m.skipSync = skip
+}
+
+// electLater lets other nodes lead some partitions that are written to for a while after the restart.
+func (r *crashRun) electLater() (elected <-chan struct{}) {
+	var away []TopicPartition
+	for i := range int32(3) {
+		if r.rng.Intn(2) == 0 {
+			away = append(away, TopicPartition{"out", i})
+		}
+	}
+	r.m.setAway(away...)
+	done := make(chan struct{})
+	time.AfterFunc(time.Duration(r.rng.Intn(3000))*time.Millisecond, func() {
+		r.m.setAway()
+		close(done)
+	})
+	return done
 }
 
 // transaction writes its number to some partitions, and as the offset of its producer's group.
@@ -77,10 +102,15 @@ func (r *crashRun) transaction(p *testProducer) {
 	}
 }
 
-// settle opens all producers, so that nothing is left open.
+// settle opens all producers, so that nothing is left open, and lets some of them go on at once.
 func (r *crashRun) settle(t *testing.T) {
 	for _, id := range crashProducers {
-		require.NoError(t, (&testProducer{b: r.b, txID: id, local: true}).init(testCtx))
+		p := &testProducer{b: r.b, txID: id, local: true}
+		require.NoError(t, p.init(testCtx))
+		if r.rng.Intn(2) == 0 {
+			r.transaction(p)
+			require.NoError(t, p.init(testCtx))
+		}
 	}
 }
 
@@ -129,14 +159,14 @@ func (r *crashRun) broken() string {
 }
 
 // run goes through some crashes and returns the first broken promise.
-func runCrashes(t *testing.T, seed int64, skipSync func(TopicPartition) bool) (broken string) {
+func runCrashes(t *testing.T, seed int64, defect func(*memLog)) (broken string) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &crashRun{
 			rng: rand.New(rand.NewSource(seed)), ids: &ids{next: 1}, m: newMemLog(testTopics()),
 			acked: map[string][]TopicPartition{}, begun: map[string][]TopicPartition{}, last: map[string]int64{},
 		}
-		r.m.skipSync = skipSync
+		defect(r.m)
 		r.b = startBroker(t, r.m, r.ids)
 		for range 4 {
 			r.life(t)
@@ -151,7 +181,7 @@ func runCrashes(t *testing.T, seed int64, skipSync func(TopicPartition) bool) (b
 
 func TestTransactionsSurviveCrashesWhole(t *testing.T) {
 	for seed := range int64(100) {
-		require.Empty(t, runCrashes(t, seed, nil), "seed %d", seed)
+		require.Empty(t, runCrashes(t, seed, func(*memLog) {}), "seed %d", seed)
 	}
 }
 
@@ -159,15 +189,24 @@ func TestTransactionsSurviveCrashesWhole(t *testing.T) {
 func TestEverySyncOfATransactionMatters(t *testing.T) {
 	for _, topic := range []string{"out", OffsetsTopic, TransactionTopic} {
 		t.Run(topic, func(t *testing.T) {
-			skip := func(tp TopicPartition) bool { return tp.Topic == topic }
-			for seed := range int64(200) {
-				if runCrashes(t, seed, skip) != "" {
-					return
-				}
-			}
-			t.Fatalf("without the syncs of %s nothing was found missing", topic)
+			findsDefect(t, func(m *memLog) { m.skipSync = func(tp TopicPartition) bool { return tp.Topic == topic } })
 		})
 	}
+}
+
+// TestATransactionTheCoordinatorLostIsNotTakenAlongByTheNext leaves out the log's rule about those: the same checks must find that out.
+func TestATransactionTheCoordinatorLostIsNotTakenAlongByTheNext(t *testing.T) {
+	findsDefect(t, func(m *memLog) { m.takesAlong = true })
+}
+
+func findsDefect(t *testing.T, defect func(*memLog)) {
+	t.Helper()
+	for seed := range int64(200) {
+		if runCrashes(t, seed, defect) != "" {
+			return
+		}
+	}
+	t.Fatal("nothing was found missing")
 }
 
 // TestRemoteProducerCommitsAllOrNothingAcrossACrash lets the node crash between two answered requests of a transaction whose producer is

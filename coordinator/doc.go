@@ -24,7 +24,8 @@
 //     writes COMPLETE, and answers. Kafka answers after the decision; here an answered transaction is readable.
 //
 // If a crash loses the ONGOING record of a producer that died with the node, the log may hold transactional batches that no
-// coordinator knows of; Lead finds and aborts these before it serves.
+// coordinator knows of, its orphans. Lead aborts those in the partitions that this node leads before it serves, the expiry loop those
+// that come with other partitions later, and the log any that the next transaction of the producer meets: txn_orphans.go.
 //
 // # Life cycle
 //

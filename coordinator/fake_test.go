@@ -16,9 +16,12 @@ type memLog struct {
 	mu struct {
 		sync.Mutex
 		parts map[TopicPartition]*memPartition
+		away  map[TopicPartition]bool // another node leads them
 	}
 	// skipSync, when set, turns the Flush of matching partitions into a lie: the high watermark moves, a crash forgets all the same.
 	skipSync func(tp TopicPartition) bool
+	// takesAlong leaves out the log's rule that a transaction which is known to be lost is aborted before the next one of its producer.
+	takesAlong bool
 	// steps, when not nil, counts down with each append and sync; at zero the node is dead and nothing is written any more.
 	steps *atomic.Int64
 }
@@ -77,7 +80,22 @@ func (m *memLog) Partition(topic string, partition int32) (Partition, error) {
 	if p == nil {
 		return nil, kerr.UnknownTopicOrPartition
 	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.mu.away[p.tp] {
+		return nil, kerr.NotLeaderForPartition
+	}
 	return p, nil
+}
+
+// setAway makes another node lead these partitions and no others.
+func (m *memLog) setAway(tps ...TopicPartition) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.away = map[TopicPartition]bool{}
+	for _, tp := range tps {
+		m.mu.away[tp] = true
+	}
 }
 
 func (m *memLog) OpenTransactions() []OpenTransaction {
@@ -85,6 +103,9 @@ func (m *memLog) OpenTransactions() []OpenTransaction {
 	defer m.mu.Unlock()
 	var open []OpenTransaction
 	for tp, p := range m.mu.parts {
+		if m.mu.away[tp] {
+			continue
+		}
 		p.mu.Lock()
 		for id, epoch := range p.mu.open {
 			open = append(open, OpenTransaction{tp, id, epoch})
@@ -129,7 +150,7 @@ func (p *memPartition) endLocked() int64 {
 	return p.mu.ends[len(p.mu.ends)-1]
 }
 
-func (p *memPartition) Append(_ context.Context, batches []byte, _ AppendOptions) (base, next int64, err error) {
+func (p *memPartition) Append(_ context.Context, batches []byte, o AppendOptions) (base, next int64, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.refusals > 0 {
@@ -144,16 +165,41 @@ func (p *memPartition) Append(_ context.Context, batches []byte, _ AppendOptions
 		return 0, 0, err
 	}
 	if h.HasProducer() {
+		p.abortLostLocked(h, frame, o.TransactionVersion)
 		if last, ok := p.mu.epochs[h.ProducerID]; ok && h.ProducerEpoch < last {
 			return 0, 0, kerr.InvalidProducerEpoch
 		}
 	}
+	base = p.appendLocked(h, frame)
+	return base, p.endLocked(), nil
+}
+
+func (p *memPartition) appendLocked(h record.Header, frame []byte) (base int64) {
 	base = p.endLocked()
 	frame = append([]byte(nil), frame...)
 	record.SetBaseOffset(frame, base)
 	h.BaseOffset = base
 	p.push(h, frame)
-	return base, p.endLocked(), nil
+	return base
+}
+
+// abortLostLocked does what log.Log.Append does with a transaction that h shows to be lost.
+func (p *memPartition) abortLostLocked(h record.Header, frame []byte, version int16) {
+	epoch, open := p.mu.open[h.ProducerID]
+	if !open || p.log.takesAlong {
+		return
+	}
+	lost := h.ProducerEpoch > epoch
+	if h.IsControl() {
+		m, _, _ := record.ParseControl(frame)
+		m.TransactionVersion = version
+		lost = !m.Ends(epoch)
+	}
+	if lost {
+		abort := record.AppendControl(nil, record.Marker{ProducerID: h.ProducerID, ProducerEpoch: epoch + 1}, 0)
+		ah, _ := record.ParseHeader(abort)
+		p.appendLocked(ah, abort)
+	}
 }
 
 func (p *memPartition) push(h record.Header, frame []byte) {

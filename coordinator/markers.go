@@ -30,7 +30,9 @@ func (m *markers) append(ctx context.Context, tp TopicPartition, mk record.Marke
 	if tp.Topic == OffsetsTopic && !m.offsets.serves(tp.Partition) {
 		return partitionEnd{}, kerr.CoordinatorLoadInProgress
 	}
-	_, next, err := p.Append(ctx, record.AppendControl(nil, mk, m.clock.Now().UnixMilli()), coordinatorAppend)
+	opts := coordinatorAppend
+	opts.TransactionVersion = mk.TransactionVersion
+	_, next, err := p.Append(ctx, record.AppendControl(nil, mk, m.clock.Now().UnixMilli()), opts)
 	return partitionEnd{tp: tp, part: p, next: next}, err
 }
 
@@ -40,7 +42,7 @@ func (m *markers) wait(ctx context.Context, end partitionEnd, mk record.Marker) 
 		return err
 	}
 	if end.tp.Topic == OffsetsTopic {
-		m.offsets.finish(end.tp.Partition, mk.ProducerID, mk.Commit)
+		m.offsets.finish(end.tp.Partition, mk)
 	}
 	return nil
 }
@@ -58,6 +60,9 @@ func (m *markers) write(ctx context.Context, parts []TopicPartition, mk record.M
 		case errors.Is(appendErr, kerr.InvalidProducerEpoch), errors.Is(appendErr, kerr.ProducerFenced):
 			// A newer epoch wrote there, so this transaction is over in that partition.
 			m.log.Warn("marker refused", "topic", tp.Topic, "partition", tp.Partition, "producer_id", mk.ProducerID, "err", appendErr)
+			if tp.Topic == OffsetsTopic {
+				m.offsets.finish(tp.Partition, record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch})
+			}
 		default:
 			left, err = append(left, tp), appendErr
 		}
@@ -77,7 +82,7 @@ func (m *markers) write(ctx context.Context, parts []TopicPartition, mk record.M
 func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32) {
 	mk := record.Marker{
 		ProducerID: t.producerID, ProducerEpoch: t.epoch, CoordinatorEpoch: coordinatorEpoch,
-		Commit: t.state == statePrepareCommit,
+		Commit: t.state == statePrepareCommit, TransactionVersion: t.version,
 	}
 	left := t.parts
 	for len(left) > 0 {
@@ -100,7 +105,7 @@ func (m *markers) WriteTxnMarkers(ctx context.Context, req *kmsg.WriteTxnMarkers
 	resp := req.ResponseKind().(*kmsg.WriteTxnMarkersResponse)
 	for _, rm := range req.Markers {
 		mk := record.Marker{
-			ProducerID: rm.ProducerID, ProducerEpoch: rm.ProducerEpoch, CoordinatorEpoch: rm.CoordinatorEpoch, Commit: rm.Committed,
+			ProducerID: rm.ProducerID, ProducerEpoch: rm.ProducerEpoch, CoordinatorEpoch: rm.CoordinatorEpoch, Commit: rm.Committed, TransactionVersion: int16(rm.TransactionVersion),
 		}
 		out := kmsg.NewWriteTxnMarkersResponseMarker()
 		out.ProducerID = rm.ProducerID

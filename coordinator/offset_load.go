@@ -16,7 +16,7 @@ func (o *Offsets) load(ctx context.Context, index int32) error {
 	l := &offsetLease{part: p}
 	l.ctx, l.cancel = context.WithCancel(o.ctx)
 	l.mu.groups = map[string]*group{}
-	l.mu.pending = map[int64]map[offsetKey]committed{}
+	l.mu.pending = map[int64]pendingOffsets{}
 	l.mu.changed = make(chan struct{})
 	o.resign(index)
 	o.leases[index].Store(l)
@@ -71,7 +71,7 @@ func (l *offsetLease) replayRecordLocked(h record.Header, r *record.Record) erro
 		return err
 	}
 	if h.IsTransactional() {
-		l.pendLocked(h.ProducerID, key, c)
+		l.pendLocked(h.ProducerID, h.ProducerEpoch, key, c)
 	} else {
 		l.applyLocked(key, c)
 	}

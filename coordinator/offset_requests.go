@@ -114,7 +114,7 @@ func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.Ba
 	if opts.Transactional {
 		for i, tp := range tps {
 			offsets[i].position = base + int64(i)
-			l.pendLocked(opts.ProducerID, offsetKey{c.group, tp}, offsets[i])
+			l.pendLocked(opts.ProducerID, opts.ProducerEpoch, offsetKey{c.group, tp}, offsets[i])
 		}
 	}
 	return base, next, nil

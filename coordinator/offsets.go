@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/record"
 )
 
 const (
@@ -51,8 +52,8 @@ type offsetLease struct {
 	mu struct {
 		sync.Mutex
 		groups  map[string]*group
-		pending map[int64]map[offsetKey]committed // by producer id: offsets of open transactions
-		changed chan struct{}                     // closed and replaced when pending offsets are settled
+		pending map[int64]pendingOffsets // by producer id
+		changed chan struct{}            // closed and replaced when pending offsets are settled
 	}
 }
 
@@ -60,6 +61,12 @@ type offsetLease struct {
 type offsetKey struct {
 	group string
 	TopicPartition
+}
+
+// pendingOffsets are those of an open transaction.
+type pendingOffsets struct {
+	epoch   int16 // of the producer
+	offsets map[offsetKey]committed
 }
 
 // committed is an offset as committed.
@@ -163,22 +170,26 @@ func (l *offsetLease) applyLocked(key offsetKey, c committed) {
 	}
 }
 
-// pendLocked keeps an offset until its producer's transaction ends.
-func (l *offsetLease) pendLocked(producerID int64, key offsetKey, c committed) {
-	offsets := l.mu.pending[producerID]
-	if offsets == nil {
-		offsets = map[offsetKey]committed{}
-		l.mu.pending[producerID] = offsets
+// pendLocked keeps an offset until its producer's transaction ends. What is left of a transaction with an older epoch never was: the log has aborted it.
+func (l *offsetLease) pendLocked(producerID int64, epoch int16, key offsetKey, c committed) {
+	p, open := l.mu.pending[producerID]
+	if open && p.epoch < epoch {
+		l.settleLocked(producerID, false)
+		open = false
 	}
-	if _, again := offsets[key]; !again {
+	if !open {
+		p = pendingOffsets{epoch, map[offsetKey]committed{}}
+		l.mu.pending[producerID] = p
+	}
+	if _, again := p.offsets[key]; !again {
 		l.groupLocked(key.group).unstable[key.TopicPartition]++
 	}
-	offsets[key] = c
+	p.offsets[key] = c
 }
 
 // settleLocked ends a producer's transaction: its pending offsets count, or never were.
 func (l *offsetLease) settleLocked(producerID int64, commit bool) {
-	for key, c := range l.mu.pending[producerID] {
+	for key, c := range l.mu.pending[producerID].offsets {
 		g := l.groupLocked(key.group)
 		if g.unstable[key.TopicPartition]--; g.unstable[key.TopicPartition] == 0 {
 			delete(g.unstable, key.TopicPartition)
@@ -193,14 +204,20 @@ func (l *offsetLease) settleLocked(producerID int64, commit bool) {
 }
 
 // finish is called when the marker of a transaction is below the high watermark.
-func (o *Offsets) finish(index int32, producerID int64, commit bool) {
+func (o *Offsets) finish(index int32, mk record.Marker) {
 	l := o.leases[index].Load()
 	if l == nil {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.settleLocked(producerID, commit)
+	switch p, open := l.mu.pending[mk.ProducerID]; {
+	case !open:
+	case mk.Ends(p.epoch):
+		l.settleLocked(mk.ProducerID, mk.Commit)
+	case p.epoch < mk.ProducerEpoch:
+		l.settleLocked(mk.ProducerID, false) // the log has aborted it
+	}
 }
 
 // claim is what a member says of itself when it commits.

@@ -28,6 +28,8 @@ type AppendOptions struct {
 	Origin Origin
 	// AnyISR appends even if the in-sync replicas are fewer than min.insync.replicas, for producers that do not ask for acks=all.
 	AnyISR bool
+	// TransactionVersion goes with a transaction marker: see record.Marker.
+	TransactionVersion int16
 }
 
 // coordinatorAppend is how a coordinator appends.
@@ -56,7 +58,7 @@ type Partition interface {
 	LogStart() int64
 	LogEnd() int64
 	// Append writes record batches, patched in place, and waits for neither disk nor replicas. It returns the first offset and the one
-	// after the last. Errors are kerr's.
+	// after the last. A transaction that the batches show to be lost (see log.Log.Append) is aborted first. Errors are kerr's.
 	Append(ctx context.Context, batches []byte, o AppendOptions) (base, next int64, err error)
 	// Flush starts making everything below offset durable here and returns at once.
 	Flush(offset int64)

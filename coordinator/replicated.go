@@ -31,10 +31,8 @@ func (r replicatedPartitions) OpenTransactions() []OpenTransaction {
 		if !p.Leads() {
 			continue
 		}
-		for _, s := range p.Producers() {
-			if s.TxnStart >= 0 {
-				open = append(open, OpenTransaction{TopicPartition{p.Topic(), p.ID()}, s.ProducerID, s.Epoch})
-			}
+		for _, s := range p.OpenTransactions() {
+			open = append(open, OpenTransaction{TopicPartition{p.Topic(), p.ID()}, s.ProducerID, s.Epoch})
 		}
 	}
 	return open
@@ -49,7 +47,7 @@ type replicated struct {
 func (r replicated) LeaderEpoch() int32 { return r.epoch }
 
 func (r replicated) Append(_ context.Context, batches []byte, o AppendOptions) (base, next int64, err error) {
-	opts := replication.AppendOptions{Acks: replication.AcksAll, Origin: log.Client, Fence: true, Epoch: r.epoch, NoSync: true}
+	opts := replication.AppendOptions{Acks: replication.AcksAll, Origin: log.Client, Fence: true, Epoch: r.epoch, NoSync: true, TransactionVersion: o.TransactionVersion}
 	if o.AnyISR {
 		opts.Acks = replication.AcksLeader
 	}

@@ -4,9 +4,10 @@ import (
 	"github.com/millracedb/millrace/internal/record"
 )
 
-// expireLoop aborts transactions that take too long and forgets transactional ids that nobody uses.
+// expireLoop aborts transactions that take too long, or that went down with a node, and forgets transactional ids that nobody uses.
 func (c *Transactions) expireLoop() {
 	for pause(c.ctx, c.clock, expireInterval) {
+		c.sweepOrphans(c.ctx)
 		for i := range c.leases {
 			if l := c.leases[i].Load(); l != nil && l.ready.Load() {
 				c.expire(l)

@@ -31,6 +31,8 @@ type AppendInfo struct {
 	// RequireVerified refuses the first batch of a transaction whose Guard, from BeginVerification, does not hold.
 	RequireVerified bool
 	Guard           uint64
+	// TransactionVersion of the transaction that a marker ends (KIP-1228); 0 if it is not known.
+	TransactionVersion int16
 	// NoSync leaves out the request for a sync: the caller makes it with RequestSync when it has appended to all its
 	// partitions, as a transaction does.
 	NoSync bool
@@ -56,6 +58,8 @@ type written struct {
 // Append writes the batches in frames, whole ones one after the other, at the log's end. It changes frames in place (base
 // offset, leader epoch, timestamp) and keeps nothing of it. When it returns the batches can be read, and under FsyncCommit
 // a sync has been asked for: they are durable when DurableEnd is beyond LastOffset.
+//
+// A transaction that can only be one that its coordinator has lost (see producerTable.lost) is aborted first, by a marker of its own.
 //
 // Errors are Kafka's: CorruptMessage, InvalidRecord, MessageTooLarge, RecordListTooLarge, InvalidTimestamp,
 // OutOfOrderSequenceNumber, InvalidProducerEpoch, InvalidTxnState, TransactionCoordinatorFenced, and KafkaStorageError together
@@ -103,6 +107,9 @@ func (l *Log) append(frames []byte, info *AppendInfo) (res AppendResult, durable
 			res.LogAppendTime = dup.timestamp
 		}
 		return res, -1, false, nil
+	}
+	if lost := l.lostTransactions(batches, info); len(lost) > 0 {
+		return l.appendAfter(lost, frames, info)
 	}
 	if err := l.assign(batches, info, &config, leo, &res); err != nil {
 		return res, -1, false, err
@@ -208,6 +215,39 @@ func (l *Log) checkProducers(batches []written, info *AppendInfo) (*keptBatch, e
 		return &kept, nil
 	}
 	return nil, nil
+}
+
+// lostTransactions returns the markers of the transactions that have to be aborted before batches.
+func (l *Log) lostTransactions(batches []written, info *AppendInfo) (aborts []record.Marker) {
+	if info.Origin == Replica {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range batches {
+		if b := &batches[i]; b.h.HasProducer() {
+			if m, ok := l.mu.producers.lost(&b.h, b.frame, info.TransactionVersion); ok {
+				aborts = append(aborts, m)
+			}
+		}
+	}
+	return aborts
+}
+
+// appendAfter appends frames behind the given markers. The caller holds appendMu.
+func (l *Log) appendAfter(aborts []record.Marker, frames []byte, info *AppendInfo) (res AppendResult, durable int64, queue bool, err error) {
+	queued, moved := false, int64(-1)
+	for _, m := range aborts {
+		l.logger.Warn("aborting a transaction that its coordinator has lost", "producer_id", m.ProducerID, "producer_epoch", m.ProducerEpoch-1)
+		marker := AppendInfo{LeaderEpoch: info.LeaderEpoch, Origin: Coordinator, NoSync: info.NoSync}
+		res, durable, queue, err = l.append(record.AppendControl(nil, m, l.opts.Clock.Now().UnixMilli()), &marker)
+		queued, moved = queued || queue, max(moved, durable)
+		if err != nil {
+			return res, moved, queued, err
+		}
+	}
+	res, durable, queue, err = l.append(frames, info)
+	return res, max(moved, durable), queued || queue, err
 }
 
 // assign gives the batches their offsets, or checks those a leader gave them, and notes new leader epochs.

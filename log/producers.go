@@ -161,6 +161,34 @@ func (t *producerTable) checkVerified(p *producer, h *record.Header, info *Appen
 	return nil
 }
 
+// lost returns the marker that aborts the producer's open transaction if the batch h shows that its coordinator does not know of it: whoever ends a transaction or begins the next has made
+// sure that the one before is over, so its record must have gone down with a leader of __transaction_state before enough replicas had it. Without the marker that transaction would
+// become part of the next one. The marker has a higher epoch than the transaction, so that its producer hears of it if it is still there.
+func (t *producerTable) lost(h *record.Header, frame []byte, version int16) (record.Marker, bool) {
+	p := t.byID[h.ProducerID]
+	if p == nil || p.txnFirst == noTxn {
+		return record.Marker{}, false
+	}
+	if h.IsControl() {
+		m, ok, err := record.ParseControl(frame)
+		m.TransactionVersion = version
+		if err != nil || !ok || m.Ends(p.epoch) {
+			return record.Marker{}, false
+		}
+	} else if h.ProducerEpoch <= p.epoch {
+		return record.Marker{}, false
+	}
+	return record.Marker{ProducerID: p.id, ProducerEpoch: NextEpoch(p.epoch), CoordinatorEpoch: p.coordinatorEpoch}, true
+}
+
+// NextEpoch is the epoch that fences a producer of the given one.
+func NextEpoch(epoch int16) int16 {
+	if epoch == math.MaxInt16 {
+		return epoch
+	}
+	return epoch + 1
+}
+
 // apply notes a batch that has been written, also by a leader elsewhere: it never refuses. It returns the transaction that a
 // marker has ended, if it is one and there was one. Producers expire by now, the broker's clock in ms, and not by the
 // timestamps of their records as in Kafka: those are event times and may be years old.
@@ -292,7 +320,22 @@ func (l *Log) Producers() []ProducerState {
 	defer l.mu.Unlock()
 	var states []ProducerState
 	for _, p := range l.mu.producers.sorted() {
-		states = append(states, ProducerState{p.id, p.epoch, p.lastSeq(), time.UnixMilli(p.lastTime), p.coordinatorEpoch, p.txnFirst})
+		states = append(states, p.state())
 	}
 	return states
+}
+
+// OpenTransactions returns the state of the producers that have a transaction open, in no order.
+func (l *Log) OpenTransactions() []ProducerState {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var states []ProducerState
+	for id := range l.mu.producers.open {
+		states = append(states, l.mu.producers.byID[id].state())
+	}
+	return states
+}
+
+func (p *producer) state() ProducerState {
+	return ProducerState{p.id, p.epoch, p.lastSeq(), time.UnixMilli(p.lastTime), p.coordinatorEpoch, p.txnFirst}
 }

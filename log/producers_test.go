@@ -144,6 +144,49 @@ func TestFirstBatchOfATransactionMustBeVerified(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// TestALostTransactionIsAbortedBeforeTheNext: a transaction that its coordinator has lost is open in the partition when its producer, fenced in the meantime, comes with the next one.
+func TestALostTransactionIsAbortedBeforeTheNext(t *testing.T) {
+	next := from(t, 1, 5, 0, 1, true)
+	cases := map[string]struct {
+		frame   []byte
+		version int16
+		want    []record.AbortedTxn
+		err     error
+	}{
+		"the next one writes":                 {next, 0, []record.AbortedTxn{{ProducerID: 1, FirstOffset: 0}}, nil},
+		"a batch outside transactions":        {from(t, 1, 4, 0, 1, false), 0, []record.AbortedTxn{{ProducerID: 1, FirstOffset: 0}}, nil},
+		"the next one commits without a word": {commitMarker(5), 2, []record.AbortedTxn{{ProducerID: 1, FirstOffset: 0}}, nil},
+		"the same, of an unknown version":     {commitMarker(5), 0, []record.AbortedTxn{{ProducerID: 1, FirstOffset: 0}}, nil},
+		"the one before is committed again":   {commitMarker(3), 2, []record.AbortedTxn{{ProducerID: 1, FirstOffset: 0}}, kerr.InvalidProducerEpoch},
+		"its own commit":                      {commitMarker(4), 2, nil, nil},
+		"its own commit, of an old client":    {commitMarker(3), 0, nil, nil},
+		"its own, an older client's":          {commitMarker(4), 0, nil, nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			l := mustOpen(t, testOptions(t, fsys.NewMem()))
+			mustAppend(t, l, from(t, 1, 3, 0, 1, true))
+			_, err := l.Append(c.frame, AppendInfo{Origin: Coordinator, TransactionVersion: c.version})
+			require.ErrorIs(t, err, c.err)
+			aborted, err := l.AbortedTransactions(0, l.LEO())
+			require.NoError(t, err)
+			require.Equal(t, c.want, aborted)
+			require.NoError(t, l.Close())
+		})
+	}
+	l := mustOpen(t, testOptions(t, fsys.NewMem()))
+	mustAppend(t, l, from(t, 1, 3, 0, 1, true))
+	mustAppend(t, l, next)
+	require.Equal(t, int64(2), l.LastStableOffset(3), "the marker is between the two")
+	_, err := l.Append(from(t, 1, 3, 1, 1, true), AppendInfo{})
+	require.ErrorIs(t, err, kerr.InvalidProducerEpoch, "its producer is told")
+	require.NoError(t, l.Close())
+}
+
+func commitMarker(epoch int16) []byte {
+	return record.AppendControl(nil, record.Marker{ProducerID: 1, ProducerEpoch: epoch, Commit: true}, 0)
+}
+
 func TestStableOffsetWaitsForTheMarkerToBeReplicated(t *testing.T) {
 	opts := testOptions(t, fsys.NewMem())
 	l := mustOpen(t, opts)

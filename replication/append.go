@@ -28,6 +28,8 @@ type AppendOptions struct {
 	// RequireVerified and Guard are for the first batch of a transaction: see BeginVerification.
 	RequireVerified bool
 	Guard           uint64
+	// TransactionVersion goes with a transaction marker: see log.AppendInfo.
+	TransactionVersion int16
 	// NoSync asks for no sync: the caller does so with Flush, for all partitions of a transaction in one round.
 	NoSync bool
 }
@@ -63,7 +65,7 @@ func (p *Partition) AppendAsync(frames []byte, o AppendOptions) (AppendResult, e
 		return AppendResult{}, err
 	}
 	r, err := p.log.Append(frames, log.AppendInfo{
-		LeaderEpoch: epoch, Origin: o.Origin, RequireVerified: o.RequireVerified, Guard: o.Guard, NoSync: o.NoSync,
+		LeaderEpoch: epoch, Origin: o.Origin, RequireVerified: o.RequireVerified, Guard: o.Guard, NoSync: o.NoSync, TransactionVersion: o.TransactionVersion,
 	})
 	if err != nil {
 		return AppendResult{}, err
@@ -99,6 +101,9 @@ func (p *Partition) admit(o *AppendOptions) (int32, error) {
 func (p *Partition) BeginVerification(producerID int64, epoch int16) uint64 {
 	return p.log.BeginVerification(producerID, epoch)
 }
+
+// OpenTransactions are the producers that have a transaction open here.
+func (p *Partition) OpenTransactions() []log.ProducerState { return p.log.OpenTransactions() }
 
 // Producers is what the log knows of each producer, by id.
 func (p *Partition) Producers() []log.ProducerState { return p.log.Producers() }

@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"context"
-	"os"
 	"sync"
 	"testing"
 	"time"
@@ -49,9 +48,6 @@ func replicated(t *testing.T, m *nodetest.Member) {
 }
 
 func TestAClusterRestartsAsAWhole(t *testing.T) {
-	if os.Getenv("MILLRACE_KNOWN_DEFECTS") == "" {
-		t.Skip("a known defect (docs/limits.md): now and then the view counts rows twice; MILLRACE_KNOWN_DEFECTS=1 runs it")
-	}
 	t.Parallel() // it waits more than it works
 	c := nodetest.StartCluster(t, 3)
 	conn := nodetest.Connect(t, nodetest.ConnString(c[2].Node))

@@ -14,6 +14,24 @@ type Marker struct {
 	ProducerEpoch    int16
 	CoordinatorEpoch int32 // epoch of the transaction coordinator that decided
 	Commit           bool  // else abort
+	// TransactionVersion is that of the client whose transaction ends (KIP-1228): from 2 on the marker carries an epoch above that of the transaction. It is not in the batch; 0 stands for
+	// not known.
+	TransactionVersion int16
+}
+
+// raisedEpochVersion is the transaction version from which every end of a transaction raises the epoch (KIP-890 part 2).
+const raisedEpochVersion = 2
+
+// Ends reports whether m can be the marker of a transaction that its producer has written with the given epoch. An abort ends whatever is open up to its own epoch; a commit ends the
+// one transaction that was decided.
+func (m Marker) Ends(epoch int16) bool {
+	switch {
+	case m.TransactionVersion >= raisedEpochVersion:
+		return epoch == m.ProducerEpoch-1 || !m.Commit && epoch < m.ProducerEpoch
+	case m.Commit:
+		return epoch == m.ProducerEpoch || epoch == m.ProducerEpoch-1
+	}
+	return epoch <= m.ProducerEpoch
 }
 
 // The key of a control record is version and type, its value version and coordinator epoch.
