@@ -79,8 +79,8 @@
 //
 // # Restarts
 //
-// restart asks the harness to stop the server in order and start it again, with the same data. All connections are opened anew, and the SET statements that
-// each had run run again. A harness without such a hook (PostgreSQL) leaves it out. norestart says that the script holds state of a session (a prepared statement,
+// restart asks the harness to stop the server in order and start it again, with the same data. All connections are opened anew, and the SET and RESET
+// statements that each had run run again. A harness without such a hook (PostgreSQL) leaves it out. norestart says that the script holds state of a session (a prepared statement,
 // a cursor, LISTEN) and that a harness must not restart the server at a place of its own choosing.
 //
 //	restart

@@ -104,7 +104,7 @@ type run struct {
 
 type connection struct {
 	*pgconn.PgConn
-	settings []string // the SET statements that were run
+	settings []string // the SET and RESET statements that were run
 }
 
 type labelled struct {
@@ -277,7 +277,7 @@ func (r *run) checkLabel(rec *record, sql string, have []string) {
 }
 
 var (
-	setting  = regexp.MustCompile(`(?i)^\s*SET\s`)
+	setting  = regexp.MustCompile(`(?i)^\s*(SET|RESET)\s`)
 	local    = regexp.MustCompile(`(?i)^\s*SET\s+(LOCAL|TRANSACTION|CONSTRAINTS)\s`)
 	variable = regexp.MustCompile(`\$([a-zA-Z][a-zA-Z0-9_]*)|\$\{([a-zA-Z][a-zA-Z0-9_]*)\}`)
 )

@@ -168,10 +168,10 @@ func TestConnectionsAreApart(t *testing.T) {
 }
 
 func TestRestartGivesConnectionsTheirSettingsBack(t *testing.T) {
-	script := "statement ok\nSET a = 1\n\nstatement ok\nSET LOCAL b = 1\n\nrestart\n\nstatement ok\nthree"
+	script := "statement ok\nSET a = 1\n\nstatement ok\nSET LOCAL b = 1\n\nstatement ok\nRESET a\n\nrestart\n\nstatement ok\nthree"
 	_, asked, restarts := runScript(t, script, nil)
 	require.Equal(t, 1, restarts)
-	require.Equal(t, []string{"SET a = 1", "SET LOCAL b = 1", "SET a = 1", "three"}, asked)
+	require.Equal(t, []string{"SET a = 1", "SET LOCAL b = 1", "RESET a", "SET a = 1", "RESET a", "three"}, asked)
 }
 
 func TestChosenRestartWaitsForTheEndOfATransaction(t *testing.T) {
