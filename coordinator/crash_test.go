@@ -57,6 +57,7 @@ func (r *crashRun) life(t *testing.T) {
 	r.settle(t)
 	<-elected
 	<-time.After(2 * expireInterval) // what has come with those partitions is swept up
+	synctest.Wait()
 	r.m.skipSync = skip
 }
 
