@@ -9,6 +9,7 @@ FUZZTIME  ?= 5s
 ROUNDS    ?= 50
 SEEDS     ?= 200
 VIEWS     ?= 500
+SEED      ?= $(shell date +%s)# other ones every time; go test takes the same, so that it judges the change and not its luck
 
 export CGO_ENABLED ?= 0
 
@@ -63,11 +64,11 @@ demo: ## Run the demonstration on real flights
 
 .PHONY: kill-test
 kill-test: ## Kill -9 a node that is being written to, ROUNDS times
-	MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill9 -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill9 -count=1 -timeout 30m
 
 .PHONY: cluster-test
 cluster-test: ## Kill -9 a node of a cluster of three that is being written to, ROUNDS times
-	MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -count=1 -timeout 60m
+	MILLRACE_SEED=$(SEED) MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -count=1 -timeout 60m
 
 .PHONY: sim-test
 sim-test: ## Run the model of a cluster with SEEDS seeds
@@ -75,11 +76,11 @@ sim-test: ## Run the model of a cluster with SEEDS seeds
 
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
-	MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -count=1 -timeout 30m
 
 .PHONY: views-test
 views-test: ## Compare VIEWS random views with PostgreSQL
-	MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -count=1 -timeout 30m
 
 .PHONY: clients-test
 clients-test: ## Run real PostgreSQL clients of many languages against a server

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
@@ -241,11 +243,23 @@ func placedWithin(n Node, ords []int) bool {
 	return by != nil && subset(by, ords)
 }
 
+// dealtByNames reports whether rows may still be where a relation's topic has them. A key of several columns is encoded with the names of the
+// columns, so that equal values are in the same partition number only of topics whose key columns have the same names; exchanges name none.
+func dealtByNames(n Node) bool {
+	switch n.(type) {
+	case *Exchange:
+		return false
+	case *Scan:
+		return true
+	}
+	return slices.ContainsFunc(n.Inputs(), dealtByNames)
+}
+
 // placeBy makes sure that rows with equal columns ords are in one partition out of s.partitions. Rows that move away from their change key
 // need their old rows with them, and are from then on identified by both.
 func (s *streamer) placeBy(n Node, ords []int) Node {
 	e := s.edges[n]
-	if sameOrds(n.Props().PartitionKey, ords) && e.count == s.partitions {
+	if sameOrds(n.Props().PartitionKey, ords) && e.count == s.partitions && (len(ords) < 2 || !dealtByNames(n)) {
 		return n
 	}
 	if n.Props().Mode == ModeUpsert && !subset(ords, n.Props().ChangeKey) {

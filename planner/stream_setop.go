@@ -116,7 +116,7 @@ func (s *streamer) lowerUnion(x *SetOp) (Node, []int, error) {
 		out.P.ChangeKey = key
 	}
 	lp, rp := l.placed(), r.placed()
-	if sameOrds(lp, rp) {
+	if sameOrds(lp, rp) && (len(lp) < 2 || !dealtByNames(l.n) && !dealtByNames(r.n)) {
 		out.P.PartitionKey = lp
 	}
 	for i, to := range []*Node{&out.L, &out.R} {

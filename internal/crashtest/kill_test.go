@@ -3,7 +3,6 @@ package crashtest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"testing"
@@ -48,7 +47,7 @@ func (p *process) dial(ctx context.Context) (*pgx.Conn, error) {
 
 func TestNothingAcknowledgedIsLostOrDoubledByKill9(t *testing.T) {
 	rounds := envInt(t, "MILLRACE_KILL_ROUNDS", 3)
-	seed := uint64(envInt(t, "MILLRACE_SEED", int(rand.Uint32())))
+	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
 	t.Logf("seed %d, %d rounds: to repeat, MILLRACE_SEED=%d", seed, rounds, seed)
 	bin, dir := nodetest.Build(t), t.TempDir()
 	w := newWorkload(seed)

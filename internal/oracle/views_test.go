@@ -51,7 +51,7 @@ type world struct {
 
 func TestRandomViewsEqualPostgreSQL(t *testing.T) {
 	views := envInt(t, "MILLRACE_VIEWS", defaultViews)
-	seed := uint64(envInt(t, "MILLRACE_SEED", int(rand.Uint32())))
+	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
 	oracle := nodetest.Connect(t, pgtest.Start(t))
 	for i := 0; i < views; i += viewsPerWorld {
 		seed := seed + uint64(i)
