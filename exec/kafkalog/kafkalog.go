@@ -4,7 +4,7 @@
 //
 //   - transport.go carries the requests of lanes and appends (package exec/lane) to the leaders and coordinators
 //   - topics.go    remembers leaders and asks again when one has moved
-//   - watch.go     tells subscribers of progress, by long polls
+//   - watch.go     long polls, by which package exec/logwatch tells subscribers of progress
 //
 // # Life cycle
 //
@@ -26,6 +26,7 @@ import (
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/lane"
+	"github.com/millracedb/millrace/exec/logwatch"
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
 )
@@ -53,14 +54,14 @@ type Options struct {
 
 // Log is a foreign cluster as an exec.Log.
 type Log struct {
-	client   *kgo.Client
-	polls    *kgo.Client // long polls would hold up the reads on a connection they share
-	clock    clock.Clock
-	log      *slog.Logger
-	version  int16 // of transactions
-	topics   topicCache
-	appender *lane.Appender
-	watch    watcher
+	client     *kgo.Client
+	pollClient *kgo.Client // long polls would hold up the reads on a connection they share
+	clock      clock.Clock
+	log        *slog.Logger
+	version    int16 // of transactions
+	topics     topicCache
+	appender   *lane.Appender
+	watch      *logwatch.Watcher
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -81,23 +82,23 @@ func Open(ctx context.Context, opts Options) (*Log, error) {
 	if l.client, err = newClient(opts, version); err != nil {
 		return nil, err
 	}
-	if l.polls, err = newClient(opts, version); err != nil {
+	if l.pollClient, err = newClient(opts, version); err != nil {
 		l.client.Close()
 		return nil, err
 	}
 	l.topics.log = l
 	l.appender = lane.NewAppender(transport{l}, opts.Clock)
-	l.watch.init()
+	l.watch = logwatch.New(polls{l}, opts.Clock)
 	watchCtx, cancel := context.WithCancel(context.Background())
 	l.cancel = cancel
-	l.wg.Go(func() { l.watchLoop(watchCtx) })
+	l.wg.Go(func() { l.watch.Run(watchCtx) })
 	return l, nil
 }
 
 // Close ends the connections and waits for the watcher.
 func (l *Log) Close() error {
 	l.cancel()
-	l.polls.Close()
+	l.pollClient.Close()
 	l.client.Close()
 	l.wg.Wait()
 	return nil

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/exec/logwatch"
 )
 
 // transport is the lane.Transport to the cluster. kgo finds coordinators; Produce is split by leader here, for kgo's own producer wants
@@ -150,7 +151,7 @@ func readRequest(maxBytes int, from position) *kmsg.FetchRequest {
 // pollRequest waits for something new at any of the positions, and asks for as little of it as can be.
 func pollRequest(from []position) *kmsg.FetchRequest {
 	req := fetchRequest(1, 1, from...)
-	req.MaxWaitMillis, req.MinBytes = int32(pollWait.Milliseconds()), 1
+	req.MaxWaitMillis, req.MinBytes = int32(logwatch.PollWait.Milliseconds()), 1
 	return req
 }
 
