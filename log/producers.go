@@ -152,7 +152,7 @@ func (t *producerTable) checkVerified(p *producer, h *record.Header, info *Appen
 	if !info.RequireVerified || !h.IsTransactional() {
 		return nil
 	}
-	if _, open := t.open[h.ProducerID]; open {
+	if _, open := t.open[h.ProducerID]; open && p.epoch == h.ProducerEpoch {
 		return nil
 	}
 	if p == nil || p.guard == 0 || p.guard != info.Guard {
@@ -242,14 +242,14 @@ func (t *producerTable) get(id int64, epoch int16) *producer {
 	return p
 }
 
-// beginVerification returns a guard for the first batch of a transaction, or 0 if the producer has one open and needs none.
+// beginVerification returns a guard for the first batch of a transaction, or 0 if the producer has one open in this epoch and needs none.
 func (t *producerTable) beginVerification(id int64, epoch int16) uint64 {
-	if _, open := t.open[id]; open {
-		return 0
-	}
 	p := t.byID[id]
 	if p == nil {
 		p = t.get(id, epoch)
+	}
+	if _, open := t.open[id]; open && p.epoch == epoch {
+		return 0
 	}
 	if p.guard == 0 {
 		t.lastGuard++

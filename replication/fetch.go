@@ -72,7 +72,8 @@ const (
 	MaxTimestamp   int64 = -3
 )
 
-// ListOffsets finds the first readable record with at least the given timestamp (ms), or one of the offsets above. ok is false if there is none.
+// ListOffsets finds the first readable record with at least the given timestamp (ms), or one of the offsets above. ok is false if there is none. The latest offset is
+// OFFSET_NOT_AVAILABLE until this leader knows how far earlier ones had come.
 func (p *Partition) ListOffsets(timestamp int64, iso Isolation, current int32) (t log.TimedOffset, ok bool, err error) {
 	epoch, err := p.serves(current)
 	if err != nil {
@@ -89,6 +90,9 @@ func (p *Partition) ListOffsets(timestamp int64, iso Isolation, current int32) (
 	}
 	switch timestamp {
 	case LatestOffset:
+		if !p.settled() {
+			return t, false, kerr.OffsetNotAvailable
+		}
 		return at(limit), true, nil
 	case EarliestOffset:
 		return at(p.log.LogStart()), true, nil
@@ -101,6 +105,17 @@ func (p *Partition) ListOffsets(timestamp int64, iso Isolation, current int32) (
 		t, ok, err = p.log.OffsetForTime(timestamp)
 	}
 	return t, ok && t.Offset < limit, err
+}
+
+// settled reports whether everything that earlier leaders acknowledged is below the high watermark (KIP-207), and sees to it that it will be.
+func (p *Partition) settled() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mu.leader == nil || p.mu.leader.HW() >= p.mu.leader.EpochStart() {
+		return true
+	}
+	p.Flush(p.mu.leader.EpochStart())
+	return false
 }
 
 // OffsetForLeaderEpoch returns the largest epoch at most epoch and where it ends (KIP-101, KIP-320); -1 and -1 if that is not known.

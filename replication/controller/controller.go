@@ -26,6 +26,8 @@ const (
 	stepEvery = 100 * time.Millisecond
 	// reviewEvery is how often it looks at every partition though no broker changed.
 	reviewEvery = time.Second
+	// steadyTime is how long no broker must have come or gone before leaderships go back to the replicas that are to have them.
+	steadyTime = 3 * time.Second
 	// batchPartitions bounds the partitions that one entry changes, so that it stays below metadata.MaxEntryBytes.
 	batchPartitions = 2048
 )
@@ -51,6 +53,8 @@ type Controller struct {
 	term     uint64          // in which it leads, 0 if it does not
 	brokers  *metadata.Image // whose brokers and topics were looked at last
 	reviewed time.Time
+	settled  *metadata.Image // whose brokers are as they have been since steady
+	steady   time.Time
 	voters   voterReview
 
 	mu struct {
@@ -163,7 +167,7 @@ func (c *Controller) step(ctx context.Context) error {
 
 // begin is called when this node has come to lead. Who it has not heard of has a session to be heard.
 func (c *Controller) begin(term uint64) {
-	c.term, c.brokers = term, nil
+	c.term, c.brokers, c.settled = term, nil, nil
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.since = c.opts.Clock.Now()
@@ -218,7 +222,10 @@ func (c *Controller) review(ctx context.Context) error {
 	if c.brokers != nil && img.SameBrokers(c.brokers) && c.opts.Clock.Since(c.reviewed) < reviewEvery {
 		return nil
 	}
-	batches, moved := Review(img, c.opts.Meta.NewBatch)
+	if c.settled == nil || !img.SameBrokers(c.settled) {
+		c.settled, c.steady = img, c.opts.Clock.Now()
+	}
+	batches, moved := Review(img, c.opts.Meta.NewBatch, c.opts.Clock.Since(c.steady) >= steadyTime)
 	for _, b := range batches {
 		if err := c.apply(ctx, b); err != nil {
 			return err

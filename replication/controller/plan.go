@@ -13,11 +13,13 @@ const settingUnclean = "unclean.leader.election.enable"
 // view is an image with the questions that the decisions ask of it.
 type view struct {
 	img *metadata.Image
-	// queries is the node that leads whatever it can; -1 if there is none.
+	// queries is the node that leads what is not spread, as far as it can; -1 if there is none.
 	queries int32
+	// balance: the cluster has been steady, so leaderships may go back to the replicas that are to have them.
+	balance bool
 }
 
-func newView(img *metadata.Image) view { return view{img, chooseQueryNode(img)} }
+func newView(img *metadata.Image) view { return view{img: img, queries: chooseQueryNode(img)} }
 
 // live: the broker is in touch.
 func (v view) live(id int32) bool {
@@ -65,14 +67,14 @@ func (v view) next(t *metadata.Topic, p metadata.Partition) (n metadata.Partitio
 	return n, newEpoch, changed
 }
 
-// grow gives a partition that has fewer replicas than its topic wants others on active brokers, the query node first. They count when they are in sync.
+// grow gives a partition that has fewer replicas than its topic wants others on active brokers; one that is not spread has one on the query node first. They count when they are in sync.
 func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 	add := func(k *metadata.Broker) {
 		n.Replicas = append(slices.Clone(n.Replicas), k.ID)
 		n.Directories = append(slices.Clone(n.Directories), k.Directory)
 		n.Adding = append(slices.Clone(n.Adding), k.ID)
 	}
-	if k, ok := v.img.Broker(v.queries); ok && !slices.Contains(n.Replicas, k.ID) && t.WantedReplicas > 1 {
+	if k, ok := v.img.Broker(v.queries); ok && !t.Spread() && !slices.Contains(n.Replicas, k.ID) && t.WantedReplicas > 1 {
 		add(k)
 	}
 	if len(n.Replicas) >= int(t.WantedReplicas) {
@@ -87,6 +89,20 @@ func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 	for i := 0; i < len(free) && len(n.Replicas) < int(t.WantedReplicas); i++ {
 		add(free[(i+int(n.ID))%len(free)])
 	}
+	if t.Spread() && len(free) > 0 {
+		v.order(t, n)
+	}
+}
+
+// order puts the replicas of a partition that has grown into an order in which its topic's leaders go round them: the first is the one that is to lead, as in Kafka.
+func (v view) order(t *metadata.Topic, n *metadata.Partition) {
+	ids, dirs := slices.Sorted(slices.Values(n.Replicas)), make([]metadata.UUID, len(n.Replicas))
+	first := int((t.CreatedAt + uint64(n.ID)) % uint64(len(ids)))
+	ids = slices.Concat(ids[first:], ids[:first])
+	for i, id := range ids {
+		dirs[i] = n.Directories[slices.Index(n.Replicas, id)]
+	}
+	n.Replicas, n.Directories = ids, dirs
 }
 
 // shrink takes brokers that are out of touch or on their way out off the in-sync set. The last ones stay: they have what is committed. While the set is below min.insync.replicas nothing is
@@ -104,13 +120,16 @@ func (v view) shrink(t *metadata.Topic, n *metadata.Partition) {
 	}
 }
 
-// elect sees that somebody leads who may: the query node if it is in sync, else whoever does, else the first replica that is in sync, else one that is eligible, else any
-// if the topic allows it.
+// elect sees that somebody leads who may: of a partition that is not spread, the query node if it is in sync; of one that is, the first replica, once the cluster is steady; else whoever
+// does, else the first replica that is in sync, else one that is eligible, else any if the topic allows it.
 func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 	leads := func(id int32) bool { return v.active(id) && slices.Contains(n.ISR, id) }
 	switch {
-	case leads(v.queries):
+	case !t.Spread() && leads(v.queries):
 		n.Leader = v.queries
+		return
+	case t.Spread() && v.balance && leads(n.Replicas[0]):
+		n.Leader = n.Replicas[0]
 		return
 	case leads(n.Leader):
 		return
@@ -154,10 +173,11 @@ func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 	}
 }
 
-// Review returns the batches that make the partitions of img what they should be, and choose the node that runs the queries; none if nothing is to be done. moved is how many
-// leaderships are new.
-func Review(img *metadata.Image, newBatch func() *metadata.Batch) (batches []*metadata.Batch, moved int) {
+// Review returns the batches that make the partitions of img what they should be, and choose the node that runs the queries; none if nothing is to be done. With balance, leaderships go
+// back to the replicas that are to have them. moved is how many leaderships are new.
+func Review(img *metadata.Image, newBatch func() *metadata.Batch, balance bool) (batches []*metadata.Batch, moved int) {
 	v := newView(img)
+	v.balance = balance
 	add := func() *metadata.Batch {
 		if n := len(batches); n == 0 || batches[n-1].Len() >= batchPartitions {
 			batches = append(batches, newBatch())

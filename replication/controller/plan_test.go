@@ -14,16 +14,25 @@ import (
 type board struct {
 	t       *testing.T
 	machine *metadata.Machine
+	steady  bool // no broker has come or gone for a while
 }
 
+// newBoard makes a topic that the query node leads, unless spec says otherwise.
 func newBoard(t *testing.T, brokers int32, spec metadata.TopicSpec) *board {
-	b := &board{t, metadata.NewMachine(rand.NewChaCha8([32]byte{}), func(err error) { require.NoError(t, err) })}
+	if spec.Owner == (metadata.Owner{}) {
+		spec.Owner.Kind = metadata.OwnerInternal
+	}
+	return newBoardOf(t, brokers, spec)
+}
+
+func newBoardOf(t *testing.T, brokers int32, spec metadata.TopicSpec) *board {
+	b := &board{t: t, machine: metadata.NewMachine(rand.NewChaCha8([32]byte{}), func(err error) { require.NoError(t, err) })}
 	for id := int32(1); id <= brokers; id++ {
 		b.apply(func(x *metadata.Batch) {
 			x.RegisterBroker(metadata.Broker{ID: id, Directory: metadata.UUID{byte(id)}}, 0)
 		})
 	}
-	spec.Name, spec.Partitions = "t", 1
+	spec.Name, spec.Partitions = "t", max(spec.Partitions, 1)
 	b.apply(func(x *metadata.Batch) {
 		x.SetQueryNode(1)
 		x.CreateTopic(spec)
@@ -53,12 +62,12 @@ func (b *board) admit(id int32) { b.t.Helper(); b.state(id, false, false) }
 
 func (b *board) review() {
 	b.t.Helper()
-	batches, _ := Review(b.machine.Image(), b.machine.NewBatch)
+	batches, _ := Review(b.machine.Image(), b.machine.NewBatch, b.steady)
 	for _, x := range batches {
 		_, err := b.machine.Apply(x)
 		require.NoError(b.t, err)
 	}
-	again, _ := Review(b.machine.Image(), b.machine.NewBatch)
+	again, _ := Review(b.machine.Image(), b.machine.NewBatch, b.steady)
 	require.Empty(b.t, again, "a review leaves nothing to do")
 }
 
@@ -164,4 +173,64 @@ func TestVotersGrowWithTheCluster(t *testing.T) {
 	for n, want := range map[int]int{1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 9: 5} {
 		require.Equal(t, want, Voters(n), "%d nodes", n)
 	}
+}
+
+// leads counts the partitions that each broker leads.
+func (b *board) leads() map[int32]int {
+	topic, _ := b.partition()
+	n := map[int32]int{}
+	for _, p := range topic.Partitions {
+		n[p.Leader]++
+	}
+	return n
+}
+
+// catchUp makes all replicas in sync.
+func (b *board) catchUp() {
+	b.t.Helper()
+	topic, _ := b.partition()
+	for _, p := range topic.Partitions {
+		b.apply(func(x *metadata.Batch) {
+			next := p
+			replication.SetISR(&next, p.Replicas, replication.MinISR(topic, p))
+			x.ChangePartition(topic.ID, p, next, false, nil)
+		})
+	}
+	b.review()
+}
+
+func TestLeadersOfASpreadTopicGoBackOnceTheClusterIsSteady(t *testing.T) {
+	b := newBoardOf(t, 3, metadata.TopicSpec{Partitions: 6})
+	even := map[int32]int{1: 2, 2: 2, 3: 2}
+	require.Equal(t, even, b.leads())
+	b.fence(2)
+	require.Equal(t, map[int32]int{1: 3, 3: 3}, b.leads(), "each of the others takes a part")
+	b.admit(2)
+	b.catchUp()
+	require.Equal(t, map[int32]int{1: 3, 3: 3}, b.leads(), "it may be gone again in a moment")
+	b.steady = true
+	b.review()
+	require.Equal(t, even, b.leads())
+	b.state(2, false, true)
+	require.Equal(t, map[int32]int{1: 3, 3: 3}, b.leads(), "it is on its way out")
+}
+
+func TestATopicThatGrowsWithTheClusterIsSpreadOverIt(t *testing.T) {
+	b := newBoardOf(t, 1, metadata.TopicSpec{Partitions: 6})
+	b.steady = true
+	for id := int32(2); id <= 3; id++ {
+		b.apply(func(x *metadata.Batch) {
+			x.RegisterBroker(metadata.Broker{ID: id, Directory: metadata.UUID{byte(id)}}, 0)
+		})
+	}
+	b.review()
+	require.Equal(t, map[int32]int{1: 6}, b.leads(), "the others do not have the records yet")
+	topic, _ := b.partition()
+	for _, p := range topic.Partitions {
+		for i, id := range p.Replicas {
+			require.Equal(t, metadata.UUID{byte(id)}, p.Directories[i])
+		}
+	}
+	b.catchUp()
+	require.Equal(t, map[int32]int{1: 2, 2: 2, 3: 2}, b.leads())
 }

@@ -121,6 +121,9 @@ func (l *Leader) setMeta(meta Meta, nowMs int64) {
 // HW is the high watermark.
 func (l *Leader) HW() int64 { return l.hw }
 
+// EpochStart is where the log ended when this leadership began: below it lies what earlier leaders may have acknowledged.
+func (l *Leader) EpochStart() int64 { return l.epochStart }
+
 // Meta is the metadata in force.
 func (l *Leader) Meta() Meta { return l.meta }
 

@@ -117,14 +117,12 @@ func (b *Batch) CreateTopic(spec TopicSpec) UUID {
 			spec.Partitions, spec.Replicas, MaxPartitions)})
 		return UUID{}
 	}
-	parts, err := b.place(0, spec.Partitions, spec.Replicas)
-	if err != nil {
+	t := &Topic{ID: id, Name: spec.Name, Owner: spec.Owner, WantedReplicas: spec.Replicas, Configs: spec.Configs}
+	if t.Partitions, err = b.place(0, spec.Partitions, spec.Replicas, t.Spread()); err != nil {
 		b.fail(err)
 		return UUID{}
 	}
-	b.add(createTopic{&Topic{
-		ID: id, Name: spec.Name, Owner: spec.Owner, WantedReplicas: spec.Replicas, Configs: spec.Configs, Partitions: parts,
-	}})
+	b.add(createTopic{t})
 	return id
 }
 
@@ -135,7 +133,7 @@ func (b *Batch) AddPartitions(t *Topic, total int32) {
 		b.fail(&Error{ErrInvalid, "topic", t.Name, fmt.Sprintf("it has %d partitions and cannot be given %d", have, total)})
 		return
 	}
-	parts, err := b.place(have, total-have, t.WantedReplicas)
+	parts, err := b.place(have, total-have, t.WantedReplicas, t.Spread())
 	if err != nil {
 		b.fail(err)
 		return

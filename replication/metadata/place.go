@@ -2,9 +2,9 @@ package metadata
 
 import "slices"
 
-// place makes records for n partitions numbered from first, each on up to replicas of the active brokers. The node on which the queries run leads, if there is one; otherwise leaders go
-// round the brokers. Followers are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
-func (b *Batch) place(first, n, replicas int32) ([]Partition, error) {
+// place makes records for n partitions numbered from first, each on up to replicas of the active brokers. Leaders go round the brokers; of a topic that is not spread (Topic.Spread) the
+// node on which the queries run leads, if there is one. Followers are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
+func (b *Batch) place(first, n, replicas int32, spread bool) ([]Partition, error) {
 	var active []*Broker
 	for k := range b.img.Brokers() {
 		if !k.Fenced && !k.Draining {
@@ -16,7 +16,7 @@ func (b *Batch) place(first, n, replicas int32) ([]Partition, error) {
 	}
 	count := min(int(replicas), len(active))
 	queries, chosen := b.img.QueryNode()
-	chosen = chosen && slices.ContainsFunc(active, func(k *Broker) bool { return k.ID == queries })
+	chosen = chosen && !spread && slices.ContainsFunc(active, func(k *Broker) bool { return k.ID == queries })
 	out := make([]Partition, n)
 	for i := range out {
 		slot := b.start() + b.placed

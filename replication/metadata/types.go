@@ -85,6 +85,10 @@ type Topic struct {
 	PartitionsEpoch uint32 // up by one when partitions are added
 }
 
+// Spread reports whether any node may lead the topic's partitions. Those of the node itself and of SQL (the coordinators', the rows of tables, what queries write) are led by
+// the node on which the queries run, whose loss of that role must end its writes to them.
+func (t *Topic) Spread() bool { return t.Owner.Kind == OwnerNone }
+
 // Object is an entry of the SQL catalog. Space, Schema and Name together are unique: Space is the name space in which the kind lives
 // ("relation" for streams, tables and views, "type", "schema", ...).
 type Object struct {
