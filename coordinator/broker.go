@@ -13,13 +13,15 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 )
 
-// Config is what a Broker needs. All fields but InternalPartitions and Logger must be set.
+// Config is what a Broker needs. All fields but Peers, InternalPartitions and Logger must be set.
 type Config struct {
 	Partitions Partitions
 	// AllocateIDs takes a block of producer ids from the metadata quorum.
 	AllocateIDs func(context.Context) (first, count int64, err error)
 	Clock       clock.Clock
 	Logger      *slog.Logger
+	// Peers are the other nodes; nil for a node that will never have any.
+	Peers Peers
 	// InternalPartitions is the number of partitions of each internal topic, fixed when the cluster forms.
 	InternalPartitions int32
 }
@@ -43,7 +45,7 @@ func New(cfg Config) *Broker {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	offsets := newOffsets(cfg)
-	m := &markers{partitions: cfg.Partitions, offsets: offsets, clock: cfg.Clock, log: cfg.Logger}
+	m := &markers{partitions: cfg.Partitions, peers: cfg.Peers, offsets: offsets, clock: cfg.Clock, log: cfg.Logger}
 	txns := newTransactions(cfg, m)
 	offsets.txns = txns
 	return &Broker{Transactions: txns, Offsets: offsets, partitions: cfg.Partitions, markers: m, count: cfg.InternalPartitions}

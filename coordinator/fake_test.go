@@ -134,6 +134,8 @@ func (m *memLog) crash(rng *rand.Rand) *memLog {
 	return next
 }
 
+func (p *memPartition) BeginVerification(int64, int16) uint64 { return 0 }
+
 func (p *memPartition) LeaderEpoch() int32 { return 1 }
 func (p *memPartition) LogStart() int64    { return 0 }
 

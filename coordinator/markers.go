@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -16,6 +17,7 @@ import (
 // count or drops them.
 type markers struct {
 	partitions Partitions
+	peers      Peers // nil on a node alone
 	offsets    *Offsets
 	clock      clock.Clock
 	log        *slog.Logger
@@ -51,21 +53,29 @@ func (m *markers) wait(ctx context.Context, end partitionEnd, mk record.Marker) 
 // last error.
 func (m *markers) write(ctx context.Context, parts []TopicPartition, mk record.Marker) (left []TopicPartition, err error) {
 	ends := make([]partitionEnd, 0, len(parts))
+	away := map[int32][]TopicPartition{}
 	for _, tp := range parts {
+		if node, ok := m.leaderElsewhere(tp); ok {
+			away[node] = append(away[node], tp)
+			continue
+		}
 		end, appendErr := m.append(ctx, tp, mk)
 		switch {
 		case appendErr == nil:
 			ends = append(ends, end)
 		case errors.Is(appendErr, kerr.UnknownTopicOrPartition): // deleted
-		case errors.Is(appendErr, kerr.InvalidProducerEpoch), errors.Is(appendErr, kerr.ProducerFenced):
-			// A newer epoch wrote there, so this transaction is over in that partition.
-			m.log.Warn("marker refused", "topic", tp.Topic, "partition", tp.Partition, "producer_id", mk.ProducerID, "err", appendErr)
-			if tp.Topic == OffsetsTopic {
-				m.offsets.finish(tp.Partition, record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch})
-			}
+		case m.over(tp, mk, appendErr):
 		default:
 			left, err = append(left, tp), appendErr
 		}
+	}
+	if len(away) > 0 {
+		sent := m.sendAll(ctx, away, mk)
+		defer func() {
+			if more, sendErr := sent(); sendErr != nil {
+				left, err = append(left, more...), sendErr
+			}
+		}()
 	}
 	for _, end := range ends {
 		end.part.Flush(end.next)
@@ -76,6 +86,40 @@ func (m *markers) write(ctx context.Context, parts []TopicPartition, mk record.M
 		}
 	}
 	return left, err
+}
+
+// over reports whether the error of a marker says that its transaction is over in that partition: a newer epoch wrote there.
+func (m *markers) over(tp TopicPartition, mk record.Marker, err error) bool {
+	if !errors.Is(err, kerr.InvalidProducerEpoch) && !errors.Is(err, kerr.ProducerFenced) {
+		return false
+	}
+	m.log.Warn("marker refused", "topic", tp.Topic, "partition", tp.Partition, "producer_id", mk.ProducerID, "err", err)
+	if tp.Topic == OffsetsTopic {
+		m.offsets.finish(tp.Partition, record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch})
+	}
+	return true
+}
+
+// sendAll is send to several nodes at once. The function that it returns waits for all.
+func (m *markers) sendAll(ctx context.Context, away map[int32][]TopicPartition, mk record.Marker) func() (left []TopicPartition, err error) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	var left []TopicPartition
+	var err error
+	for node, parts := range away {
+		wg.Go(func() {
+			more, sendErr := m.send(ctx, node, parts, mk)
+			mu.Lock()
+			defer mu.Unlock()
+			if sendErr != nil {
+				left, err = append(left, more...), sendErr
+			}
+		})
+	}
+	return func() ([]TopicPartition, error) {
+		wg.Wait()
+		return left, err
+	}
 }
 
 // writeAll writes the markers of a decided transaction until all are in place or ctx ends.
@@ -109,17 +153,28 @@ func (m *markers) WriteTxnMarkers(ctx context.Context, req *kmsg.WriteTxnMarkers
 		}
 		out := kmsg.NewWriteTxnMarkersResponseMarker()
 		out.ProducerID = rm.ProducerID
+		var ends []partitionEnd
+		var errs []error
+		for _, rt := range rm.Topics {
+			for _, p := range rt.Partitions {
+				end, err := m.append(ctx, TopicPartition{rt.Topic, p}, mk)
+				if err == nil {
+					end.part.Flush(end.next)
+				}
+				ends, errs = append(ends, end), append(errs, err)
+			}
+		}
 		for _, rt := range rm.Topics {
 			topic := kmsg.NewWriteTxnMarkersResponseMarkerTopic()
 			topic.Topic = rt.Topic
 			for _, p := range rt.Partitions {
-				end, err := m.append(ctx, TopicPartition{rt.Topic, p}, mk)
-				if err == nil {
-					err = m.wait(ctx, end, mk)
+				if errs[0] == nil {
+					errs[0] = m.wait(ctx, ends[0], mk)
 				}
 				part := kmsg.NewWriteTxnMarkersResponseMarkerTopicPartition()
-				part.Partition, part.ErrorCode = p, errorCode(err)
+				part.Partition, part.ErrorCode = p, errorCode(errs[0])
 				topic.Partitions = append(topic.Partitions, part)
+				ends, errs = ends[1:], errs[1:]
 			}
 			out.Topics = append(out.Topics, topic)
 		}

@@ -30,6 +30,9 @@ type AppendOptions struct {
 	AnyISR bool
 	// TransactionVersion goes with a transaction marker: see record.Marker.
 	TransactionVersion int16
+	// Verified refuses the first batch of a transaction unless Guard, from BeginVerification, still holds.
+	Verified bool
+	Guard    uint64
 }
 
 // coordinatorAppend is how a coordinator appends.
@@ -60,6 +63,9 @@ type Partition interface {
 	// Append writes record batches, patched in place, and waits for neither disk nor replicas. It returns the first offset and the one
 	// after the last. A transaction that the batches show to be lost (see log.Log.Append) is aborted first. Errors are kerr's.
 	Append(ctx context.Context, batches []byte, o AppendOptions) (base, next int64, err error)
+	// BeginVerification marks that the coordinator is being asked whether a producer may begin a transaction here, and returns the guard for the append that follows; 0 if the
+	// producer's transaction is open here already. The end of a transaction voids guards.
+	BeginVerification(producerID int64, epoch int16) (guard uint64)
 	// Flush starts making everything below offset durable here and returns at once.
 	Flush(offset int64)
 	// WaitHighWatermark waits until everything below offset is on every in-sync replica. It starts what Flush starts.

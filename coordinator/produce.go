@@ -2,6 +2,8 @@ package coordinator
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -17,6 +19,10 @@ type producePart struct {
 	base    int64
 	next    int64
 	err     error
+
+	transactional bool   // its batch is of a transaction
+	verify        bool   // whose coordinator is another node: only with the guard may it begin here
+	guard         uint64 // of BeginVerification
 }
 
 // caller says where a request comes from. A producer in this process dies with it, so inside a transaction nothing has to wait for
@@ -56,16 +62,16 @@ func (b *Broker) startProduce(ctx context.Context, req *kmsg.ProduceRequest, fro
 			parts = append(parts, pp)
 		}
 	}
-	h, transactional := b.appendAll(ctx, req, parts)
-	waits := !transactional || from == remote
+	h, how := b.appendAll(ctx, req, parts)
+	waits := !how.held || how.apart || from == remote
 	if waits {
 		flushAll(parts)
 	}
 	return func() *kmsg.ProduceResponse {
-		if waits && req.Acks == -1 {
+		if waits && (req.Acks == -1 || how.apart) {
 			waitAll(ctx, parts)
 		}
-		if waits && transactional {
+		if waits && how.held {
 			b.waitHeld(ctx, h, parts)
 		}
 		return produceResponse(req, parts, from)
@@ -99,13 +105,32 @@ func produceResponse(req *kmsg.ProduceRequest, parts []producePart, from caller)
 	return resp
 }
 
-// appendAll appends what can be appended. It returns the transaction that the batches belong to, if any, no longer held.
-func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts []producePart) (h held, transactional bool) {
+// produceHow is how the batches of a request belong to a transaction.
+type produceHow struct {
+	held  bool // this node coordinates it
+	apart bool // its coordinator and the leaders of its partitions are, or may come to be, different nodes
+}
+
+// appendAll appends what can be appended. It returns the transaction that the batches belong to, if this node coordinates it, no longer held.
+func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts []producePart) (h held, how produceHow) {
 	ref, tps, kerror := transactionOf(req, parts)
-	if kerror == nil && len(tps) > 0 {
-		if h, kerror = b.hold(ctx, ref, tps); kerror == nil {
-			transactional = true
-			defer h.release()
+	switch {
+	case kerror != nil || len(tps) == 0:
+	case b.peers != nil && !b.coordinates(ref.transactionalID):
+		how.apart = true
+		b.admit(ctx, ref, parts)
+	default:
+		if h, kerror = b.hold(ctx, ref, tps); kerror != nil {
+			break
+		}
+		defer h.release()
+		how = produceHow{held: true, apart: b.spread(tps)}
+		h.e.loose = h.e.loose || !how.apart
+		if how.apart {
+			// Whoever coordinates after a crash must know of every batch that whoever leads then has.
+			if err := h.durable(ctx); err != nil {
+				kerror = coordinatorError(err)
+			}
 		}
 	}
 	for i := range parts {
@@ -114,10 +139,12 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 			pp.err = produceError(kerror)
 		}
 		if pp.err == nil {
-			pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, AppendOptions{Origin: OriginClient, AnyISR: req.Acks != -1})
+			pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, AppendOptions{
+				Origin: OriginClient, AnyISR: req.Acks != -1, Verified: pp.verify, Guard: pp.guard,
+			})
 		}
 	}
-	return h, transactional
+	return h, how
 }
 
 // waitHeld waits until the coordinator cannot forget that the partitions are part of the transaction.
@@ -152,6 +179,7 @@ func transactionOf(req *kmsg.ProduceRequest, parts []producePart) (ref producerR
 			return ref, tps, kerr.InvalidRequest
 		}
 		ref = producerRef{transactionalID: *req.TransactionID, producerID: h.ProducerID, epoch: h.ProducerEpoch, implicit: req.Version >= 12}
+		pp.transactional = true
 		tps = append(tps, pp.tp)
 	}
 	return ref, tps, nil
@@ -178,11 +206,16 @@ func flushAll(parts []producePart) {
 	}
 }
 
-// waitAll waits until what was appended is below the high watermark.
+// waitAll waits until what was appended is below the high watermark. A leadership that ends meanwhile leaves open whether the next leader has it, which NOT_LEADER_OR_FOLLOWER would deny.
 func waitAll(ctx context.Context, parts []producePart) {
 	for i := range parts {
-		if parts[i].err == nil {
-			parts[i].err = parts[i].part.WaitHighWatermark(ctx, parts[i].next)
+		if parts[i].err != nil {
+			continue
 		}
+		err := parts[i].part.WaitHighWatermark(ctx, parts[i].next)
+		if errors.Is(err, kerr.NotLeaderForPartition) {
+			err = fmt.Errorf("%w: %w", kerr.NotEnoughReplicasAfterAppend, err)
+		}
+		parts[i].err = err
 	}
 }

@@ -47,7 +47,10 @@ type replicated struct {
 func (r replicated) LeaderEpoch() int32 { return r.epoch }
 
 func (r replicated) Append(_ context.Context, batches []byte, o AppendOptions) (base, next int64, err error) {
-	opts := replication.AppendOptions{Acks: replication.AcksAll, Origin: log.Client, Fence: true, Epoch: r.epoch, NoSync: true, TransactionVersion: o.TransactionVersion}
+	opts := replication.AppendOptions{
+		Acks: replication.AcksAll, Origin: log.Client, Fence: true, Epoch: r.epoch, NoSync: true, TransactionVersion: o.TransactionVersion,
+		RequireVerified: o.Verified, Guard: o.Guard,
+	}
 	if o.AnyISR {
 		opts.Acks = replication.AcksLeader
 	}

@@ -31,6 +31,7 @@ const (
 // leads.
 type Transactions struct {
 	partitions Partitions
+	peers      Peers // nil on a node alone
 	markers    *markers
 	ids        *producerIDs
 	clock      clock.Clock
@@ -63,6 +64,7 @@ type txnEntry struct {
 	turn  chan struct{}       // capacity one: full while somebody has the turn
 	gone  bool                // expired; under the turn
 	next  int64               // offset behind the newest record of it in the log; under the turn
+	loose bool                // the open transaction has batches that nobody has waited for; under the turn
 	value atomic.Pointer[txn] // installed when it has been appended to the log
 }
 
@@ -93,6 +95,7 @@ func (e *txnEntry) unlock() { <-e.turn }
 func newTransactions(cfg Config, m *markers) *Transactions {
 	c := &Transactions{
 		partitions: cfg.Partitions,
+		peers:      cfg.Peers,
 		markers:    m,
 		ids:        &producerIDs{allocate: cfg.AllocateIDs},
 		clock:      cfg.Clock,

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -68,14 +69,14 @@ func (c *Transactions) add(l *lease, e *txnEntry, ref producerRef, parts []Topic
 	return nil
 }
 
-// addExplicit is what AddPartitionsToTxn and AddOffsetsToTxn come to. Only clients that may outlive this node call it, so
+// addExplicit is what AddPartitionsToTxn and AddOffsetsToTxn come to. Only clients and nodes that may outlive this one call it, so
 // the record is waited for.
-func (c *Transactions) addExplicit(ctx context.Context, ref producerRef, parts []TopicPartition) *kerr.Error {
+func (c *Transactions) addExplicit(ctx context.Context, ref producerRef, parts []TopicPartition, version int16) *kerr.Error {
 	l, e, kerror := c.open(ctx, ref.transactionalID)
 	if kerror != nil {
 		return kerror
 	}
-	kerror = c.add(l, e, ref, parts, 0)
+	kerror = c.add(l, e, ref, parts, version)
 	h := held{l, e, e.next}
 	h.release()
 	if kerror != nil {
@@ -112,14 +113,14 @@ func (c *Transactions) AddPartitionsToTxn(ctx context.Context, req *kmsg.AddPart
 		for _, p := range rt.Partitions {
 			tp := TopicPartition{rt.Topic, p}
 			parts = append(parts, tp)
-			if _, err := c.partitions.Partition(tp.Topic, tp.Partition); err != nil && kerrOf(err) == kerr.UnknownTopicOrPartition {
+			if c.unknown(tp) {
 				missing[tp] = true
 			}
 		}
 	}
 	kerror := kerr.OperationNotAttempted // all or nothing
 	if len(missing) == 0 {
-		kerror = c.addExplicit(ctx, producerRef{transactionalID: req.TransactionalID, producerID: req.ProducerID, epoch: req.ProducerEpoch}, parts)
+		kerror = c.addExplicit(ctx, producerRef{transactionalID: req.TransactionalID, producerID: req.ProducerID, epoch: req.ProducerEpoch}, parts, 0)
 	}
 	for _, rt := range req.Topics {
 		topic := kmsg.NewAddPartitionsToTxnResponseTopic()
@@ -140,6 +141,13 @@ func (c *Transactions) AddPartitionsToTxn(ctx context.Context, req *kmsg.AddPart
 	return resp
 }
 
+// unknown reports whether this node has not heard of a partition: it would take it for deleted when the transaction ends, and leave it open.
+func (c *Transactions) unknown(tp TopicPartition) bool {
+	_, err := c.partitions.Partition(tp.Topic, tp.Partition)
+	return err != nil && kerrOf(err) == kerr.UnknownTopicOrPartition
+}
+
+// addBatched answers the leader of partitions, about a producer that has added them, or relies on its batches to add them.
 func (c *Transactions) addBatched(ctx context.Context, rt *kmsg.AddPartitionsToTxnRequestTransaction) kmsg.AddPartitionsToTxnResponseTransaction {
 	out := kmsg.NewAddPartitionsToTxnResponseTransaction()
 	out.TransactionalID = rt.TransactionalID
@@ -151,8 +159,12 @@ func (c *Transactions) addBatched(ctx context.Context, rt *kmsg.AddPartitionsToT
 		}
 	}
 	var kerror *kerr.Error
-	if !rt.VerifyOnly {
-		kerror = c.addExplicit(ctx, ref, parts)
+	switch {
+	case rt.VerifyOnly:
+	case slices.ContainsFunc(parts, c.unknown):
+		kerror = kerr.UnknownTopicOrPartition
+	default:
+		kerror = c.addExplicit(ctx, ref, parts, epochBumpVersion)
 	}
 	for _, topic := range rt.Topics {
 		ot := kmsg.NewAddPartitionsToTxnResponseTransactionTopic()
@@ -179,7 +191,7 @@ func (c *Transactions) AddOffsetsToTxn(ctx context.Context, req *kmsg.AddOffsets
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
 	tp := TopicPartition{OffsetsTopic, PartitionFor(req.Group, int32(len(c.leases)))}
 	ref := producerRef{transactionalID: req.TransactionalID, producerID: req.ProducerID, epoch: req.ProducerEpoch}
-	if kerror := c.addExplicit(ctx, ref, []TopicPartition{tp}); kerror != nil {
+	if kerror := c.addExplicit(ctx, ref, []TopicPartition{tp}, 0); kerror != nil {
 		resp.ErrorCode = kerror.Code
 	}
 	return resp

@@ -54,7 +54,7 @@ func (c *Transactions) end(ctx context.Context, req *kmsg.EndTxnRequest) (txn, *
 		return next, c.installDurably(ctx, l, e, next)
 	}
 	if req.Commit {
-		if err := c.syncParts(ctx, t.parts); err != nil {
+		if err := c.syncParts(ctx, t.parts, e.loose); err != nil {
 			e.unlock()
 			c.log.Warn("transaction cannot be committed yet", "transactional_id", t.id, "err", err)
 			return txn{}, coordinatorError(err)
@@ -76,13 +76,16 @@ func (c *Transactions) end(ctx context.Context, req *kmsg.EndTxnRequest) (txn, *
 }
 
 // syncParts makes what a transaction wrote to its partitions durable on all in-sync replicas, all at once. Without it the decision could
-// survive a crash that the data does not.
-func (c *Transactions) syncParts(ctx context.Context, parts []TopicPartition) error {
+// survive a crash that the data does not. loose says that there are batches that nobody has waited for: then no partition may have moved to another leader since.
+func (c *Transactions) syncParts(ctx context.Context, parts []TopicPartition, loose bool) error {
 	ends := make([]partitionEnd, 0, len(parts))
 	for _, tp := range parts {
 		p, err := c.partitions.Partition(tp.Topic, tp.Partition)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			continue // deleted: nobody will read it
+		}
+		if errors.Is(err, kerr.NotLeaderForPartition) && !loose && c.spread([]TopicPartition{tp}) {
+			continue // what is written to such topics is waited for when it is written
 		}
 		if err != nil {
 			return err
@@ -115,6 +118,7 @@ func (c *Transactions) decide(l *lease, e *txnEntry, t txn) (done <-chan struct{
 		e.unlock()
 		return nil, coordinatorError(err)
 	}
+	e.loose = false
 	ended := make(chan struct{})
 	c.wg.Go(func() {
 		defer close(ended)

@@ -1,0 +1,183 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// peerTimeout bounds a request to another node: it waits there for replicas at most.
+const peerTimeout = 10 * time.Second
+
+// Peers are the other nodes of the cluster: partitions of spread topics may be led there, and then a leader asks the coordinator about transactions, and the coordinator has the leader write
+// its markers, by Kafka's own requests between brokers (KIP-98, KIP-890). It is safe for concurrent use.
+type Peers interface {
+	// Leader is the node that leads a partition, by the newest metadata of this one; ok is false while there is none.
+	Leader(topic string, partition int32) (node int32, ok bool)
+	// Spread reports whether nodes other than the coordinators' may lead partitions of the topic.
+	Spread(topic string) bool
+	// Call sends a request to a node. An error says that it is not known whether it was carried out.
+	Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error)
+}
+
+// spread reports whether one of the partitions may be led by another node a moment later. What a transaction writes there is waited for before it goes on, and what the coordinator must
+// know of it before that: the node that leads it after a crash need not be the one that coordinates.
+func (c *Transactions) spread(tps []TopicPartition) bool {
+	if c.peers == nil {
+		return false
+	}
+	for _, tp := range tps {
+		if c.peers.Spread(tp.Topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// coordinates reports whether the transactional id is this node's to coordinate, be it loaded or not.
+func (c *Transactions) coordinates(id string) bool {
+	return c.leases[PartitionFor(id, int32(len(c.leases)))].Load() != nil
+}
+
+// admit is hold for a transaction whose coordinator is another node (KIP-890): before the first batch of a transaction in a partition the coordinator is asked whether the partition is in
+// it, or for producers that rely on that, to take it in. What ends the transaction meanwhile voids the guards, so that no batch lands behind the markers of its own transaction.
+func (c *Transactions) admit(ctx context.Context, ref producerRef, parts []producePart) {
+	req, asked := admission(ref, parts)
+	if len(asked) == 0 {
+		return
+	}
+	codes, err := c.ask(ctx, req)
+	for _, pp := range asked {
+		code, answered := codes[pp.tp]
+		switch {
+		case err != nil || !answered:
+			pp.err = kerr.NotEnoughReplicas // Kafka's answer too, for any client tries again then
+		case code != 0:
+			pp.err = admissionError(code)
+		}
+	}
+}
+
+// admission is the request for those of the partitions that need one.
+func admission(ref producerRef, parts []producePart) (req *kmsg.AddPartitionsToTxnRequest, asked []*producePart) {
+	txn := kmsg.NewAddPartitionsToTxnRequestTransaction()
+	txn.TransactionalID, txn.ProducerID, txn.ProducerEpoch, txn.VerifyOnly = ref.transactionalID, ref.producerID, ref.epoch, !ref.implicit
+	for i := range parts {
+		pp := &parts[i]
+		if pp.err != nil || !pp.transactional {
+			continue
+		}
+		pp.verify = true
+		if pp.guard = pp.part.BeginVerification(ref.producerID, ref.epoch); pp.guard == 0 {
+			continue // it is in the transaction already
+		}
+		topic := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
+		topic.Topic, topic.Partitions = pp.tp.Topic, []int32{pp.tp.Partition}
+		txn.Topics = append(txn.Topics, topic)
+		asked = append(asked, pp)
+	}
+	req = kmsg.NewPtrAddPartitionsToTxnRequest()
+	req.Version = addBatchedVersion
+	req.Transactions = append(req.Transactions, txn)
+	return req, asked
+}
+
+// Versions of requests between nodes; that of WriteTxnMarkers is the first with the transaction version.
+const (
+	addBatchedVersion = 5
+	markersVersion    = 2
+)
+
+// ask sends an admission to the coordinator of its transaction.
+func (c *Transactions) ask(ctx context.Context, req *kmsg.AddPartitionsToTxnRequest) (map[TopicPartition]int16, error) {
+	node, ok := c.peers.Leader(TransactionTopic, PartitionFor(req.Transactions[0].TransactionalID, int32(len(c.leases))))
+	if !ok {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	resp, err := c.peers.Call(ctx, node, req)
+	if err != nil {
+		return nil, err
+	}
+	codes := map[TopicPartition]int16{}
+	for _, t := range resp.(*kmsg.AddPartitionsToTxnResponse).Transactions {
+		for _, rt := range t.Topics {
+			for _, rp := range rt.Partitions {
+				codes[TopicPartition{rt.Topic, rp.Partition}] = rp.ErrorCode
+			}
+		}
+	}
+	return codes, nil
+}
+
+// admissionError is what a producer hears of a coordinator's refusal. What passes by itself is NOT_ENOUGH_REPLICAS, which every client tries again.
+func admissionError(code int16) error {
+	switch ke := kerr.TypedErrorForCode(code); ke {
+	case kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.UnknownTopicOrPartition, kerr.OperationNotAttempted, kerr.RequestTimedOut:
+		return kerr.NotEnoughReplicas
+	case nil:
+		return kerr.UnknownServerError
+	default:
+		return produceError(ke)
+	}
+}
+
+// leaderElsewhere returns the node that leads a partition which this one does not lead.
+func (m *markers) leaderElsewhere(tp TopicPartition) (node int32, ok bool) {
+	if m.peers == nil {
+		return 0, false
+	}
+	if _, err := m.partitions.Partition(tp.Topic, tp.Partition); !errors.Is(err, kerr.NotLeaderForPartition) {
+		return 0, false
+	}
+	return m.peers.Leader(tp.Topic, tp.Partition)
+}
+
+// send has another node write a marker to partitions that it leads. It returns those where it must be tried again, with the last error.
+func (m *markers) send(ctx context.Context, node int32, parts []TopicPartition, mk record.Marker) (left []TopicPartition, err error) {
+	req := kmsg.NewPtrWriteTxnMarkersRequest()
+	req.Version = markersVersion
+	rm := kmsg.NewWriteTxnMarkersRequestMarker()
+	rm.ProducerID, rm.ProducerEpoch, rm.CoordinatorEpoch, rm.Committed = mk.ProducerID, mk.ProducerEpoch, mk.CoordinatorEpoch, mk.Commit
+	rm.TransactionVersion = int8(mk.TransactionVersion)
+	for _, tp := range parts {
+		topic := kmsg.NewWriteTxnMarkersRequestMarkerTopic()
+		topic.Topic, topic.Partitions = tp.Topic, []int32{tp.Partition}
+		rm.Topics = append(rm.Topics, topic)
+	}
+	req.Markers = append(req.Markers, rm)
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	resp, err := m.peers.Call(ctx, node, req)
+	if err != nil {
+		return parts, err
+	}
+	done := map[TopicPartition]bool{}
+	for _, answered := range resp.(*kmsg.WriteTxnMarkersResponse).Markers {
+		for _, rt := range answered.Topics {
+			for _, rp := range rt.Partitions {
+				tp := TopicPartition{rt.Topic, rp.Partition}
+				if perr := kerr.ErrorForCode(rp.ErrorCode); perr == nil || m.over(tp, mk, perr) {
+					done[tp] = true
+				} else {
+					err = perr // an unknown topic too: here it is known, and if it is deleted that will be heard of
+				}
+			}
+		}
+	}
+	for _, tp := range parts {
+		if !done[tp] {
+			left = append(left, tp)
+		}
+	}
+	if len(left) > 0 && err == nil {
+		err = kerr.UnknownServerError
+	}
+	return left, err
+}
