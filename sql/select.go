@@ -20,7 +20,6 @@ func (p *parser) selectCore() QueryBody {
 		s.Targets = p.targetList()
 	}
 	if p.accept("into") {
-		s.IntoTemp = p.temporary()
 		p.accept("table")
 		s.Into = p.qualifiedName()
 	}

@@ -79,7 +79,6 @@ type Engine struct {
 	feeders atomic.Pointer[feeders]
 
 	sequences sequences
-	temps     temporaries
 
 	started time.Time
 

@@ -104,10 +104,7 @@ func (s *session) discard(q *sql.Discard) (string, error) {
 		clear(s.stmts)
 		s.e.hub.unlisten(s, "")
 		s.resetAll()
-		s.discardTemp()
-	case "TEMP":
-		s.discardTemp()
-	case "PLANS", "SEQUENCES":
+	case "PLANS", "SEQUENCES", "TEMP":
 	}
 	return "DISCARD " + q.What, nil
 }

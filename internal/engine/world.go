@@ -7,6 +7,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/internal/engine/pgcatalog"
@@ -82,7 +83,6 @@ const (
 	oidPublic     = 2200
 	oidInfoSchema = 13000
 	oidMillrace   = 13001
-	oidTemp       = 13002
 )
 
 func (w *world) Schemas() []pgcatalog.Schema {
@@ -91,9 +91,6 @@ func (w *world) Schemas() []pgcatalog.Schema {
 		{OID: oidPublic, Name: schemaPublic, Owner: superuser, Comment: "standard public schema"},
 		{OID: oidInfoSchema, Name: "information_schema", Owner: superuser},
 		{OID: oidMillrace, Name: "millrace", Owner: superuser, Comment: "what runs here, as tables"},
-	}
-	if w.s != nil && len(w.s.temp.objects) > 0 {
-		out = append(out, pgcatalog.Schema{OID: oidTemp, Name: schemaTemp, Owner: superuser})
 	}
 	for o := range w.img.ObjectsIn(spaceSchema, "") {
 		if o.Name == schemaPublic {
@@ -178,14 +175,14 @@ func (w *world) Sequences() []pgcatalog.Sequence {
 		if o.Kind != kindSequence {
 			continue
 		}
-		def, last, err := w.e.standsAt(w.s, o)
+		def, err := sequenceDef(o)
 		if err != nil {
 			continue
 		}
 		t, _ := types.Lookup(def.Type)
 		out = append(out, pgcatalog.Sequence{
 			OID: uint32(o.OID), Type: t, Start: def.Start, Increment: def.Increment, Min: def.Min, Max: def.Max, Cache: def.Cache, Cycle: def.Cycle,
-			LastValue: last, Called: def.Called, Table: def.Table, Column: def.Column, Identity: def.Internal,
+			LastValue: w.e.lastValue(o.OID, def), Called: def.Called, Table: def.Table, Column: def.Column, Identity: def.Internal,
 		})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].OID < out[j].OID })
@@ -258,14 +255,19 @@ func (w *world) Topics() []pgcatalog.Topic {
 	return out
 }
 
+// boundsTimeout bounds how long millrace.partitions waits for leaders on other nodes.
+const boundsTimeout = 2 * time.Second
+
 func (w *world) Partitions() []pgcatalog.Partition {
 	var out []pgcatalog.Partition
+	ctx, cancel := context.WithTimeout(context.Background(), boundsTimeout)
+	defer cancel()
 	for t := range w.img.Topics() {
 		for i := range t.Partitions {
 			p := t.Partitions[i]
 			x := pgcatalog.Partition{Topic: t.Name, Partition: p.ID, Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, State: "online"}
-			o, err := w.e.log.Offsets(context.Background(), tpOf(t.Name, p.ID))
-			if failure := w.e.opts.PartitionFailure; err == nil && failure != nil {
+			o, err := w.e.log.Offsets(ctx, tpOf(t.Name, p.ID))
+			if failure := w.e.opts.PartitionFailure; err == nil && failure != nil && p.Leader == w.e.opts.NodeID {
 				err = failure(t.Name, p.ID)
 			}
 			if err != nil {

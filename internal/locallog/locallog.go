@@ -1,9 +1,12 @@
-// Package locallog is exec.Log on this process's own partitions: where the executor's interface meets replication and the
-// coordinators. Nothing is encoded on the way: reads that the tail cache can serve share its memory, and lanes hand their requests to
-// the coordinators as structs.
+// Package locallog is exec.Log on the cluster's partitions: where the executor's interface meets replication and the coordinators. Those that this process leads are reached without
+// encoding anything: reads that the tail cache can serve share its memory, and lanes hand their requests to the coordinators as structs. Those led elsewhere are reached over the node port.
 //
-// A Log has no goroutines and nothing to close; the replication.Manager and the coordinator.Broker that it is given are run by
-// the node. Debugging starts at Log.Fetch for reads and in package exec/lane for writes.
+//   - locallog.go   the methods of exec.Log
+//   - remote.go     reads from leaders elsewhere, and the polls by which subscribers hear of them
+//   - transport.go  batches to leaders, wherever they are
+//
+// The replication.Manager and the coordinator.Broker that a Log is given are run by the node. A Log of a node that may have peers has one goroutine, which Close ends. Debugging starts at
+// Log.atLeader for reads and in package exec/lane for writes.
 package locallog
 
 import (
@@ -12,6 +15,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -20,6 +24,7 @@ import (
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/lane"
+	"github.com/millracedb/millrace/exec/logwatch"
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/replication"
@@ -28,27 +33,49 @@ import (
 // coordinatorPause is the time between two tries of a request that a coordinator does not serve yet.
 const coordinatorPause = 5 * time.Millisecond
 
-// Log is this process's partitions as an exec.Log.
+// Log is the cluster's partitions as an exec.Log.
 type Log struct {
 	partitions *replication.Manager
 	broker     *coordinator.Broker
 	clock      clock.Clock
+
+	// Of a node that may have peers.
+	peers     Peers // nil for one that is alone
+	watch     *logwatch.Watcher
+	appenders [appenders]*lane.Appender
+	next      atomic.Uint32 // appender
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup
 }
 
 var _ exec.Log = (*Log)(nil)
 
-// New makes a Log.
-func New(partitions *replication.Manager, broker *coordinator.Broker, c clock.Clock) *Log {
-	return &Log{partitions: partitions, broker: broker, clock: c}
+// New makes a Log; peers is nil for a node that is alone for ever.
+func New(partitions *replication.Manager, broker *coordinator.Broker, c clock.Clock, peers Peers) *Log {
+	l := &Log{partitions: partitions, broker: broker, clock: c, peers: peers}
+	if peers == nil {
+		return l
+	}
+	for i := range l.appenders {
+		l.appenders[i] = lane.NewAppender(l.Transport(), c)
+	}
+	l.watch = logwatch.New(polls{l}, c)
+	var ctx context.Context
+	ctx, l.cancel = context.WithCancel(context.Background())
+	l.wg.Go(func() { l.watch.Run(ctx) })
+	return l
 }
 
-// transport hands requests to the coordinators of this process.
-type transport struct{ *coordinator.Broker }
+// Close ends the watching of other nodes' partitions, and waits.
+func (l *Log) Close() {
+	if l.cancel != nil {
+		l.cancel()
+		l.wg.Wait()
+	}
+}
 
-func (transport) TransactionVersion() int16 { return 2 }
-
-// Transport is the way to this process's leaders and coordinators, for producers that are not lanes.
-func (l *Log) Transport() lane.Transport { return transport{l.broker} }
+// Transport is the way to leaders and this process's coordinators, for producers that are not lanes.
+func (l *Log) Transport() lane.Transport { return transport{l} }
 
 func (l *Log) partition(tp exec.TopicPartition) (*replication.Partition, error) {
 	p, err := l.partitions.Partition(tp.Topic, tp.Partition)
@@ -67,20 +94,31 @@ func (l *Log) PartitionCount(_ context.Context, topic string) (int32, error) {
 }
 
 // Fetch implements exec.Log.
-func (l *Log) Fetch(_ context.Context, tp exec.TopicPartition, offset int64, maxBytes int) (exec.Fetched, error) {
-	p, err := l.partition(tp)
-	if err != nil {
-		return exec.Fetched{}, err
-	}
+func (l *Log) Fetch(ctx context.Context, tp exec.TopicPartition, offset int64, maxBytes int) (out exec.Fetched, err error) {
+	err = l.atLeader(ctx, tp, func(p *replication.Partition) error {
+		out, err = fetchHere(p, offset, maxBytes)
+		return err
+	}, func(place Place) error {
+		got, err := l.readAt(ctx, place, tp.Partition, offset, int32(min(max(maxBytes, 1), maxPeerRead)))
+		if err == nil {
+			out = fetchedOf(got)
+		}
+		return err
+	})
+	return out, err
+}
+
+// fetchHere reads from a partition of this process.
+func fetchHere(p *replication.Partition, offset int64, maxBytes int) (exec.Fetched, error) {
 	f, err := p.Fetch(offset, maxBytes, replication.ReadCommitted, -1)
 	if err != nil {
-		return exec.Fetched{}, lane.Explain(err)
+		return exec.Fetched{}, err
 	}
 	out := exec.Fetched{Offsets: exec.Offsets{
 		LogStart: f.LogStart, HighWatermark: f.HighWatermark, LastStable: f.LastStable, LeaderEpoch: f.LeaderEpoch,
 	}}
 	if out.Batches, out.Release, err = bytesOf(&f.Chunk); err != nil {
-		return exec.Fetched{}, lane.Explain(err)
+		return exec.Fetched{}, err
 	}
 	for _, a := range f.Aborted {
 		out.Aborted = append(out.Aborted, exec.AbortedTxn(a))
@@ -88,6 +126,9 @@ func (l *Log) Fetch(_ context.Context, tp exec.TopicPartition, offset int64, max
 	slices.SortFunc(out.Aborted, func(a, b exec.AbortedTxn) int { return int(a.FirstOffset - b.FirstOffset) })
 	return out, nil
 }
+
+// maxPeerRead bounds what is read from another node at a time, in bytes.
+const maxPeerRead = 8 << 20
 
 // buffers are for what comes from a file.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -113,32 +154,64 @@ func bytesOf(c *log.Chunk) (data []byte, release func(), err error) {
 	return data, func() { buffers.Put(buf) }, nil
 }
 
-// Offsets implements exec.Log.
-func (l *Log) Offsets(_ context.Context, tp exec.TopicPartition) (exec.Offsets, error) {
-	p, err := l.partition(tp)
+// Offsets implements exec.Log. A leader that does not know yet how far the ones before it had come is waited for.
+func (l *Log) Offsets(ctx context.Context, tp exec.TopicPartition) (out exec.Offsets, err error) {
+	err = l.atLeader(ctx, tp, func(p *replication.Partition) error {
+		if !p.Leads() {
+			return kerr.NotLeaderForPartition
+		}
+		if err := p.WaitSettled(ctx); err != nil {
+			return err
+		}
+		stable := p.LastStableOffset() // before the high watermark, so that it is never above
+		out = exec.Offsets{LogStart: p.LogStart(), HighWatermark: p.HighWatermark(), LastStable: stable, LeaderEpoch: p.LeaderEpoch()}
+		return nil
+	}, func(place Place) error {
+		got, err := l.readAt(ctx, place, tp.Partition, -1, 0)
+		if err == nil {
+			out = offsetsOf(got)
+		}
+		return err
+	})
+	return out, err
+}
+
+// Subscribe implements exec.Log. A replica here tells of itself while it leads, and when it no longer does; another node is polled while that leads.
+func (l *Log) Subscribe(tp exec.TopicPartition, wake chan<- struct{}) (cancel func(), err error) {
+	far := l.peers != nil && l.spread(tp)
+	p, err := l.partitions.Partition(tp.Topic, tp.Partition)
+	if far && errors.Is(err, kerr.NotLeaderForPartition) {
+		return l.watch.Subscribe(tp, wake), nil // there is no replica here
+	}
 	if err != nil {
-		return exec.Offsets{}, err
+		return nil, lane.Explain(err)
 	}
-	if !p.Leads() {
-		return exec.Offsets{}, lane.Explain(kerr.NotLeaderForPartition)
+	here := p.Subscribe(wake)
+	if !far {
+		return here, nil
 	}
-	stable := p.LastStableOffset() // before the high watermark, so that it is never above
-	return exec.Offsets{
-		LogStart: p.LogStart(), HighWatermark: p.HighWatermark(), LastStable: stable, LeaderEpoch: p.LeaderEpoch(),
+	there := l.watch.Subscribe(tp, wake)
+	return func() {
+		here()
+		there()
 	}, nil
 }
 
-// Subscribe implements exec.Log.
-func (l *Log) Subscribe(tp exec.TopicPartition, wake chan<- struct{}) (cancel func(), err error) {
-	p, err := l.partition(tp)
-	if err != nil {
-		return nil, err
+// Append implements exec.Log.
+func (l *Log) Append(ctx context.Context, batches []exec.PartitionBatch) ([]exec.Appended, error) {
+	if l.peers == nil {
+		return l.appendHere(ctx, batches)
 	}
-	return p.Subscribe(wake), nil
+	for i := range batches {
+		if l.leaderOf(batches[i].TopicPartition) != ownPart {
+			return l.appenders[l.next.Add(1)%appenders].Append(ctx, batches)
+		}
+	}
+	return l.appendHere(ctx, batches)
 }
 
-// Append implements exec.Log. All batches are written before the first sync is asked for, so that a partition syncs once.
-func (l *Log) Append(ctx context.Context, batches []exec.PartitionBatch) ([]exec.Appended, error) {
+// appendHere appends to partitions of this process. All batches are written before the first sync is asked for, so that a partition syncs once.
+func (l *Log) appendHere(ctx context.Context, batches []exec.PartitionBatch) ([]exec.Appended, error) {
 	parts := make([]*replication.Partition, len(batches))
 	for i := range batches {
 		p, err := l.partition(batches[i].TopicPartition)

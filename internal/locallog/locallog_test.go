@@ -81,7 +81,7 @@ func startNode(t testing.TB, fs fsys.FS, dir string) *node {
 	})
 	all := []int32{0, 1, 2, 3}
 	require.NoError(t, n.broker.Lead(ctx, all, all))
-	n.log = New(n.partitions, n.broker, clock.Real)
+	n.log = New(n.partitions, n.broker, clock.Real, nil)
 	return n
 }
 

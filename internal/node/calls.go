@@ -11,20 +11,22 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/internal/peer"
 	"github.com/millracedb/millrace/replication"
 	"github.com/millracedb/millrace/replication/controller"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
-// What nodes ask of each other on the node port, in Kafka's requests: replica fetches, heartbeats, to be taken in (AddRaftVoter, KIP-853), and changes of the metadata for its leader
-// (an Envelope as in KIP-590, with a metadata entry in it).
+// What nodes ask of each other on the node port, in Kafka's requests: replica fetches, heartbeats, to be taken in (AddRaftVoter, KIP-853), changes of the metadata for its leader
+// (an Envelope as in KIP-590, with a metadata entry in it), reads and writes of partitions that are led elsewhere, and what leaders and coordinators of transactions have to tell each other.
 
 // served is what calls of other nodes reach. The parts come as they are opened.
 type served struct {
 	meta       *metadata.Store
 	controller *controller.Controller
 	repl       *replication.Manager
+	coord      *coordinator.Broker
 }
 
 var errStarting = errors.New("this node is starting or stopping")
@@ -54,7 +56,23 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 		if s.repl == nil {
 			return nil, errStarting
 		}
+		if r.ReplicaState.ID < 0 {
+			return s.repl.ServeRead(ctx, r), nil
+		}
 		return s.repl.ServeFetch(ctx, from.NodeID, r), nil
+	}
+	if s.coord == nil {
+		return nil, errStarting
+	}
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	switch r := req.(type) {
+	case *kmsg.ProduceRequest:
+		return s.coord.Produce(ctx, r), nil
+	case *kmsg.AddPartitionsToTxnRequest:
+		return s.coord.AddPartitionsToTxn(ctx, r), nil
+	case *kmsg.WriteTxnMarkersRequest:
+		return s.coord.WriteTxnMarkers(ctx, r), nil
 	}
 	return nil, fmt.Errorf("%s is not served between nodes", kmsg.NameForKey(req.Key()))
 }
@@ -150,26 +168,4 @@ func (n *Node) peerAddr(id int32) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("node %d has no known node port", id)
-}
-
-// replicaPeers is replication.Peers over the node port.
-type replicaPeers struct {
-	*metadata.Store
-	n *Node
-}
-
-func (p replicaPeers) Epoch() uint64 { return p.n.epoch }
-
-func (p replicaPeers) Fetch(ctx context.Context, node int32, req *kmsg.FetchRequest) (*kmsg.FetchResponse, error) {
-	addr, err := p.n.peerAddr(node)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel()
-	resp, err := p.n.caller.Call(ctx, addr, req)
-	if err != nil {
-		return nil, err
-	}
-	return resp.(*kmsg.FetchResponse), nil
 }

@@ -49,6 +49,9 @@ func (n *Node) close() error {
 	if n.groups.idle != nil {
 		try(n.groups.idle.Close())
 	}
+	if n.log != nil {
+		n.log.Close()
+	}
 	if n.coord != nil {
 		try(n.coord.Close())
 	}

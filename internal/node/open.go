@@ -286,7 +286,7 @@ func splitAddr(addr string) (host string, port uint16, err error) {
 func (n *Node) openPartitions(ctx context.Context) error {
 	opts := replication.Options{Logs: n.logs, Metadata: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger}
 	if n.port != nil {
-		opts.Peers = replicaPeers{n.meta, n}
+		opts.Peers = peers{n.meta, n}
 		// Only then is nothing left of what this node led before: to lead on in an old leader epoch, with a log that may have lost its end, would be to write other records
 		// under offsets and epochs that followers have.
 		if err := n.awaitActive(ctx); err != nil {
@@ -298,7 +298,7 @@ func (n *Node) openPartitions(ctx context.Context) error {
 		return err
 	}
 	if n.port != nil {
-		n.served.Store(&served{n.meta, n.ctrl, n.repl})
+		n.served.Store(&served{meta: n.meta, controller: n.ctrl, repl: n.repl})
 	}
 	return n.repl.WaitIndex(ctx, n.meta.Image().Index())
 }
@@ -333,7 +333,7 @@ func (n *Node) awaitActive(ctx context.Context) error {
 }
 
 func (n *Node) openCoordinators(context.Context) error {
-	n.coord = coordinator.New(coordinator.Config{
+	cfg := coordinator.Config{
 		Partitions: coordinator.Replicated(n.repl), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions,
 		AllocateIDs: func(ctx context.Context) (first, count int64, err error) {
 			b := n.meta.NewBatch()
@@ -345,9 +345,17 @@ func (n *Node) openCoordinators(context.Context) error {
 			block := res.ProducerIDs(ref)
 			return block.First, block.Len, nil
 		},
-	})
+	}
+	var far locallog.Peers
+	if n.port != nil {
+		cfg.Peers, far = peers{n.meta, n}, peers{n.meta, n}
+	}
+	n.coord = coordinator.New(cfg)
 	n.groups.idle = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
-	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock)
+	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock, far)
+	if n.port != nil {
+		n.served.Store(&served{meta: n.meta, controller: n.ctrl, repl: n.repl, coord: n.coord})
+	}
 	return nil
 }
 
@@ -462,6 +470,3 @@ func (n *Node) Identity() metadata.Identity { return n.identity }
 
 // drainTime is how long sessions and requests in progress have at a stop.
 const drainTime = 5 * time.Second
-
-// fetchTimeout bounds a fetch of replicas, which the leader may hold for a second.
-const fetchTimeout = 5 * time.Second

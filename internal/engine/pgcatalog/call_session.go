@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -74,11 +75,11 @@ func (c *catalog) clientAddress() (host, port types.Datum) {
 	return types.NullDatum, types.NullDatum
 }
 
-// existing are the schemas of a search path that exist.
-func (c *catalog) existing(path []string) []string {
+// existing are the schemas of the search path that exist.
+func (c *catalog) existing() []string {
 	have := c.schemaOIDs()
 	var out []string
-	for _, s := range path {
+	for _, s := range c.s.SearchPath() {
 		if _, ok := have[s]; ok {
 			out = append(out, s)
 		}
@@ -87,7 +88,7 @@ func (c *catalog) existing(path []string) []string {
 }
 
 func currentSchema(c *catalog) types.Datum {
-	if path := c.existing(c.s.SearchPath()); len(path) > 0 {
+	if path := c.existing(); len(path) > 0 {
 		return text(path[0])
 	}
 	return types.NullDatum
@@ -95,10 +96,11 @@ func currentSchema(c *catalog) types.Datum {
 
 // currentSchemas returns the search path, with the schemas searched without being named if asked.
 func currentSchemas(c *catalog, args []types.Datum) (types.Datum, error) {
-	if args[0].I == 0 {
-		return texts(types.Name, c.existing(c.s.SearchPath())), nil
+	path := c.existing()
+	if args[0].I != 0 && !slices.Contains(path, schemaPgCatalog) {
+		path = append([]string{schemaPgCatalog}, path...)
 	}
-	return texts(types.Name, c.existing(c.path())), nil
+	return texts(types.Name, path), nil
 }
 
 // maxSleep is a hundred years in seconds; longer would not fit a time.Duration for much longer.

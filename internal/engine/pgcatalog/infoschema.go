@@ -33,9 +33,6 @@ func tableType(r relation) string {
 	case 'm':
 		return "MATERIALIZED VIEW"
 	default:
-		if r.Schema == schemaTemp {
-			return "LOCAL TEMPORARY"
-		}
 		return "BASE TABLE"
 	}
 }

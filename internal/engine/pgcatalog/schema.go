@@ -26,7 +26,6 @@ const (
 	schemaPgCatalog = "pg_catalog"
 	schemaInfo      = "information_schema"
 	schemaMillrace  = "millrace"
-	schemaTemp      = "pg_temp"
 )
 
 // virtual is a virtual table.
