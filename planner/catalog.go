@@ -65,6 +65,8 @@ type Relation struct {
 	Window *WindowSpec
 	// Ordinary: a table of this database without WITH topic, changed by INSERT, UPDATE and DELETE through its owner tasks.
 	Ordinary bool
+	// Temporary: an ordinary table of one session, which keeps its rows itself; there is no topic.
+	Temporary bool
 	// Query is the OID of the persistent query that writes the relation, 0 for none. Such a relation refuses DML.
 	Query uint32
 	// ViewText and ViewColumns define a View.

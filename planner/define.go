@@ -31,9 +31,6 @@ func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) 
 	if stmt.Query != nil || (stmt.Kind != sql.KindStream && stmt.Kind != sql.KindTable) {
 		return nil, nil, sqlerr.New(sqlerr.InternalError, "not a definition with columns")
 	}
-	if stmt.Temporary {
-		return nil, nil, notYet("TEMPORARY", "tables belong to the cluster, not to a session", "an ordinary table and DROP TABLE", stmt.Pos)
-	}
 	opts, err := st.readOptions(stmt.Options, false)
 	if err != nil {
 		return nil, nil, err
@@ -53,12 +50,31 @@ func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) 
 		}
 	}
 	rel := d.rel
+	if stmt.Temporary {
+		return d.temporary()
+	}
 	if rel.Partitions == 0 {
 		rel.Partitions = p.partitions()
 	}
 	nameTopic(rel)
 	rel.Placement = rel.Ordinary || opts.Partitioner == "murmur2"
 	return rel, []TopicSpec{p.relationTopic(rel, opts)}, nil
+}
+
+// temporary makes the definition that of a temporary table, which has no topic and so nothing that WITH could set.
+func (d *definer) temporary() (*Relation, []TopicSpec, error) {
+	switch {
+	case d.stmt.Kind != sql.KindTable:
+		return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "a stream cannot be temporary").
+			WithDetail("Its rows are a topic, which all sessions see.").WithHint("CREATE TEMPORARY TABLE.").At(d.stmt.Offset())
+	case len(d.stmt.Options) > 0:
+		return nil, nil, sqlerr.New(sqlerr.InvalidTableDefinition, "a temporary table takes no option %q", d.stmt.Options[0].Name).
+			WithDetail("It has no topic: its session keeps its rows.").At(d.stmt.Options[0].Offset())
+	case d.stmt.Watermark != nil:
+		return nil, nil, sqlerr.New(sqlerr.InvalidTableDefinition, "a temporary table takes no WATERMARK").At(d.stmt.Offset())
+	}
+	d.rel.Ordinary, d.rel.Temporary, d.rel.Partitions = true, true, 1
+	return d.rel, nil, nil
 }
 
 // nameTopic gives a relation without topic option the topic of its name.

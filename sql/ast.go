@@ -146,6 +146,7 @@ type Select struct {
 	DistinctOn  []Expr // DISTINCT ON (..); Distinct is set too
 	Targets     []*Target
 	Into        *Name      // SELECT .. INTO t
+	IntoTemp    bool       // SELECT .. INTO TEMPORARY t
 	From        []FromItem // joined by commas
 	Where       Expr
 	Window      *StreamWindow

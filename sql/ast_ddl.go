@@ -32,6 +32,15 @@ type Option struct {
 	List  []string // COPY's FORCE_QUOTE (a, b); {"*"} for FORCE_QUOTE *
 }
 
+// OnCommit is what the end of a transaction does to the rows of a temporary table; the zero value is PRESERVE ROWS.
+type OnCommit string
+
+// The clauses of ON COMMIT but the default.
+const (
+	DeleteRows OnCommit = "DELETE ROWS"
+	DropTable  OnCommit = "DROP"
+)
+
 // CreateRelation is CREATE STREAM|TABLE|VIEW|MATERIALIZED VIEW, with elements or AS a query.
 type CreateRelation struct {
 	Pos
@@ -39,6 +48,7 @@ type CreateRelation struct {
 	OrReplace   bool
 	Source      bool // CREATE SOURCE: read only
 	Temporary   bool
+	OnCommit    OnCommit
 	IfNotExists bool
 	Name        *Name
 	// Columns are those of a definition with types; Aliases the bare names of CREATE VIEW v (a, b) AS.

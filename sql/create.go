@@ -1,10 +1,12 @@
 package sql
 
+import "github.com/millracedb/millrace/internal/sqlerr"
+
 // create parses what follows CREATE.
 func (p *parser) create(pos Pos) Statement {
 	replace := p.accept("or", "replace")
 	source := p.accept("source")
-	temp := p.accept("temporary") || p.accept("temp")
+	temp := p.temporary()
 	p.accept("unlogged")
 	r := &CreateRelation{Pos: pos, OrReplace: replace, Source: source, Temporary: temp}
 	switch {
@@ -57,14 +59,45 @@ func (p *parser) relation(r *CreateRelation, kind ObjectKind) Statement {
 	if p.isWord("with") && p.peek(1).is(p.src, "(") {
 		r.Options = p.withOptions()
 	}
+	defined := r.Options != nil || p.err != nil || p.toks[p.i-1].ch == ')'
+	r.OnCommit = p.onCommit(r)
 	if p.accept("as") {
 		r.Query = p.query()
 		r.NoData = p.withNoData()
 	}
-	if r.Query == nil && (r.Aliases != nil || r.Options == nil && p.err == nil && p.toks[p.i-1].ch != ')') {
+	if r.Query == nil && (r.Aliases != nil || !defined) {
 		p.unexpected() // neither a definition nor a query
 	}
 	return r
+}
+
+// temporary parses TEMPORARY or TEMP, before which GLOBAL and LOCAL are noise (PostgreSQL docs, CREATE TABLE).
+func (p *parser) temporary() bool {
+	for _, noise := range []string{"global", "local"} {
+		if p.isWords(noise, "temporary") || p.isWords(noise, "temp") {
+			p.accept(noise)
+		}
+	}
+	return p.accept("temporary") || p.accept("temp")
+}
+
+// onCommit parses ON COMMIT, which temporary tables have.
+func (p *parser) onCommit(r *CreateRelation) OnCommit {
+	at := p.pos()
+	if r.Kind != KindTable || !p.accept("on", "commit") {
+		return ""
+	}
+	if !r.Temporary && r.Name.Schema() != "pg_temp" {
+		p.failAt(at, sqlerr.InvalidTableDefinition, "ON COMMIT can only be used on temporary tables")
+	}
+	switch {
+	case p.accept("preserve", "rows"):
+		return ""
+	case p.accept("delete", "rows"):
+		return DeleteRows
+	}
+	p.expect("drop")
+	return DropTable
 }
 
 // withNoData parses WITH [NO] DATA.

@@ -12,6 +12,9 @@ func (p *printer) createRelation(s *CreateRelation) {
 	p.name(s.Name)
 	p.elements(s)
 	p.options(" WITH ", s.Options)
+	if s.OnCommit != "" {
+		p.w(" ON COMMIT ", string(s.OnCommit))
+	}
 	if s.Query != nil {
 		p.w(" AS ")
 		p.query(s.Query)

@@ -131,6 +131,7 @@ func (p *printer) selectCore(s *Select) {
 	p.targets(" ", s.Targets)
 	if s.Into != nil {
 		p.w(" INTO ")
+		p.flag(s.IntoTemp, "TEMPORARY ")
 		p.name(s.Into)
 	}
 	p.from(" FROM ", s.From)

@@ -20,6 +20,7 @@ func (p *parser) selectCore() QueryBody {
 		s.Targets = p.targetList()
 	}
 	if p.accept("into") {
+		s.IntoTemp = p.temporary()
 		p.accept("table")
 		s.Into = p.qualifiedName()
 	}

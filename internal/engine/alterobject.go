@@ -39,6 +39,9 @@ func (s *session) alterIdentity(d *ddl, cat *catalog, next *metadata.Object, act
 	case sql.RenameTo:
 		next.Name = act.NewName
 	case sql.SetSchema:
+		if next.Schema == schemaTemp || act.NewName == schemaTemp {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "cannot move objects into or out of temporary schemas").At(act.Offset())
+		}
 		schema, err := cat.creationSchema(act.NewName)
 		if err != nil {
 			return sqlerr.From(err).At(act.Offset())
@@ -109,6 +112,9 @@ func (s *session) alterSchema(ctx context.Context, q *sql.Alter) error {
 func (a *relationAlter) options(act *sql.AlterAction) error {
 	if a.rel.Kind == planner.View {
 		return sqlerr.New(sqlerr.WrongObjectType, "%q is a view: it has no options", a.rel.Name).At(act.Offset())
+	}
+	if a.rel.Temporary {
+		return sqlerr.New(sqlerr.WrongObjectType, "%q is a temporary table: it has no options", a.rel.Name).At(act.Offset())
 	}
 	set, unset, err := planner.AlterOptions(a.rel, act)
 	if err != nil {

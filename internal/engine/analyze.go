@@ -17,7 +17,7 @@ const maxColumns = 1664
 
 // analyze resolves names and types of a statement and says what it returns, without running any of it.
 func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, hints []types.Type) (*statement, error) {
-	st := &statement{text: text, parsed: parsed, kind: pgwire.PortalCommand, path: s.set.must("search_path")}
+	st := &statement{text: text, parsed: parsed, kind: pgwire.PortalCommand, path: s.set.must("search_path"), temp: s.temp.version}
 	if parsed.Statement == nil {
 		st.kind = pgwire.PortalEmpty
 		return st, nil
@@ -58,8 +58,13 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 	p := s.planner(cat)
 	switch q := st.parsed.Statement.(type) {
 	case *sql.Query:
-		if into, ok := q.Body.(*sql.Select); ok && into.Into != nil {
-			return sqlerr.New(sqlerr.FeatureNotSupported, "SELECT INTO is not supported").WithHint("Write CREATE TABLE %s AS SELECT ...", into.Into.Object())
+		if body, ok := q.Body.(*sql.Select); ok && body.Into != nil {
+			create, err := selectInto(q, body)
+			if err != nil {
+				return err
+			}
+			st.parsed.Statement = create
+			return s.analyzeCreate(ctx, p, st, create, hints)
 		}
 		return s.analyzeQuery(ctx, p, st, q, hints)
 	case *sql.Insert:
@@ -75,6 +80,8 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 	case *sql.Delete:
 		dml, err := p.PlanDelete(ctx, q, hints)
 		return analyzeDML(st, dml, s.nameWriter(cat, q.Table.Name, err))
+	case *sql.CreateRelation:
+		return s.analyzeCreate(ctx, p, st, q, hints)
 	case *sql.Copy:
 		return s.analyzeCopy(ctx, p, st, q)
 	case *sql.Explain:
@@ -97,11 +104,31 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 	return nil
 }
 
+// analyzeCreate finds the parameters of a CREATE TEMPORARY TABLE ... AS, which runs its query as any SELECT.
+func (s *session) analyzeCreate(ctx context.Context, p *planner.Planner, st *statement, q *sql.CreateRelation, hints []types.Type) error {
+	if q.Kind != sql.KindTable || q.Query == nil || st.parsed.Params == 0 {
+		return nil
+	}
+	if temp, err := s.tempSchema(q.Temporary, q.Name); !temp || err != nil {
+		return err
+	}
+	plan, err := p.PlanQuery(ctx, q.Query, hints)
+	if err == nil {
+		st.params = plan.Params
+	}
+	return err
+}
+
 // analyzeQuery plans a SELECT.
 func (s *session) analyzeQuery(ctx context.Context, p *planner.Planner, st *statement, q *sql.Query, hints []types.Type) error {
 	plan, err := p.PlanQuery(ctx, q, hints)
 	if err != nil {
 		return err
+	}
+	if plan.Unbounded {
+		if err := readsTemp(plan.Reads); err != nil {
+			return err
+		}
 	}
 	st.query, st.params, st.verb, st.counts = plan, plan.Params, "SELECT", true
 	st.point = newPointRead(plan)

@@ -12,6 +12,7 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
+	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -59,6 +60,8 @@ type definition struct {
 	// Sequences are those of serial and identity columns, Comments those of columns, by ordinal.
 	Sequences map[int]uint32 `json:"sequences,omitempty"`
 	Comments  map[int]string `json:"comments,omitempty"`
+	// OnCommit is that of a temporary table.
+	OnCommit sql.OnCommit `json:"on_commit,omitempty"`
 }
 
 // alteration is one action of an ALTER.
@@ -133,11 +136,9 @@ func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.R
 		}
 		return r, nil
 	}
-	path := []string{"pg_catalog"}
-	if schema != "" {
-		path = []string{schema}
-	} else {
-		path = append(path, c.path...)
+	path := []string{schema}
+	if schema == "" {
+		path = pgcatalog.LookupPath(c.path)
 	}
 	for _, p := range path {
 		if r := pgcatalog.Lookup(p, name); r != nil {
@@ -284,13 +285,13 @@ func (c *catalog) hasSchema(name string) bool {
 	return ok
 }
 
-var builtinSchemas = []string{schemaPublic, "pg_catalog", "information_schema", "millrace"}
+var builtinSchemas = []string{schemaPublic, "pg_catalog", "information_schema", "millrace", schemaTemp}
 
 // creationSchema is where an unqualified new object goes.
 func (c *catalog) creationSchema(schema string) (string, error) {
 	if schema == "" {
 		for _, p := range c.path {
-			if c.hasSchema(p) {
+			if p != schemaTemp && c.hasSchema(p) {
 				schema = p
 				break
 			}

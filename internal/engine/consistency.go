@@ -40,7 +40,7 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 			w.everything(wctx)
 			continue
 		}
-		if r.Kind == planner.Virtual || r.Kind == planner.Sequence || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
+		if r.Kind == planner.Virtual || r.Kind == planner.Sequence || r.OID < uint32(metadata.FirstOID) || isTemp(r.OID) || s.created(r.OID) {
 			continue
 		}
 		_, err := w.relation(wctx, r)
@@ -66,7 +66,7 @@ func (s *session) dropped(err error, reads []*planner.Relation) error {
 	}
 	img := s.e.meta.Image()
 	for _, r := range reads {
-		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) || s.created(r.OID) {
+		if r.Kind == planner.Virtual || r.OID < uint32(metadata.FirstOID) || isTemp(r.OID) || s.created(r.OID) {
 			continue
 		}
 		if _, ok := img.Object(metadata.OID(r.OID)); !ok {

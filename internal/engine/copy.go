@@ -228,9 +228,9 @@ func (p *portal) CopyIn(ctx context.Context) (pgwire.CopyIn, error) {
 	if in.fixed, err = s.defaults(ctx, dml.Rel, in.targets); err != nil {
 		return nil, err
 	}
-	in.c = &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, nil), tx: s.writeTx(), n: len(dml.Rel.Columns)}
-	s.made(dml.Rel)
+	in.c = &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, nil), n: len(dml.Rel.Columns)}
 	in.c.dml = &planner.DML{Kind: planner.DMLInsert, Rel: dml.Rel, Rowtime: -1}
+	in.c.open()
 	if in.c.checks, err = compileChecks(dml.Rel); err != nil {
 		return nil, err
 	}
@@ -327,7 +327,7 @@ func (in *copyIn) append(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.c.tx = s.writeTx()
+	in.c.open()
 	in.stayed, in.bytes = in.c.count, 0
 	return nil
 }

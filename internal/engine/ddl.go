@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
@@ -59,8 +60,10 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 	if q.Kind != sql.KindView && s.e.opts.DiskLow != nil && s.e.opts.DiskLow() {
 		return "", errDiskFull
 	}
-	if q.Temporary {
-		return "", sqlerr.New(sqlerr.FeatureNotSupported, "temporary tables are not supported").WithHint("Create an ordinary table and drop it when done.")
+	if temp, err := s.tempSchema(q.Temporary, q.Name); err != nil {
+		return "", err
+	} else if temp {
+		return s.createTemporary(ctx, p, q)
 	}
 	cat := s.catalog()
 	schema, err := cat.creationSchema(q.Name.Schema())
@@ -89,7 +92,7 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 
 // storeRelation binds a definition and puts it into the catalog with its topics, as one entry. old is the view that is replaced, or nil.
 func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text, schema string, old *metadata.Object) error {
-	first, err := s.e.newOIDs(ctx, 2)
+	first, err := s.newOIDs(ctx, schema, 2)
 	if err != nil {
 		return err
 	}
@@ -99,6 +102,10 @@ func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text
 		o.OID, o.Version, o.Owner, o.Comment, o.ACL = old.OID, old.Version, old.Owner, old.Comment, old.ACL
 	}
 	bc, def, err := s.define(ctx, d, q, text, schema, first+1)
+	if err == nil && schema != schemaTemp && slices.ContainsFunc(def.Names.oids(0), isTemp[metadata.OID]) {
+		d.cancel()
+		return s.overTemp(ctx, q, bc, old)
+	}
 	if err == nil {
 		err = s.checkNames(d.img, def.Names)
 	}
@@ -122,7 +129,7 @@ func (s *session) storeRelation(ctx context.Context, q *sql.CreateRelation, text
 
 // define binds a new definition. Names of internal topics that another relation, renamed since, still has are told apart by the query's OID.
 func (s *session) define(ctx context.Context, d *ddl, q *sql.CreateRelation, text, schema string, query metadata.OID) (boundCreate, definition, error) {
-	def := definition{Statement: text, Settings: s.definitionSettings(), Home: schema, Names: names{}}
+	def := definition{Statement: text, Settings: s.definitionSettings(), Home: schema, Names: names{}, OnCommit: q.OnCommit}
 	spec := createSpec{create: q, schema: schema, settings: def.Settings, text: text, record: def.Names}
 	bc, err := s.e.bindCreate(ctx, d.img, spec)
 	if err != nil {
@@ -338,7 +345,7 @@ func article(kind string) string {
 
 // anyObject finds what has a name among relations, sequences and indexes.
 func (c *catalog) anyObject(name *sql.Name) (*metadata.Object, error) {
-	path := c.path
+	path := pgcatalog.LookupPath(c.path)
 	if schema := name.Schema(); schema != "" {
 		path = []string{schema}
 	}

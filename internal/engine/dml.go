@@ -19,7 +19,8 @@ type change struct {
 	ctx context.Context
 	dml *planner.DML
 	env *expr.Env
-	tx  *exec.WriteTx
+	tx  *exec.WriteTx // of what is not temporary
+	to  rowStore
 	n   int // columns of the relation
 
 	where     *expr.Program
@@ -76,24 +77,36 @@ func (s *session) change(ctx context.Context, p *portal) (*change, error) {
 	}
 	ctx, cancel := s.statementContext(ctx)
 	defer cancel()
-	c := &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, p.args), tx: s.writeTx(), n: len(dml.Rel.Columns)}
-	s.made(dml.Rel)
+	c := &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, p.args), n: len(dml.Rel.Columns)}
+	c.open()
 	if err := c.compile(); err != nil {
 		return nil, err
 	}
-	mark := s.tx.writes.len()
+	mark, temp := s.tx.writes.len(), s.temp.mark()
 	if err := c.run(p.args); err != nil {
 		// The statement is all or nothing, also within a block that goes on to a savepoint.
 		s.tx.writes.truncate(mark)
+		s.restoreTemp(temp)
 		return nil, cause(ctx, err)
 	}
 	return c, nil
 }
 
+// open finds what takes the rows.
+func (c *change) open() {
+	if c.dml.Rel.Temporary {
+		c.to = tempStore{c.s}
+		return
+	}
+	c.tx = c.s.writeTx()
+	c.to = c.tx
+	c.s.made(c.dml.Rel)
+}
+
 // checkTarget refuses changes of what others write.
 func (s *session) checkTarget(rel *planner.Relation, kind planner.DMLKind) error {
 	verb := map[planner.DMLKind]string{planner.DMLInsert: "INSERT", planner.DMLUpdate: "UPDATE", planner.DMLDelete: "DELETE"}[kind]
-	if err := s.checkWrite(verb); err != nil {
+	if err := s.checkWrite(verb); err != nil && !rel.Temporary {
 		return err
 	}
 	switch {
@@ -292,7 +305,7 @@ func (c *change) insert(b *vec.Batch) error {
 		}
 		return c.emit(rows, nil, vec.All(nil, rows.Len()))
 	}
-	existing, err := c.tx.Insert(c.ctx, c.dml.Rel, rows)
+	existing, err := c.to.Insert(c.ctx, c.dml.Rel, rows)
 	if err != nil {
 		return err
 	}
@@ -371,7 +384,7 @@ func (c *change) upsert(rows *vec.Batch, existing []int32) error {
 	if len(existing) == 0 {
 		return nil
 	}
-	old, _, err := c.tx.Read(c.ctx, c.dml.Rel, c.keys(rows, existing), len(existing))
+	old, _, err := c.to.Read(c.ctx, c.dml.Rel, c.keys(rows, existing), len(existing))
 	if err != nil {
 		return err
 	}
@@ -452,12 +465,12 @@ func (c *change) write(old *vec.Batch, sel []int32, next *vec.Batch) error {
 		for _, k := range moved {
 			appendFrom(gone, old, int(sel[k]), vec.Delete)
 		}
-		if err := c.tx.Write(c.dml.Rel, gone); err != nil {
+		if err := c.to.Write(c.dml.Rel, gone); err != nil {
 			return err
 		}
 		fresh := exec.NewRowBatch(c.dml.Rel, len(moved))
 		fresh.AppendGather(next, moved)
-		existing, err := c.tx.Insert(c.ctx, c.dml.Rel, fresh)
+		existing, err := c.to.Insert(c.ctx, c.dml.Rel, fresh)
 		if err != nil {
 			return err
 		}
@@ -467,7 +480,7 @@ func (c *change) write(old *vec.Batch, sel []int32, next *vec.Batch) error {
 	}
 	same := exec.NewRowBatch(c.dml.Rel, len(stayed))
 	same.AppendGather(next, stayed)
-	return c.tx.Write(c.dml.Rel, same)
+	return c.to.Write(c.dml.Rel, same)
 }
 
 // appendFrom appends the relation's columns of row i of src.
@@ -484,7 +497,7 @@ func appendFrom(dst, src *vec.Batch, i int, op vec.Op) {
 // meet the condition (READ COMMITTED: PostgreSQL docs, 13.2.1).
 func (c *change) current(b *vec.Batch) ([]int32, error) {
 	all := vec.All(nil, b.Len())
-	now, found, err := c.tx.Read(c.ctx, c.dml.Rel, c.keys(b, all), b.Len())
+	now, found, err := c.to.Read(c.ctx, c.dml.Rel, c.keys(b, all), b.Len())
 	if err != nil {
 		return nil, err
 	}
@@ -542,7 +555,7 @@ func (c *change) delete(b *vec.Batch) error {
 	for _, i := range sel {
 		appendFrom(gone, b, int(i), vec.Delete)
 	}
-	if err := c.tx.Write(c.dml.Rel, gone); err != nil {
+	if err := c.to.Write(c.dml.Rel, gone); err != nil {
 		return err
 	}
 	rows := &vec.Batch{Cols: b.Cols[:c.n:c.n]}

@@ -79,6 +79,7 @@ type Engine struct {
 	feeders atomic.Pointer[feeders]
 
 	sequences sequences
+	temps     temporaries
 
 	started time.Time
 

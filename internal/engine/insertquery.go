@@ -23,6 +23,10 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 	if err != nil {
 		return "", sqlerr.From(err).At(q.Table.Offset())
 	}
+	if sink.Temporary {
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "a continuous query cannot write temporary table %q", sink.Name).
+			WithDetail("Only this session has it.").WithHint("INSERT INTO ... SELECT without EMIT, or use an ordinary table.").At(q.Table.Offset())
+	}
 	if sink.OID < uint32(metadata.FirstOID) && sink.OID != notifyOID {
 		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: %q is a system relation", sink.Name)
 	}
@@ -33,6 +37,9 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 	def := queryDefinition{Statement: p.st.parsed.Text, Settings: s.definitionSettings(), Names: names{}}
 	d := s.beginDDL()
 	plan, err := s.e.bindInsert(ctx, d.img, q, def, def.Names, uint32(first))
+	if err == nil {
+		err = readsTemp(plan.Reads)
+	}
 	if err != nil {
 		return "", err
 	}

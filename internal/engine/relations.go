@@ -66,7 +66,7 @@ func (e *Engine) boundAt(ctx context.Context, img *metadata.Image, o *metadata.O
 	e.cache.mu.Unlock()
 	// A block's own objects are in no image that others see, and may never be.
 	applied, known := e.meta.Image().Object(o.OID)
-	shared := known && applied == o
+	shared := known && applied == o || isTemp(o.OID)
 	if ok && shared && c.version == o.Version {
 		return c, nil
 	}

@@ -11,8 +11,10 @@ import (
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -46,7 +48,7 @@ func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
 // however late it reads.
 func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.Datum, pinned bool) (*pullRows, error) {
 	sctx, cancel := s.statementContext(ctx)
-	snap := &snapshot{s: s, cancel: cancel}
+	snap := &snapshot{s: s, cancel: cancel, temp: s.temp.mark().tables}
 	if err := s.freeze(sctx, snap, q.Reads); err != nil {
 		cancel()
 		return nil, s.dropped(err, q.Reads)
@@ -120,7 +122,9 @@ type snapshot struct {
 	// ends, where not nil, are those of the streams; overlays, where not nil, the block's own rows by table.
 	ends     positions
 	overlays map[uint32]*overlay
-	cancel   context.CancelFunc
+	// temp are the rows of the temporary tables when the statement began.
+	temp   map[metadata.OID]*tempTable
+	cancel context.CancelFunc
 }
 
 func (n *snapshot) close() error {
@@ -212,6 +216,9 @@ func (it *onceIter) Close() {}
 
 // scanTable reads rows by key, or all of them, with the session's own uncommitted changes on top.
 func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.Iter, error) {
+	if sc.Rel.Temporary {
+		return n.scanTemp(sc, keys)
+	}
 	if n.state == nil {
 		n.state = n.s.e.opts.State.Snapshot()
 	}
@@ -235,6 +242,49 @@ func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.It
 	}
 	return it, nil
 }
+
+// scanTemp is scanTable for a temporary table.
+func (n *snapshot) scanTemp(sc *planner.Scan, keys [][]types.Datum) (bounded.Iter, error) {
+	t, ok := n.temp[metadata.OID(sc.Rel.OID)]
+	if !ok {
+		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", sc.Rel.Name)
+	}
+	it := &tempIter{tableIter: tableIter{n: n, sc: sc, rel: sc.Rel, keys: keys, byKey: keys != nil, full: exec.NewRowBatch(sc.Rel, scanRows)}, rows: t.rows}
+	it.scan = it.rows.Scan(sc.Rel)
+	return it, nil
+}
+
+// tempIter walks a temporary table.
+type tempIter struct {
+	tableIter
+	rows exec.TempRows
+	scan *exec.TempScan
+}
+
+// Next implements bounded.Iter.
+func (it *tempIter) Next() (*vec.Batch, error) {
+	if it.done {
+		return nil, nil
+	}
+	resetRows(it.full)
+	if it.byKey {
+		it.done = true
+		for _, key := range it.keys {
+			if _, err := it.rows.Get(it.full, it.rel, key); err != nil {
+				return nil, err
+			}
+		}
+	} else if _, err := it.scan.Next(it.full, scanRows); err != nil {
+		return nil, err
+	}
+	if it.full.Len() == 0 {
+		return nil, nil
+	}
+	return it.project(), nil
+}
+
+// Close implements bounded.Iter.
+func (it *tempIter) Close() {}
 
 // tableIter walks the partitions of a table.
 type tableIter struct {

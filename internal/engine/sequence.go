@@ -288,7 +288,7 @@ func (c catalogSession) NextValue(oid uint32) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.checkWrite("nextval()"); err != nil {
+	if err := s.checkWrite("nextval()"); err != nil && !isTemp(oid) {
 		return 0, err
 	}
 	if def, err := sequenceDef(o); err != nil || !def.Internal { // who may insert may have an identity
@@ -297,9 +297,12 @@ func (c catalogSession) NextValue(oid uint32) (int64, error) {
 		}
 	}
 	var v int64
-	if s.created(oid) {
+	switch {
+	case isTemp(oid):
+		v, err = s.nextTemp(o)
+	case s.created(oid):
 		v, err = s.nextStaged(o)
-	} else {
+	default:
 		v, err = s.e.nextValue(c.ctx, o.OID)
 	}
 	if err == nil {
@@ -379,10 +382,17 @@ func (c catalogSession) SetValue(oid uint32, v int64, called bool) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkWrite("setval()"); err != nil {
+	if err := s.checkWrite("setval()"); err != nil && !isTemp(oid) {
 		return err
 	}
 	if err := s.checkPrivilege(o, "w"); err != nil {
+		return err
+	}
+	if isTemp(oid) {
+		err := s.temp.sequences[o.OID].set(o.Name, v, called)
+		if err == nil && called {
+			s.gave(oid, v)
+		}
 		return err
 	}
 	if s.created(oid) {
@@ -454,11 +464,10 @@ func (n *snapshot) scanSequence(sc *planner.Scan) (bounded.Iter, error) {
 	if err != nil {
 		return nil, err
 	}
-	def, err := sequenceDef(o)
+	def, last, err := n.s.e.standsAt(n.s, o)
 	if err != nil {
 		return nil, err
 	}
-	last := n.s.e.lastValue(o.OID, def)
 	row := []types.Datum{types.IntDatum(last), types.IntDatum(0), types.BoolDatum(def.Called)}
 	b := vec.NewBatch(nil, 1)
 	for _, ord := range sc.Cols {
@@ -468,6 +477,29 @@ func (n *snapshot) scanSequence(sc *planner.Scan) (bounded.Iter, error) {
 	}
 	b.SetLen(1)
 	return &onceIter{b: b}, nil
+}
+
+// nextTemp hands out a value of a temporary sequence.
+func (s *session) nextTemp(o *metadata.Object) (int64, error) {
+	def := s.temp.sequences[o.OID]
+	b, ok := def.cut(1)
+	if !ok {
+		return 0, def.ended(o.Name)
+	}
+	return b.next, nil
+}
+
+// standsAt is a sequence's definition and the last value that it gave; s is the session that asks, or nil.
+func (e *Engine) standsAt(s *session, o *metadata.Object) (sequenceDefinition, int64, error) {
+	if s != nil && isTemp(o.OID) {
+		def := *s.temp.sequences[o.OID]
+		if !def.Called || def.Ended {
+			return def, def.Next, nil
+		}
+		return def, def.Next - def.Increment, nil
+	}
+	def, err := sequenceDef(o)
+	return def, e.lastValue(o.OID, def), err
 }
 
 // lastValue is the last value that a sequence gave, as far as this node knows; if it gave none, its first.

@@ -23,15 +23,9 @@ func (s *session) createSequence(ctx context.Context, q *sql.CreateSequence) (st
 	if err := s.checkDDL(tag); err != nil {
 		return "", err
 	}
-	if q.Temporary {
-		return "", sqlerr.New(sqlerr.FeatureNotSupported, "temporary sequences are not supported").WithHint("Create an ordinary sequence and drop it when done.")
-	}
 	cat := s.catalog()
-	schema, err := cat.creationSchema(q.Name.Schema())
+	schema, err := s.sequenceSchema(cat, q)
 	if err != nil {
-		return "", err
-	}
-	if err := s.checkCreate(cat.img, schema); err != nil {
 		return "", err
 	}
 	name := q.Name.Object()
@@ -42,7 +36,7 @@ func (s *session) createSequence(ctx context.Context, q *sql.CreateSequence) (st
 		}
 		return "", sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", name)
 	}
-	oid, err := s.e.newOIDs(ctx, 1)
+	oid, err := s.newOIDs(ctx, schema, 1)
 	if err != nil {
 		return "", err
 	}
@@ -61,6 +55,18 @@ func (s *session) createSequence(ctx context.Context, q *sql.CreateSequence) (st
 	d.batch.PutObject(o)
 	d.made = append(d.made, oid)
 	return tag, d.end(ctx)
+}
+
+// sequenceSchema is where a new sequence goes.
+func (s *session) sequenceSchema(cat *catalog, q *sql.CreateSequence) (string, error) {
+	if temp, err := s.tempSchema(q.Temporary, q.Name); temp || err != nil {
+		return schemaTemp, err
+	}
+	schema, err := cat.creationSchema(q.Name.Schema())
+	if err != nil {
+		return "", err
+	}
+	return schema, s.checkCreate(cat.img, schema)
 }
 
 // newSequence reads the options of a new sequence. kind is its type unless AS says another.
@@ -230,7 +236,7 @@ func (s *session) alterSequence(ctx context.Context, q *sql.CreateSequence) erro
 	if err := s.checkOwner(o); err != nil {
 		return err
 	}
-	def, err := sequenceDef(o)
+	def, _, err := s.e.standsAt(s, o)
 	if err != nil {
 		return err
 	}
@@ -273,7 +279,7 @@ func (s *session) addSequences(ctx context.Context, d *ddl, rel *planner.Relatio
 		if rel.Columns[ord].Serial == planner.NotSerial {
 			continue
 		}
-		oid, err := s.e.newOIDs(ctx, 1)
+		oid, err := s.newOIDs(ctx, table.Schema, 1)
 		if err != nil {
 			return err
 		}

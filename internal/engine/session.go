@@ -30,6 +30,7 @@ type session struct {
 	portals map[string]*portal
 	// written are the positions that this session's own writes reached, for consistency = session.
 	written positions
+	temp    temporary
 	// values are what it got from sequences.
 	values sequenceValues
 	// textCache is what values print by; dropped when a setting changes.
@@ -57,6 +58,8 @@ type statement struct {
 	image uint64
 	// path is what else it depends on: the settings that give names their meaning.
 	path string
+	// temp is the version of the session's temporary objects.
+	temp uint32
 }
 
 // visible are the ordinals of the columns that a query shows; nil: all.
@@ -238,7 +241,7 @@ func (s *session) decodeParam(t types.Type, p pgwire.Param) (types.Datum, error)
 
 // refresh analyses a statement anew if the catalog or the search path changed since.
 func (s *session) refresh(ctx context.Context, st *statement) (*statement, error) {
-	if st.image == s.imageIndex() && st.image != staged && st.path == s.set.must("search_path") {
+	if st.image == s.imageIndex() && st.image != staged && st.path == s.set.must("search_path") && st.temp == s.temp.version {
 		return st, nil
 	}
 	fresh, err := s.analyze(ctx, st.text, st.parsed, st.params)
@@ -355,6 +358,7 @@ func (s *session) Close() {
 	if s.tx != nil {
 		s.rollback()
 	}
+	s.discardTemp()
 	s.e.sessionClosed(s)
 }
 

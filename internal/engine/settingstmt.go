@@ -104,7 +104,10 @@ func (s *session) discard(q *sql.Discard) (string, error) {
 		clear(s.stmts)
 		s.e.hub.unlisten(s, "")
 		s.resetAll()
-	case "PLANS", "SEQUENCES", "TEMP":
+		s.discardTemp()
+	case "TEMP":
+		s.discardTemp()
+	case "PLANS", "SEQUENCES":
 	}
 	return "DISCARD " + q.What, nil
 }

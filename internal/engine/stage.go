@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -48,6 +49,10 @@ func (d *ddl) cancel() { d.batch.Truncate(d.start) }
 
 // end applies the changes, or stages them for COMMIT.
 func (d *ddl) end(ctx context.Context) error {
+	if err := d.s.stageTemp(d); err != nil {
+		return err
+	}
+	d.drops = slices.DeleteFunc(d.drops, func(o *metadata.Object) bool { return isTemp(o.OID) })
 	if d.batch.Len() == d.start {
 		return nil
 	}
@@ -99,8 +104,10 @@ func (s *session) commitStaged(ctx context.Context, t *stagedDDL) error {
 	return s.e.commitDDL(ctx, t.batch, t.drops)
 }
 
-// image is the newest image as the session sees it: with the catalog changes of its block.
-func (s *session) image() *metadata.Image {
+// image is the newest image as the session sees it: with the catalog changes of its block and its temporary objects.
+func (s *session) image() *metadata.Image { return s.temp.image(s.stagedImage()) }
+
+func (s *session) stagedImage() *metadata.Image {
 	if s.tx == nil || s.tx.ddl == nil || s.tx.ddl.batch.Len() == 0 {
 		return s.e.meta.Image()
 	}
@@ -129,7 +136,7 @@ func (s *session) imageIndex() uint64 {
 
 // created tells whether a relation was made by this transaction, so that nobody keeps its rows yet.
 func (s *session) created(oid uint32) bool {
-	return s.tx != nil && s.tx.ddl != nil && s.tx.ddl.created[metadata.OID(oid)]
+	return s.tx != nil && s.tx.ddl != nil && !isTemp(oid) && s.tx.ddl.created[metadata.OID(oid)]
 }
 
 // checkDDL refuses DDL in a read-only transaction.

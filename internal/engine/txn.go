@@ -19,6 +19,7 @@ type txn struct {
 	readOnly  bool
 	isolation string
 	before    *settings  // to go back to
+	temp      tempState  // too
 	micros    int64      // start, for now()
 	stmtAt    int64      // start of the statement
 	ddl       *stagedDDL // catalog changes of an explicit block
@@ -32,6 +33,7 @@ type txn struct {
 type savepoint struct {
 	name     string
 	settings *settings
+	temp     tempState
 	writes   int // length of the buffer
 	ddl      ddlMark
 	news     newsMark
@@ -42,7 +44,7 @@ func (s *session) begin() *txn {
 	if s.tx == nil {
 		now := s.e.clock.Now().UnixMicro()
 		s.tx = &txn{
-			before: s.set.clone(), micros: now, stmtAt: now,
+			before: s.set.clone(), temp: s.temp.mark(), micros: now, stmtAt: now,
 			isolation: s.set.must("default_transaction_isolation"), readOnly: s.set.on("default_transaction_read_only"),
 		}
 		if s.textCache != nil { // the settings are as they were, the time is new
@@ -106,6 +108,7 @@ func (s *session) commit(ctx context.Context) error {
 		return err
 	}
 	s.endTxn()
+	s.endTemp()
 	for _, name := range s.set.endLocal() {
 		s.changed(name)
 	}
@@ -147,6 +150,7 @@ func (s *session) rollback() {
 		}
 	}
 	s.endTxn()
+	s.restoreTemp(t.temp)
 	s.restore(t.before)
 }
 
@@ -248,7 +252,7 @@ func (s *session) savepoint(t *sql.Transaction) (string, error) {
 		return "", sqlerr.New(sqlerr.NoActiveSQLTransaction, "SAVEPOINT can only be used in transaction blocks")
 	}
 	if t.Kind == sql.Savepoint {
-		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), writes: s.tx.writes.len(), ddl: s.tx.ddl.mark(), news: s.tx.news.mark()})
+		s.tx.saves = append(s.tx.saves, savepoint{name: t.Name, settings: s.set.clone(), temp: s.temp.mark(), writes: s.tx.writes.len(), ddl: s.tx.ddl.mark(), news: s.tx.news.mark()})
 		return "SAVEPOINT", nil
 	}
 	for i := len(s.tx.saves) - 1; i >= 0; i-- {
@@ -270,6 +274,7 @@ func (s *session) rollbackTo(i int, sp savepoint) error {
 	s.tx.writes.truncate(sp.writes)
 	s.tx.ddl.truncate(sp.ddl)
 	s.tx.news.truncate(sp.news)
+	s.restoreTemp(sp.temp)
 	s.tx.saves = s.tx.saves[:i+1]
 	s.restore(sp.settings.clone())
 	return nil

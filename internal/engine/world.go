@@ -83,6 +83,7 @@ const (
 	oidPublic     = 2200
 	oidInfoSchema = 13000
 	oidMillrace   = 13001
+	oidTemp       = 13002
 )
 
 func (w *world) Schemas() []pgcatalog.Schema {
@@ -91,6 +92,9 @@ func (w *world) Schemas() []pgcatalog.Schema {
 		{OID: oidPublic, Name: schemaPublic, Owner: superuser, Comment: "standard public schema"},
 		{OID: oidInfoSchema, Name: "information_schema", Owner: superuser},
 		{OID: oidMillrace, Name: "millrace", Owner: superuser, Comment: "what runs here, as tables"},
+	}
+	if w.s != nil && len(w.s.temp.objects) > 0 {
+		out = append(out, pgcatalog.Schema{OID: oidTemp, Name: schemaTemp, Owner: superuser})
 	}
 	for o := range w.img.ObjectsIn(spaceSchema, "") {
 		if o.Name == schemaPublic {
@@ -175,14 +179,14 @@ func (w *world) Sequences() []pgcatalog.Sequence {
 		if o.Kind != kindSequence {
 			continue
 		}
-		def, err := sequenceDef(o)
+		def, last, err := w.e.standsAt(w.s, o)
 		if err != nil {
 			continue
 		}
 		t, _ := types.Lookup(def.Type)
 		out = append(out, pgcatalog.Sequence{
 			OID: uint32(o.OID), Type: t, Start: def.Start, Increment: def.Increment, Min: def.Min, Max: def.Max, Cache: def.Cache, Cycle: def.Cycle,
-			LastValue: w.e.lastValue(o.OID, def), Called: def.Called, Table: def.Table, Column: def.Column, Identity: def.Internal,
+			LastValue: last, Called: def.Called, Table: def.Table, Column: def.Column, Identity: def.Internal,
 		})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].OID < out[j].OID })

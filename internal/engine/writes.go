@@ -96,7 +96,7 @@ type overlayRow struct {
 // overlay copies the session's uncommitted rows of a table; nil if there are none. The copy is taken when a statement
 // starts, so that it does not see what it writes itself.
 func (s *session) overlay(rel *planner.Relation) *overlay {
-	if s.tx == nil || s.tx.writes == nil || !rel.Ordinary {
+	if s.tx == nil || s.tx.writes == nil || !rel.Ordinary || rel.Temporary {
 		return nil
 	}
 	o := &overlay{rows: map[string]overlayRow{}}

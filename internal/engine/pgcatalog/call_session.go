@@ -2,7 +2,6 @@ package pgcatalog
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -75,11 +74,11 @@ func (c *catalog) clientAddress() (host, port types.Datum) {
 	return types.NullDatum, types.NullDatum
 }
 
-// existing are the schemas of the search path that exist.
-func (c *catalog) existing() []string {
+// existing are the schemas of a search path that exist.
+func (c *catalog) existing(path []string) []string {
 	have := c.schemaOIDs()
 	var out []string
-	for _, s := range c.s.SearchPath() {
+	for _, s := range path {
 		if _, ok := have[s]; ok {
 			out = append(out, s)
 		}
@@ -88,7 +87,7 @@ func (c *catalog) existing() []string {
 }
 
 func currentSchema(c *catalog) types.Datum {
-	if path := c.existing(); len(path) > 0 {
+	if path := c.existing(c.s.SearchPath()); len(path) > 0 {
 		return text(path[0])
 	}
 	return types.NullDatum
@@ -96,11 +95,10 @@ func currentSchema(c *catalog) types.Datum {
 
 // currentSchemas returns the search path, with the schemas searched without being named if asked.
 func currentSchemas(c *catalog, args []types.Datum) (types.Datum, error) {
-	path := c.existing()
-	if args[0].I != 0 && !slices.Contains(path, schemaPgCatalog) {
-		path = append([]string{schemaPgCatalog}, path...)
+	if args[0].I == 0 {
+		return texts(types.Name, c.existing(c.s.SearchPath())), nil
 	}
-	return texts(types.Name, path), nil
+	return texts(types.Name, c.existing(c.path())), nil
 }
 
 // maxSleep is a hundred years in seconds; longer would not fit a time.Duration for much longer.

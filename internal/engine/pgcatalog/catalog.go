@@ -238,13 +238,18 @@ func (c *catalog) roleByName(name string) (Role, bool) {
 	return Role{}, false
 }
 
-// path is the search path as names are looked up in it: pg_catalog comes first unless the user named it.
-func (c *catalog) path() []string {
-	p := c.s.SearchPath()
-	if slices.Contains(p, schemaPgCatalog) {
-		return p
+func (c *catalog) path() []string { return LookupPath(c.s.SearchPath()) }
+
+// LookupPath is a search path as names of relations are looked up in it: the temporary ones come first, then pg_catalog, unless the user named
+// the schemas (PostgreSQL docs, search_path).
+func LookupPath(path []string) []string {
+	out := make([]string, 0, len(path)+2)
+	for _, implied := range []string{schemaTemp, schemaPgCatalog} {
+		if !slices.Contains(path, implied) {
+			out = append(out, implied)
+		}
 	}
-	return append([]string{schemaPgCatalog}, p...)
+	return append(out, path...)
 }
 
 // visible reports whether the bare name finds the relation.

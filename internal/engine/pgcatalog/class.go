@@ -21,7 +21,7 @@ func (c *catalog) fillClass(t *table) {
 		key := r.primaryKey()
 		t.add(row{
 			"oid": oid(r.OID), "relname": text(r.Name), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)), "relam": oid(am),
-			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relchecks": num(int64(len(r.Checks))), "relpersistence": text("p"), "relkind": text(string(r.kind)),
+			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relchecks": num(int64(len(r.Checks))), "relpersistence": r.persistence(), "relkind": text(string(r.kind)),
 			"relnatts": num(int64(r.width())), "relispopulated": flag(true), "relreplident": text(replident),
 			"reloptions": r.options(), "relacl": c.acl(r),
 		})
@@ -30,10 +30,17 @@ func (c *catalog) fillClass(t *table) {
 		}
 		t.add(row{
 			"oid": oid(indexOID(r.OID)), "relname": text(r.keyName()), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)),
-			"relam": oid(oidBtree), "relfilenode": oid(indexOID(r.OID)), "relpersistence": text("p"), "relkind": text("i"), "relnatts": num(int64(len(key))),
+			"relam": oid(oidBtree), "relfilenode": oid(indexOID(r.OID)), "relpersistence": r.persistence(), "relkind": text("i"), "relnatts": num(int64(len(key))),
 			"relispopulated": flag(true), "relreplident": text("n"),
 		})
 	}
+}
+
+func (r relation) persistence() types.Datum {
+	if r.Schema == schemaTemp {
+		return text("t")
+	}
+	return text("p")
 }
 
 // options are the topic behind a relation, and its formats, as psql's \d+ shows them. They are NULL for an ordinary table: it has a topic too, but nobody

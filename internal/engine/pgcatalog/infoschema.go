@@ -33,6 +33,9 @@ func tableType(r relation) string {
 	case 'm':
 		return "MATERIALIZED VIEW"
 	default:
+		if r.Schema == schemaTemp {
+			return "LOCAL TEMPORARY"
+		}
 		return "BASE TABLE"
 	}
 }

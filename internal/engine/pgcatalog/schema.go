@@ -26,6 +26,7 @@ const (
 	schemaPgCatalog = "pg_catalog"
 	schemaInfo      = "information_schema"
 	schemaMillrace  = "millrace"
+	schemaTemp      = "pg_temp"
 )
 
 // virtual is a virtual table.
