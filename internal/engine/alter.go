@@ -26,6 +26,8 @@ func (s *session) alter(ctx context.Context, q *sql.Alter) (string, error) {
 		return tag, s.alterRelation(ctx, q)
 	case sql.KindSequence:
 		return tag, s.alterNamed(ctx, q, (*catalog).sequenceObject)
+	case sql.KindType:
+		return tag, s.alterNamed(ctx, q, (*catalog).typeObject)
 	case sql.KindSchema:
 		return tag, s.alterSchema(ctx, q)
 	case sql.KindRole:

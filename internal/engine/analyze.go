@@ -242,6 +242,8 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 		return s.createSchema(ctx, q)
 	case *sql.CreateRole:
 		return s.createRole(ctx, q)
+	case *sql.CreateType:
+		return s.createType(ctx, q)
 	case *sql.CreateSequence:
 		return s.createSequence(ctx, q)
 	case *sql.Alter:
@@ -284,7 +286,7 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 // unsupported names a statement that parses but does not run yet.
 func unsupported(q sql.Statement) error {
 	name := map[string]string{
-		"*sql.CreateType": "CREATE TYPE", "*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE",
+		"*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE",
 		"*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM",
 	}[fmt.Sprintf("%T", q)]
 	if name == "" {

@@ -32,6 +32,9 @@ const (
 	kindSequence = "sequence"
 	kindIndex    = "index"
 
+	spaceType = "type"
+	kindType  = "type"
+
 	schemaPublic = "public"
 )
 
@@ -270,11 +273,6 @@ func editDistance(a, b string, limit int) int {
 		}
 	}
 	return row[len(b)]
-}
-
-// Type implements planner.Catalog.
-func (c *catalog) Type(context.Context, string, string) (types.Type, bool) {
-	return types.Type{}, false
 }
 
 func (c *catalog) hasSchema(name string) bool {

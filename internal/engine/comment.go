@@ -46,11 +46,13 @@ func (s *session) commentObject(d *ddl, q *sql.Comment, text string) error {
 		}
 	case sql.KindSequence:
 		o, err = cat.sequenceObject(q.Name)
+	case sql.KindType:
+		o, err = cat.typeObject(q.Name)
 	case sql.KindSchema:
 		o, err = cat.schemaForGrant(q.Name)
 	default:
 		return sqlerr.New(sqlerr.FeatureNotSupported, "COMMENT ON %s is not supported", q.Kind).
-			WithHint("What works: comments on streams, tables, views, columns, sequences, schemas and roles.").At(q.Offset())
+			WithHint("What works: comments on streams, tables, views, columns, sequences, types, schemas and roles.").At(q.Offset())
 	}
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -37,6 +38,8 @@ func (s *session) drop(ctx context.Context, q *sql.Drop) (string, error) {
 	switch q.Kind {
 	case sql.KindStream, sql.KindTable, sql.KindView, sql.KindMaterializedView, sql.KindSequence:
 		return tag, s.dropRelations(ctx, q)
+	case sql.KindType:
+		return tag, s.dropTypes(ctx, q)
 	case sql.KindSchema:
 		return tag, s.dropSchema(ctx, q)
 	case sql.KindRole:
@@ -248,7 +251,7 @@ func (s *session) dropSchema(ctx context.Context, q *sql.Drop) error {
 			return err
 		}
 		set.add(o)
-		for r := range cat.img.ObjectsIn(spaceRelation, name.Object()) {
+		for r := range objectsOf(cat.img, name.Object()) {
 			if !q.Cascade {
 				return sqlerr.New(sqlerr.DependentObjectsStillExist, "cannot drop schema %s because other objects depend on it", name.Object()).
 					WithDetail("%s %s.%s depends on it.", kindWord(r.Kind), name.Object(), r.Name).WithHint("Use DROP SCHEMA ... CASCADE to drop them too.")
@@ -259,6 +262,19 @@ func (s *session) dropSchema(ctx context.Context, q *sql.Drop) error {
 		}
 	}
 	return s.dropAll(ctx, set, q.DeleteTopic)
+}
+
+// objectsOf are the relations, sequences and types of a schema.
+func objectsOf(img *metadata.Image, schema string) iter.Seq[*metadata.Object] {
+	return func(yield func(*metadata.Object) bool) {
+		for _, space := range []string{spaceRelation, spaceType} {
+			for o := range img.ObjectsIn(space, schema) {
+				if !yield(o) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // queryControl runs PAUSE, RESUME and TERMINATE.

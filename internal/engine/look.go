@@ -19,7 +19,7 @@ var showQueries = map[string]string{
 	"QUERIES":    "SELECT id, sink, state, rows_in, rows_out, late_rows, error_rows, lag, error FROM millrace.queries",
 	"TOPICS":     "SELECT name, partitions, owner, cleanup_policy FROM millrace.topics",
 	"FUNCTIONS":  "SELECT name, arguments, result, kind FROM millrace.functions",
-	"TYPES":      "SELECT name, oid FROM millrace.types",
+	"TYPES":      "SELECT name, oid, definition FROM millrace.types",
 	"NODES":      "SELECT id, state, queries, pg, kafka, peer, release, epoch FROM millrace.nodes",
 	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, replicas, isr, state FROM millrace.partitions",
 	"GROUPS":     "SELECT group_id, generation, members FROM millrace.groups",

@@ -55,7 +55,7 @@ var definitionCalls = map[string]callFunc{
 }
 
 // formatType prints a type by OID and modifier.
-func formatType(_ *catalog, args []types.Datum) (types.Datum, error) {
+func formatType(c *catalog, args []types.Datum) (types.Datum, error) {
 	if args[0].Null {
 		return types.NullDatum, nil
 	}
@@ -63,7 +63,20 @@ func formatType(_ *catalog, args []types.Datum) (types.Datum, error) {
 	if !args[1].Null {
 		mod = int32(args[1].I)
 	}
+	for _, u := range c.w.Types() {
+		if u.OID == uint32(args[0].I) {
+			return text(c.typeName(u)), nil
+		}
+	}
 	return text(typeText(uint32(args[0].I), mod)), nil
+}
+
+// typeName is the name of a user's type, with its schema where the bare name would not find it.
+func (c *catalog) typeName(u UserType) string {
+	if c.typeVisible(u) {
+		return sql.QuoteIdent(u.Name)
+	}
+	return sql.QuoteIdent(u.Schema) + "." + sql.QuoteIdent(u.Name)
 }
 
 func typeText(o uint32, mod int32) string {

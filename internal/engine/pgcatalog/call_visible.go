@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -14,9 +16,16 @@ var visibleCalls = map[string]callFunc{
 		}
 		return flag(c.visible(r.Relation))
 	}),
-	"pg_type_is_visible(oid)": ofOID(func(_ *catalog, o uint32) types.Datum {
-		_, ok := types.FromOID(o)
-		return trueOrNull(ok)
+	"pg_type_is_visible(oid)": ofOID(func(c *catalog, o uint32) types.Datum {
+		if _, ok := types.FromOID(o); ok {
+			return flag(true)
+		}
+		for _, u := range c.w.Types() {
+			if u.OID == o {
+				return flag(c.typeVisible(u))
+			}
+		}
+		return types.NullDatum
 	}),
 	"pg_function_is_visible(oid)":  ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(procs().byOID[o] != nil) }),
 	"pg_collation_is_visible(oid)": ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(o == oidDefault || o == oidC) }),
@@ -30,6 +39,20 @@ var visibleCalls = map[string]callFunc{
 	"pg_ts_dict_is_visible(oid)":        always(types.NullDatum),
 	"pg_ts_parser_is_visible(oid)":      always(types.NullDatum),
 	"pg_ts_template_is_visible(oid)":    always(types.NullDatum),
+}
+
+// typeVisible reports whether the bare name finds the type.
+func (c *catalog) typeVisible(u UserType) bool {
+	if _, builtin := types.Lookup(u.Name); builtin {
+		return false
+	}
+	all := c.w.Types()
+	for _, schema := range c.path() {
+		if i := slices.IndexFunc(all, func(x UserType) bool { return x.Schema == schema && x.Name == u.Name }); i >= 0 {
+			return all[i].OID == u.OID
+		}
+	}
+	return false
 }
 
 func trueOrNull(ok bool) types.Datum {

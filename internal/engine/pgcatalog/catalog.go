@@ -22,6 +22,7 @@ const (
 	oidC            = 950  // pg_collation
 	oidPgClass      = 1259
 	oidPgNamespace  = 2615
+	oidPgType       = 1247
 	oidPgDatabase   = 1262
 	oidSchemaSystem = 11 // pg_catalog
 )

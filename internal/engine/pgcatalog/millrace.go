@@ -134,6 +134,9 @@ func (c *catalog) fillMillFunctions(t *table) {
 }
 
 func (c *catalog) fillMillTypes(t *table) {
+	for _, u := range c.w.Types() {
+		t.add(row{"name": text(c.typeName(u)), "oid": oid(u.OID), "definition": text(u.Type.String())})
+	}
 	for _, typ := range catalogTypes() {
 		if !isPseudo(typ) {
 			t.add(row{"name": text(typ.String()), "oid": oid(typ.OID())})

@@ -19,6 +19,11 @@ func RegName(w World, s Session, k types.Kind, oid uint32) (string, bool) {
 		if t, ok := types.FromOID(oid); ok {
 			return t.String(), true
 		}
+		for _, u := range w.Types() {
+			if u.OID == oid {
+				return c.typeName(u), true
+			}
+		}
 	case types.Regproc:
 		return procName(oid)
 	case types.Regnamespace:

@@ -74,6 +74,11 @@ func (c *catalog) fillDescription(t *table) {
 			}
 		}
 	}
+	for _, u := range c.w.Types() {
+		if u.Comment != "" {
+			t.add(row{"objoid": oid(u.OID), "classoid": oid(oidPgType), "description": text(u.Comment)})
+		}
+	}
 	for _, s := range c.w.Schemas() {
 		if s.Comment != "" {
 			t.add(row{"objoid": oid(s.OID), "classoid": oid(oidPgNamespace), "description": text(s.Comment)})

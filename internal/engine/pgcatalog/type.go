@@ -122,7 +122,17 @@ var catalogTypes = sync.OnceValue(func() []types.Type {
 })
 
 // fillType fills pg_type.
-func (c *catalog) fillType(t *table) { t.rows = append(t.rows, typeRows()...) }
+func (c *catalog) fillType(t *table) {
+	t.rows = append(t.rows, typeRows()...)
+	schemas, role := c.schemaOIDs(), c.roleOIDs()
+	for _, u := range c.w.Types() {
+		r := typeRow(u.Type)
+		// Clients see the columns of such a type as those of what it stands for, so it is a domain to them.
+		r["oid"], r["typname"], r["typnamespace"], r["typowner"] = oid(u.OID), text(u.Name), oid(schemas[u.Schema]), oid(role(u.Owner))
+		r["typtype"], r["typbasetype"], r["typarray"], r["typispreferred"] = text("d"), oid(u.Type.OID()), oid(0), flag(false)
+		t.add(r)
+	}
+}
 
 var typeRows = constant(schemaPgCatalog, "pg_type", func(t *table) {
 	for _, typ := range catalogTypes() {

@@ -16,6 +16,7 @@ type World interface {
 	Schemas() []Schema
 	Roles() []Role
 	Sequences() []Sequence
+	Types() []UserType
 	// Grants are what was granted on a relation or schema beyond what its owner has; nil if nothing was.
 	Grants(oid uint32) []Grant
 	// Allowed tells whether a role, "public" for everybody, has any of some privileges, letters as in an access list, on a relation or
@@ -31,6 +32,13 @@ type World interface {
 	Backends() []Backend // the sessions on this node, by process id
 	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
+}
+
+// UserType is a type that a user made: a name for another.
+type UserType struct {
+	OID                          uint32
+	Schema, Name, Owner, Comment string
+	Type                         types.Type
 }
 
 // Session is the session that asks.

@@ -176,6 +176,7 @@ func (w *fakeWorld) Grants(uint32) []pgcatalog.Grant { return nil }
 
 func (w *fakeWorld) Allowed(string, uint32, string, bool) bool { return true }
 
+func (w *fakeWorld) Types() []pgcatalog.UserType              { return nil }
 func (w *fakeWorld) Sequences() []pgcatalog.Sequence          { return nil }
 func (w *fakeWorld) Inside(*planner.Relation) planner.Catalog { return w }
 func (w *fakeWorld) NextValue(uint32) (int64, error)          { return 7, nil }
