@@ -328,6 +328,7 @@ func TestStateMachineAgreesWithAModel(t *testing.T) {
 		oldImage, oldDump := m.image(), dump(m.image())
 		for range rapid.IntRange(1, 20).Draw(t, "batches") {
 			b, nextO, nextT, ok := m.batch(), clone(objects), clone(topics), true
+			made := map[string]bool{} // topics of this batch: their ids are not known yet
 			for range rapid.IntRange(1, 3).Draw(t, "changes") {
 				name := names.Draw(t, "name")
 				switch rapid.IntRange(0, 5).Draw(t, "op") {
@@ -359,17 +360,17 @@ func TestStateMachineAgreesWithAModel(t *testing.T) {
 					_, there := nextT[name]
 					ok = ok && !there
 					b.CreateTopic(TopicSpec{Name: name, Partitions: 2})
-					nextT[name] = 2
+					nextT[name], made[name] = 2, true
 				case 4:
 					topic, there := m.image().Topic(name)
-					if _, still := nextT[name]; !there || !still || nextT[name] != len(topic.Partitions) {
+					if _, still := nextT[name]; !there || !still || made[name] || nextT[name] != len(topic.Partitions) {
 						continue
 					}
 					b.AddPartitions(topic, int32(nextT[name]+1))
 					nextT[name]++
 				case 5:
 					topic, there := m.image().Topic(name)
-					if _, still := nextT[name]; !there || !still {
+					if _, still := nextT[name]; !there || !still || made[name] {
 						continue
 					}
 					b.DeleteTopic(topic.ID)
