@@ -91,6 +91,10 @@ clients-test: ## Run real PostgreSQL clients of many languages against a server
 kafka-java: ## Run Apache Kafka's tools and Kafka Streams against Millrace
 	.ci/kafka-clients && .ci/kafka-java
 
+.PHONY: kafka-diff
+kafka-diff: ## Compare every answer with Apache Kafka's, and record these (after make kafka-java)
+	.ci/kafka-diff
+
 .PHONY: bench-kafka
 bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
 	.ci/bench-kafka

@@ -238,7 +238,8 @@ func TestBatchWithoutItsPartitionAddedIsRefused(t *testing.T) {
 	b, _ := newTestBroker(t)
 	p := &testProducer{b: b, txID: "tx"}
 	require.NoError(t, p.init(testCtx))
-	require.ErrorIs(t, p.produceVersion(testCtx, 11, out0, "a"), kerr.InvalidTxnState)
+	require.ErrorIs(t, p.produceVersion(testCtx, 10, out0, "a"), kerr.InvalidTxnState)
+	require.ErrorIs(t, p.produceVersion(testCtx, 11, out0, "a"), kerr.TransactionAbortable)
 
 	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	req.Version, req.TransactionalID, req.ProducerID, req.ProducerEpoch = 3, "tx", p.id, p.epoch

@@ -13,7 +13,9 @@ import (
 // leader can be told not to assign.
 const (
 	memberIDVersion = 4
-	skipVersion     = 9
+	// noProtocolVersion is the first version whose refusals name no protocol (KIP-559).
+	noProtocolVersion = 7
+	skipVersion       = 9
 )
 
 // StartJoin takes a JoinGroup request (key 11) and returns a function that waits for the answer, as long as ctx lasts. Nothing of req is kept.
@@ -36,7 +38,10 @@ func (gs *Groups) StartJoin(ctx context.Context, req *kmsg.JoinGroupRequest, cli
 
 func joinResponse(req *kmsg.JoinGroupRequest, j joined) *kmsg.JoinGroupResponse {
 	resp := req.ResponseKind().(*kmsg.JoinGroupResponse)
-	resp.MemberID, resp.Generation, resp.Protocol = j.memberID, -1, kmsg.StringPtr("")
+	resp.MemberID, resp.Generation = j.memberID, -1
+	if req.Version < noProtocolVersion {
+		resp.Protocol = kmsg.StringPtr("")
+	}
 	if j.err != nil {
 		resp.ErrorCode = j.err.Code
 		return resp

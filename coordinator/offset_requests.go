@@ -168,6 +168,9 @@ func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitReques
 	}
 	self := TopicPartition{OffsetsTopic, PartitionFor(req.Group, int32(len(o.leases)))}
 	h, kerror := o.txns.hold(ctx, ref, []TopicPartition{self})
+	if kerror == kerr.InvalidTxnState {
+		return txnStateError(req.Version >= abortableCommitVersion)
+	}
 	if kerror != nil {
 		return kerror
 	}

@@ -45,8 +45,8 @@ func (c *Transactions) coordinates(id string) bool {
 }
 
 // admit is hold for a transaction whose coordinator is another node (KIP-890): before the first batch of a transaction in a partition the coordinator is asked whether the partition is in
-// it, or for producers that rely on that, to take it in. What ends the transaction meanwhile voids the guards, so that no batch lands behind the markers of its own transaction.
-func (c *Transactions) admit(ctx context.Context, ref producerRef, parts []producePart) {
+// it, or for producers that rely on that, to take it in; version is that of the Produce request. What ends the transaction meanwhile voids the guards, so that no batch lands behind the markers of its own transaction.
+func (c *Transactions) admit(ctx context.Context, ref producerRef, version int16, parts []producePart) {
 	req, asked := admission(ref, parts)
 	if len(asked) == 0 {
 		return
@@ -58,7 +58,7 @@ func (c *Transactions) admit(ctx context.Context, ref producerRef, parts []produ
 		case err != nil || !answered:
 			pp.err = kerr.NotEnoughReplicas // Kafka's answer too, for any client tries again then
 		case code != 0:
-			pp.err = admissionError(code)
+			pp.err = admissionError(code, version)
 		}
 	}
 }
@@ -117,14 +117,14 @@ func (c *Transactions) ask(ctx context.Context, req *kmsg.AddPartitionsToTxnRequ
 }
 
 // admissionError is what a producer hears of a coordinator's refusal. What passes by itself is NOT_ENOUGH_REPLICAS, which every client tries again.
-func admissionError(code int16) error {
+func admissionError(code, version int16) error {
 	switch ke := kerr.TypedErrorForCode(code); ke {
 	case kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.UnknownTopicOrPartition, kerr.OperationNotAttempted, kerr.RequestTimedOut:
 		return kerr.NotEnoughReplicas
 	case nil:
 		return kerr.UnknownServerError
 	default:
-		return produceError(ke)
+		return produceError(ke, version)
 	}
 }
 

@@ -19,6 +19,7 @@ type producePart struct {
 	base    int64
 	next    int64
 	err     error
+	stamped int64 // when the log has appended it, in ms; -1 if the records keep their own timestamps
 
 	transactional bool   // its batch is of a transaction
 	verify        bool   // whose coordinator is another node: only with the guard may it begin here
@@ -57,7 +58,7 @@ func (b *Broker) startProduce(ctx context.Context, req *kmsg.ProduceRequest, fro
 		rt := &req.Topics[i]
 		for j := range rt.Partitions {
 			tp := TopicPartition{rt.Topic, rt.Partitions[j].Partition}
-			pp := producePart{tp: tp, records: rt.Partitions[j].Records, base: -1}
+			pp := producePart{tp: tp, records: rt.Partitions[j].Records, base: -1, stamped: -1}
 			pp.part, pp.err = b.partitions.Partition(tp.Topic, tp.Partition)
 			parts = append(parts, pp)
 		}
@@ -78,6 +79,9 @@ func (b *Broker) startProduce(ctx context.Context, req *kmsg.ProduceRequest, fro
 	}
 }
 
+// errorMessageVersion is the first version whose answers have room for a text (KIP-467).
+const errorMessageVersion = 8
+
 func produceResponse(req *kmsg.ProduceRequest, parts []producePart, from caller) *kmsg.ProduceResponse {
 	resp := req.ResponseKind().(*kmsg.ProduceResponse)
 	i := 0
@@ -95,7 +99,11 @@ func produceResponse(req *kmsg.ProduceRequest, parts []producePart, from caller)
 				part.CurrentLeader.LeaderEpoch = pp.part.LeaderEpoch()
 				fallthrough
 			default:
-				part.LogStartOffset = pp.part.LogStart()
+				part.LogStartOffset, part.LogAppendTime = pp.part.LogStart(), pp.stamped
+			}
+			if pp.err != nil && req.Version >= errorMessageVersion {
+				text := pp.err.Error()
+				part.ErrorMessage = &text
 			}
 			topic.Partitions = append(topic.Partitions, part)
 			i++
@@ -118,7 +126,7 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 	case kerror != nil || len(tps) == 0:
 	case b.peers != nil && !b.coordinates(ref.transactionalID):
 		how.apart = true
-		b.admit(ctx, ref, parts)
+		b.admit(ctx, ref, req.Version, parts)
 	default:
 		if h, kerror = b.hold(ctx, ref, tps); kerror != nil {
 			break
@@ -136,15 +144,23 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 	for i := range parts {
 		pp := &parts[i]
 		if pp.err == nil && kerror != nil {
-			pp.err = produceError(kerror)
+			pp.err = produceError(kerror, req.Version)
 		}
 		if pp.err == nil {
-			pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, AppendOptions{
-				Origin: OriginClient, AnyISR: req.Acks != -1, Verified: pp.verify, Guard: pp.guard,
-			})
+			pp.append(ctx, AppendOptions{Origin: OriginClient, AnyISR: req.Acks != -1, Verified: pp.verify, Guard: pp.guard})
 		}
 	}
 	return h, how
+}
+
+// append appends the batch. The log writes offset and time of the append into it, and so tells them.
+func (pp *producePart) append(ctx context.Context, opts AppendOptions) {
+	if pp.base, pp.next, pp.err = pp.part.Append(ctx, pp.records, opts); pp.err != nil {
+		return
+	}
+	if h, err := record.ParseHeader(pp.records); err == nil && h.Attributes.Has(record.LogAppendTime) {
+		pp.stamped = h.MaxTimestamp
+	}
 }
 
 // waitHeld waits until the coordinator cannot forget that the partitions are part of the transaction.
@@ -167,7 +183,10 @@ func transactionOf(req *kmsg.ProduceRequest, parts []producePart) (ref producerR
 		if pp.err != nil {
 			continue
 		}
-		h, err := record.ParseHeader(pp.records)
+		h, err := producedHeader(pp.records)
+		if err == nil && h.Attributes.Codec() == record.Zstd && req.Version < zstdVersion {
+			err = fmt.Errorf("zstd needs version %d of the request: %w", zstdVersion, kerr.UnsupportedCompressionType)
+		}
 		if err != nil {
 			pp.err = err
 			continue
@@ -175,7 +194,10 @@ func transactionOf(req *kmsg.ProduceRequest, parts []producePart) (ref producerR
 		if !h.IsTransactional() {
 			continue
 		}
-		if req.TransactionID == nil || len(tps) > 0 && (ref.producerID != h.ProducerID || ref.epoch != h.ProducerEpoch) {
+		if req.TransactionID == nil {
+			return ref, tps, kerr.TransactionalIDAuthorizationFailed
+		}
+		if len(tps) > 0 && (ref.producerID != h.ProducerID || ref.epoch != h.ProducerEpoch) {
 			return ref, tps, kerr.InvalidRequest
 		}
 		ref = producerRef{transactionalID: *req.TransactionID, producerID: h.ProducerID, epoch: h.ProducerEpoch, implicit: req.Version >= 12}
@@ -185,16 +207,46 @@ func transactionOf(req *kmsg.ProduceRequest, parts []producePart) (ref producerR
 	return ref, tps, nil
 }
 
+// zstdVersion is the first version whose clients may compress with zstd (KIP-110).
+const zstdVersion = 7
+
+// producedHeader is the header of the one batch that a produce request has for a partition.
+func producedHeader(records []byte) (record.Header, error) {
+	if len(records) < record.HeaderSize {
+		return record.Header{}, fmt.Errorf("%d bytes of records are not a batch: %w", len(records), kerr.InvalidRecord)
+	}
+	h, err := record.ParseHeader(records)
+	if err == nil && h.Size() != len(records) {
+		err = fmt.Errorf("a batch of %d bytes in %d bytes of records, where there must be exactly one: %w", h.Size(), len(records), kerr.InvalidRecord)
+	}
+	return h, err
+}
+
 // produceError translates what the coordinator says to what the produce path answers: a fenced producer hears
 // INVALID_PRODUCER_EPOCH there, which clients treat as the end of this transaction and not of the producer.
-func produceError(kerror *kerr.Error) *kerr.Error {
+func produceError(kerror *kerr.Error, version int16) *kerr.Error {
 	switch kerror {
+	case kerr.InvalidTxnState:
+		return txnStateError(version >= abortableProduceVersion)
 	case kerr.ProducerFenced:
 		return kerr.InvalidProducerEpoch
 	case kerr.InvalidProducerIDMapping:
 		return kerr.InvalidTxnState
 	}
 	return kerror
+}
+
+// The first versions whose clients know TRANSACTION_ABORTABLE: what came back is a reason to abort the transaction, not to give the producer up (KIP-890).
+const (
+	abortableProduceVersion = 11
+	abortableCommitVersion  = 4
+)
+
+func txnStateError(abortable bool) *kerr.Error {
+	if abortable {
+		return kerr.TransactionAbortable
+	}
+	return kerr.InvalidTxnState
 }
 
 // flushAll starts the syncs of all partitions at once.

@@ -90,7 +90,7 @@ func increments(ops []kmsg.IncrementalAlterConfigsRequestResourceConfig, now []T
 			continue
 		}
 		if op.Value == nil {
-			return nil, nil, fmt.Errorf("%w: %s has no value", kerr.InvalidConfig, op.Name)
+			return nil, nil, fmt.Errorf("%w: %s has no value", kerr.InvalidRequest, op.Name)
 		}
 		if set[op.Name], err = increment(op, now); err != nil {
 			return nil, nil, err

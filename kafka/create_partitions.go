@@ -2,12 +2,13 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// createPartitions answers key 37, versions 0 to 3. Placement by hand is not looked at: there is one node.
+// createPartitions answers key 37, versions 0 to 3. Where the new partitions are to be is not looked at: the cluster places them.
 func createPartitions(c *conn, _ context.Context, req *kmsg.CreatePartitionsRequest) *kmsg.CreatePartitionsResponse {
 	ctx, cancel := c.timeout(req.TimeoutMillis)
 	defer cancel()
@@ -15,7 +16,11 @@ func createPartitions(c *conn, _ context.Context, req *kmsg.CreatePartitionsRequ
 	resp.Topics = make([]kmsg.CreatePartitionsResponseTopic, 0, len(req.Topics))
 	for _, rt := range req.Topics {
 		err := error(kerr.TopicAuthorizationFailed)
-		if c.mayTopic(kmsg.ACLOperationAlter, rt.Topic) {
+		if t, ok := c.server.config.Cluster.Topic(rt.Topic); !c.mayTopic(kmsg.ACLOperationAlter, rt.Topic) {
+			// as it is
+		} else if added := int(rt.Count) - len(t.Partitions); ok && added > 0 && rt.Assignment != nil && len(rt.Assignment) != added {
+			err = fmt.Errorf("%w: an assignment of %d partitions for %d new ones", kerr.InvalidReplicaAssignment, len(rt.Assignment), added)
+		} else {
 			err = c.server.config.Cluster.CreatePartitions(ctx, rt.Topic, rt.Count, req.ValidateOnly)
 		}
 		topic := kmsg.NewCreatePartitionsResponseTopic()

@@ -16,7 +16,12 @@ func createTopics(c *conn, _ context.Context, req *kmsg.CreateTopicsRequest) *km
 	resp := req.ResponseKind().(*kmsg.CreateTopicsResponse)
 	resp.Topics = make([]kmsg.CreateTopicsResponseTopic, 0, len(req.Topics))
 	twice := duplicates(req.Topics, func(t kmsg.CreateTopicsRequestTopic) string { return t.Topic })
+	answered := make(map[string]bool, len(twice))
 	for _, rt := range req.Topics {
+		if twice[rt.Topic] && answered[rt.Topic] {
+			continue
+		}
+		answered[rt.Topic] = true
 		topic := kmsg.NewCreateTopicsResponseTopic()
 		topic.Topic = rt.Topic
 		topic.Configs = []kmsg.CreateTopicsResponseTopicConfig{}
@@ -31,11 +36,14 @@ func createTopics(c *conn, _ context.Context, req *kmsg.CreateTopicsRequest) *km
 	return resp
 }
 
-func duplicates[T any](all []T, name func(T) string) map[string]bool {
-	twice := make(map[string]bool)
-	seen := make(map[string]bool, len(all))
+// duplicates are the names that come up more than once.
+func duplicates[T any, K comparable](all []T, name func(T) K) map[K]bool {
+	twice := make(map[K]bool)
+	seen := make(map[K]bool, len(all))
 	for _, t := range all {
-		twice[name(t)] = seen[name(t)]
+		if seen[name(t)] {
+			twice[name(t)] = true
+		}
 		seen[name(t)] = true
 	}
 	return twice
@@ -46,7 +54,11 @@ func (c *conn) createTopic(ctx context.Context, rt kmsg.CreateTopicsRequestTopic
 	t := NewTopic{Name: rt.Topic, Partitions: rt.NumPartitions, Replicas: rt.ReplicationFactor, Configs: map[string]string{}}
 	out.NumPartitions, out.ReplicationFactor = -1, -1
 	if len(rt.ReplicaAssignment) > 0 {
-		// Placement by hand needs more than one node to mean anything; of it only the number of partitions is kept.
+		if t.Partitions != -1 || t.Replicas != -1 {
+			out.ErrorCode, out.ErrorMessage = kerr.InvalidRequest.Code, kmsg.StringPtr("an assignment goes with -1 partitions and -1 replicas")
+			return
+		}
+		// Placement by hand needs more than one node to mean anything; of it only the numbers are kept.
 		t.Partitions, t.Replicas = int32(min(len(rt.ReplicaAssignment), math.MaxInt32)), int16(len(rt.ReplicaAssignment[0].Replicas))
 	}
 	for _, cfg := range rt.Configs {

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -32,6 +33,8 @@ func deleteTopics(c *conn, _ context.Context, req *kmsg.DeleteTopicsRequest) *km
 	}
 	for _, rt := range req.Topics {
 		switch t, ok := cluster.TopicByID(rt.TopicID); {
+		case (rt.Topic != nil) == (rt.TopicID != [16]byte{}):
+			remove(rt.Topic, rt.TopicID, fmt.Errorf("%w: a topic is named either by its name or by its id", kerr.InvalidRequest))
 		case rt.Topic != nil:
 			remove(rt.Topic, [16]byte{}, nil)
 		case ok:

@@ -45,6 +45,9 @@ func (c *conn) configsOf(kind kmsg.ConfigResourceType, name string) (configs []T
 		if !c.mayTopic(kmsg.ACLOperationDescribeConfigs, name) {
 			return nil, false, kerr.TopicAuthorizationFailed
 		}
+		if !validTopicName(name) {
+			return nil, false, fmt.Errorf("%w: %q is no name of a topic", kerr.InvalidTopicException, name)
+		}
 		configs, err = cluster.TopicConfigs(name)
 		return configs, false, err
 	case kmsg.ConfigResourceTypeBroker:

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"math"
 	"slices"
 	"strings"
 
@@ -64,12 +63,13 @@ func cursorAt(topic string, partition int32) *kmsg.DescribeTopicPartitionsRespon
 // describeTopic describes up to room partitions from first on, and returns the next one, or -1.
 func (c *conn) describeTopic(name string, first, room int32) (out kmsg.DescribeTopicPartitionsResponseTopic, next int32) {
 	out = kmsg.NewDescribeTopicPartitionsResponseTopic()
-	out.Topic, out.AuthorizedOperations = &name, math.MinInt32
+	out.Topic, out.AuthorizedOperations = &name, notAsked
 	out.Partitions = []kmsg.DescribeTopicPartitionsResponseTopicPartition{}
 	if !c.mayTopic(kmsg.ACLOperationDescribe, name) {
 		out.ErrorCode = kerr.TopicAuthorizationFailed.Code
 		return out, -1
 	}
+	out.AuthorizedOperations = c.operations(kmsg.ACLResourceTypeTopic, name)
 	t, ok := c.server.config.Cluster.Topic(name)
 	if !ok {
 		if out.ErrorCode = kerr.UnknownTopicOrPartition.Code; !validTopicName(name) {

@@ -54,6 +54,14 @@ func leaveGroup(c *conn, _ context.Context, req *kmsg.LeaveGroupRequest) *kmsg.L
 func describeGroups(c *conn, _ context.Context, req *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	denied := c.takeOutGroups(&req.Groups, kmsg.ACLOperationDescribe)
 	resp := c.server.config.Groups.DescribeGroups(req)
+	if req.IncludeAuthorizedOperations {
+		for i := range resp.Groups {
+			if resp.Groups[i].ErrorCode != 0 {
+				continue
+			}
+			resp.Groups[i].AuthorizedOperations = c.operations(kmsg.ACLResourceTypeGroup, resp.Groups[i].Group)
+		}
+	}
 	for _, id := range denied {
 		group := kmsg.NewDescribeGroupsResponseGroup()
 		group.Group, group.ErrorCode = id, kerr.GroupAuthorizationFailed.Code
@@ -64,16 +72,7 @@ func describeGroups(c *conn, _ context.Context, req *kmsg.DescribeGroupsRequest)
 
 // takeOutGroups takes the groups with which the client may not do op out of all and returns them.
 func (c *conn) takeOutGroups(all *[]string, op kmsg.ACLOperation) (denied []string) {
-	kept := (*all)[:0]
-	for _, id := range *all {
-		if c.mayGroup(op, id) {
-			kept = append(kept, id)
-		} else {
-			denied = append(denied, id)
-		}
-	}
-	*all = kept
-	return denied
+	return takeOut(all, func(id string) bool { return !c.mayGroup(op, id) })
 }
 
 // listGroups answers key 16, versions 0 to 5; 4 adds states, 5 types. Groups that the client may not see are left out.
@@ -101,5 +100,26 @@ func deleteGroups(c *conn, _ context.Context, req *kmsg.DeleteGroupsRequest) *km
 func offsetDelete(c *conn, _ context.Context, req *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
-	return c.server.config.Groups.OffsetDelete(ctx, req)
+	var missing []kmsg.OffsetDeleteResponseTopic
+	for i := range req.Topics {
+		rt := &req.Topics[i]
+		unknown := takeOut(&rt.Partitions, func(p kmsg.OffsetDeleteRequestTopicPartition) bool { return !c.exists(rt.Topic, p.Partition) })
+		if len(unknown) == 0 {
+			continue
+		}
+		topic := kmsg.NewOffsetDeleteResponseTopic()
+		topic.Topic = rt.Topic
+		for _, p := range unknown {
+			part := kmsg.NewOffsetDeleteResponseTopicPartition()
+			part.Partition, part.ErrorCode = p.Partition, kerr.UnknownTopicOrPartition.Code
+			topic.Partitions = append(topic.Partitions, part)
+		}
+		missing = append(missing, topic)
+	}
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.OffsetDeleteRequestTopic) bool { return len(t.Partitions) == 0 })
+	resp := c.server.config.Groups.OffsetDelete(ctx, req)
+	if resp.ErrorCode == 0 {
+		resp.Topics = append(resp.Topics, missing...)
+	}
+	return resp
 }

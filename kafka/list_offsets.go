@@ -22,10 +22,17 @@ func listOffsets(c *conn, _ context.Context, req *kmsg.ListOffsetsRequest) *kmsg
 	resp := req.ResponseKind().(*kmsg.ListOffsetsResponse)
 	resp.Topics = make([]kmsg.ListOffsetsResponseTopic, 0, len(req.Topics))
 	for _, rt := range req.Topics {
+		twice := duplicates(rt.Partitions, func(p kmsg.ListOffsetsRequestTopicPartition) int32 { return p.Partition })
 		topic := kmsg.NewListOffsetsResponseTopic()
 		topic.Topic = rt.Topic
 		topic.Partitions = make([]kmsg.ListOffsetsResponseTopicPartition, 0, len(rt.Partitions))
 		for _, rp := range rt.Partitions {
+			if again, named := twice[rp.Partition]; named {
+				if twice[rp.Partition] = false; again {
+					topic.Partitions = append(topic.Partitions, noOffset(rp.Partition, kerr.InvalidRequest))
+				}
+				continue
+			}
 			topic.Partitions = append(topic.Partitions, c.listOffset(rt.Topic, rp, req))
 		}
 		resp.Topics = append(resp.Topics, topic)
@@ -33,9 +40,14 @@ func listOffsets(c *conn, _ context.Context, req *kmsg.ListOffsetsRequest) *kmsg
 	return resp
 }
 
-func (c *conn) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest) kmsg.ListOffsetsResponseTopicPartition {
+func noOffset(partition int32, err error) kmsg.ListOffsetsResponseTopicPartition {
 	part := kmsg.NewListOffsetsResponseTopicPartition()
-	part.Partition, part.Offset, part.Timestamp, part.LeaderEpoch = rp.Partition, -1, -1, -1
+	part.Partition, part.Offset, part.Timestamp, part.LeaderEpoch, part.ErrorCode = partition, -1, -1, -1, code(err)
+	return part
+}
+
+func (c *conn) listOffset(topic string, rp kmsg.ListOffsetsRequestTopicPartition, req *kmsg.ListOffsetsRequest) kmsg.ListOffsetsResponseTopicPartition {
+	part := noOffset(rp.Partition, nil)
 	p, err := c.partition(kmsg.ACLOperationDescribe, topic, rp.Partition)
 	if err != nil {
 		part.ErrorCode = code(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"strconv"
 
@@ -77,13 +76,34 @@ func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.Metad
 				resp.Topics = append(resp.Topics, topicMetadata(t))
 			}
 		}
+		c.addOperations(req, resp)
 		return resp
 	}
 	create := c.server.config.AutoCreateTopics && (req.Version < 4 || req.AllowAutoTopicCreation)
+	seen := make(map[string]bool, len(req.Topics))
 	for _, rt := range req.Topics {
+		if rt.Topic != nil && seen[*rt.Topic] {
+			continue
+		} else if rt.Topic != nil {
+			seen[*rt.Topic] = true
+		}
 		resp.Topics = append(resp.Topics, c.lookupTopic(rt.Topic, rt.TopicID, create))
 	}
+	c.addOperations(req, resp)
 	return resp
+}
+
+// addOperations says what the client may do, if it asks (KIP-430).
+func (c *conn) addOperations(req *kmsg.MetadataRequest, resp *kmsg.MetadataResponse) {
+	resp.AuthorizedOperations = notAsked
+	if req.IncludeClusterAuthorizedOperations {
+		resp.AuthorizedOperations = c.operations(kmsg.ACLResourceTypeCluster, clusterName)
+	}
+	for i := range resp.Topics {
+		if t := &resp.Topics[i]; req.IncludeTopicAuthorizedOperations && t.ErrorCode == 0 {
+			t.AuthorizedOperations = c.operations(kmsg.ACLResourceTypeTopic, *t.Topic)
+		}
+	}
 }
 
 func (c *conn) lookupTopic(name *string, id [16]byte, create bool) kmsg.MetadataResponseTopic {
@@ -140,7 +160,7 @@ func noTopic(name *string, id [16]byte, err error) kmsg.MetadataResponseTopic {
 func topicMetadata(t Topic) kmsg.MetadataResponseTopic {
 	out := kmsg.NewMetadataResponseTopic()
 	out.Topic, out.TopicID, out.IsInternal = kmsg.StringPtr(t.Name), t.ID, t.Internal
-	out.AuthorizedOperations = math.MinInt32 // not asked for: there is no access control on this listener
+	out.AuthorizedOperations = notAsked
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, 0, len(t.Partitions))
 	for i, p := range t.Partitions {
 		part := kmsg.NewMetadataResponseTopicPartition()

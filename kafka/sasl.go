@@ -70,7 +70,9 @@ func (c *conn) mechanisms() []string {
 // saslHandshake answers key 17, version 1. After version 0, which is not served, tokens would come without a header (KIP-152).
 func saslHandshake(c *conn, _ context.Context, req *kmsg.SASLHandshakeRequest) *kmsg.SASLHandshakeResponse {
 	resp := req.ResponseKind().(*kmsg.SASLHandshakeResponse)
-	resp.SupportedMechanisms = c.mechanisms()
+	if resp.SupportedMechanisms = []string{}; c.server.config.Users != nil {
+		resp.SupportedMechanisms = c.mechanisms()
+	}
 	if !c.locked() {
 		resp.ErrorCode = kerr.IllegalSaslState.Code
 		return resp

@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"slices"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
@@ -40,5 +42,24 @@ func endTxn(c *conn, _ context.Context, req *kmsg.EndTxnRequest) *kmsg.EndTxnRes
 func txnOffsetCommit(c *conn, _ context.Context, req *kmsg.TxnOffsetCommitRequest) *kmsg.TxnOffsetCommitResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
-	return c.server.config.Broker.TxnOffsetCommit(ctx, req)
+	var missing []kmsg.TxnOffsetCommitResponseTopic
+	for i := range req.Topics {
+		rt := &req.Topics[i]
+		unknown := takeOut(&rt.Partitions, func(p kmsg.TxnOffsetCommitRequestTopicPartition) bool { return !c.exists(rt.Topic, p.Partition) })
+		if len(unknown) == 0 {
+			continue
+		}
+		topic := kmsg.NewTxnOffsetCommitResponseTopic()
+		topic.Topic = rt.Topic
+		for _, p := range unknown {
+			part := kmsg.NewTxnOffsetCommitResponseTopicPartition()
+			part.Partition, part.ErrorCode = p.Partition, kerr.UnknownTopicOrPartition.Code
+			topic.Partitions = append(topic.Partitions, part)
+		}
+		missing = append(missing, topic)
+	}
+	req.Topics = slices.DeleteFunc(req.Topics, func(t kmsg.TxnOffsetCommitRequestTopic) bool { return len(t.Partitions) == 0 })
+	resp := c.server.config.Broker.TxnOffsetCommit(ctx, req)
+	resp.Topics = append(resp.Topics, missing...)
+	return resp
 }

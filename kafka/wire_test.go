@@ -175,7 +175,7 @@ func TestListsAreNeverNull(t *testing.T) {
 	w := dial(t, n)
 	for v := int16(5); v <= 7; v++ {
 		resp := w.ask(plausible(t, kmsg.NewPtrCreateTopicsRequest(), v)).(*kmsg.CreateTopicsResponse)
-		require.Len(t, resp.Topics, 3)
+		require.Len(t, resp.Topics, 2, "one of them is named twice")
 		for _, topic := range resp.Topics {
 			require.NotNil(t, topic.Configs, "%s v%d", topic.Topic, v)
 		}
