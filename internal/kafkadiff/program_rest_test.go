@@ -149,7 +149,8 @@ func (s *session) rest() {
 		req := kmsg.NewPtrAlterPartitionAssignmentsRequest()
 		req.Version, req.TimeoutMillis = v, 30_000
 		req.Topics = []kmsg.AlterPartitionAssignmentsRequestTopic{{Topic: "rest", Partitions: []kmsg.AlterPartitionAssignmentsRequestTopicPartition{
-			{Partition: 0, Replicas: nil}, {Partition: 5, Replicas: []int32{1}}}}}
+			{Partition: 0, Replicas: nil}, {Partition: 5, Replicas: []int32{1}},
+		}}}
 		s.ask("a move that is taken back", req)
 	})
 	s.each(kmsg.SASLHandshake, func(v int16) {

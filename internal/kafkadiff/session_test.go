@@ -175,8 +175,8 @@ func (s *session) until(done func() bool) {
 func (s *session) warm() {
 	wait := func(req kmsg.Request, code func(kmsg.Response) int16) {
 		s.until(func() bool {
-			switch kerr.ErrorForCode(code(s.quietly(req))) {
-			case kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.NotCoordinator:
+			switch code(s.quietly(req)) {
+			case kerr.CoordinatorLoadInProgress.Code, kerr.CoordinatorNotAvailable.Code, kerr.NotCoordinator.Code:
 				return false
 			}
 			return true
