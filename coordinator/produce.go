@@ -63,7 +63,7 @@ func (b *Broker) startProduce(ctx context.Context, req *kmsg.ProduceRequest, fro
 			parts = append(parts, pp)
 		}
 	}
-	h, how := b.appendAll(ctx, req, parts)
+	h, how := b.appendAll(ctx, req, parts, from)
 	waits := !how.held || how.apart || from == remote
 	if waits {
 		flushAll(parts)
@@ -120,7 +120,7 @@ type produceHow struct {
 }
 
 // appendAll appends what can be appended. It returns the transaction that the batches belong to, if this node coordinates it, no longer held.
-func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts []producePart) (h held, how produceHow) {
+func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts []producePart, from caller) (h held, how produceHow) {
 	ref, tps, kerror := transactionOf(req, parts)
 	switch {
 	case kerror != nil || len(tps) == 0:
@@ -133,7 +133,7 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 		}
 		defer h.release()
 		how = produceHow{held: true, apart: b.spread(tps)}
-		h.e.loose = h.e.loose || !how.apart
+		h.e.loose = h.e.loose || !how.apart && from == inProcess
 		if how.apart {
 			// Whoever coordinates after a crash must know of every batch that whoever leads then has.
 			if err := h.durable(ctx); err != nil {

@@ -28,8 +28,12 @@ type committer struct {
 	done  chan struct{}
 	lane  Lane
 	over  bool // the lane was fenced: whoever did that has the tasks now
-	// patient: tasks wait for a log that takes no writes now; a client's transaction is told at once.
-	patient bool
+	committerOptions
+}
+
+type committerOptions struct {
+	patient bool // tasks wait for a log that takes no writes now; a client's transaction is told at once
+	regain  bool // a lane that was fenced is opened again for the next round
 }
 
 // commitRequest is one task's part of a round.
@@ -42,8 +46,8 @@ type commitRequest struct {
 	done   chan struct{}
 }
 
-func startCommitter(ctx context.Context, wg *sync.WaitGroup, log Log, c clock.Clock, id string, patient bool) *committer {
-	m := &committer{log: log, clock: c, id: id, patient: patient, queue: make(chan *commitRequest, maxRoundTasks), done: make(chan struct{})}
+func startCommitter(ctx context.Context, wg *sync.WaitGroup, log Log, c clock.Clock, id string, opts committerOptions) *committer {
+	m := &committer{log: log, clock: c, id: id, committerOptions: opts, queue: make(chan *commitRequest, maxRoundTasks), done: make(chan struct{})}
 	wg.Go(func() { m.run(ctx) })
 	return m
 }
@@ -166,7 +170,7 @@ func (m *committer) try(ctx context.Context, round []*commitRequest) ([]TaskResu
 	if err != nil && !errors.Is(err, ErrUnavailable) {
 		_ = m.lane.Close() // whatever is wrong with it, the next round opens it again
 		m.lane = nil
-		m.over = errors.Is(err, ErrFenced)
+		m.over = errors.Is(err, ErrFenced) && !m.regain
 	}
 	return results, err
 }

@@ -33,6 +33,8 @@ type RunnerConfig struct {
 	ErrorsTopic string
 	// TaskMemory bounds the rows that one task keeps in memory, in bytes.
 	TaskMemory int64
+	// Regain opens a lane again that another node has fenced, believing this one dead. It is for tasks whose claims alone decide whether they may commit.
+	Regain bool
 	// Tables owns the ordinary tables that queries write into; nil where none do.
 	Tables *Tables
 	// OnFailed is called when a task fails for good: the query is marked as failed with the SQLSTATE that err carries.
@@ -114,7 +116,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r.mu.tasks = map[taskKey]*task{}
 	r.mu.progress = map[uint64]*progress{}
 	for _, id := range RunnerLanes(cfg.LanePrefix, cfg.Lanes) {
-		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, id, true))
+		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, id, committerOptions{patient: true, regain: cfg.Regain}))
 	}
 	return r
 }

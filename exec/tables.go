@@ -82,7 +82,7 @@ func NewTables(cfg TablesConfig) *Tables {
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.parts = map[tableKey]*tablePart{}
 	t.locks.init()
-	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, TableLanes(cfg.LanePrefix)[0], false)
+	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, TableLanes(cfg.LanePrefix)[0], committerOptions{})
 	return t
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/planner"
@@ -136,7 +137,7 @@ func (t *task) recover() error {
 		return t.loadExtra(mark.Extra)
 	}
 	t.changelog.TopicPartition = TopicPartition{Topic: t.spec.Fragment.Changelog, Partition: t.spec.Partition}
-	bounds, err := t.r.cfg.Log.Offsets(t.ctx, t.changelog.TopicPartition)
+	bounds, err := t.settledChangelog()
 	if err != nil {
 		return err
 	}
@@ -158,6 +159,27 @@ func (t *task) recover() error {
 		return nil
 	}
 	return t.loadExtra(mark.Extra)
+}
+
+// settleEvery is the time between two looks whether a changelog is settled.
+const settleEvery = 10 * time.Millisecond
+
+// settledChangelog returns the bounds of the changelog once no transaction is open in it. The offsets that the task goes on from may have been committed by the lane of another node, which
+// runs other queries and is not fenced; its markers need not have come everywhere at the same time.
+func (t *task) settledChangelog() (Offsets, error) {
+	end := int64(-1)
+	for {
+		bounds, err := t.r.cfg.Log.Offsets(t.ctx, t.changelog.TopicPartition)
+		if end < 0 {
+			end = bounds.HighWatermark
+		}
+		if err != nil || bounds.LastStable >= end {
+			return bounds, err
+		}
+		if !t.sleep(settleEvery) {
+			return bounds, t.ctx.Err()
+		}
+	}
 }
 
 // assumeOutputs takes what the output topics hold for what the task has written: no mark may say it, or an old one of this node, while another ran the task since.

@@ -152,6 +152,9 @@ func (m *Manager) CutOff(cut bool) {
 	}
 }
 
+// IsCutOff reports whether CutOff says so.
+func (m *Manager) IsCutOff() bool { return m.cutOff.Load() }
+
 // code is the Kafka code of an error for a follower.
 func code(err error) int16 {
 	var ke *kerr.Error

@@ -41,6 +41,7 @@ type Log struct {
 
 	// Of a node that may have peers.
 	peers     Peers // nil for one that is alone
+	anywhere  bool  // see NewWorker
 	watch     *logwatch.Watcher
 	appenders [appenders]*lane.Appender
 	next      atomic.Uint32 // appender
@@ -53,17 +54,29 @@ var _ exec.Log = (*Log)(nil)
 // New makes a Log; peers is nil for a node that is alone for ever.
 func New(partitions *replication.Manager, broker *coordinator.Broker, c clock.Clock, peers Peers) *Log {
 	l := &Log{partitions: partitions, broker: broker, clock: c, peers: peers}
-	if peers == nil {
-		return l
+	if peers != nil {
+		l.begin()
 	}
+	return l
+}
+
+// NewWorker makes a Log for tasks on a node that does not coordinate: it reads and, in lanes, writes every partition where it is led, and asks the coordinators where they are. The claims
+// that go with offsets keep a task from committing that has lost its partition.
+func NewWorker(partitions *replication.Manager, broker *coordinator.Broker, c clock.Clock, peers Peers) *Log {
+	l := &Log{partitions: partitions, broker: broker, clock: c, peers: peers, anywhere: true}
+	l.begin()
+	return l
+}
+
+// begin starts what is for a node that may have peers.
+func (l *Log) begin() {
 	for i := range l.appenders {
-		l.appenders[i] = lane.NewAppender(l.Transport(), c)
+		l.appenders[i] = lane.NewAppender(l.Transport(), l.clock)
 	}
-	l.watch = logwatch.New(polls{l}, c)
+	l.watch = logwatch.New(polls{l}, l.clock)
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(context.Background())
 	l.wg.Go(func() { l.watch.Run(ctx) })
-	return l
 }
 
 // Close ends the watching of other nodes' partitions, and waits.
@@ -253,44 +266,63 @@ func (l *Log) OpenLane(ctx context.Context, transactionalID string) (exec.Lane, 
 	return lane.Open(ctx, lane.Options{Transport: l.Transport(), Clock: l.clock, TransactionalID: transactionalID})
 }
 
-// Committed implements exec.Log. While the group's coordinator is loading it waits.
+// Committed implements exec.Log. While the group's coordinator is loading, or moving, it waits.
 func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
-	for {
+	for wait := coordinatorPause; ; wait = min(2*wait, maxLeaderPause) {
 		offsets, err := l.committedOnce(ctx, group, tps)
 		var ke *kerr.Error
 		if err == nil || !errors.As(err, &ke) || !ke.Retriable {
 			return offsets, err
 		}
-		timer := l.clock.NewTimer(coordinatorPause)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
+		if !l.anywhere {
+			wait = coordinatorPause
+		}
+		if !l.pause(ctx, wait) {
 			return nil, lane.Explain(err)
 		}
 	}
 }
 
 func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+	if l.anywhere {
+		return l.committedAway(ctx, group, tps)
+	}
 	stable := make([]coordinator.TopicPartition, len(tps))
+	for i, tp := range tps {
+		stable[i] = coordinator.TopicPartition(tp)
+	}
+	if err := l.broker.AwaitStable(ctx, group, stable); err != nil {
+		return nil, err
+	}
+	return committedIn(l.broker.OffsetFetch(ctx, offsetFetch(group, tps)), tps)
+}
+
+func offsetFetch(group string, tps []exec.TopicPartition) *kmsg.OffsetFetchRequest {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.Version, req.RequireStable = 9, true
 	rg := kmsg.NewOffsetFetchRequestGroup()
 	rg.Group, rg.Topics = group, make([]kmsg.OffsetFetchRequestGroupTopic, len(tps))
 	for i, tp := range tps {
-		stable[i] = coordinator.TopicPartition(tp)
 		rg.Topics[i] = kmsg.OffsetFetchRequestGroupTopic{Topic: tp.Topic, Partitions: []int32{tp.Partition}}
 	}
 	req.Groups = append(req.Groups, rg)
-	if err := l.broker.AwaitStable(ctx, group, stable); err != nil {
-		return nil, err
+	return req
+}
+
+// committedIn takes the offsets of tps out of an answer.
+func committedIn(resp *kmsg.OffsetFetchResponse, tps []exec.TopicPartition) ([]int64, error) {
+	if len(resp.Groups) != 1 {
+		return nil, kerr.UnknownServerError
 	}
-	got := l.broker.OffsetFetch(ctx, req).Groups[0]
+	got := resp.Groups[0]
 	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
 		return nil, err
 	}
 	offsets := make([]int64, len(tps))
 	for i := range tps {
+		if i >= len(got.Topics) || len(got.Topics[i].Partitions) != 1 {
+			return nil, kerr.UnknownServerError
+		}
 		part := &got.Topics[i].Partitions[0]
 		if err := kerr.ErrorForCode(part.ErrorCode); err != nil { // unstable again
 			return nil, err
@@ -301,13 +333,11 @@ func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicP
 }
 
 // DeleteRecords implements exec.Log.
-func (l *Log) DeleteRecords(_ context.Context, tp exec.TopicPartition, before int64) error {
-	p, err := l.partition(tp)
-	if err != nil {
+func (l *Log) DeleteRecords(ctx context.Context, tp exec.TopicPartition, before int64) error {
+	return l.atLeader(ctx, tp, func(p *replication.Partition) error {
+		_, err := p.DeleteRecords(before)
 		return err
-	}
-	if _, err := p.DeleteRecords(before); err != nil {
-		return lane.Explain(err)
-	}
-	return nil
+	}, func(place Place) error {
+		return l.deleteAt(ctx, place, tp, before)
+	})
 }

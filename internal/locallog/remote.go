@@ -17,8 +17,9 @@ import (
 const (
 	// leaderPatience is how long a read follows a leader that has moved or died before that is the caller's problem: a dead one is noticed, and another elected, in less.
 	leaderPatience = 5 * time.Second
-	// leaderPause is the time between such tries.
-	leaderPause = 20 * time.Millisecond
+	// The time between such tries grows from leaderPause to maxLeaderPause.
+	leaderPause    = 20 * time.Millisecond
+	maxLeaderPause = 320 * time.Millisecond
 	// readTimeout bounds a read from another node, which does not wait there but for the disk.
 	readTimeout = 5 * time.Second
 	// appenders is how many appends to other nodes run side by side.
@@ -49,7 +50,7 @@ var errLedHere = kerr.NotLeaderForPartition
 // away is where a partition is led, if that is another node.
 func (l *Log) away(tp exec.TopicPartition) (Place, error) {
 	place, err := l.peers.Place(tp.Topic, tp.Partition)
-	if err == nil && (place.Here || !place.Spread) {
+	if place.Spread = place.Spread || l.anywhere; err == nil && (place.Here || !place.Spread) {
 		err = errLedHere
 	}
 	return place, err
@@ -58,12 +59,12 @@ func (l *Log) away(tp exec.TopicPartition) (Place, error) {
 // atLeader calls here if this node leads tp, else there, again while the leader moves.
 func (l *Log) atLeader(ctx context.Context, tp exec.TopicPartition, here func(*replication.Partition) error, there func(Place) error) error {
 	begun := l.clock.Now()
-	for {
+	for wait := leaderPause; ; wait = min(2*wait, maxLeaderPause) {
 		again, err := l.onceAtLeader(tp, here, there)
 		if err == nil {
 			return nil
 		}
-		if !again || l.clock.Since(begun) > leaderPatience || !l.pause(ctx) {
+		if !again || l.clock.Since(begun) > leaderPatience || !l.pause(ctx, wait) {
 			return lane.Explain(err)
 		}
 	}
@@ -89,12 +90,12 @@ func (l *Log) onceAtLeader(tp exec.TopicPartition, here func(*replication.Partit
 
 func (l *Log) spread(tp exec.TopicPartition) bool {
 	place, err := l.peers.Place(tp.Topic, tp.Partition)
-	return err == nil && place.Spread
+	return err == nil && (place.Spread || l.anywhere)
 }
 
 // pause waits before another try; false when ctx has ended.
-func (l *Log) pause(ctx context.Context) bool {
-	timer := l.clock.NewTimer(leaderPause)
+func (l *Log) pause(ctx context.Context, d time.Duration) bool {
+	timer := l.clock.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C():
@@ -122,7 +123,16 @@ func (l *Log) readAt(ctx context.Context, place Place, partition int32, offset i
 		return nil, kerr.UnknownServerError
 	}
 	p := &r.Topics[0].Partitions[0]
-	return p, kerr.ErrorForCode(p.ErrorCode)
+	return p, kerr.ErrorForCode(heard(p.ErrorCode))
+}
+
+// heard is a code that another node has answered about a partition that this one knows: what is unknown there has not come there yet.
+func heard(code int16) int16 {
+	switch kerr.TypedErrorForCode(code) {
+	case kerr.UnknownTopicOrPartition, kerr.UnknownTopicID, kerr.InconsistentTopicID:
+		return kerr.LeaderNotAvailable.Code
+	}
+	return code
 }
 
 func peerFetch() *kmsg.FetchRequest {

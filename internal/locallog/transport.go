@@ -21,10 +21,13 @@ type transport struct{ log *Log }
 // TransactionVersion implements lane.Transport.
 func (transport) TransactionVersion() int16 { return 2 }
 
-// Request implements lane.Transport. Coordinators are only asked here: whoever runs lanes leads them, and loses them with the right to commit.
+// Request implements lane.Transport. Coordinators are only asked here, unless the Log is a worker's: who owns tables leads them, and loses them with the right to write.
 func (t transport) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
 	if r, ok := req.(*kmsg.ProduceRequest); ok && t.log.peers != nil {
 		return t.produce(ctx, r)
+	}
+	if t.log.anywhere {
+		return t.log.atCoordinator(ctx, req)
 	}
 	return t.log.broker.Request(ctx, req)
 }
@@ -93,10 +96,13 @@ func (t transport) cut(req *kmsg.ProduceRequest) map[int32]*kmsg.ProduceRequest 
 
 // leaderOf is the node to send batches for tp to; what cannot be sent elsewhere is for this one to refuse.
 func (l *Log) leaderOf(tp exec.TopicPartition) int32 {
-	if p, err := l.partitions.Partition(tp.Topic, tp.Partition); err == nil && p.Leads() {
+	if p, err := l.partitions.Partition(tp.Topic, tp.Partition); err == nil && p.Leads() && !l.anywhere {
 		return ownPart
 	}
 	place, err := l.away(tp)
+	if l.anywhere && place.Here {
+		return place.Node // over the node port like any other: the coordinator that ends the transaction may be another node, so that each batch has to be waited for
+	}
 	if err != nil {
 		return ownPart
 	}
@@ -115,6 +121,7 @@ func (t transport) send(ctx context.Context, node int32, req *kmsg.ProduceReques
 	for i := range topics {
 		for j := range topics[i].Partitions {
 			p := &topics[i].Partitions[j]
+			p.ErrorCode = heard(p.ErrorCode)
 			if place, err := t.log.peers.Place(topics[i].Topic, p.Partition); err == nil && p.ErrorCode == 0 {
 				p.CurrentLeader.LeaderEpoch = place.Epoch
 			}

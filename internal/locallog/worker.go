@@ -1,0 +1,77 @@
+package locallog
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/exec"
+)
+
+// What a worker asks of coordinators and leaders of topics that are not spread.
+
+// atCoordinator sends a request to the coordinator that it is for, also if that is this node: an answer over the node port says that what it asked for is durable.
+func (l *Log) atCoordinator(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	topic, key := "", ""
+	switch r := req.(type) {
+	case *kmsg.InitProducerIDRequest:
+		if r.TransactionalID == nil {
+			return l.broker.Request(ctx, req)
+		}
+		topic, key = coordinator.TransactionTopic, *r.TransactionalID
+	case *kmsg.EndTxnRequest:
+		topic, key = coordinator.TransactionTopic, r.TransactionalID
+	case *kmsg.TxnOffsetCommitRequest:
+		topic, key = coordinator.OffsetsTopic, r.Group
+	case *kmsg.OffsetFetchRequest:
+		topic, key = coordinator.OffsetsTopic, r.Groups[0].Group
+	default:
+		return nil, fmt.Errorf("%s is not sent to another node", kmsg.NameForKey(req.Key()))
+	}
+	n := l.partitions.PartitionCount(topic)
+	if n == 0 {
+		return nil, kerr.CoordinatorNotAvailable
+	}
+	place, err := l.peers.Place(topic, coordinator.PartitionFor(key, n))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, produceTimeout)
+	defer cancel()
+	return l.peers.Call(ctx, place.Node, req)
+}
+
+// committedAway asks the group's coordinator for committed offsets once.
+func (l *Log) committedAway(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+	resp, err := l.atCoordinator(ctx, offsetFetch(group, tps))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", kerr.CoordinatorNotAvailable, err)
+	}
+	return committedIn(resp.(*kmsg.OffsetFetchResponse), tps)
+}
+
+// deleteAt has the leader elsewhere delete records.
+func (l *Log) deleteAt(ctx context.Context, place Place, tp exec.TopicPartition, before int64) error {
+	req := kmsg.NewPtrDeleteRecordsRequest()
+	req.Version = 2
+	part := kmsg.NewDeleteRecordsRequestTopicPartition()
+	part.Partition, part.Offset = tp.Partition, before
+	topic := kmsg.NewDeleteRecordsRequestTopic()
+	topic.Topic, topic.Partitions = tp.Topic, append(topic.Partitions, part)
+	req.Topics = append(req.Topics, topic)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	resp, err := l.peers.Call(ctx, place.Node, req)
+	if err != nil {
+		return err
+	}
+	for _, rt := range resp.(*kmsg.DeleteRecordsResponse).Topics {
+		for _, rp := range rt.Partitions {
+			return kerr.ErrorForCode(heard(rp.ErrorCode))
+		}
+	}
+	return kerr.UnknownServerError
+}
