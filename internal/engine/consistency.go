@@ -165,7 +165,7 @@ func (w *waiter) query(ctx context.Context, oid uint32) error {
 	}
 	wctx, stop := mergeDone(ctx, q.life)
 	defer stop()
-	_, err := w.e.runner.WaitThrough(wctx, q.plan, uint64(oid), base)
+	err := w.through(wctx, q, oid, base)
 	if err != nil && ctx.Err() == nil && q.life.Err() != nil {
 		return w.notRunning(oid)
 	}

@@ -58,6 +58,10 @@ type Options struct {
 	DiskLow func() bool
 	// PartitionFailure tells why a partition of this node takes no writes, damage for one; nil if nothing is wrong. May be nil.
 	PartitionFailure func(topic string, partition int32) error
+	// Peers are the engines of the other nodes; nil for a node that will never have any. A Worker runs its share of the queries for another node, which has the sessions, tables and
+	// groups: Groups is not needed.
+	Peers  Peers
+	Worker bool
 	// RequirePassword asks for passwords also on loopback; Insecure admits everybody everywhere.
 	RequirePassword, Insecure bool
 }
@@ -78,6 +82,7 @@ type Engine struct {
 
 	feeders atomic.Pointer[feeders]
 
+	far       farStats
 	sequences sequences
 	temps     temporaries
 
@@ -98,7 +103,9 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.system = newSystemStreams(&opts)
 	e.cache.mu.relations = map[relationKey]cachedRelation{}
 	e.sequences.mu.blocks = map[metadata.OID]*sequenceBlock{}
-	if err := e.ensureSuperuser(ctx); err != nil {
+	if opts.Worker {
+		e.opts.Groups = farGroups{e}
+	} else if err := e.ensureSuperuser(ctx); err != nil {
 		return nil, fmt.Errorf("making the first role: %w", err)
 	}
 	e.super = newSupervisor(e)
@@ -106,13 +113,16 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.runner = exec.NewRunner(exec.RunnerConfig{
 		Log: e.log, State: opts.State, Clock: e.clock, LanePrefix: lanePrefix(opts.NodeID), Lanes: lanes,
 		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
-		Tables: e.tables.kept,
+		Tables: e.tables.kept, Regain: opts.Worker,
 	})
 	e.hub = newNotifyHub(e)
 	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	e.super.start()
+	if opts.Worker {
+		return e, nil
+	}
 	// Clients come next, and would be told that their tables are not kept here.
 	if err := e.super.waitActed(ctx, e.meta.Image().Index()); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -128,13 +138,21 @@ const lanes = 2
 
 func lanePrefix(node int32) string { return fmt.Sprintf("_millrace-lane-%d", node) }
 
-// laneIDs are the transactional ids of the lanes of all nodes: what one of them has left open is ended before this one goes on with its work.
+// laneIDs are the transactional ids of the lanes whose transactions must end before this engine begins: its own, those that wrote to tables on any node, since they are this one's now, and
+// those of nodes that are gone. The others run queries of their own.
 func (e *Engine) laneIDs() []string {
-	ids := append(e.runner.LaneIDs(), e.tables.kept.LaneIDs()...)
+	ids := e.runner.LaneIDs()
+	if e.opts.Worker {
+		return ids
+	}
+	ids = append(ids, e.tables.kept.LaneIDs()...)
 	for k := range e.meta.Image().Brokers() {
-		if k.ID != e.opts.NodeID {
+		if k.ID == e.opts.NodeID {
+			continue
+		}
+		ids = append(ids, exec.TableLanes(lanePrefix(k.ID))...)
+		if k.Fenced || k.Draining || e.opts.Peers == nil {
 			ids = append(ids, exec.RunnerLanes(lanePrefix(k.ID), lanes)...)
-			ids = append(ids, exec.TableLanes(lanePrefix(k.ID))...)
 		}
 	}
 	return ids

@@ -19,9 +19,13 @@ func tpOf(topic string, partition int32) exec.TopicPartition {
 
 func seconds2duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
-// queryStats fills in what the tasks of a query on this node have counted.
+// queryStats fills in what the tasks of a query have counted.
 func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
-	for _, t := range e.runner.Stats(oid) {
+	q.Node = e.opts.NodeID
+	if r, ok := e.super.query(uint32(oid)); ok {
+		q.Node, _ = e.super.where(r)
+	}
+	for _, t := range e.stats(oid) {
 		q.RowsIn += t.SourceRows
 		q.RowsOut += t.SinkRows
 		q.LateRows += t.Errors.Late
@@ -34,7 +38,7 @@ func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
 func (e *Engine) taskStats(oid uint64, name string) []pgcatalog.Task {
 	state, _ := e.runner.Status(oid)
 	var out []pgcatalog.Task
-	for _, t := range e.runner.Stats(oid) {
+	for _, t := range e.stats(oid) {
 		out = append(out, pgcatalog.Task{
 			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state.String(),
 			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes,
@@ -57,7 +61,7 @@ func (s *session) explainRunning(o *metadata.Object) (string, error) {
 	if q, ok := s.e.super.query(uint32(o.OID)); ok {
 		b.WriteString(planner.ExplainPersistent(q.plan))
 	}
-	stats := s.e.runner.Stats(uint64(o.OID))
+	stats := s.e.stats(uint64(o.OID))
 	if len(stats) == 0 {
 		return b.String(), nil
 	}

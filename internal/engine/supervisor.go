@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec"
@@ -22,13 +25,17 @@ type supervisor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	reason chan failure  // queries that failed, to be marked in the catalog
-	kick   chan struct{} // capacity one: look again though the image is the same
+	reason chan failure      // queries that failed, to be marked in the catalog
+	kick   chan struct{}     // capacity one: look again though the image is the same
+	over   chan metadata.OID // queries that another node has taken over, or thinks it has
 
 	// starting is held while something is started, and by a DROP while it stops things and notes in dropping that they are not to be
 	// started again: another session's change may make the supervisor look at an image that still has them.
 	starting sync.Mutex
 	dropping map[metadata.OID]bool
+
+	gone  map[int32]bool // nodes whose lanes have been fenced since they were last seen; of the loop
+	retry bool           // something could not be started; of the loop
 
 	mu struct {
 		sync.Mutex
@@ -46,8 +53,15 @@ type runningQuery struct {
 	sink    *planner.Relation
 	start   map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
 	state   string
-	life    context.Context // ends when the query is stopped for good, so that nobody waits for it any more
-	end     context.CancelFunc
+	// Guarded by the supervisor's mu.
+	node   int32           // that runs its tasks
+	paused bool            // it should have none
+	tasks  bool            // its tasks run here
+	stay   context.Context // ends when they have to leave this node
+	leave  context.CancelFunc
+
+	life context.Context // ends when the query is stopped for good, so that nobody waits for it any more
+	end  context.CancelFunc
 }
 
 type failure struct {
@@ -59,7 +73,7 @@ type failure struct {
 const maxFailures = 1024
 
 func newSupervisor(e *Engine) *supervisor {
-	s := &supervisor{e: e, reason: make(chan failure, maxFailures), kick: make(chan struct{}, 1)}
+	s := &supervisor{e: e, reason: make(chan failure, maxFailures), kick: make(chan struct{}, 1), over: make(chan metadata.OID, maxFailures), gone: map[int32]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.dropping = map[metadata.OID]bool{}
 	s.mu.running = map[metadata.OID]*runningQuery{}
@@ -75,18 +89,61 @@ func (s *supervisor) close() {
 	s.wg.Wait()
 }
 
+// restartPause is the wait before a query is taken up again that could not be started, or whose claim was found to be over.
+const restartPause = 200 * time.Millisecond
+
 func (s *supervisor) loop() {
 	for {
 		img, changed := s.e.meta.Watch()
+		s.retry = false
+		s.fenceGone(img)
 		s.reconcile(img)
-		select {
-		case <-changed:
-		case f := <-s.reason:
-			s.mark(f)
-		case <-s.kick:
-		case <-s.ctx.Done():
+		if !s.wait(changed) {
 			return
 		}
+	}
+}
+
+// wait returns when it is time to look again; false when the supervisor ends.
+func (s *supervisor) wait(changed <-chan struct{}) bool {
+	var again <-chan time.Time
+	if s.retry {
+		timer := s.e.clock.NewTimer(restartPause)
+		defer timer.Stop()
+		again = timer.C()
+	}
+	select {
+	case <-changed:
+	case f := <-s.reason:
+		s.mark(f)
+	case oid := <-s.over:
+		return s.takeBack(oid)
+	case <-again:
+	case <-s.kick:
+	case <-s.ctx.Done():
+		return false
+	}
+	return true
+}
+
+// takeBack ends the tasks of queries whose claims are over, and pauses before they are claimed again: by now another node may have them. False when the supervisor ends.
+func (s *supervisor) takeBack(oid metadata.OID) bool {
+	s.halt(oid)
+	for more := true; more; { // what the tasks that have ended by now told
+		select {
+		case oid = <-s.over:
+			s.halt(oid)
+		default:
+			more = false
+		}
+	}
+	timer := s.e.clock.NewTimer(restartPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-s.ctx.Done():
+		return false
 	}
 }
 
@@ -98,9 +155,88 @@ func (s *supervisor) failed(query uint64, _ int32, err error) {
 	}
 }
 
-// lost is told by the runner that a task ended because another node took over.
+// lost is told by the runner that a task ended because another node took over. If this node should run the query all the same, it takes it up again.
 func (s *supervisor) lost(spec exec.TaskSpec, err error) {
 	s.e.logger.Warn("task lost its partition", "query", spec.Name, "partition", spec.Partition, "err", err)
+	if s.e.opts.Peers == nil {
+		return
+	}
+	select {
+	case s.over <- metadata.OID(spec.Query):
+	default: // as many are waiting to be looked at, and this one is looked at with them
+	}
+}
+
+// fenceGone ends, on the query node, what the lanes of nodes that have gone left open, so that nobody waits for it to time out.
+func (s *supervisor) fenceGone(img *metadata.Image) {
+	if s.e.opts.Worker || s.e.opts.Peers == nil {
+		return
+	}
+	for k := range img.Brokers() {
+		if k.ID == s.e.opts.NodeID || k.Fenced == s.gone[k.ID] {
+			continue
+		}
+		s.gone[k.ID] = k.Fenced
+		if !k.Fenced {
+			continue
+		}
+		s.wg.Go(func() {
+			if err := s.e.runner.Fence(s.ctx, exec.RunnerLanes(lanePrefix(k.ID), lanes)); err != nil && s.ctx.Err() == nil {
+				s.e.logger.Warn("what a node left open ends when it times out", "node", k.ID, "err", err)
+			}
+		})
+	}
+}
+
+// where says which node runs a query's tasks, and whether it should have none.
+func (s *supervisor) where(q *runningQuery) (node int32, paused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q.node, q.paused
+}
+
+// runs reports whether a query's tasks run here.
+func (s *supervisor) runs(q *runningQuery) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q.tasks
+}
+
+// stayed returns a context that ends when a query's tasks have to leave this node.
+func (s *supervisor) stayed(q *runningQuery) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q.stay
+}
+
+// place notes where a query runs; tasks that are to run elsewhere end here first.
+func (s *supervisor) place(oid metadata.OID, q *runningQuery, node int32, paused bool) {
+	s.mu.Lock()
+	q.node, q.paused = node, paused
+	tasks := q.tasks
+	s.mu.Unlock()
+	if tasks && node != s.e.opts.NodeID {
+		s.halt(oid)
+	}
+}
+
+// halt ends the tasks of a query here.
+func (s *supervisor) halt(oid metadata.OID) {
+	q, ok := s.query(uint32(oid))
+	if !ok || !s.runs(q) {
+		return
+	}
+	s.setTasks(q, false)
+	s.e.runner.StopQuery(uint64(oid))
+}
+
+func (s *supervisor) setTasks(q *runningQuery, run bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.leave(); run {
+		q.stay, q.leave = context.WithCancel(q.life)
+	}
+	q.tasks = run
 }
 
 // mark writes a failure into the catalog, so that SQL says so everywhere and for ever.
@@ -140,7 +276,9 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 	for o := range img.Objects() {
 		switch {
 		case isRelation(o) && o.Kind != kindView && o.Kind != kindStream:
-			s.startTable(img, o)
+			if !s.e.opts.Worker {
+				s.startTable(img, o)
+			}
 		case o.Space == spaceQuery:
 			s.startQuery(img, o)
 		}
@@ -216,6 +354,9 @@ func (s *supervisor) stopGone(img *metadata.Image) {
 		}
 		if def, err := queryDef(o); err == nil && def.State != stateRunning && q.state == stateRunning {
 			s.e.runner.PauseQuery(uint64(oid))
+			s.mu.Lock()
+			q.tasks = false
+			s.mu.Unlock()
 			q.state = def.State
 		}
 	}
@@ -310,9 +451,6 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 		return
 	}
 	q, known := s.query(uint32(o.OID))
-	if known && (q.state == stateRunning || def.State != stateRunning) {
-		return
-	}
 	if !known {
 		if q, err = s.plan(img, o, def); err != nil {
 			s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
@@ -320,18 +458,32 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 		}
 		q.start = startOffsets(def)
 		q.life, q.end = context.WithCancel(s.ctx)
+		q.stay, q.leave = context.WithCancel(q.life)
 		s.mu.Lock()
 		s.mu.running[o.OID] = q
 		s.mu.Unlock()
 	}
+	s.place(o.OID, q, s.e.owner(img, o.OID, q.plan), def.State != stateRunning)
 	if def.State != stateRunning {
 		return
 	}
 	q.state = stateRunning
-	if err := s.startTasks(o, q); err != nil {
+	if node, _ := s.where(q); node != s.e.opts.NodeID || s.runs(q) {
+		return
+	}
+	s.setTasks(q, true)
+	err = s.startTasks(o, q)
+	if errors.Is(err, errNotClaimed) {
+		s.halt(o.OID)
+		s.retry = true
+		s.e.logger.Info("a query cannot be taken up yet", "query", o.Name, "err", err)
+	} else if err != nil {
 		s.failed(uint64(o.OID), 0, err)
 	}
 }
+
+// errNotClaimed: the coordinator of a query's group did not answer, and another may soon.
+var errNotClaimed = errors.New("the query's group is not claimed")
 
 // plan plans a query from its definition.
 func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefinition) (*runningQuery, error) {
@@ -387,6 +539,9 @@ const maxGroups = 64
 
 // deleteGroups deletes the groups of a query that is no more. It knows no plan by then, so it asks for every name that there can be.
 func (s *supervisor) deleteGroups(oid metadata.OID) {
+	if s.e.opts.Worker {
+		return
+	}
 	names := []string{groupName(oid)}
 	for n := range uint32(maxGroups) {
 		names = append(names, exec.GroupOfFragment(groupName(oid), n))
@@ -395,10 +550,29 @@ func (s *supervisor) deleteGroups(oid metadata.OID) {
 		if _, _, ok, err := s.e.opts.Groups.Group(name); err == nil && !ok {
 			continue
 		}
-		if err := s.e.opts.Groups.DeleteGroup(s.ctx, name, true); err != nil {
+		if err := s.deleteGroup(name); err != nil {
 			s.e.logger.Warn("group of a dropped query is not deleted", "group", name, "err", err)
 		}
 	}
+}
+
+// deleteTries bounds how often a group is tried to be deleted in which a node that has not stopped its tasks yet has a transaction open.
+const deleteTries = 20
+
+func (s *supervisor) deleteGroup(name string) (err error) {
+	for range deleteTries {
+		if err = s.e.opts.Groups.DeleteGroup(s.ctx, name, true); !errors.Is(err, kerr.NonEmptyGroup) || s.e.opts.Peers == nil {
+			return err
+		}
+		timer := s.e.clock.NewTimer(askPause)
+		select {
+		case <-timer.C():
+		case <-s.ctx.Done():
+			timer.Stop()
+			return err
+		}
+	}
+	return err
 }
 
 // claim takes a new generation of a group for this node.
@@ -420,7 +594,9 @@ func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
 		generation, claimed := generations[group]
 		if !claimed {
 			var err error
-			if generation, err = s.claim(group, member); err != nil {
+			if generation, err = s.claim(group, member); err != nil && s.e.opts.Peers != nil {
+				return fmt.Errorf("%w: %w", errNotClaimed, err)
+			} else if err != nil {
 				return err
 			}
 			generations[group] = generation
@@ -429,6 +605,7 @@ func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
 			err := s.e.runner.Start(exec.TaskSpec{
 				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: p,
 				Group: group, Member: member, Generation: generation, IdleTimeout: q.sink.IdleTimeout, Start: q.start,
+				StateRetention: s.stateRetention(),
 			})
 			if err != nil {
 				return err
@@ -436,6 +613,20 @@ func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
 		}
 	}
 	return nil
+}
+
+// movedStateAge is how old local state may be that a query goes on from: another node may have run it meanwhile, and tombstones of its changelog are kept for twice as long
+// (Kafka's delete.retention.ms).
+const movedStateAge = 12 * time.Hour
+
+// stateRetention is movedStateAge where there are nodes that a query can move to.
+func (s *supervisor) stateRetention() time.Duration {
+	for k := range s.e.meta.Image().Brokers() {
+		if k.ID != s.e.opts.NodeID {
+			return movedStateAge
+		}
+	}
+	return 0
 }
 
 // waitActed waits until the supervisor has acted on an image of at least index.

@@ -7,11 +7,13 @@ import (
 	"iter"
 	"net"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/internal/engine"
 	"github.com/millracedb/millrace/internal/peer"
 	"github.com/millracedb/millrace/replication"
 	"github.com/millracedb/millrace/replication/controller"
@@ -27,7 +29,11 @@ type served struct {
 	controller *controller.Controller
 	repl       *replication.Manager
 	coord      *coordinator.Broker
+	engine     *atomic.Pointer[engine.Engine] // that runs queries here; nil while none does
 }
+
+// forEngine as an Envelope's principal says that it is a question for the engine of the node, and not a metadata entry.
+const forEngine = "engine"
 
 var errStarting = errors.New("this node is starting or stopping")
 
@@ -44,6 +50,9 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 	}
 	switch r := req.(type) {
 	case *kmsg.EnvelopeRequest:
+		if string(r.RequestPrincipal) == forEngine {
+			return serveQuestion(ctx, s, r)
+		}
 		return serveForwarded(ctx, s.meta, r), nil
 	case *kmsg.AddRaftVoterRequest:
 		return n.serveJoin(ctx, s, from, r), nil
@@ -73,8 +82,55 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 		return s.coord.AddPartitionsToTxn(ctx, r), nil
 	case *kmsg.WriteTxnMarkersRequest:
 		return s.coord.WriteTxnMarkers(ctx, r), nil
+	case *kmsg.InitProducerIDRequest:
+		return s.coord.InitProducerID(ctx, r), nil
+	case *kmsg.TxnOffsetCommitRequest:
+		return s.coord.TxnOffsetCommit(ctx, r), nil
+	case *kmsg.EndTxnRequest:
+		return s.coord.EndTxn(ctx, r), nil
+	case *kmsg.OffsetFetchRequest:
+		return s.coord.OffsetFetch(ctx, r), nil
+	case *kmsg.DeleteRecordsRequest:
+		return serveDelete(s.repl, r), nil
 	}
 	return nil, fmt.Errorf("%s is not served between nodes", kmsg.NameForKey(req.Key()))
+}
+
+// serveQuestion has this node's engine answer another's.
+func serveQuestion(ctx context.Context, s *served, r *kmsg.EnvelopeRequest) (kmsg.Response, error) {
+	if s.engine == nil || s.engine.Load() == nil {
+		return nil, errStarting
+	}
+	out, err := s.engine.Load().Answer(ctx, r.RequestData)
+	resp := r.ResponseKind().(*kmsg.EnvelopeResponse)
+	resp.ResponseData = out
+	return resp, err
+}
+
+// serveDelete deletes records of partitions that this node leads, for the tasks that have read them.
+func serveDelete(repl *replication.Manager, r *kmsg.DeleteRecordsRequest) *kmsg.DeleteRecordsResponse {
+	resp := r.ResponseKind().(*kmsg.DeleteRecordsResponse)
+	for _, rt := range r.Topics {
+		topic := kmsg.NewDeleteRecordsResponseTopic()
+		topic.Topic = rt.Topic
+		for _, rp := range rt.Partitions {
+			part := kmsg.NewDeleteRecordsResponseTopicPartition()
+			part.Partition = rp.Partition
+			p, err := repl.Partition(rt.Topic, rp.Partition)
+			if err == nil {
+				part.LowWatermark, err = p.DeleteRecords(rp.Offset)
+			}
+			if err != nil {
+				part.ErrorCode = kerr.UnknownServerError.Code
+				if ke, ok := errors.AsType[*kerr.Error](err); ok {
+					part.ErrorCode = ke.Code
+				}
+			}
+			topic.Partitions = append(topic.Partitions, part)
+		}
+		resp.Topics = append(resp.Topics, topic)
+	}
+	return resp
 }
 
 func serveForwarded(ctx context.Context, meta *metadata.Store, r *kmsg.EnvelopeRequest) *kmsg.EnvelopeResponse {

@@ -79,6 +79,8 @@ func (n *Node) openDuty(ctx context.Context) error {
 
 // followDuty begins and ends the duty as the metadata and the controller's answers say, until the node stops.
 func (n *Node) followDuty(d *duty) {
+	var w *work
+	defer func() { n.endWork(w, false) }()
 	for {
 		_, acted := n.repl.Watch()
 		epochs, mine := n.dutyEpochs()
@@ -92,6 +94,17 @@ func (n *Node) followDuty(d *duty) {
 			continue
 		}
 		retry := false
+		if w != nil && (mine || !n.mayWork()) {
+			n.endWork(w, mine || n.repl.IsCutOff())
+			w = nil
+		}
+		if d == nil && !mine && w == nil && n.mayWork() {
+			var err error
+			if w, err = n.beginWork(); err != nil {
+				n.cfg.Logger.Warn("this node's share of the queries cannot be run yet", "err", err)
+				retry = true
+			}
+		}
 		if d == nil && mine {
 			var err error
 			begun := n.cfg.Clock.Now()
@@ -144,9 +157,10 @@ func (d *duty) begin(ctx context.Context) error {
 	d.groups = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
 	n.groups.Store(d.groups)
 	var err error
-	if d.engine, err = n.openEngine(ctx); err != nil {
+	if d.engine, err = engine.Open(ctx, n.engineOptions()); err != nil {
 		return err
 	}
+	n.engine.Store(d.engine)
 	d.pg, err = pgwire.New(pgwire.Config{Backend: d.engine, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS})
 	if err != nil {
 		return err
@@ -180,6 +194,7 @@ func allInternal() []int32 {
 func (d *duty) end(drain time.Duration, lost bool) error {
 	n := d.n
 	var errs []error
+	n.engine.CompareAndSwap(d.engine, nil)
 	if lost && d.engine != nil {
 		d.engine.Abandon()
 	}

@@ -64,10 +64,11 @@ type Node struct {
 	kafka  *kafka.Server
 	admin  *admin.Server
 
-	served   atomic.Pointer[served] // what calls of other nodes reach
-	duty     atomic.Pointer[duty]   // nil while another node has it
-	dutyDone chan struct{}          // closed when duties are not followed any more
-	cutOff   chan struct{}          // capacity one: the controller has stopped or begun to answer
+	served   atomic.Pointer[served]        // what calls of other nodes reach
+	duty     atomic.Pointer[duty]          // nil while another node has it
+	engine   atomic.Pointer[engine.Engine] // of the duty, or of the work for another node that has it
+	dutyDone chan struct{}                 // closed when duties are not followed any more
+	cutOff   chan struct{}                 // capacity one: the controller has stopped or begun to answer
 	sessions *sessions
 	registry *prometheus.Registry
 
@@ -354,7 +355,7 @@ func (n *Node) openCoordinators(context.Context) error {
 	n.groups.idle = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
 	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock, far)
 	if n.port != nil {
-		n.served.Store(&served{meta: n.meta, controller: n.ctrl, repl: n.repl, coord: n.coord})
+		n.served.Store(&served{meta: n.meta, controller: n.ctrl, repl: n.repl, coord: n.coord, engine: &n.engine})
 	}
 	return nil
 }
@@ -371,13 +372,18 @@ func (n *Node) openState(context.Context) error {
 	return nil
 }
 
-func (n *Node) openEngine(ctx context.Context) (*engine.Engine, error) {
-	return engine.Open(ctx, engine.Options{
+// engineOptions are those of the engine that has the duty.
+func (n *Node) engineOptions() engine.Options {
+	opts := engine.Options{
 		Meta: n.meta, Log: n.log, Groups: n.coord, WaitIndex: n.repl.WaitIndex, State: n.state, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
 		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors, NotifyTopic: TopicNotify,
 		StateBytes: n.cfg.share(stateShare), SessionBytes: n.cfg.share(sessionsShare),
 		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
-	})
+	}
+	if n.port != nil {
+		opts.Peers = peers{n.meta, n}
+	}
+	return opts
 }
 
 // partitionFailure tells why a partition takes no writes.

@@ -91,3 +91,14 @@ func (p peers) Spread(topic string) bool {
 	}
 	return false
 }
+
+// Ask implements engine.Peers.
+func (p peers) Ask(ctx context.Context, node int32, question []byte) ([]byte, error) {
+	req := kmsg.NewPtrEnvelopeRequest()
+	req.RequestData, req.RequestPrincipal = question, []byte(forEngine)
+	resp, err := p.Call(ctx, node, req)
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.EnvelopeResponse).ResponseData, nil
+}

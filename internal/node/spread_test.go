@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -165,4 +166,59 @@ func seeds(c []*nodetest.Member) []kgo.Opt {
 		addrs = append(addrs, m.KafkaAddr().String())
 	}
 	return []kgo.Opt{kgo.SeedBrokers(addrs...), kgo.MetadataMinAge(100 * time.Millisecond), kgo.RetryTimeout(time.Minute)}
+}
+
+// TestQueriesAreDealtOutToTheNodes runs queries on all nodes, kills one that does not have the duty and then the one that has, and compares each result with its table.
+func TestQueriesAreDealtOutToTheNodes(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	replicated(t, c[0])
+	conn := nodetest.Connect(t, nodetest.ConnString(c[1].Node))
+	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY, v INT)", "CREATE STREAM s (k INT, v INT)")
+	const views = 6
+	for i := range views {
+		exec(t, conn, fmt.Sprintf("CREATE MATERIALIZED VIEW a%d AS SELECT id %% %d AS k, count(*) AS n, sum(v) AS v FROM t GROUP BY id %% %d", i, i+2, i+2),
+			fmt.Sprintf("CREATE MATERIALIZED VIEW b%d AS SELECT t.v, count(*) AS n FROM s JOIN t ON s.k = t.id WHERE s.v >= %d GROUP BY t.v", i, i))
+	}
+	next := 0
+	write := func(conn *pgx.Conn) {
+		exec(t, conn, fmt.Sprintf("INSERT INTO t SELECT n, n %% 5 FROM generate_series(%d, %d) n", next+1, next+40),
+			fmt.Sprintf("INSERT INTO s SELECT n, n %% 10 FROM generate_series(%d, %d) n", next+1, next+40))
+		next += 40
+	}
+	check := func(members []*nodetest.Member) {
+		t.Helper()
+		for i := range views {
+			eventually(t, members, []string{fmt.Sprintf("[%d %d]", next, next/5*10)}, fmt.Sprintf("SELECT sum(n), sum(v) FROM a%d", i))
+			eventually(t, members, []string{fmt.Sprintf("[%d]", next/10*(10-i))}, fmt.Sprintf("SELECT sum(n) FROM b%d", i))
+		}
+	}
+	write(conn)
+	check(c)
+	nodes := texts(t, conn, "SELECT DISTINCT node FROM millrace.queries ORDER BY 1")
+	require.Len(t, nodes, 3, "each node has some of the queries: %v", nodes)
+	before := texts(t, conn, "SELECT id, node FROM millrace.queries ORDER BY 1")
+
+	c[2].Kill()
+	write(conn)
+	check(c[:2])
+	c[2].Start()
+	require.NotNil(t, c[2].Node)
+	eventually(t, c, bracketed(before), "SELECT id, node FROM millrace.queries ORDER BY 1")
+	check(c)
+
+	replicated(t, c[1])
+	c[0].Kill() // it has the duty
+	rest := c[1:]
+	eventually(t, rest, []string{fmt.Sprintf("[%d]", next)}, "SELECT count(*) FROM t")
+	write(nodetest.Connect(t, nodetest.ConnString(c[1].Node)))
+	check(rest)
+}
+
+func bracketed(rows []string) []string {
+	out := make([]string, len(rows))
+	for i, r := range rows {
+		out[i] = "[" + r + "]"
+	}
+	return out
 }

@@ -68,7 +68,7 @@ func (c *catalog) fillMillQueries(t *table) {
 		t.add(row{
 			"id": text(q.ID), "sink": text(q.Sink), "state": text(q.State), "sqlstate": optional(q.SQLState), "error": optional(q.Error),
 			"rows_in": num(q.RowsIn), "rows_out": num(q.RowsOut), "late_rows": num(q.LateRows), "error_rows": num(q.ErrorRows), "lag": num(q.Lag),
-			"statement": text(q.Statement),
+			"statement": text(q.Statement), "node": num(int64(q.Node)),
 		})
 	}
 }

@@ -114,9 +114,10 @@ type Query struct {
 	OID                                                   uint32
 	ID, Sink, State, SQLState, Error, Statement           string
 	RowsIn, RowsOut, LateRows, ErrorRows, StateBytes, Lag int64
+	Node                                                  int32 // that runs it
 }
 
-// Task is a task of a persistent query on this node.
+// Task is a task of a persistent query.
 type Task struct {
 	Query                       string
 	Fragment, Partition         int32
