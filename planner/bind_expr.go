@@ -193,6 +193,9 @@ func (b *binder) condition(x Expr, what string, e sql.Expr) (Expr, error) {
 func posOf(n sql.Node) sql.Pos { return sql.Pos(n.Offset()) }
 
 func (b *binder) bindIsTest(e *sql.IsTest) (Expr, error) {
+	if row, ok := e.X.(*sql.Row); ok && e.Kind == sql.IsNull {
+		return b.bindRowIsNull(row, e.Not)
+	}
 	x, err := b.bindExpr(e.X)
 	if err != nil {
 		return nil, err
@@ -208,7 +211,53 @@ func (b *binder) bindIsTest(e *sql.IsTest) (Expr, error) {
 	return &BoolTest{x, want[e.Kind], e.Not}, nil
 }
 
+// bindRowIsNull binds (a, b) IS NULL: all fields are null; and (a, b) IS NOT NULL: none is (PostgreSQL docs, 9.2).
+func (b *binder) bindRowIsNull(row *sql.Row, not bool) (Expr, error) {
+	if len(row.Items) == 0 {
+		return boolConst(true), nil
+	}
+	fields, err := b.bindExprs(row.Items)
+	if err != nil {
+		return nil, err
+	}
+	for i, x := range fields {
+		fields[i] = &IsNull{b.settle(x), not}
+	}
+	return conjunction(fields), nil
+}
+
 func (b *binder) bindIsDistinct(e *sql.IsDistinct) (Expr, error) {
+	l, lok := e.Left.(*sql.Row)
+	r, rok := e.Right.(*sql.Row)
+	if lok && rok {
+		return b.bindRowsDistinct(e, l, r)
+	}
+	return b.bindValuesDistinct(e)
+}
+
+// bindRowsDistinct compares rows field by field.
+func (b *binder) bindRowsDistinct(e *sql.IsDistinct, l, r *sql.Row) (Expr, error) {
+	if len(l.Items) != len(r.Items) {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "unequal number of entries in row expressions").At(e.Offset())
+	}
+	if len(l.Items) == 0 {
+		return boolConst(e.Not), nil
+	}
+	fields := make([]Expr, len(l.Items))
+	for i := range fields {
+		x, err := b.bindIsDistinct(&sql.IsDistinct{Pos: e.Pos, Left: l.Items[i], Right: r.Items[i], Not: e.Not})
+		if err != nil {
+			return nil, err
+		}
+		fields[i] = x
+	}
+	if e.Not {
+		return conjunction(fields), nil
+	}
+	return disjunction(fields), nil
+}
+
+func (b *binder) bindValuesDistinct(e *sql.IsDistinct) (Expr, error) {
 	l, r, err := b.bindPair(e.Left, e.Right)
 	if err != nil {
 		return nil, err

@@ -328,6 +328,9 @@ func (b *binder) bindAggCall(e *sql.FuncCall, kinds ...FuncKind) (*Agg, error) {
 	if err := b.settleAgg(agg, e); err != nil {
 		return nil, err
 	}
+	if ofOuter(agg.Args) {
+		return nil, notYet("an aggregate over columns of an outer query alone", "it would be that query's", "the aggregate in the outer query", e.Pos)
+	}
 	if agg.OrderBy, err = b.bindSortKeys(e.OrderBy); err != nil {
 		return nil, err
 	}
@@ -335,6 +338,17 @@ func (b *binder) bindAggCall(e *sql.FuncCall, kinds ...FuncKind) (*Agg, error) {
 		return nil, sqlerr.New(sqlerr.InvalidColumnReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list").At(e.Offset())
 	}
 	return agg, nil
+}
+
+// ofOuter tells whether expressions name columns, and only those of enclosing queries. An aggregate over them would be an enclosing query's
+// (PostgreSQL docs, 4.2.7).
+func ofOuter(xs []Expr) bool {
+	outer, own := false, false
+	for _, x := range xs {
+		outer = outer || anyExpr(x, func(y Expr) bool { _, ok := y.(*OuterRef); return ok })
+		own = own || anyExpr(x, func(y Expr) bool { _, ok := y.(*ColumnRef); return ok })
+	}
+	return outer && !own
 }
 
 func sortedByArgs(a *Agg) bool {

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"strings"
+
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
@@ -95,13 +97,17 @@ func (b *binder) bindWindowDef(d *sql.WindowDef) (*windowSpec, error) {
 	}
 	var err error
 	if d.Frame != nil {
-		spec.frame, err = b.bindFrame(d.Frame)
+		spec.frame, err = b.bindFrame(d.Frame, spec.orderBy)
 	}
 	return spec, err
 }
 
-func (b *binder) bindFrame(f *sql.Frame) (*Frame, error) {
+func (b *binder) bindFrame(f *sql.Frame, orderBy []SortKey) (*Frame, error) {
 	out := &Frame{Mode: map[sql.FrameMode]string{sql.FrameRange: "range", sql.FrameRows: "rows", sql.FrameGroups: "groups"}[f.Mode], Exclude: f.Exclude}
+	mode := strings.ToUpper(out.Mode)
+	if f.Mode == sql.FrameGroups && len(orderBy) == 0 {
+		return nil, sqlerr.New(sqlerr.WindowingError, "GROUPS mode requires an ORDER BY clause").At(f.Offset())
+	}
 	bound := func(x *sql.Bound) (FrameBound, error) {
 		fb := FrameBound{
 			Unbounded: x.Kind == sql.UnboundedPreceding || x.Kind == sql.UnboundedFollowing,
@@ -114,6 +120,9 @@ func (b *binder) bindFrame(f *sql.Frame) (*Frame, error) {
 		v, err := b.bindExpr(x.Value)
 		if err != nil {
 			return fb, err
+		}
+		if anyExpr(v, func(x Expr) bool { _, column := x.(*ColumnRef); return column }) {
+			return fb, sqlerr.New(sqlerr.InvalidColumnReference, "argument of %s must not contain variables", mode).At(x.Value.Offset())
 		}
 		if f.Mode != sql.FrameRange {
 			v, err = b.coerce(v, types.Of(types.Int8), CastImplicit, x.Pos)

@@ -32,6 +32,9 @@ func (b *binder) bindTableFunc(f *sql.TableFunc) (Node, *scope, error) {
 		return nil, nil, err
 	}
 	sc := scopeOf(n, name)
+	if scan, ok := n.(*FuncScan); ok && !f.Ordinality && scan.Func.Ret.Kind != types.Record {
+		sc.tabs[0].value = true
+	}
 	if f.Alias != nil {
 		err = renameScope(sc, f.Alias, name, f.Pos)
 	}

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
 )
@@ -58,9 +60,14 @@ func (b *binder) bindOnConflict(rel *Relation, stmt *sql.Insert) (*OnConflict, e
 		return nil, err
 	}
 	if c.Where != nil {
-		out.Where, err = inner.bindCondition(c.Where, "WHERE")
+		if out.Where, err = inner.bindCondition(c.Where, "WHERE"); err != nil {
+			return nil, err
+		}
 	}
-	return out, err
+	if slices.ContainsFunc(append(out.Set, out.Where), func(x Expr) bool { return x != nil && hasSubquery(x) }) {
+		return nil, notYet("a subquery in ON CONFLICT DO UPDATE", "it is computed by the owner of the row", "INSERT ... SELECT with the value as a column, which EXCLUDED shows", c.Pos)
+	}
+	return out, nil
 }
 
 // bindAssignments binds SET: one expression per column of rel; a column not named keeps its value, column i of the row.

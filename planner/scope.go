@@ -13,6 +13,7 @@ type scopeTab struct {
 	schema string // of the relation; empty once it has an alias
 	name   string
 	rel    *Relation // nil for what is no relation
+	value  bool      // a function that gives plain values: its name stands for them
 }
 
 // scopeCol is one column that expressions can name.
@@ -152,11 +153,14 @@ func (s *scope) resolve(parts []string, pos sql.Pos) (Expr, error) {
 	return fields(c.expr, parts[1:], pos)
 }
 
-// wholeRow is a table's name used as a value. A table function of one column stands for that column.
+// wholeRow is a table's name used as a value: its row, or the value of a function in FROM that gives no rows.
 func (s *scope) wholeRow(t *scopeTab) Expr {
 	row := &RowExpr{Typ: types.Of(types.Record)}
 	for _, c := range s.cols {
 		if c.tab == t && c.own {
+			if t.value {
+				return c.expr
+			}
 			row.Fields = append(row.Fields, c.expr)
 			row.Typ.Fields = append(row.Typ.Fields, types.Field{Name: c.name, Type: c.expr.Type()})
 		}

@@ -64,6 +64,17 @@ asin(float8) float8
 acos(float8) float8
 atan(float8) float8
 atan2(float8,float8) float8
+asinh(float8) float8
+acosh(float8) float8
+atanh(float8) float8
+sind(float8) float8
+cosd(float8) float8
+tand(float8) float8
+cotd(float8) float8
+asind(float8) float8
+acosd(float8) float8
+atand(float8) float8
+atan2d(float8,float8) float8
 sinh(float8) float8
 cosh(float8) float8
 tanh(float8) float8
@@ -97,10 +108,13 @@ left(text,int4) text
 right(text,int4) text
 btrim(text) text
 btrim(text,text) text
+btrim(bytea,bytea) bytea
 ltrim(text) text
 ltrim(text,text) text
+ltrim(bytea,bytea) bytea
 rtrim(text) text
 rtrim(text,text) text
+rtrim(bytea,bytea) bytea
 lpad(text,int4) text
 lpad(text,int4,text) text
 rpad(text,int4) text
@@ -111,6 +125,8 @@ strpos(text,text) int4
 instr(text,text) int4
 overlay(text,text,int4) text
 overlay(text,text,int4,int4) text
+overlay(bytea,bytea,int4) bytea
+overlay(bytea,bytea,int4,int4) bytea
 replace(text,text,text) text
 translate(text,text,text) text
 reverse(text) text
@@ -127,7 +143,9 @@ format(text) text
 format(text,any...) text ; null stable
 quote_ident(text) text
 quote_literal(text) text
+quote_literal(any) text ; stable
 quote_nullable(text) text ; null
+quote_nullable(any) text ; null stable
 md5(text) text
 md5(bytea) text
 sha224(bytea) bytea
@@ -140,6 +158,9 @@ convert_from(bytea,text) text
 convert_to(text,text) bytea
 get_byte(bytea,int4) int4
 set_byte(bytea,int4,int4) bytea
+get_bit(bytea,int8) int4
+set_bit(bytea,int8,int4) bytea
+bit_count(bytea) int8
 like_escape(text,text) text
 similar_to_escape(text) text
 similar_to_escape(text,text) text
@@ -147,12 +168,27 @@ regexp_match(text,text) text[]
 regexp_match(text,text,text) text[]
 regexp_replace(text,text,text) text
 regexp_replace(text,text,text,text) text
+regexp_replace(text,text,text,int4) text
+regexp_replace(text,text,text,int4,int4) text
+regexp_replace(text,text,text,int4,int4,text) text
 regexp_split_to_array(text,text) text[]
 regexp_split_to_array(text,text,text) text[]
 regexp_count(text,text) int4
+regexp_count(text,text,int4) int4
+regexp_count(text,text,int4,text) int4
+regexp_instr(text,text) int4
+regexp_instr(text,text,int4) int4
+regexp_instr(text,text,int4,int4) int4
+regexp_instr(text,text,int4,int4,int4) int4
+regexp_instr(text,text,int4,int4,int4,text) int4
+regexp_instr(text,text,int4,int4,int4,text,int4) int4
 regexp_like(text,text) bool
 regexp_like(text,text,text) bool
 regexp_substr(text,text) text
+regexp_substr(text,text,int4) text
+regexp_substr(text,text,int4,int4) text
+regexp_substr(text,text,int4,int4,text) text
+regexp_substr(text,text,int4,int4,text,int4) text
 regexp_extract(text,text) text
 regexp_extract(text,text,int4) text
 string_to_array(text,text) text[] ; null
@@ -199,6 +235,18 @@ timezone(text,timestamptz) timestamp
 timezone(text,timestamp) timestamptz
 timezone(interval,timestamptz) timestamp
 timezone(interval,timestamp) timestamptz
+overlaps(timestamp,timestamp,timestamp,timestamp) bool ; null
+overlaps(timestamp,timestamp,timestamp,interval) bool ; null
+overlaps(timestamp,interval,timestamp,timestamp) bool ; null
+overlaps(timestamp,interval,timestamp,interval) bool ; null
+overlaps(timestamptz,timestamptz,timestamptz,timestamptz) bool ; null stable
+overlaps(timestamptz,timestamptz,timestamptz,interval) bool ; null stable
+overlaps(timestamptz,interval,timestamptz,timestamptz) bool ; null stable
+overlaps(timestamptz,interval,timestamptz,interval) bool ; null stable
+overlaps(time,time,time,time) bool ; null
+overlaps(time,time,time,interval) bool ; null
+overlaps(time,interval,time,time) bool ; null
+overlaps(time,interval,time,interval) bool ; null
 make_date(int4,int4,int4) date
 make_time(int4,int4,float8) time
 make_timestamp(int4,int4,int4,int4,int4,float8) timestamp
@@ -249,6 +297,11 @@ json_extract_path(json,text...) json
 json_extract_path_text(json,text...) text
 jsonb_set(jsonb,text[],jsonb) jsonb
 jsonb_set(jsonb,text[],jsonb,bool) jsonb
+jsonb_set_lax(jsonb,text[],jsonb) jsonb ; null
+jsonb_set_lax(jsonb,text[],jsonb,bool) jsonb ; null
+jsonb_set_lax(jsonb,text[],jsonb,bool,text) jsonb ; null
+jsonb_object(text[]) jsonb
+jsonb_object(text[],text[]) jsonb
 jsonb_insert(jsonb,text[],jsonb) jsonb
 jsonb_insert(jsonb,text[],jsonb,bool) jsonb
 jsonb_strip_nulls(jsonb) jsonb
@@ -337,6 +390,7 @@ regexp_matches(text,text) text[]
 regexp_matches(text,text,text) text[]
 regexp_split_to_table(text,text) text
 string_to_table(text,text) text ; null
+string_to_table(text,text,text) text ; null
 jsonb_array_elements(jsonb) jsonb ; cols=value:jsonb
 jsonb_array_elements_text(jsonb) text ; cols=value:text
 jsonb_object_keys(jsonb) text

@@ -366,8 +366,6 @@ func initTimeCasts() {
 // castJSONB turns a jsonb scalar into an SQL one.
 func castJSONB(env *Env, _, to types.Type, d types.Datum) (types.Datum, error) {
 	switch {
-	case d.S == "null":
-		return types.NullDatum, nil
 	case to.Kind == types.Bool && (d.S == "true" || d.S == "false"):
 		return types.BoolDatum(d.S == "true"), nil
 	case to.Kind != types.Bool && d.S != "" && (d.S[0] == '-' || d.S[0] >= '0' && d.S[0] <= '9'):

@@ -31,6 +31,9 @@ func init() {
 	}
 	row("jsonb_set(jsonb,text[],jsonb)", set)
 	row("jsonb_set(jsonb,text[],jsonb,bool)", set)
+	row("jsonb_set_lax(jsonb,text[],jsonb)", setLax)
+	row("jsonb_set_lax(jsonb,text[],jsonb,bool)", setLax)
+	row("jsonb_set_lax(jsonb,text[],jsonb,bool,text)", setLax)
 	insert := func(_ *Call, a []types.Datum) (types.Datum, error) {
 		if !isContainer(a[0].S) {
 			return types.NullDatum, jsonParameterError("cannot set path in scalar")
@@ -42,6 +45,39 @@ func init() {
 	row("jsonb_strip_nulls(jsonb)", func(_ *Call, a []types.Datum) (types.Datum, error) { return canonical(string(stripNulls(nil, a[0].S))) })
 	row("json_strip_nulls(json)", text(func(a []types.Datum) string { return string(stripNulls(nil, a[0].S)) }))
 	row("jsonb_pretty(jsonb)", text(func(a []types.Datum) string { return string(pretty(nil, a[0].S, 0)) }))
+}
+
+// setLax is jsonb_set where a NULL value is what the last argument says: use_json_null, delete_key, return_target or raise_exception.
+func setLax(_ *Call, a []types.Datum) (types.Datum, error) {
+	if a[0].Null || a[1].Null || len(a) > 3 && a[3].Null {
+		return types.NullDatum, nil
+	}
+	if !isContainer(a[0].S) {
+		return types.NullDatum, jsonParameterError("cannot set path in scalar")
+	}
+	edit := pathEdit{value: a[2].S, replace: true, create: len(a) < 4 || a[3].I != 0}
+	if !a[2].Null {
+		return editPath(a, edit)
+	}
+	how := "use_json_null"
+	if len(a) > 4 {
+		how = a[4].S
+	}
+	switch {
+	case len(a) > 4 && a[4].Null:
+		return types.NullDatum, jsonParameterError("null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"")
+	case how == "use_json_null":
+		edit.value = "null"
+		return editPath(a, edit)
+	case how == "delete_key":
+		return editPath(a, pathEdit{})
+	case how == "return_target":
+		return a[0], nil
+	case how == "raise_exception":
+		return types.NullDatum, sqlerr.New("22004", "JSON value must not be null").
+			WithDetail("Exception was raised because null_value_treatment is \"raise_exception\".")
+	}
+	return types.NullDatum, jsonParameterError("null_value_treatment must be \"delete_key\", \"return_target\", \"use_json_null\", or \"raise_exception\"")
 }
 
 // inner is the text between a container's brackets.

@@ -115,18 +115,26 @@ func registerTrigonometry() {
 		}))
 	}
 	for name, f := range map[string]func(float64) float64{"asin": math.Asin, "acos": math.Acos} {
-		row(name+"(float8)", floatRow(func(x float64) (float64, error) {
-			if x < -1 || x > 1 {
-				return 0, errInputRange
-			}
-			return f(x), nil
-		}))
+		row(name+"(float8)", floatRow(within(f, -1, 1)))
 	}
 	row("atan(float8)", exact(math.Atan))
 	row("atan2(float8,float8)", floatRow2(func(x, y float64) (float64, error) { return math.Atan2(x, y), nil }))
+	row("asinh(float8)", exact(math.Asinh))
+	row("acosh(float8)", floatRow(within(math.Acosh, 1, math.Inf(1))))
+	row("atanh(float8)", floatRow(within(math.Atanh, -1, 1)))
 	row("sinh(float8)", exact(math.Sinh))
 	row("cosh(float8)", exact(math.Cosh))
 	row("tanh(float8)", exact(math.Tanh))
+}
+
+// within makes a function that takes numbers from low to high, and NaN.
+func within(f func(float64) float64, low, high float64) func(float64) (float64, error) {
+	return func(x float64) (float64, error) {
+		if x < low || x > high {
+			return 0, errInputRange
+		}
+		return f(x), nil
+	}
 }
 
 func registerIntegerFunctions() {

@@ -196,18 +196,7 @@ func regexpReplace(c *Call, a []types.Datum) (types.Datum, error) {
 	} else if m := re.FindStringSubmatchIndex(s); m != nil {
 		matches = [][]int{m}
 	}
-	var b strings.Builder
-	end := 0
-	for _, m := range matches {
-		b.WriteString(s[end:m[0]])
-		if b.Len()+len(a[2].S)*(m[1]-m[0]+1) > maxColumnBytes || b.Len() > maxTextBytes {
-			return types.NullDatum, errTextTooLarge
-		}
-		expand(&b, a[2].S, s, m)
-		end = m[1]
-	}
-	b.WriteString(s[end:])
-	return types.BytesDatum(b.String()), nil
+	return replaceMatches(s, a[2].S, matches)
 }
 
 func expand(b *strings.Builder, template, s string, match []int) {

@@ -42,12 +42,14 @@ func init() {
 		}
 		return values(types.ArrayElements(types.Of(types.Text), textArray(splits(re, a[0].S)).S))
 	})
-	setFn("string_to_table(text,text)", func(_ *Call, a []types.Datum) Rows {
-		if a[0].Null {
-			return values(nil)
-		}
-		return values(splitText(a))
-	})
+	for _, id := range []string{"string_to_table(text,text)", "string_to_table(text,text,text)"} {
+		setFn(id, func(_ *Call, a []types.Datum) Rows {
+			if a[0].Null {
+				return values(nil)
+			}
+			return values(splitText(a))
+		})
+	}
 	setFn("aclexplode(text[])", func(*Call, []types.Datum) Rows { return values(nil) })
 }
 

@@ -356,6 +356,15 @@ func registerTextParts() {
 	row("to_hex(int8)", text(func(a []types.Datum) string { return strconv.FormatUint(uint64(a[0].I), 16) }))
 	row("quote_ident(text)", text(func(a []types.Datum) string { return sql.QuoteIdent(a[0].S) }))
 	row("quote_literal(text)", text(func(a []types.Datum) string { return quoteLiteral(a[0].S) }))
+	row("quote_literal(any)", func(c *Call, a []types.Datum) (types.Datum, error) {
+		return types.BytesDatum(quoteLiteral(concatWS(c, "", a, 0))), nil
+	})
+	row("quote_nullable(any)", func(c *Call, a []types.Datum) (types.Datum, error) {
+		if a[0].Null {
+			return types.BytesDatum("NULL"), nil
+		}
+		return types.BytesDatum(quoteLiteral(concatWS(c, "", a, 0))), nil
+	})
 	row("quote_nullable(text)", text(func(a []types.Datum) string {
 		if a[0].Null {
 			return "NULL"
@@ -442,7 +451,7 @@ func chr(a []types.Datum) (string, error) {
 	case n == 0:
 		return "", sqlerr.New(sqlerr.ProgramLimitExceeded, "null character not permitted")
 	case n < 0:
-		return "", sqlerr.New(sqlerr.ProgramLimitExceeded, "character number must be positive")
+		return "", sqlerr.New(sqlerr.InvalidParameterValue, "character number must be positive")
 	case n > unicode.MaxRune || !utf8.ValidRune(rune(n)):
 		return "", sqlerr.New(sqlerr.ProgramLimitExceeded, "requested character too large for encoding: %d", n)
 	}

@@ -213,6 +213,13 @@ func addTopic(d *ddl, bc boundCreate, oid metadata.OID, q *sql.CreateRelation) (
 	if bc.rel.Ordinary || q.Query != nil {
 		owner = metadata.Owner{Kind: metadata.OwnerSQL, OID: oid}
 	}
+	if err := metadata.CheckTopicName(spec.Name); err != nil {
+		if !bc.rel.Ordinary {
+			return false, 0, sqlerr.New(sqlerr.InvalidName, "%q cannot be the name of a topic", spec.Name).WithDetail("%s.", capitalize(err.Error())).
+				WithHint("Name the topic with WITH (topic = ...).")
+		}
+		spec.Name = fmt.Sprintf("table_%d", oid) // nobody but Millrace writes it
+	}
 	if !hasOption(q, "topic", "kafka_topic") && renamedAway(d.img, spec.Name) {
 		spec.Name = fmt.Sprintf("%s_%d", spec.Name, oid)
 	}

@@ -82,12 +82,12 @@ func newSequence(opts []*sql.Option, kind types.Kind) (sequenceDefinition, error
 
 // options applies the options of CREATE and ALTER SEQUENCE and checks the whole (PostgreSQL docs, CREATE SEQUENCE).
 func (d *sequenceDefinition) options(opts []*sql.Option, given map[string]bool) error {
+	fresh := d.Min == 0 && d.Max == 0
 	if err := d.read(opts, given); err != nil {
 		return err
 	}
 	t, _ := types.Lookup(d.Type)
 	least, most := sequenceBounds(t.Kind)
-	fresh := d.Min == 0 && d.Max == 0
 	if fresh && !given["minvalue"] || given["no minvalue"] {
 		if d.Min = 1; d.Increment < 0 {
 			d.Min = least

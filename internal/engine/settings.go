@@ -59,7 +59,7 @@ func init() {
 	define(catClient, "client_encoding", "UTF8", "Always UTF8.", checkEncoding)
 	define(catClient, "client_min_messages", "notice", "The least severity of messages sent.", oneOf("debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"))
 	define(catClient, "DateStyle", "ISO, MDY", "ISO output; MDY, DMY or YMD input.", checkDateStyle)
-	define(catClient, "IntervalStyle", "postgres", "How intervals print.", oneOf("postgres", "iso_8601"))
+	define(catClient, "IntervalStyle", "postgres", "How intervals print.", oneOf("postgres", "postgres_verbose", "sql_standard", "iso_8601"))
 	define(catClient, "TimeZone", "UTC", "The session's time zone.", checkZone)
 	define(catClient, "extra_float_digits", "1", "Floats print shortest exact.", checkInt(-15, 3))
 	define(catClient, "bytea_output", "hex", "How bytea prints.", oneOf("hex", "escape"))
@@ -172,11 +172,22 @@ func checkZone(v string) (string, error) {
 
 // checkDuration takes PostgreSQL's forms: milliseconds, or a number with a unit.
 func checkDuration(v string) (string, error) {
-	if _, err := parseDuration(v); err != nil {
-		return "", err
+	d, err := parseDuration(v)
+	if err != nil || d == 0 || d%time.Millisecond != 0 {
+		return v, err
+	}
+	for _, u := range slices.Backward(shownUnits) { // in the largest unit that takes no fraction, as PostgreSQL shows them
+		if d%u.unit == 0 {
+			return strconv.FormatInt(int64(d/u.unit), 10) + u.suffix, nil
+		}
 	}
 	return v, nil
 }
+
+var shownUnits = []struct {
+	suffix string
+	unit   time.Duration
+}{{"ms", time.Millisecond}, {"s", time.Second}, {"min", time.Minute}, {"h", time.Hour}, {"d", 24 * time.Hour}}
 
 var durationUnits = []struct {
 	suffix string
@@ -406,9 +417,7 @@ func (s *settings) text(now time.Time) *types.Settings {
 	case strings.HasSuffix(s.must("datestyle"), "YMD"):
 		t.DateOrder = types.YMD
 	}
-	if s.must("intervalstyle") == "iso_8601" {
-		t.IntervalStyle = types.IntervalISO8601
-	}
+	t.IntervalStyle = types.IntervalStyles[s.must("intervalstyle")]
 	t.ByteaEscape = s.must("bytea_output") == "escape"
 	return t
 }

@@ -1,5 +1,7 @@
 package types
 
+import "github.com/millracedb/millrace/internal/sqlerr"
+
 // Extract returns a field of a Timestamp (or of the local time of a TimestampTZ) as extract() does, as a numeric with
 // PostgreSQL's scale. Epoch counts from 1970 without a zone. ok is false where the answer is NULL: fields that do not
 // grow with time, of an infinity.
@@ -21,7 +23,7 @@ func Extract(unit string, us int64) (d *Decimal, ok bool, err error) {
 	if n, known := extractDay(u, days); known {
 		return NewDecimal(n, 0), true, nil
 	}
-	return nil, false, unknownUnit(unit, Timestamp)
+	return nil, false, unsupportedUnit(unit, Timestamp)
 }
 
 // julian is the day number with the time as its fraction.
@@ -111,7 +113,7 @@ func extractInfinity(u, unit string, us int64) (*Decimal, bool, error) {
 	if _, known := extractDay(u, 0); known {
 		return nil, false, nil
 	}
-	return nil, false, unknownUnit(unit, Timestamp)
+	return nil, false, unsupportedUnit(unit, Timestamp)
 }
 
 // ExtractTime returns a field of a Time.
@@ -123,7 +125,7 @@ func ExtractTime(unit string, us int64) (*Decimal, error) {
 	if d := extractClock(u, us); d != nil {
 		return d, nil
 	}
-	return nil, unknownUnit(unit, Time)
+	return nil, unsupportedUnit(unit, Time)
 }
 
 // ExtractInterval returns a field of an interval. Its epoch has years of 365.25 days and months of 30.
@@ -151,7 +153,7 @@ func ExtractInterval(unit string, iv IntervalValue) (*Decimal, error) {
 	if d := extractClock(u, iv.Micros); d != nil {
 		return d, nil
 	}
-	return nil, unknownUnit(unit, Interval)
+	return nil, unsupportedUnit(unit, Interval)
 }
 
 func intervalEpoch(iv IntervalValue, years, months int64) (*Decimal, error) {
@@ -159,4 +161,14 @@ func intervalEpoch(iv IntervalValue, years, months int64) (*Decimal, error) {
 	seconds := years*1461*quarterDay + (months*daysPerMonth+int64(iv.Days))*86400
 	z := NewDecimal(seconds, 0)
 	return z, z.Add(z, NewDecimal(iv.Micros, 6))
+}
+
+// unsupportedUnit is the error for a field that a type does not have: 0A000 if others have it, else 22023.
+func unsupportedUnit(unit string, t Kind) error {
+	u := normalUnit(unit)
+	switch _, isDay := extractDay(u, 0); {
+	case isDay, extractClock(u, 0) != nil, u == "epoch", u == "julian", u == "timezone", u == "timezone_hour", u == "timezone_minute":
+		return sqlerr.New(sqlerr.FeatureNotSupported, "unit \"%s\" not supported for type %s", clip(unit), t)
+	}
+	return unknownUnit(unit, t)
 }

@@ -20,8 +20,10 @@ type IntervalStyle uint8
 
 // The styles.
 const (
-	IntervalPostgres IntervalStyle = iota // 1 year 2 mons 3 days 04:05:06
-	IntervalISO8601                       // P1Y2M3DT4H5M6S
+	IntervalPostgres    IntervalStyle = iota // 1 year 2 mons 3 days 04:05:06
+	IntervalISO8601                          // P1Y2M3DT4H5M6S
+	IntervalSQLStandard                      // +1-2 +3 +4:05:06
+	IntervalVerbose                          // @ 1 year 2 mons 3 days 4 hours 5 mins 6 secs
 )
 
 // Settings are the session settings that give text its meaning. A nil *Settings means UTC, MDY, the postgres interval

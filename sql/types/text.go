@@ -45,7 +45,7 @@ func parseText(t Type, s string, set *Settings) (Datum, error) {
 	case Date, Time, Timestamp, TimestampTZ:
 		return parseDateTimeKind(t.Kind, s, set)
 	case Interval:
-		iv, err := ParseInterval(s)
+		iv, err := parseStyledInterval(s, set.IntervalStyle)
 		return iv.Datum(), err
 	case UUID:
 		return parseUUID(s)
@@ -93,10 +93,7 @@ func AppendText(dst []byte, t Type, d Datum, set *Settings) []byte {
 	case TimestampTZ:
 		return appendTimestampTZ(dst, d.I, set.zone())
 	case Interval:
-		if set.IntervalStyle == IntervalISO8601 {
-			return IntervalOf(d).AppendISO8601(dst)
-		}
-		return IntervalOf(d).appendPostgres(dst)
+		return IntervalOf(d).appendStyle(dst, set.IntervalStyle)
 	case UUID:
 		return appendUUID(dst, d.S)
 	case Array:
@@ -239,11 +236,11 @@ func appendFloat(dst []byte, f float64, bits int) []byte {
 		}
 		return append(dst, '0')
 	}
-	limit, abs := 1e15, math.Abs(f)
+	least, limit, abs := 1e-4, 1e15, math.Abs(f)
 	if bits == 32 {
-		limit = 1e6
+		least, limit = float64(float32(1e-4)), 1e6
 	}
-	if abs >= 1e-4 && abs < limit {
+	if abs >= least && abs < limit {
 		return strconv.AppendFloat(dst, f, 'f', -1, bits)
 	}
 	return strconv.AppendFloat(dst, f, 'e', -1, bits)
