@@ -215,6 +215,10 @@ func (m *maker) partitionBy(by []sql.Expr) error {
 				ord = v
 			}
 		}
+		if _, named := e.(*sql.ColumnRef); named && ord < 0 {
+			return sqlerr.New(sqlerr.UndefinedColumn, "column %q of PARTITION BY is not selected", name).
+				WithHint("The stream's key is made of its columns: add it to the SELECT list.").At(e.Offset())
+		}
 		if ord < 0 {
 			return notYet("PARTITION BY an expression that is not selected", "the key is made of the stream's columns",
 				"select it under a name and PARTITION BY that name", posOf(e))

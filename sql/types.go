@@ -147,7 +147,7 @@ func (p *parser) builtinType(t *TypeName) bool {
 		if t.Name == "bpchar" && t.Mods == nil {
 			t.Mods = []int{1}
 		}
-	case p.peek(1).is(p.src, "."), p.peek(1).is(p.src, "%"):
+	case p.peek(1).is(p.src, "."), p.peek(1).is(p.src, "%") && p.peek(2).isWord(p.src, "type"):
 		return false
 	default:
 		name, ok := typeAliases[foldLower(p.tok().text(p.src))]

@@ -475,10 +475,6 @@ func TestEveryTypeRoundTripsThroughJSON(t *testing.T) {
 		require.NoError(t, d.Append(out.Cols, raw), string(raw))
 		for i, c := range cols {
 			want, got := in.Cols[i].Datum(0), out.Cols[i].Datum(0)
-			if want.Null && c.Type.Kind == types.JSONB {
-				require.Equal(t, "null", got.S)
-				continue
-			}
 			if c.Type.Kind == types.Array && c.Type.Elem.Kind == types.JSONB {
 				continue // likewise
 			}

@@ -10,21 +10,21 @@ import (
 // jsonEncoder writes rows as docs/formats/json.md says.
 type jsonEncoder struct {
 	columns []Column
-	// names holds before each value its name with what goes before it: `{"a":`, then `,"b":`; empty when not wrapped.
-	names   [][]byte
-	wrapped bool
-	append  func(dst []byte, t types.Type, d types.Datum) []byte
+	// names holds each value's name, `"a":`; empty when not wrapped.
+	names     [][]byte
+	wrapped   bool
+	leavesOut bool // SQL NULL of json and jsonb: in values, not in keys
+	append    func(dst []byte, t types.Type, d types.Datum) []byte
 }
 
 func newJSONEncoder(s Schema) *jsonEncoder {
-	e := &jsonEncoder{columns: s.Columns, wrapped: s.wrapped(), append: types.AppendJSON}
+	e := &jsonEncoder{columns: s.Columns, wrapped: s.wrapped(), leavesOut: !s.Key, append: types.AppendJSON}
 	if s.Key {
 		e.append = types.AppendKeyJSON
 	}
-	for i, c := range s.Columns {
+	for _, c := range s.Columns {
 		var name []byte
 		if e.wrapped {
-			name = append(name, "{,"[min(i, 1)])
 			name = append(types.AppendJSONString(name, c.Name), ':')
 		}
 		e.names = append(e.names, name)
@@ -32,11 +32,21 @@ func newJSONEncoder(s Schema) *jsonEncoder {
 	return e
 }
 
+func isJSON(k types.Kind) bool { return k == types.JSON || k == types.JSONB }
+
 // AppendRow implements Encoder.
 func (e *jsonEncoder) AppendRow(dst []byte, cols []*vec.Vector, i int) ([]byte, error) {
+	next := byte('{')
 	for c := range e.columns {
-		dst = append(dst, e.names[c]...)
 		v := cols[c]
+		if e.wrapped {
+			if e.leavesOut && isJSON(v.Type.Kind) && v.IsNull(i) {
+				continue // null would be read as JSON's, which is a value
+			}
+			dst = append(dst, next)
+			next = ','
+		}
+		dst = append(dst, e.names[c]...)
 		switch {
 		case v.IsNull(i):
 			dst = append(dst, "null"...)
@@ -50,7 +60,7 @@ func (e *jsonEncoder) AppendRow(dst []byte, cols []*vec.Vector, i int) ([]byte, 
 	}
 	switch {
 	case !e.wrapped:
-	case len(e.columns) == 0:
+	case next == '{':
 		dst = append(dst, "{}"...)
 	default:
 		dst = append(dst, '}')
