@@ -36,6 +36,9 @@ type conn struct {
 	hangUp    error        // why the connection ends after this answer
 
 	session *fetchSession // nil without one; the reader's
+
+	pause  time.Duration // before the next request is read, by a quota; the reader's
+	waited time.Duration // of the request in progress, for something to happen; the reader's
 }
 
 // answer is a response on its way.
@@ -116,6 +119,9 @@ func (c *conn) read(answers chan<- answer) error {
 		}
 		a.held = held
 		answers <- a // the writer takes until the channel is closed
+		if err := c.rest(); err != nil {
+			return err
+		}
 		if c.hangUp != nil {
 			return c.hangUp
 		}

@@ -21,3 +21,9 @@ func Decode(b []byte) (kmsg.Request, error) {
 	_, req, err := parseRequest(b)
 	return req, err
 }
+
+// Limit is the limit that a table has for a client.
+func Limit(t *QuotaTable, name, user, clientID string) (float64, bool) {
+	limit, _, ok := t.find(name, user, clientID)
+	return limit, ok
+}

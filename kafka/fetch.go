@@ -67,7 +67,9 @@ func fetch(c *conn, ctx context.Context, req *kmsg.FetchRequest) *fetchResponse 
 		f.look(min(limit, scarceFetchBytes))
 		held = 0
 	}
-	return f.respond(held)
+	resp := f.respond(held)
+	c.pause = max(c.pause, c.charge(quotaConsume, float64(resp.recordBytes())))
+	return resp
 }
 
 func (f *fetcher) refuse(err *kerr.Error) *fetchResponse {
@@ -165,6 +167,8 @@ func (f *fetcher) await(ctx context.Context, limit int64) {
 	if wait == 0 {
 		return
 	}
+	begin := f.c.server.config.Clock.Now()
+	defer func() { f.c.waited += f.c.server.config.Clock.Now().Sub(begin) }()
 	wake := make(chan struct{}, 1)
 	for i := range f.reads {
 		defer f.reads[i].part.Subscribe(wake)()

@@ -50,6 +50,16 @@ func (f *fetchResponse) release(b *budget) {
 	b.give(f.held)
 }
 
+// recordBytes is how many bytes of records there are.
+func (f *fetchResponse) recordBytes() (n int64) {
+	for i := range f.parts {
+		if r := f.parts[i].Records; r != nil {
+			n += r.Len()
+		}
+	}
+	return n
+}
+
 // layout appends the response without its records to b. It returns it with the places of the records, in order.
 func (f *fetchResponse) layout(b []byte) ([]byte, []splice) {
 	b = kbin.AppendInt32(b, f.throttle)

@@ -20,13 +20,15 @@ var ErrServerClosed = errors.New("kafka: server closed")
 
 // Config is what a Server needs. All but the numbers, Users, Access, TLS and Advertised must be set.
 type Config struct {
-	Broker     Broker
-	Groups     Groups
-	Cluster    Cluster
-	Partitions Partitions
-	Clock      clock.Clock
-	Rand       io.Reader // of cryptographic quality, safe for concurrent use
-	Logger     *slog.Logger
+	Broker      Broker
+	Groups      Groups
+	Cluster     Cluster
+	Partitions  Partitions
+	Quotas      Quotas
+	Credentials Credentials
+	Clock       clock.Clock
+	Rand        io.Reader // of cryptographic quality, safe for concurrent use
+	Logger      *slog.Logger
 	// Users are who may connect. If nil, clients are not asked who they are.
 	Users Users
 	// Access is what those who have said who they are may do. If nil, everything.
@@ -50,6 +52,7 @@ type Server struct {
 	advertised advertised // zero if Config.Advertised is empty
 	memory     *budget
 	buffers    buffers
+	usages     usages
 	sessions   atomic.Int32    // ids of fetch sessions given out
 	secret     []byte          // behind the salts of users who do not exist
 	ctx        context.Context // of what waits for something to happen; ends when Shutdown begins

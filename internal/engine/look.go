@@ -22,6 +22,7 @@ var showQueries = map[string]string{
 	"TYPES":      "SELECT name, oid, definition FROM millrace.types",
 	"NODES":      "SELECT id, state, queries, pg, kafka, peer, release, epoch FROM millrace.nodes",
 	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, replicas, isr, state FROM millrace.partitions",
+	"QUOTAS":     "SELECT user_name, client_id, name, value FROM millrace.quotas",
 	"GROUPS":     "SELECT group_id, generation, members FROM millrace.groups",
 	"SETTINGS":   "SELECT name, value, default_value, description FROM millrace.settings",
 	"SCHEMAS":    "SELECT nspname AS name, pg_catalog.pg_get_userbyid(nspowner) AS owner FROM pg_catalog.pg_namespace",

@@ -297,6 +297,14 @@ func (w *world) Groups() []pgcatalog.Group {
 	return out
 }
 
+func (w *world) Quotas() []pgcatalog.Quota {
+	var out []pgcatalog.Quota
+	for q := range w.img.Quotas() {
+		out = append(out, pgcatalog.Quota{User: q.User, ClientID: q.ClientID, Name: q.Name, Value: q.Value})
+	}
+	return out
+}
+
 func (w *world) Nodes() []pgcatalog.Node {
 	var out []pgcatalog.Node
 	queries, chosen := w.img.QueryNode()

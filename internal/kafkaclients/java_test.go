@@ -74,6 +74,13 @@ func TestKafkasToolsAdministerAndUseATopic(t *testing.T) {
 	require.NotContains(t, described, "retention.ms")
 	require.Contains(t, tool(configs, "--describe", "--broker", "1", "--all"), "auto.create.topics.enable=true")
 
+	limited := []string{"--entity-type", "clients", "--entity-name", "app", "--entity-type", "users", "--entity-default"}
+	tool(configs, append([]string{"--alter", "--add-config", "producer_byte_rate=1000,request_percentage=50"}, limited...)...)
+	require.Regexp(t, `producer_byte_rate=1000(\.0)?`, tool(configs, append([]string{"--describe"}, limited...)...))
+	tool(configs, append([]string{"--alter", "--delete-config", "producer_byte_rate,request_percentage"}, limited...)...)
+	tool(configs, "--alter", "--add-config", "SCRAM-SHA-256=[iterations=8192,password=secret]", "--entity-type", "users", "--entity-name", "ann")
+	require.Contains(t, tool(configs, "--describe", "--entity-type", "users", "--entity-name", "ann"), "SCRAM-SHA-256=iterations=8192")
+
 	keyed := []string{"--topic", "a", "--property", "parse.key=true", "--property", "key.separator=:"}
 	java(t, numbered(100), tools+"ConsoleProducer", append([]string{"--bootstrap-server", addr, "--compression-codec", "zstd"}, keyed...)...)
 	read := java(t, "", tools+"consumer.ConsoleConsumer", "--bootstrap-server", addr, "--topic", "a", "--from-beginning", "--max-messages", "100", "--group", "g",

@@ -433,6 +433,7 @@ func (n *Node) listenKafka() error {
 	n.kafka, err = kafka.New(kafka.Config{
 		Users: users, TLS: n.cfg.TLS, Rand: n.cfg.Rand, AutoCreateTopics: !n.cfg.NoAutoTopics,
 		Broker: n.coord, Groups: &n.groups, Partitions: kafkabackend.Partitions{Manager: n.repl},
+		Quotas: &kafkabackend.Quotas{Cluster: cluster}, Credentials: kafkabackend.Credentials{Cluster: cluster},
 		Cluster: cluster, Access: access, Clock: n.cfg.Clock, Logger: n.cfg.Logger, Advertised: n.cfg.KafkaAdvertised, RequestBytes: n.cfg.share(requestShare),
 	})
 	if err != nil {

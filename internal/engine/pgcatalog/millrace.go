@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
 )
 
 // fillMillRelations fills millrace.relations: the streams, tables and views that users made, and millrace.errors.
@@ -103,6 +104,21 @@ func (c *catalog) fillMillPartitions(t *table) {
 func (c *catalog) fillMillGroups(t *table) {
 	for _, g := range c.w.Groups() {
 		t.add(row{"group_id": text(g.ID), "generation": num(int64(g.Generation)), "members": num(int64(g.Members))})
+	}
+}
+
+func (c *catalog) fillMillQuotas(t *table) {
+	name := func(s *string) types.Datum {
+		switch {
+		case s == nil:
+			return types.NullDatum
+		case *s == "":
+			return text("<default>")
+		}
+		return text(*s)
+	}
+	for _, q := range c.w.Quotas() {
+		t.add(row{"user_name": name(q.User), "client_id": name(q.ClientID), "name": text(q.Name), "value": types.FloatDatum(q.Value)})
 	}
 }
 

@@ -69,6 +69,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"millrace.partitions": (*catalog).fillMillPartitions,
 	"millrace.groups":     (*catalog).fillMillGroups,
 	"millrace.nodes":      (*catalog).fillMillNodes,
+	"millrace.quotas":     (*catalog).fillMillQuotas,
 	"millrace.settings":   (*catalog).fillMillSettings,
 	"millrace.functions":  (*catalog).fillMillFunctions,
 	"millrace.types":      (*catalog).fillMillTypes,

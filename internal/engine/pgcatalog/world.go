@@ -28,6 +28,7 @@ type World interface {
 	Topics() []Topic
 	Partitions() []Partition
 	Groups() []Group
+	Quotas() []Quota
 	Nodes() []Node
 	Backends() []Backend // the sessions on this node, by process id
 	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
@@ -83,6 +84,13 @@ type Role struct {
 	Comment                                string
 	MemberOf                               []uint32 // roles by OID
 	ValidUntil                             int64    // ms since 1970; 0: for ever
+}
+
+// Quota is a limit of Kafka clients: of a user, a client id, or both. An empty name is whoever has none of its own, nil anybody.
+type Quota struct {
+	User, ClientID *string
+	Name           string
+	Value          float64
 }
 
 // Grant is an entry of an access list: Grantee "" is PUBLIC. Privileges are PostgreSQL's letters, Options those that the grantee may grant on.

@@ -137,6 +137,11 @@ func (w *fakeWorld) Groups() []pgcatalog.Group {
 	return []pgcatalog.Group{{ID: "g", Generation: 3, Members: 2}}
 }
 
+func (w *fakeWorld) Quotas() []pgcatalog.Quota {
+	ann, whoever := "ann", ""
+	return []pgcatalog.Quota{{User: &ann, ClientID: &whoever, Name: "producer_byte_rate", Value: 1000}, {ClientID: &whoever, Name: "request_percentage", Value: 12.5}}
+}
+
 func (w *fakeWorld) Nodes() []pgcatalog.Node {
 	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", PG: "10.0.0.1:5432"}}
 }
