@@ -28,7 +28,7 @@ func program(t testing.TB, addr string, versions map[int16][2]int16) []step {
 	s.versions = versions
 	s.steps = append(s.steps, versionStep(versions))
 	s.warm()
-	for _, section := range []func(){s.garbage, s.topics, s.produces, s.reads, s.groups, s.transactions, s.configs, s.rest} {
+	for _, section := range []func(){s.garbage, s.topics, s.produces, s.reads, s.groups, s.transactions, s.configs, s.quotas, s.passwords, s.rest} {
 		section()
 	}
 	return s.steps

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -102,6 +103,20 @@ func (n names) elementName(v reflect.Value, i int) string {
 	}
 	if v.Kind() != reflect.Struct {
 		return fmt.Sprint(i)
+	}
+	if kind := v.FieldByName("Type"); kind.IsValid() && kind.Kind() == reflect.String { // a part of whom a quota is about
+		if name := v.FieldByName("Name"); !name.IsNil() {
+			return kind.String() + "=" + name.Elem().String()
+		}
+		return kind.String()
+	}
+	if entity := v.FieldByName("Entity"); entity.IsValid() {
+		var parts []string
+		for i := range entity.Len() {
+			parts = append(parts, n.elementName(entity.Index(i), i))
+		}
+		slices.Sort(parts)
+		return strings.Join(parts, " ")
 	}
 	for _, k := range keys {
 		f := v.FieldByName(k)

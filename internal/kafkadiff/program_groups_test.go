@@ -156,6 +156,7 @@ func (s *session) member(v int16) {
 	s.ask("of a member", offsetCommit(min(v+2, 9), group, id, generation, "grouped", 4))
 	s.ask("of a member in a wrong generation", offsetCommit(min(v+2, 9), group, id, generation+1, "grouped", 4))
 	s.ask("of nobody while there are members", offsetCommit(min(v+2, 9), group, "", -1, "grouped", 4))
+	s.groupIs(group, "Stable")
 	s.describeGroup(min(v, 6), group)
 	del := kmsg.NewPtrDeleteGroupsRequest()
 	del.Version, del.Groups = min(v, 2), []string{group}
@@ -168,7 +169,15 @@ func (s *session) member(v int16) {
 	s.ask("a member", leave)
 	s.ask("the same again", leave)
 	s.ask("after leaving", heartbeat(min(v, 4), group, id, generation))
+	s.groupIs(group, "Empty")
 	s.describeGroup(min(v, 6), group)
+}
+
+// groupIs waits until a group is in a state: a coordinator writes it down before it tells of it.
+func (s *session) groupIs(group, state string) {
+	req := kmsg.NewPtrDescribeGroupsRequest()
+	req.Groups = []string{group}
+	s.until(func() bool { return s.quietly(req).(*kmsg.DescribeGroupsResponse).Groups[0].State == state })
 }
 
 func (s *session) describeGroup(v int16, groups ...string) {
@@ -201,6 +210,7 @@ func (s *session) staticMember() {
 	leave.Version, leave.Group = 5, "static"
 	leave.Members = []kmsg.LeaveGroupRequestMember{{InstanceID: ptr("one")}, {InstanceID: ptr("two")}}
 	s.ask("by name", leave)
+	s.groupIs("static", "Empty")
 }
 
 func (s *session) groupLists() {

@@ -198,8 +198,8 @@ func (s *session) secondProtocol(topic topicRef) {
 	x.produce(12, "the next", topic, 1, "four")
 	before := *x
 	end("commit", true)
+	x.produce(12, "with the new epoch", topic, 0, "five") // and so the markers are written
 	before.produce(12, "with the epoch before", topic, 2, "late")
-	x.produce(12, "with the new epoch", topic, 0, "five")
 	end("abort", false)
 	end("abort of nothing", false)
 	end("commit of nothing", true)
