@@ -64,8 +64,8 @@ func exchange(t testing.TB, n *node.Node, frame []byte) []byte {
 	c, err := d.DialContext(t.Context(), "tcp", n.KafkaAddr().String())
 	require.NoError(t, err)
 	defer func() { _ = c.Close() }()
-	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
-	_, _ = c.Write(frame) // it may be closed already
+	require.NoError(t, c.SetDeadline(time.Now().Add(3*time.Minute))) // longer than anything waits
+	_, _ = c.Write(frame)                                            // it may be closed already
 	_ = c.(*net.TCPConn).CloseWrite()
 	got, err := io.ReadAll(c)
 	if err != nil {
