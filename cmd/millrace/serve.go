@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/peer"
 )
 
 // serveFlags are what a user may set by flag, by MILLRACE_ variable, or in the file of --config, the first of these winning.
@@ -33,6 +34,7 @@ type serveFlags struct {
 	ephemeral                    bool
 	insecure, requirePassword    bool
 	tlsCert, tlsKey, tlsClientCA string
+	nodeCert, nodeKey, nodeCA    string
 	logLevel, logFormat          string
 }
 
@@ -74,6 +76,9 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate (PEM) for PostgreSQL and Kafka clients")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "its private key (PEM)")
 	fl.StringVar(&f.tlsClientCA, "tls-client-ca", "", "certificates (PEM) of those who vouch for clients: who shows a certificate of theirs logs in as its common name")
+	fl.StringVar(&f.nodeCert, "node-tls-cert", "", "certificate (PEM) that this node shows other nodes, for the DNS name node-ID.millrace")
+	fl.StringVar(&f.nodeKey, "node-tls-key", "", "its private key (PEM)")
+	fl.StringVar(&f.nodeCA, "node-tls-ca", "", "certificates (PEM) of those who vouch for the nodes of the cluster")
 	fl.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fl.StringVar(&f.logFormat, "log-format", "text", "text or json")
 }
@@ -131,6 +136,9 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, NoAutoTopics: !f.autoTopics, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
 		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
 	}
+	if cfg.NodeTLS, err = f.nodeTLS(); err != nil {
+		return cfg, err
+	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return cfg, errors.New("--tls-cert and --tls-key go together; allowed: both or neither")
 	}
@@ -145,16 +153,47 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 		if cfg.TLS == nil {
 			return cfg, errors.New("--tls-client-ca needs --tls-cert and --tls-key")
 		}
-		pem, err := os.ReadFile(f.tlsClientCA)
-		if err != nil {
-			return cfg, fmt.Errorf("--tls-client-ca: %w", err)
+		if cfg.TLS.ClientCAs, err = certificates("--tls-client-ca", f.tlsClientCA); err != nil {
+			return cfg, err
 		}
-		cfg.TLS.ClientCAs, cfg.TLS.ClientAuth = x509.NewCertPool(), tls.VerifyClientCertIfGiven
-		if !cfg.TLS.ClientCAs.AppendCertsFromPEM(pem) {
-			return cfg, fmt.Errorf("--tls-client-ca: no certificate in %s", f.tlsClientCA)
-		}
+		cfg.TLS.ClientAuth = tls.VerifyClientCertIfGiven
 	}
 	return cfg, nil
+}
+
+// nodeTLS is what the node shows on the node port; nil without the flags.
+func (f *serveFlags) nodeTLS() (*peer.TLS, error) {
+	if f.nodeCert == "" && f.nodeKey == "" && f.nodeCA == "" {
+		return nil, nil
+	}
+	if f.nodeCert == "" || f.nodeKey == "" || f.nodeCA == "" {
+		return nil, errors.New("--node-tls-cert, --node-tls-key and --node-tls-ca go together; allowed: all or none")
+	}
+	cert, err := tls.LoadX509KeyPair(f.nodeCert, f.nodeKey)
+	if err != nil {
+		return nil, fmt.Errorf("--node-tls-cert, --node-tls-key: %w", err)
+	}
+	if name := peer.NodeName(f.nodeID); cert.Leaf.VerifyHostname(name) != nil {
+		return nil, fmt.Errorf("--node-tls-cert: %s is not for node %d; allowed: a certificate for the DNS name %s", f.nodeCert, f.nodeID, name)
+	}
+	ca, err := certificates("--node-tls-ca", f.nodeCA)
+	if err != nil {
+		return nil, err
+	}
+	return peer.NewTLS(cert, ca), nil
+}
+
+// certificates reads a file of certificates.
+func certificates(flag, file string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s: no certificate in %s", flag, file)
+	}
+	return pool, nil
 }
 
 // parseMemory reads a size with a binary unit.

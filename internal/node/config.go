@@ -14,6 +14,7 @@ import (
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/peer"
 )
 
 // Config is what a node needs. The zero value with a Dir is a node on the default ports.
@@ -44,6 +45,8 @@ type Config struct {
 	RequirePassword bool
 	// TLS, if set, is offered to PostgreSQL and Kafka clients. With ClientCAs and VerifyClientCertIfGiven a certificate says which role its client is.
 	TLS *tls.Config
+	// NodeTLS, if set, is what nodes show each other on the node port. All nodes of a cluster have it or none.
+	NodeTLS *peer.TLS
 	// Release is the program's version.
 	Release string
 
@@ -218,7 +221,14 @@ func (c *Config) validateAddr(flag, addr string) error {
 	if (flag == "--pg" || flag == "--kafka") && c.RequirePassword && c.TLS != nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %s is reachable from other machines; allowed: a loopback address, or any with --insecure, or (not for --http and --raft) with --require-password and --tls-cert", flag, addr)
+	if flag == "--raft" && c.NodeTLS != nil {
+		return nil
+	}
+	with := map[string]string{"--pg": "--require-password and --tls-cert", "--kafka": "--require-password and --tls-cert", "--raft": "--node-tls-cert"}[flag]
+	if with != "" {
+		with = ", or with " + with
+	}
+	return fmt.Errorf("%s: %s is reachable from other machines; allowed: a loopback address, or any with --insecure%s", flag, addr, with)
 }
 
 func isLoopback(host string) bool {

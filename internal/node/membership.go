@@ -46,7 +46,7 @@ func (n *Node) openPort(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	n.port = peer.New(peer.Options{
-		Hello: hello, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial,
+		Hello: hello, TLS: n.cfg.NodeTLS, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial,
 	})
 	n.caller = peer.NewCaller(n.port)
 	n.port.HandleCalls(n.serveCall)

@@ -19,7 +19,8 @@
 //
 // # TLS
 //
-// The port takes whatever listener and dial function it is given; with TLS, both are built from the cluster's certificate authority by the caller.
+// With Options.TLS every connection begins with a handshake of TLS 1.3 in which both sides show a certificate of the cluster's authority. Host names play no part, since a node may be
+// reached at any address; what counts is that a certificate names the node that its hello names (NodeName). See tls.go.
 //
 // # Debugging
 //

@@ -23,6 +23,7 @@ const (
 	magic        = "MLRC"
 	frameVersion = 1
 	maxHello     = 4 << 10 // bytes of a hello's body
+	maxShown     = 200     // bytes of a text of the other side in a log
 	headLen      = len(magic) + 1 + 2
 )
 
@@ -140,8 +141,8 @@ func (h *Hello) objection(other Hello) string {
 
 // shown cuts what a stranger sent to a length fit for a log.
 func shown(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "..."
+	if len(s) > maxShown {
+		return s[:maxShown] + "..."
 	}
 	return s
 }

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,9 +37,10 @@ const (
 // Handler takes over a connection: it must close it, and return soon after ctx ends or the connection is closed under it.
 type Handler func(ctx context.Context, conn net.Conn, from Hello)
 
-// Options are what New needs. All but Advertise must be set.
+// Options are what New needs. All but TLS and Advertise must be set.
 type Options struct {
 	Hello    Hello
+	TLS      *TLS
 	Listener net.Listener // the port owns it
 	// Dial connects to another node's port.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
@@ -125,8 +127,9 @@ func (p *Port) accept() {
 
 // portConn is a connection that the port knows until it is closed.
 type portConn struct {
-	net.Conn
-	p *Port
+	net.Conn          // with TLS, if there is any
+	raw      net.Conn // what Close of the port closes: it says nothing and waits for nobody
+	p        *Port
 }
 
 func (c *portConn) Close() error {
@@ -138,7 +141,7 @@ func (c *portConn) Close() error {
 
 // track makes conn one that Close closes; nil if the port is closed or, for an accepted one, full.
 func (p *Port) track(conn net.Conn, accepted bool) *portConn {
-	c := &portConn{Conn: conn, p: p}
+	c := &portConn{Conn: p.secure(conn, accepted), raw: conn, p: p}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mu.closed || accepted && len(p.mu.conns) >= MaxConns {
@@ -171,8 +174,11 @@ func (p *Port) admit(conn net.Conn) {
 }
 
 // welcome is the accepting side of the greeting.
-func (p *Port) welcome(c net.Conn) (Hello, Handler, error) {
+func (p *Port) welcome(c *portConn) (Hello, Handler, error) {
 	if err := c.SetDeadline(p.opts.Clock.Now().Add(HelloTimeout)); err != nil {
+		return Hello{}, nil, err
+	}
+	if err := p.handshake(c); err != nil {
 		return Hello{}, nil, err
 	}
 	from, _, err := readHello(c)
@@ -180,7 +186,7 @@ func (p *Port) welcome(c net.Conn) (Hello, Handler, error) {
 		return Hello{}, nil, err
 	}
 	own := p.hello()
-	why := own.objection(from)
+	why := cmp.Or(own.objection(from), nameObjection(c, from))
 	if _, err := c.Write(own.encode(why)); err != nil {
 		return Hello{}, nil, err
 	}
@@ -230,7 +236,10 @@ func (p *Port) Dial(ctx context.Context, addr string, t StreamType) (net.Conn, H
 }
 
 // greet is the dialling side of the greeting.
-func (p *Port) greet(c net.Conn, t StreamType) (Hello, error) {
+func (p *Port) greet(c *portConn, t StreamType) (Hello, error) {
+	if err := p.handshake(c); err != nil {
+		return Hello{}, err
+	}
 	own := p.hello()
 	if _, err := c.Write(own.encode("")); err != nil {
 		return Hello{}, err
@@ -238,11 +247,11 @@ func (p *Port) greet(c net.Conn, t StreamType) (Hello, error) {
 	from, refusal, err := readHello(c)
 	switch {
 	case err != nil:
-		return Hello{}, err
+		return Hello{}, tlsError(err)
 	case refusal != "":
 		return Hello{}, fmt.Errorf("%w by node %d: %s", ErrRefused, from.NodeID, shown(refusal))
 	}
-	if why := own.objection(from); why != "" {
+	if why := cmp.Or(own.objection(from), nameObjection(c, from)); why != "" {
 		return Hello{}, fmt.Errorf("%w: %s", ErrRefused, why)
 	}
 	if t != StreamProbe && (own.ClusterID == "" || from.ClusterID == "") {
@@ -269,7 +278,7 @@ func (p *Port) Close() error {
 	p.mu.Lock()
 	p.mu.closed = true
 	for c := range p.mu.conns {
-		_ = c.Conn.Close() // whoever uses it sees that
+		_ = c.raw.Close() // whoever uses it sees that
 	}
 	p.mu.Unlock()
 	p.wg.Wait()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/peer"
 )
 
 // openLimit is how long nodes have to form a cluster or to come back into it.
@@ -28,6 +29,8 @@ type Member struct {
 
 	// Join is the node port of a node whose cluster this one joins; empty for one of those that StartCluster has formed.
 	Join string
+	// TLS is what it shows other nodes; nil for nothing.
+	TLS *peer.TLS
 
 	tb    testing.TB
 	peers []node.BootstrapNode
@@ -46,14 +49,17 @@ func NewMember(tb testing.TB, id int32, join string) *Member {
 	return m
 }
 
-// StartCluster forms a cluster of n nodes on real ports of loopback, files in memory, and closes it with the test.
-func StartCluster(tb testing.TB, n int) []*Member {
+// StartCluster forms a cluster of n nodes on real ports of loopback, files in memory, and closes it with the test. Each node is prepared before any starts.
+func StartCluster(tb testing.TB, n int, prepare ...func(*Member)) []*Member {
 	tb.Helper()
 	members := make([]*Member, n)
 	var peers []node.BootstrapNode
 	for i := range members {
 		m := NewMember(tb, int32(i+1), "")
 		members[i] = m
+		for _, p := range prepare {
+			p(m)
+		}
 		peers = append(peers, node.BootstrapNode{ID: m.ID, Addr: m.Addr})
 	}
 	var wg sync.WaitGroup
@@ -88,7 +94,7 @@ func (m *Member) TryStart() error {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
 	}
 	n, err := Open(ctx, node.Config{
-		NodeID: m.ID, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
+		NodeID: m.ID, NodeTLS: m.TLS, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
 	})
 	if err != nil {
 		return err
