@@ -70,6 +70,10 @@ kill-test: ## Kill -9 a node that is being written to, ROUNDS times
 cluster-test: ## Kill -9 a node of a cluster of three that is being written to, ROUNDS times
 	MILLRACE_SEED=$(SEED) MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -count=1 -timeout 60m
 
+.PHONY: slt-cluster
+slt-cluster: ## Run every SQL script on three nodes, as it is and with a node killed
+	MILLRACE_SLT=cluster $(GO) test ./internal/slt -run ThreeNodes -count=1 -timeout 60m
+
 .PHONY: sim-test
 sim-test: ## Run the model of a cluster with SEEDS seeds
 	MILLRACE_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/sim -count=1 -timeout 6h

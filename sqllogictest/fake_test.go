@@ -3,6 +3,7 @@ package sqllogictest
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -18,6 +19,7 @@ type answer struct {
 	rows    [][]string // "\x00" is NULL
 	tag     string
 	code    string   // an error instead
+	first   string   // an error the first time
 	tx      byte     // the state after it; 0 is idle
 	copyIn  string   // ask for data, which must be this
 	copyOut []string // messages of data
@@ -35,6 +37,17 @@ type server struct {
 	mu      struct {
 		sync.Mutex
 		asked []string
+		conns []net.Conn
+	}
+}
+
+// kill hangs up on everybody and answers nobody.
+func (s *server) kill() {
+	s.l.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.mu.conns {
+		c.Close()
 	}
 }
 
@@ -49,6 +62,9 @@ func newServer(t *testing.T, answers map[string]answer) *server {
 			if err != nil {
 				return
 			}
+			s.mu.Lock()
+			s.mu.conns = append(s.mu.conns, conn)
+			s.mu.Unlock()
 			s.wg.Go(func() {
 				defer conn.Close()
 				s.serve(pgproto3.NewBackend(conn, conn))
@@ -98,14 +114,18 @@ func (s *server) serve(b *pgproto3.Backend) {
 			return
 		}
 		s.mu.Lock()
+		again := slices.Contains(s.mu.asked, q.String)
 		s.mu.asked = append(s.mu.asked, q.String)
 		s.mu.Unlock()
-		s.give(b, q.String)
+		s.give(b, q.String, again)
 	}
 }
 
-func (s *server) give(b *pgproto3.Backend, sql string) {
+func (s *server) give(b *pgproto3.Backend, sql string, again bool) {
 	a, ok := s.answers[sql]
+	if a.first != "" && !again {
+		a = answer{code: a.first}
+	}
 	switch {
 	case !ok:
 		a = answer{tag: "SET"}

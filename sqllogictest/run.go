@@ -23,6 +23,10 @@ const (
 type Target struct {
 	// ConnString says how to reach it.
 	ConnString string
+	// ConnStrings are, in its stead, those of several servers of one database; the connections of a script are dealt over them.
+	ConnStrings []string
+	// Kill ends one of several servers without warning and returns how to reach the others. Nil: kills are left out.
+	Kill func(ctx context.Context) (connStrings []string, err error)
 	// Restart stops the server in order, starts it again and returns how to reach it now. Nil: restarts are left out.
 	Restart func(ctx context.Context) (connString string, err error)
 	// Close takes it away. It may be nil.
@@ -40,6 +44,8 @@ type Options struct {
 	// RestartAt restarts the server before the nth statement, counted from 1 as Script.Statements counts them; 0: not. Where a connection has a
 	// transaction open it waits for the next statement at which none has.
 	RestartAt int
+	// KillAt kills a server before the nth statement, by the same rules. From then on a statement that a driver would send again is sent again.
+	KillAt int
 	// Rewrite takes the rows that the server gives as right, for Script.Rewritten.
 	Rewrite bool
 	// Timeout bounds each record that does not say its own; 0: 2 min.
@@ -100,10 +106,14 @@ type run struct {
 
 	statements  int  // begun
 	restartOwed bool // RestartAt is past, and a transaction was open
+	killOwed    bool
+	killed      bool
+	opened      int // connections
 }
 
 type connection struct {
 	*pgconn.PgConn
+	survivor bool     // it was opened before a server was killed, so it may be broken
 	settings []string // the SET and RESET statements that were run
 }
 
@@ -143,7 +153,7 @@ func (r *run) step(ctx context.Context, rec *record) error {
 	case kindRestart:
 		return r.restart(ctx)
 	}
-	if err := r.restartByChoice(ctx); err != nil {
+	if err := r.interrupt(ctx); err != nil {
 		return err
 	}
 	sql, err := r.substitute(rec.sql)
@@ -152,20 +162,9 @@ func (r *run) step(ctx context.Context, rec *record) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
-	conn, err := r.connect(ctx)
-	if err != nil {
+	conn, out, err := r.send(ctx, rec, sql)
+	if conn == nil {
 		return err
-	}
-	var out outcome
-	switch rec.kind {
-	case kindPush:
-		out, err = read(ctx, conn.PgConn, sql, rec.pushRows)
-	case kindCopy:
-		out, err = copyIn(ctx, conn.PgConn, sql, rec.rows)
-	case kindCopyOut:
-		out, err = copyOut(ctx, conn.PgConn, sql)
-	default:
-		out, err = execute(ctx, conn.PgConn, sql)
 	}
 	if err != nil {
 		r.lost(ctx, rec, sql, out, err)
@@ -175,6 +174,33 @@ func (r *run) step(ctx context.Context, rec *record) error {
 		conn.settings = append(conn.settings, sql)
 	}
 	return r.check(rec, sql, out)
+}
+
+// send runs the SQL of a record on the current connection, after a kill as often as it takes. Without a connection the error says why.
+func (r *run) send(ctx context.Context, rec *record, sql string) (*connection, outcome, error) {
+	for {
+		conn, err := r.connect(ctx)
+		if err != nil {
+			if r.killed && pause(ctx) {
+				continue
+			}
+			return nil, outcome{}, err
+		}
+		var out outcome
+		switch rec.kind {
+		case kindPush:
+			out, err = read(ctx, conn.PgConn, sql, rec.pushRows)
+		case kindCopy:
+			out, err = copyIn(ctx, conn.PgConn, sql, rec.rows)
+		case kindCopyOut:
+			out, err = copyOut(ctx, conn.PgConn, sql)
+		default:
+			out, err = execute(ctx, conn.PgConn, sql)
+		}
+		if !r.killed || !retryable(conn, out, err, rec.wantState) || !pause(ctx) {
+			return conn, out, err
+		}
+	}
 }
 
 // lost reports a connection that broke or did not answer in time. The next record gets a new one.
@@ -300,14 +326,23 @@ func (r *run) substitute(text string) (string, error) {
 
 // connect returns the current connection, opened if need be.
 func (r *run) connect(ctx context.Context) (*connection, error) {
-	if c, ok := r.conns[r.current]; ok && !c.IsClosed() {
-		return c, nil
+	old, ok := r.conns[r.current]
+	if ok && !old.IsClosed() {
+		return old, nil
+	}
+	if ok && r.killed {
+		return r.reopen(ctx, r.current, old)
 	}
 	return r.open(ctx, r.current)
 }
 
 func (r *run) open(ctx context.Context, name string) (*connection, error) {
-	conn, err := pgconn.Connect(ctx, r.target.ConnString)
+	connString := r.target.ConnString
+	if n := len(r.target.ConnStrings); n > 0 {
+		connString = r.target.ConnStrings[r.opened%n]
+	}
+	r.opened++
+	conn, err := pgconn.Connect(ctx, connString)
 	if err != nil {
 		return nil, fmt.Errorf("connection %s: %w", name, err)
 	}
@@ -322,52 +357,4 @@ func (r *run) disconnect(ctx context.Context) {
 	for _, c := range r.conns {
 		_ = c.Close(ctx)
 	}
-}
-
-// restartByChoice restarts the server before the statement that Options.RestartAt names.
-func (r *run) restartByChoice(ctx context.Context) error {
-	r.statements++
-	if r.statements == r.opts.RestartAt {
-		r.restartOwed = true
-	}
-	if !r.restartOwed {
-		return nil
-	}
-	for _, c := range r.conns {
-		if !c.IsClosed() && c.TxStatus() != 'I' {
-			return nil
-		}
-	}
-	r.restartOwed = false
-	return r.restart(ctx)
-}
-
-// restart stops and starts the server, opens the connections anew and gives them their settings back.
-func (r *run) restart(ctx context.Context) error {
-	if r.target.Restart == nil {
-		return nil
-	}
-	r.disconnect(ctx)
-	connString, err := r.target.Restart(ctx)
-	if err != nil {
-		return fmt.Errorf("restarting the server: %w", err)
-	}
-	r.target.ConnString = connString
-	for name, old := range r.conns {
-		c, err := r.open(ctx, name)
-		if err != nil {
-			return err
-		}
-		for _, sql := range old.settings {
-			out, err := execute(ctx, c.PgConn, sql)
-			if err != nil {
-				return err
-			}
-			if out.err != nil {
-				return fmt.Errorf("after the restart, %s: %w", sql, out.err)
-			}
-		}
-		c.settings = old.settings
-	}
-	return nil
 }

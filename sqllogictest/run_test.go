@@ -24,6 +24,8 @@ var answers = map[string]answer{
 	"in":     {copyIn: "1,a\n2,b\n", tag: "COPY 2"},
 	"in bad": {copyIn: "1,a\n", code: "22P02"},
 	"out":    {copyOut: []string{"2,b\n", "1,a\n"}, tag: "COPY 2"},
+	"later":  {first: "57P03", tag: "UPDATE 1"},
+	"lost":   {first: "40003", tag: "UPDATE 1"},
 	"silent": {oids: []uint32{int4}, hang: true},
 }
 
@@ -189,6 +191,47 @@ func TestHarnessWithoutRestartLeavesItOut(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, failures)
 	require.Equal(t, []string{"SET a = 1", "three"}, srv.asked())
+}
+
+// killed runs a script whose connections are dealt over two servers, the first of which is killed before a statement.
+func killed(t *testing.T, script string, at int) (failures []Failure, first, second []string) {
+	t.Helper()
+	a, b := newServer(t, answers), newServer(t, answers)
+	failures, err := parse(t, script).Run(t.Context(), Options{KillAt: at, Fresh: func(context.Context) (Target, error) {
+		return Target{ConnStrings: []string{a.connString(), b.connString()}, Kill: func(context.Context) ([]string, error) {
+			a.kill()
+			return []string{b.connString()}, nil
+		}}, nil
+	}})
+	require.NoError(t, err)
+	return failures, a.asked(), b.asked()
+}
+
+func TestConnectionsAreDealtOverServers(t *testing.T) {
+	failures, first, second := killed(t, "statement ok\nthree\n\nconnection other\n\nstatement ok\nx = 2\n\nconnection default\n\nstatement ok\ncommit", 0)
+	require.Empty(t, failures)
+	require.Equal(t, []string{"three", "commit"}, first)
+	require.Equal(t, []string{"x = 2"}, second)
+}
+
+func TestAfterAKillAStatementGoesToAnotherServer(t *testing.T) {
+	failures, first, second := killed(t, "statement ok\nSET a = 1\n\nstatement count 3\nthree\n\nstatement count 1\nlater\n\nstatement ok\ncommit", 3)
+	require.Empty(t, failures)
+	require.Equal(t, []string{"SET a = 1", "three"}, first)
+	require.Equal(t, []string{"SET a = 1", "later", "later", "commit"}, second)
+}
+
+func TestAfterAKillOnlyWhatADriverMaySendAgainIsSentAgain(t *testing.T) {
+	failures, _, second := killed(t, "statement ok\nthree\n\nstatement ok\nlost\n\nstatement error 57P03\nlater", 2)
+	require.Len(t, failures, 1)
+	require.Contains(t, failures[0].Why, "40003")
+	require.Equal(t, []string{"lost", "later"}, second)
+}
+
+func TestWithoutAKillNothingIsSentAgain(t *testing.T) {
+	failures, first, _ := killed(t, "statement ok\nlater", 0)
+	require.Len(t, failures, 1)
+	require.Equal(t, []string{"later"}, first)
 }
 
 func TestRewrittenHasWhatTheServerGave(t *testing.T) {

@@ -1,0 +1,194 @@
+package slt
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/node"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/sqllogictest"
+)
+
+const (
+	// clusterShare is the share of the scripts that run on three nodes when not all do: one of so many, chosen by hash.
+	clusterShare = 8
+	// clusterKills is how many of those lose a node.
+	clusterKills = 2
+	// clusterTries is how often a script runs whose sessions have lost the node that serves them though nobody killed it: a machine may be too slow for the heartbeats.
+	clusterTries = 3
+)
+
+// TestMillraceGivesWhatTheScriptsSayOnThreeNodes runs scripts one after the other on a cluster they share, their sessions spread over its nodes, and with MILLRACE_SLT=cluster all of them,
+// once as they are and once with a node killed before a statement chosen by seed.
+func TestMillraceGivesWhatTheScriptsSayOnThreeNodes(t *testing.T) {
+	all := os.Getenv("MILLRACE_SLT") == "cluster"
+	names := scripts(t, "scalar", "snapshot", "stream")
+	if !all {
+		names = slices.DeleteFunc(names, func(name string) bool { return choice(t, name, "cluster")%clusterShare != 0 })
+	}
+	c := &cluster{t: t}
+	kills := 0
+	for _, name := range names {
+		s := parse(t, name)
+		t.Run(name, func(t *testing.T) { c.run(t, s, 0) })
+		if s.NoRestart || !all && (kills == clusterKills || choice(t, name, "killed")%4 != 0) {
+			continue
+		}
+		kills++
+		t.Run(name+"/kill", func(t *testing.T) { c.run(t, s, 1+int(choice(t, name, "kill")%uint64(s.Statements()))) })
+	}
+}
+
+// cluster is the one that the scripts share.
+type cluster struct {
+	t       *testing.T // of all scripts
+	members []*nodetest.Member
+	victim  *nodetest.Member // it has been killed and is being started again
+	back    chan struct{}    // closed when it is there
+}
+
+func (c *cluster) run(t *testing.T, s *sqllogictest.Script, killAt int) {
+	for try := 1; ; try++ {
+		served := int32(0)
+		failures, err := s.Run(t.Context(), sqllogictest.Options{
+			Engine: "millrace", Vars: map[string]string{"partitions": "4"}, KillAt: killAt,
+			Fresh: func(ctx context.Context) (sqllogictest.Target, error) {
+				target, err := c.fresh(ctx, int(choice(t, s.Path, "victim")))
+				served = c.serving(ctx)
+				return target, err
+			},
+		})
+		if killAt == 0 && (len(failures) > 0 || err != nil) && try < clusterTries {
+			if now := c.serving(t.Context()); now != served {
+				t.Logf("the sessions have moved from node %d to %d; again", served, now)
+				continue
+			}
+		}
+		for _, f := range failures {
+			t.Errorf("%v", f)
+		}
+		require.NoError(t, err, "kill at %d, MILLRACE_SEED=%q", killAt, os.Getenv("MILLRACE_SEED"))
+		return
+	}
+}
+
+// serving is the node whose sessions all nodes pass on; 0 if it cannot be told.
+func (c *cluster) serving(ctx context.Context) (id int32) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, nodetest.ConnString(c.members[0].Node))
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	_ = conn.QueryRow(ctx, "SELECT id FROM millrace.nodes WHERE queries").Scan(&id) // 0 differs from all
+	return id
+}
+
+// fresh makes the cluster empty, or a new one where that cannot be: nobody can take rows out of millrace.errors.
+func (c *cluster) fresh(ctx context.Context, victim int) (sqllogictest.Target, error) {
+	if c.members != nil {
+		if clean, err := c.clean(ctx); err != nil {
+			return sqllogictest.Target{}, err
+		} else if !clean {
+			for _, m := range c.members {
+				m.Stop()
+			}
+			c.members = nil
+		}
+	}
+	if c.members == nil {
+		c.members = nodetest.StartCluster(c.t, 3)
+	}
+	if err := c.whole(ctx); err != nil {
+		return sqllogictest.Target{}, err
+	}
+	return sqllogictest.Target{
+		ConnStrings: connStrings(c.members),
+		Kill: func(context.Context) ([]string, error) {
+			c.kill(c.members[victim%len(c.members)])
+			return connStrings(slices.DeleteFunc(slices.Clone(c.members), func(m *nodetest.Member) bool { return m == c.victim })), nil
+		},
+		Close: func() error {
+			if c.back != nil {
+				<-c.back
+				c.victim, c.back = nil, nil
+			}
+			return nil
+		},
+	}, nil
+}
+
+// kill takes a node away and brings it back.
+func (c *cluster) kill(m *nodetest.Member) {
+	c.victim, c.back = m, make(chan struct{})
+	m.CutOff()
+	go func() {
+		defer close(c.back)
+		m.Kill()
+		m.Start()
+	}()
+}
+
+// whole waits until every partition has all its replicas in sync, so that the cluster survives the loss of a node.
+func (c *cluster) whole(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for c.members[0].ClusterHealth() != (node.ClusterHealth{Voters: 3}) {
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("the cluster is not whole: %+v", c.members[0].ClusterHealth())
+		}
+	}
+	return nil
+}
+
+func connStrings(members []*nodetest.Member) []string {
+	var out []string
+	for _, m := range members {
+		out = append(out, nodetest.ConnString(m.Node))
+	}
+	return out
+}
+
+// leftovers are what a script may leave behind, as statements that take it away.
+const leftovers = `
+SELECT 'DROP ' || replace(upper(kind), 'MATVIEW', 'MATERIALIZED VIEW') || ' IF EXISTS ' || quote_ident(schema) || '.' || quote_ident(name) || ' CASCADE' || CASE kind WHEN 'view' THEN '' ELSE ' DELETE TOPIC' END
+FROM millrace.relations WHERE schema <> 'millrace'
+UNION ALL SELECT 'DROP SEQUENCE IF EXISTS ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname) || ' CASCADE' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'
+UNION ALL SELECT 'DROP SCHEMA IF EXISTS ' || quote_ident(nspname) || ' CASCADE' FROM pg_namespace WHERE nspname NOT IN ('public', 'millrace', 'information_schema') AND nspname NOT LIKE 'pg%'
+UNION ALL SELECT 'TERMINATE ' || id FROM millrace.queries
+UNION ALL SELECT 'DROP ROLE ' || quote_ident(rolname) FROM pg_roles WHERE rolname NOT LIKE 'pg%' AND rolname <> 'millrace'
+UNION ALL SELECT 'rows of millrace.errors' FROM millrace.errors
+UNION ALL SELECT 'topic ' || name FROM millrace.topics WHERE name NOT LIKE '!_%' ESCAPE '!'`
+
+// clean takes away what a script has left behind; it reports whether nothing remains.
+func (c *cluster) clean(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, nodetest.ConnString(c.members[0].Node))
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	drops, err := nodetest.Texts(ctx, conn, leftovers)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range drops {
+		_, _ = conn.Exec(ctx, d[0]) // another may have taken it along
+	}
+	remains, err := nodetest.Texts(ctx, conn, leftovers)
+	if len(remains) > 0 {
+		c.t.Logf("a new cluster, for there is no way to %s", remains[0][0])
+	}
+	return len(remains) == 0, err
+}
