@@ -62,14 +62,15 @@ func StartCluster(tb testing.TB, n int, prepare ...func(*Member)) []*Member {
 		}
 		peers = append(peers, node.BootstrapNode{ID: m.ID, Addr: m.Addr})
 	}
+	errs := make([]error, n)
 	var wg sync.WaitGroup
-	for _, m := range members {
+	for i, m := range members {
 		m.peers = peers
-		wg.Go(func() { m.Start() })
+		wg.Go(func() { errs[i] = m.TryStart() })
 	}
 	wg.Wait()
-	if tb.Failed() {
-		tb.FailNow()
+	if err := errors.Join(errs...); err != nil {
+		tb.Fatalf("forming a cluster: %v", err)
 	}
 	return members
 }
