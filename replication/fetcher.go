@@ -85,7 +85,7 @@ func (f *fetcher) run() {
 	timer := f.m.opts.Clock.NewTimer(pause)
 	defer timer.Stop()
 	for f.m.ctx.Err() == nil {
-		req, at := f.request()
+		req, at := f.request(f.m.ctx)
 		if len(at) == 0 {
 			timer.Reset(fetchPauseMax) // a partition whose log failed may have been repaired
 			select {
@@ -118,22 +118,17 @@ type partKey struct {
 }
 
 // request makes the next fetch, from where each partition is.
-func (f *fetcher) request() (*kmsg.FetchRequest, map[partKey]*position) {
-	f.mu.Lock()
-	parts := make([]*Partition, 0, len(f.mu.parts))
-	for p := range f.mu.parts {
-		parts = append(parts, p)
-	}
-	f.mu.Unlock()
+func (f *fetcher) request(ctx context.Context) (*kmsg.FetchRequest, map[partKey]*position) {
 	req := kmsg.NewPtrFetchRequest()
 	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = fetchVersion, int32(fetchWait.Milliseconds()), 1, fetchBytes, -1
 	req.ReplicaState.ID, req.ReplicaState.Epoch = f.m.opts.NodeID, int64(f.m.opts.Peers.Epoch())
-	at := make(map[partKey]*position, len(parts))
+	positions := f.positions()
+	at := make(map[partKey]*position, len(positions))
 	byTopic := map[[16]byte]int{}
-	for _, p := range parts { // in the order of the map, which is another each time: nobody is always last
-		pos, ok := p.position(f.leader)
-		if !ok {
-			continue
+	for _, pos := range positions { // in the order of the map, which is another each time: nobody is always last
+		p := pos.p
+		if err := p.log.WaitDurable(ctx, pos.offset); err != nil {
+			continue // its log takes nothing any more, or the node stops
 		}
 		i, ok := byTopic[p.topicID]
 		if !ok {
@@ -147,6 +142,25 @@ func (f *fetcher) request() (*kmsg.FetchRequest, map[partKey]*position) {
 		at[partKey{p.topicID, p.id}] = &pos
 	}
 	return req, at
+}
+
+// positions is where the partitions are. What a partition holds from a time when this node led it, and what a transaction wrote may not be synced then, is synced first: to ask from an
+// offset is to say that everything below it is durable.
+func (f *fetcher) positions() []position {
+	f.mu.Lock()
+	parts := make([]*Partition, 0, len(f.mu.parts))
+	for p := range f.mu.parts {
+		parts = append(parts, p)
+	}
+	f.mu.Unlock()
+	positions := make([]position, 0, len(parts))
+	for _, p := range parts {
+		if pos, ok := p.position(f.leader); ok {
+			p.Flush(pos.offset)
+			positions = append(positions, pos)
+		}
+	}
+	return positions
 }
 
 // round makes one fetch and acts on the answer. All appends come first, so that their syncs run side by side. The error is one after which to pause.
