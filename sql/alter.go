@@ -148,6 +148,8 @@ func (p *parser) alterNode(pos Pos) Statement {
 	switch {
 	case p.accept("drain"):
 		n.Action = "DRAIN"
+	case p.accept("remove"):
+		n.Action = "REMOVE"
 	default:
 		p.expect("undrain")
 		n.Action = "UNDRAIN"

@@ -226,11 +226,11 @@ type Alter struct {
 	Actions  []*AlterAction
 }
 
-// AlterNode is ALTER NODE n DRAIN|UNDRAIN.
+// AlterNode is ALTER NODE n DRAIN|UNDRAIN|REMOVE.
 type AlterNode struct {
 	Pos
 	Node   string
-	Action string // "DRAIN", "UNDRAIN"
+	Action string // "DRAIN", "UNDRAIN", "REMOVE"
 }
 
 // AlterSystem is ALTER SYSTEM SET x = .. | RESET x | RESET ALL: a setting of the cluster. Set or Reset is given.

@@ -254,6 +254,8 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 		return s.grant(ctx, q)
 	case *sql.Comment:
 		return s.comment(ctx, q)
+	case *sql.AlterNode:
+		return s.alterNode(ctx, q)
 	case *sql.Truncate:
 		return s.truncate(ctx, q)
 	case *sql.QueryControl:
@@ -287,7 +289,7 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 func unsupported(q sql.Statement) error {
 	name := map[string]string{
 		"*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE",
-		"*sql.AlterNode": "ALTER NODE", "*sql.AlterSystem": "ALTER SYSTEM",
+		"*sql.AlterSystem": "ALTER SYSTEM",
 	}[fmt.Sprintf("%T", q)]
 	if name == "" {
 		name = fmt.Sprintf("%T", q)[len("*sql."):]

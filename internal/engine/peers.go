@@ -77,7 +77,7 @@ func (e *Engine) owner(img *metadata.Image, oid metadata.OID, plan *planner.Pers
 	}
 	best, score := queries, uint64(0)
 	for k := range img.Brokers() {
-		if k.Fenced || k.Draining {
+		if k.Fenced || k.Draining || img.Drained(k.ID) {
 			continue
 		}
 		h := fnv.New64a()

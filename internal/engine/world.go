@@ -315,6 +315,11 @@ func (w *world) Nodes() []pgcatalog.Node {
 			n.State = "fenced"
 		case b.Draining:
 			n.State = "draining"
+		case w.img.Drained(b.ID):
+			n.State = "drained"
+			if n.Queries || leads(w.img, b.ID) {
+				n.State = "draining"
+			}
 		}
 		for _, ep := range b.Endpoints {
 			switch address := net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))); ep.Name {
@@ -331,6 +336,18 @@ func (w *world) Nodes() []pgcatalog.Node {
 		out = append(out, n)
 	}
 	return out
+}
+
+// leads reports whether a node leads a partition.
+func leads(img *metadata.Image, id int32) bool {
+	for t := range img.Topics() {
+		for i := range t.Partitions {
+			if t.Partitions[i].Leader == id {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // commas lists node ids.

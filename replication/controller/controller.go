@@ -162,6 +162,9 @@ func (c *Controller) step(ctx context.Context) error {
 	if err := c.review(ctx); err != nil {
 		return err
 	}
+	if err := c.forget(ctx); err != nil {
+		return err
+	}
 	return c.reviewVoters(ctx)
 }
 
@@ -261,7 +264,7 @@ func (c *Controller) Join(ctx context.Context, id int32, directory metadata.UUID
 		return metadata.ErrNotLeader
 	}
 	if k, ok := c.opts.Meta.Image().Broker(id); ok && k.Directory != directory {
-		return fmt.Errorf("%w: node id %d belongs to data directory %s: a node with another or a wiped directory needs an id that was never used",
+		return fmt.Errorf("%w: node id %d belongs to data directory %s: a node with another or a wiped directory needs an id that was never used, or ALTER NODE ... REMOVE first",
 			kerr.DuplicateBrokerRegistration, id, k.Directory)
 	}
 	return c.opts.Meta.AddMember(ctx, directory, addr)

@@ -33,10 +33,22 @@ func (v view) active(id int32) bool {
 	return ok && !k.Fenced && !k.Draining
 }
 
-// chooseQueryNode keeps the present node while it is active; else it is the active one that is in sync for the most partitions, the lowest number among equals.
+// mayLead: it is active, and no operator wants it to lead nothing.
+func (v view) mayLead(id int32) bool { return v.active(id) && !v.img.Drained(id) }
+
+// chooseQueryNode keeps the present node while it may lead; else it is the one of those which may that is in sync for the most partitions, the lowest number among equals. If none may, an
+// active one does.
 func chooseQueryNode(img *metadata.Image) int32 {
 	v := view{img: img}
-	if now, ok := img.QueryNode(); ok && v.active(now) {
+	if id := v.bestQueryNode(v.mayLead); id >= 0 {
+		return id
+	}
+	return v.bestQueryNode(v.active)
+}
+
+func (v view) bestQueryNode(may func(int32) bool) int32 {
+	img := v.img
+	if now, ok := img.QueryNode(); ok && may(now) {
 		return now
 	}
 	inSync := map[int32]int{}
@@ -49,7 +61,7 @@ func chooseQueryNode(img *metadata.Image) int32 {
 	}
 	best := int32(-1)
 	for k := range img.Brokers() {
-		if v.active(k.ID) && (best < 0 || inSync[k.ID] > inSync[best]) {
+		if may(k.ID) && (best < 0 || inSync[k.ID] > inSync[best]) {
 			best = k.ID
 		}
 	}
@@ -59,6 +71,7 @@ func chooseQueryNode(img *metadata.Image) int32 {
 // next is the record that should follow p, and whether its leadership is a new one; changed is false if p can stay.
 func (v view) next(t *metadata.Topic, p metadata.Partition) (n metadata.Partition, newEpoch, changed bool) {
 	n = p
+	v.leave(t, &n)
 	v.grow(t, &n)
 	v.shrink(t, &n)
 	v.elect(t, &n)
@@ -77,16 +90,17 @@ func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 	if k, ok := v.img.Broker(v.queries); ok && !t.Spread() && !slices.Contains(n.Replicas, k.ID) && t.WantedReplicas > 1 {
 		add(k)
 	}
-	if len(n.Replicas) >= int(t.WantedReplicas) {
+	missing := int(t.WantedReplicas) - len(v.staying(n.Replicas))
+	if missing <= 0 {
 		return
 	}
 	var free []*metadata.Broker
 	for k := range v.img.Brokers() {
-		if v.active(k.ID) && !slices.Contains(n.Replicas, k.ID) {
+		if v.mayLead(k.ID) && !slices.Contains(n.Replicas, k.ID) {
 			free = append(free, k)
 		}
 	}
-	for i := 0; i < len(free) && len(n.Replicas) < int(t.WantedReplicas); i++ {
+	for i := 0; i < len(free) && i < missing; i++ {
 		add(free[(i+int(n.ID))%len(free)])
 	}
 	if t.Spread() && len(free) > 0 {
@@ -123,7 +137,7 @@ func (v view) shrink(t *metadata.Topic, n *metadata.Partition) {
 // elect sees that somebody leads who may: of a partition that is not spread, the query node if it is in sync; of one that is, the first replica, once the cluster is steady; else whoever
 // does, else the first replica that is in sync, else one that is eligible, else any if the topic allows it.
 func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
-	leads := func(id int32) bool { return v.active(id) && slices.Contains(n.ISR, id) }
+	leads := func(id int32) bool { return v.mayLead(id) && slices.Contains(n.ISR, id) }
 	switch {
 	case !t.Spread() && leads(v.queries):
 		n.Leader = v.queries
@@ -141,6 +155,13 @@ func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 			}
 		}
 		return metadata.NoLeader
+	}
+	if id := inSync(v.mayLead); id != metadata.NoLeader {
+		n.Leader = id
+		return
+	}
+	if v.active(n.Leader) && slices.Contains(n.ISR, n.Leader) {
+		return // it is drained, and goes on, for there is nobody else
 	}
 	if id := inSync(v.active); id != metadata.NoLeader {
 		n.Leader = id

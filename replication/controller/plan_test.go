@@ -234,3 +234,84 @@ func TestATopicThatGrowsWithTheClusterIsSpreadOverIt(t *testing.T) {
 	b.catchUp()
 	require.Equal(t, map[int32]int{1: 2, 2: 2, 3: 2}, b.leads())
 }
+
+func (b *board) wish(build func(*metadata.Batch)) {
+	b.t.Helper()
+	b.apply(build)
+	b.review()
+}
+
+func TestADrainedNodeLeadsNothingAndKeepsItsReplicasWhereThereIsNoOther(t *testing.T) {
+	for name, owner := range map[string]metadata.OwnerKind{"led by the query node": metadata.OwnerInternal, "spread": metadata.OwnerNone} {
+		t.Run(name, func(t *testing.T) {
+			b := newBoardOf(t, 3, metadata.TopicSpec{Owner: metadata.Owner{Kind: owner}})
+			b.steady = true
+			_, p := b.partition()
+			leader := p.Leader
+			b.wish(func(x *metadata.Batch) { x.Drain(leader) })
+			_, p = b.partition()
+			require.NotEqual(t, leader, p.Leader)
+			require.ElementsMatch(t, []int32{1, 2, 3}, p.ISR, "it goes on as a follower")
+			now, _ := b.machine.Image().QueryNode()
+			require.Equal(t, owner == metadata.OwnerInternal || leader == 1, now != 1, "the queries move if they ran there")
+
+			// The others die: it is all there is.
+			for id := int32(1); id <= 3; id++ {
+				if id != leader {
+					b.fence(id)
+				}
+			}
+			_, p = b.partition()
+			require.Equal(t, leader, p.Leader)
+			for id := int32(1); id <= 3; id++ {
+				b.admit(id)
+			}
+			b.joins(1, 2, 3)
+			_, p = b.partition()
+			require.NotEqual(t, leader, p.Leader, "it gives up again what others can take")
+		})
+	}
+}
+
+func TestADrainedNodeGivesItsReplicasToAnother(t *testing.T) {
+	b := newBoard(t, 3, metadata.TopicSpec{Replicas: 3})
+	b.apply(func(x *metadata.Batch) { x.RegisterBroker(metadata.Broker{ID: 4, Directory: metadata.UUID{4}}, 0) })
+	b.wish(func(x *metadata.Batch) { x.Drain(1) })
+	_, p := b.partition()
+	require.ElementsMatch(t, []int32{1, 2, 3, 4}, p.Replicas)
+	require.ElementsMatch(t, []int32{1, 2, 3}, p.ISR, "nothing is taken away before the other has it")
+	b.joins(1, 2, 3, 4)
+	_, p = b.partition()
+	require.ElementsMatch(t, []int32{2, 3, 4}, p.Replicas)
+	require.ElementsMatch(t, []int32{2, 3, 4}, p.ISR)
+	b.wish(func(x *metadata.Batch) { x.Undrain(1) })
+	_, again := b.partition()
+	require.Equal(t, p.Replicas, again.Replicas, "what it comes back to is new topics")
+}
+
+func TestANodeThatIsRemovedIsNamedByNoPartition(t *testing.T) {
+	b := newBoard(t, 3, metadata.TopicSpec{Replicas: 3})
+	b.wish(func(x *metadata.Batch) { x.Remove(3) })
+	b.is(1, []int32{1, 2, 3}, nil)
+	b.fence(3)
+	p := b.is(1, []int32{1, 2}, nil)
+	require.ElementsMatch(t, []int32{1, 2}, p.Replicas)
+	require.False(t, names(b.machine.Image(), 3))
+	b.apply(func(x *metadata.Batch) { x.RegisterBroker(metadata.Broker{ID: 4, Directory: metadata.UUID{4}}, 0) })
+	b.review()
+	_, p = b.partition()
+	require.ElementsMatch(t, []int32{1, 2, 4}, p.Replicas, "another takes its place")
+}
+
+func TestTheLastReplicaInSyncIsNotRemoved(t *testing.T) {
+	b := newBoard(t, 2, metadata.TopicSpec{})
+	b.fence(2)
+	b.is(1, []int32{1}, []int32{2})
+	b.fence(1)
+	b.wish(func(x *metadata.Batch) { x.Remove(1) })
+	_, p := b.partition()
+	require.Contains(t, p.Replicas, int32(1))
+	topic, _, found := b.machine.Image().OnlyOn(1)
+	require.True(t, found)
+	require.Equal(t, "t", topic)
+}

@@ -38,7 +38,7 @@ func (c registerBroker) apply(tx *imageTx) (uint64, error) {
 	if old, ok := tx.brokers.get(idKey(c.broker.ID)); ok && old.Directory != c.broker.Directory {
 		return 0, &Error{
 			ErrInvalid, "broker", fmt.Sprint(c.broker.ID),
-			fmt.Sprintf("the id belongs to data directory %s: a node with another or a wiped directory needs an id that was never used", old.Directory),
+			fmt.Sprintf("the id belongs to data directory %s: a node with another or a wiped directory needs an id that was never used, or ALTER NODE ... REMOVE first", old.Directory),
 		}
 	}
 	k := *c.broker

@@ -5,11 +5,18 @@ import "slices"
 // place makes records for n partitions numbered from first, each on up to replicas of the active brokers. Leaders go round the brokers; of a topic that is not spread (Topic.Spread) the
 // node on which the queries run leads, if there is one. Followers are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
 func (b *Batch) place(first, n, replicas int32, spread bool) ([]Partition, error) {
-	var active []*Broker
+	var active, drained []*Broker
 	for k := range b.img.Brokers() {
-		if !k.Fenced && !k.Draining {
+		switch {
+		case k.Fenced || k.Draining:
+		case b.img.Drained(k.ID):
+			drained = append(drained, k)
+		default:
 			active = append(active, k)
 		}
+	}
+	if len(active) == 0 {
+		active = drained
 	}
 	if len(active) == 0 {
 		return nil, &Error{ErrInvalid, "topic", "", "no broker is active to hold its partitions"}

@@ -1,0 +1,103 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/replication/metadata"
+	"github.com/millracedb/millrace/sql"
+)
+
+// removeWait bounds the wait for a node to be forgotten.
+const removeWait = 30 * time.Second
+
+// alterNode runs ALTER NODE. DRAIN and UNDRAIN are wishes that the controller sees to, REMOVE waits until it has.
+func (s *session) alterNode(ctx context.Context, q *sql.AlterNode) (string, error) {
+	const tag = "ALTER NODE"
+	if err := s.checkDDL(tag); err != nil {
+		return "", err
+	}
+	if !s.isSuperuser() {
+		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied to alter node %s", q.Node).WithHint("Only superusers do.").At(q.Offset())
+	}
+	if s.tx.stages() {
+		return "", sqlerr.New(sqlerr.ActiveSQLTransaction, "ALTER NODE cannot run inside a transaction block").At(q.Offset())
+	}
+	d := s.beginDDL()
+	k, err := findNode(d.img, q)
+	if err != nil {
+		return "", err
+	}
+	switch q.Action {
+	case "DRAIN":
+		err = drain(d, k)
+	case "UNDRAIN":
+		if d.img.Drained(k.ID) {
+			d.batch.Undrain(k.ID)
+		}
+	case "REMOVE":
+		err = remove(d, k)
+	}
+	if err == nil {
+		err = d.end(ctx)
+	}
+	if err == nil && q.Action == "REMOVE" {
+		err = s.awaitRemoved(ctx, k)
+	}
+	return tag, err
+}
+
+func findNode(img *metadata.Image, q *sql.AlterNode) (*metadata.Broker, error) {
+	if id, err := strconv.ParseInt(q.Node, 10, 32); err == nil {
+		if k, ok := img.Broker(int32(id)); ok {
+			return k, nil
+		}
+	}
+	return nil, sqlerr.New(sqlerr.UndefinedObject, "node %q does not exist", q.Node).WithHint("SHOW NODES lists the nodes of the cluster.").At(q.Offset())
+}
+
+func drain(d *ddl, k *metadata.Broker) error {
+	for other := range d.img.Brokers() {
+		if other.ID != k.ID && !other.Fenced && !other.Draining && !d.img.Drained(other.ID) {
+			d.batch.Drain(k.ID)
+			return nil
+		}
+	}
+	return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "node %d cannot be drained: no other node is there to take over", k.ID).
+		WithHint("Start another node with --join, or ALTER NODE ... UNDRAIN one that is drained.")
+}
+
+func remove(d *ddl, k *metadata.Broker) error {
+	if !k.Fenced {
+		return sqlerr.New(sqlerr.ObjectInUse, "node %d cannot be removed: it is running", k.ID).WithHint("ALTER NODE %d DRAIN, wait until SHOW NODES says drained, and stop it.", k.ID)
+	}
+	if topic, partition, found := d.img.OnlyOn(k.ID); found {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "node %d cannot be removed: it alone has everything that is committed in partition %d of topic %q", k.ID, partition, topic).
+			WithHint("Start it again, so that other nodes can catch up, or drop what the topic belongs to.")
+	}
+	d.batch.Remove(k.ID)
+	return nil
+}
+
+// awaitRemoved waits until the node is forgotten.
+func (s *session) awaitRemoved(ctx context.Context, k *metadata.Broker) error {
+	ctx, cancel := context.WithTimeout(ctx, removeWait)
+	defer cancel()
+	for {
+		img, changed := s.e.meta.Watch()
+		now, ok := img.Broker(k.ID)
+		switch {
+		case !ok || now.Directory != k.Directory:
+			return nil
+		case !now.Fenced:
+			return sqlerr.New(sqlerr.ObjectInUse, "node %d has come back and is kept", k.ID)
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "node %d is not forgotten yet", k.ID).WithHint("The cluster goes on with it; SHOW NODES tells when it is done.")
+		}
+	}
+}

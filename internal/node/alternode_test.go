@@ -1,0 +1,68 @@
+package node_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+func TestADrainedNodeHandsOverWhatItDoes(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n FROM t",
+		"INSERT INTO t SELECT n FROM generate_series(1, 50) n")
+	replicated(t, c[1])
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "ALTER NODE 1 DRAIN")
+	eventually(t, c, []string{"[1 drained f]"}, "SELECT id, state, queries FROM millrace.nodes WHERE id = 1")
+	eventually(t, c, []string{"[0]"}, "SELECT count(*) FROM millrace.partitions WHERE leader = 1")
+	eventually(t, c, []string{"[50]"}, "SELECT n FROM n")
+	c[0].Stop()
+	c[0].Start()
+	eventually(t, c, []string{"[drained]"}, "SELECT state FROM millrace.nodes WHERE id = 1")
+	eventually(t, c, nil, "ALTER NODE 1 UNDRAIN")
+	eventually(t, c, []string{"[online]"}, "SELECT state FROM millrace.nodes WHERE id = 1")
+}
+
+func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	conn := nodetest.Connect(t, nodetest.ConnString(c[0].Node))
+	exec(t, conn, "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	replicated(t, c[1])
+	refused(t, conn, "55006", "ALTER NODE 3 REMOVE")
+	refused(t, conn, "42704", "ALTER NODE 9 REMOVE")
+	c[2].Kill()
+	eventually(t, c[:2], []string{"[fenced]"}, "SELECT state FROM millrace.nodes WHERE id = 3")
+	eventually(t, c[:2], nil, "ALTER NODE 3 REMOVE")
+	eventually(t, c[:2], []string{"[1]", "[2]"}, "SELECT id FROM millrace.nodes ORDER BY id")
+	eventually(t, c[:2], nil, "INSERT INTO t VALUES (2) ON CONFLICT DO NOTHING")
+
+	c[2].Wipe()
+	c[2].Start()
+	require.NotNil(t, c[2].Node)
+	replicated(t, c[0])
+	eventually(t, c, []string{"[1]", "[2]", "[3]"}, "SELECT id FROM millrace.nodes WHERE state = 'online' ORDER BY id")
+	eventually(t, c[2:], []string{"[1]", "[2]"}, "SELECT id FROM t ORDER BY id")
+}
+
+func TestANodeComesBackAtAnotherAddress(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	one := nodetest.NewMember(t, 1, "")
+	one.Start()
+	two, three := nodetest.NewMember(t, 2, one.Addr), nodetest.NewMember(t, 3, one.Addr)
+	two.Start()
+	three.Start()
+	replicated(t, one)
+	three.Stop()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	three.Addr = l.Addr().String()
+	require.NoError(t, l.Close())
+	three.Start()
+	require.NotNil(t, three.Node)
+	replicated(t, one)
+	eventually(t, []*nodetest.Member{one}, []string{"[" + three.Addr + "]"}, "SELECT peer FROM millrace.nodes WHERE id = 3")
+}

@@ -1,0 +1,49 @@
+package metadata
+
+import "strconv"
+
+// What an operator wants of a node outlives its registrations, so these are settings and not part of the broker.
+
+func drainKey(id int32) SettingKey {
+	return SettingKey{Scope: "node", Entity: strconv.Itoa(int(id)), Name: "drain"}
+}
+
+func removeKey(id int32) SettingKey {
+	return SettingKey{Scope: "node", Entity: strconv.Itoa(int(id)), Name: "remove"}
+}
+
+// Drained reports whether a node is to lead nothing, run no queries, and hold only what no other node could.
+func (img *Image) Drained(id int32) bool {
+	_, ok := img.Setting(drainKey(id))
+	return ok
+}
+
+// Removed reports whether a node that is out of touch is to be forgotten.
+func (img *Image) Removed(id int32) bool {
+	_, ok := img.Setting(removeKey(id))
+	return ok
+}
+
+// Drain asks for a node to be drained, Undrain takes that back.
+func (b *Batch) Drain(id int32) { b.SetSetting(drainKey(id), "true") }
+
+// Undrain is the undoing of Drain.
+func (b *Batch) Undrain(id int32) { b.UnsetSetting(drainKey(id)) }
+
+// Remove asks for a node to be forgotten, Keep takes that back.
+func (b *Batch) Remove(id int32) { b.SetSetting(removeKey(id), "true") }
+
+// Keep is the undoing of Remove.
+func (b *Batch) Keep(id int32) { b.UnsetSetting(removeKey(id)) }
+
+// OnlyOn names a partition of which the broker alone has what is committed, if there is one.
+func (img *Image) OnlyOn(id int32) (topic string, partition int32, found bool) {
+	for t := range img.Topics() {
+		for i := range t.Partitions {
+			if p := &t.Partitions[i]; len(p.ISR) == 1 && p.ISR[0] == id {
+				return t.Name, p.ID, true
+			}
+		}
+	}
+	return "", 0, false
+}
