@@ -108,7 +108,13 @@ func (n *Node) followDuty(d *duty) {
 		if d == nil && mine {
 			var err error
 			begun := n.cfg.Clock.Now()
-			if d, err = n.beginDuty(n.life, epochs); err != nil {
+			ctx, stop := n.aslongas(func() bool {
+				now, mine := n.dutyEpochs()
+				return mine && now == epochs
+			})
+			d, err = n.beginDuty(ctx, epochs)
+			stop()
+			if err != nil {
 				n.cfg.Logger.Warn("queries cannot be started yet", "err", err)
 				retry = true
 			} else {
@@ -119,6 +125,23 @@ func (n *Node) followDuty(d *duty) {
 		if !n.awaitDuty(acted, retry) {
 			return
 		}
+	}
+}
+
+// aslongas returns a context that ends when the node stops or holds does not hold any more: what begins a part that has become another node's may be waiting for just that node. stop
+// releases it.
+func (n *Node) aslongas(holds func() bool) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancel(n.life)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for holds() && n.pause(ctx, lookPause) == nil {
+		}
+		cancel()
+	}()
+	return ctx, func() {
+		cancel()
+		<-done
 	}
 }
 

@@ -29,11 +29,16 @@ func (n *Node) mayWork() bool {
 }
 
 func (n *Node) beginWork() (*work, error) {
+	ctx, stop := n.aslongas(func() bool {
+		_, mine := n.dutyEpochs()
+		return !mine && n.mayWork()
+	})
+	defer stop()
 	w := &work{log: locallog.NewWorker(n.repl, n.coord, n.cfg.Clock, peers{n.meta, n})}
 	opts := n.engineOptions()
 	opts.Log, opts.Groups, opts.Worker = w.log, nil, true
 	var err error
-	if w.engine, err = engine.Open(n.life, opts); err != nil {
+	if w.engine, err = engine.Open(ctx, opts); err != nil {
 		w.log.Close()
 		return nil, err
 	}
