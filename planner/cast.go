@@ -25,7 +25,7 @@ func buildCasts() map[castPair]CastContext {
 			m[castPair{from, t}] = ctx
 		}
 	}
-	regs := []types.Kind{types.Regclass, types.Regtype, types.Regproc, types.Regnamespace, types.Regrole}
+	regs := []types.Kind{types.Regclass, types.Regtype, types.Regproc, types.Regnamespace, types.Regrole, types.Regprocedure, types.Regoperator}
 	add(CastImplicit, types.Int2, types.Int4, types.Int8, types.Float4, types.Float8, types.Numeric, types.OID)
 	add(CastImplicit, types.Int4, types.Int8, types.Float4, types.Float8, types.Numeric, types.OID)
 	add(CastAssignment, types.Int4, types.Int2)
@@ -48,6 +48,8 @@ func buildCasts() map[castPair]CastContext {
 		add(CastImplicit, r, types.OID)
 		add(CastAssignment, r, types.Int4, types.Int8)
 	}
+	add(CastImplicit, types.Regproc, types.Regprocedure)
+	add(CastImplicit, types.Regprocedure, types.Regproc)
 	add(CastAssignment, types.Text, types.Regclass)
 	add(CastAssignment, types.Varchar, types.Regclass)
 	add(CastImplicit, types.Text, types.Varchar, types.Name)

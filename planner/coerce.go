@@ -72,7 +72,7 @@ func (b *binder) coerceUnknown(x Expr, t types.Type, ctx CastContext, pos sql.Po
 // readLiteral reads an untyped literal as t. What only the session knows (the name of a relation, say) is left to a cast at run time.
 func (b *binder) readLiteral(s string, t types.Type, ctx CastContext, pos sql.Pos) (Expr, error) {
 	set := b.st.p.Settings.Text
-	if t.Kind >= types.Regclass && t.Kind <= types.Regrole && (set == nil || set.RegOID == nil) {
+	if t.Kind >= types.Regclass && t.Kind <= types.Regoperator && (set == nil || set.RegOID == nil) {
 		if !isNumber(s) {
 			return &Cast{Arg: textConst(s), To: t, Explicit: true}, nil
 		}

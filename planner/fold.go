@@ -99,7 +99,7 @@ func foldableCast(c *Cast) bool {
 	return from != types.TimestampTZ && to != types.TimestampTZ || from == to
 }
 
-func isReg(k types.Kind) bool { return k >= types.Regclass && k <= types.Regrole }
+func isReg(k types.Kind) bool { return k >= types.Regclass && k <= types.Regoperator }
 
 // foldLogic simplifies AND (unit true) and OR (unit false): the unit drops out, the opposite ends the list.
 func foldLogic(args []Expr, unit bool) Expr {

@@ -83,6 +83,6 @@ var kindNames = map[types.Kind]string{
 	types.Time: "time", types.Timestamp: "timestamp", types.TimestampTZ: "timestamptz", types.Interval: "interval", types.UUID: "uuid",
 	types.JSONB: "jsonb", types.JSON: "json", types.Array: "array", types.Map: "map", types.Struct: "struct", types.Record: "record", types.OID: "oid",
 	types.Name: "name", types.Char: "char", types.Regclass: "regclass", types.Regtype: "regtype", types.Regproc: "regproc",
-	types.Regnamespace: "regnamespace", types.Regrole: "regrole", types.Int2Vector: "int2vector", types.OIDVector: "oidvector",
+	types.Regnamespace: "regnamespace", types.Regrole: "regrole", types.Regprocedure: "regprocedure", types.Regoperator: "regoperator", types.Int2Vector: "int2vector", types.OIDVector: "oidvector",
 	types.Void: "void", types.Any: "any", types.AnyElement: "anyelement", types.AnyArray: "anyarray",
 }

@@ -101,7 +101,7 @@ func isText(k types.Kind) bool {
 
 func isOIDLike(k types.Kind) bool {
 	switch k {
-	case types.OID, types.Regclass, types.Regtype, types.Regproc, types.Regnamespace, types.Regrole:
+	case types.OID, types.Regclass, types.Regtype, types.Regproc, types.Regnamespace, types.Regrole, types.Regprocedure, types.Regoperator:
 		return true
 	default:
 		return false

@@ -14,11 +14,11 @@ import (
 	"github.com/millracedb/millrace/internal/pgtest"
 )
 
-// lookAround are psql's commands that read the catalog. Missing: \dAo, which needs the type regoperator; \sf and \sv, which print the text of
+// lookAround are psql's commands that read the catalog. Missing: \sf and \sv, which print the text of
 // a definition; \conninfo, which asks nothing of the server.
 const lookAround = `\d \d+ \dt \dt+ \d_items \d+_items \d_cheap \d+_cheap \d_items_pkey \dv \dv+ \dm \di \di+ \dn \dn+ \du \du+ \dg \l \l+ \df \df+ \df_lower
 \dT \dT+ \da \do \dC \dD \dE \dF \dFd \dFp \dFt \dL \dP \dRp \dRs \dS \dS+ \dX \db \dc \dconfig \dconfig_* \dd \ddp \des \det \deu \dew \dl \dO \dp \drds \ds
-\dx \dy \z \dA \dAc \dAf \dAp \dt_public.* \d_nothing \dt_nothing \dti \dtvm \dtS`
+\dx \dy \z \dA \dAc \dAc+ \dAf \dAf+ \dAo \dAo+ \dAp \dAp+ \dt_public.* \d_nothing \dt_nothing \dti \dtvm \dtS`
 
 // wholly are those whose whole answer is PostgreSQL's. Others list what only one of the two has.
 const wholly = `\d_items \d+_items \d_cheap \d_items_pkey \dt_items \di_items* \dv_cheap`

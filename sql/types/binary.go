@@ -15,7 +15,7 @@ func AppendBinary(dst []byte, t Type, d Datum) []byte {
 		return append(dst, byte(d.I))
 	case Int2:
 		return binary.BigEndian.AppendUint16(dst, uint16(d.I))
-	case Int4, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole:
+	case Int4, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return binary.BigEndian.AppendUint32(dst, uint32(d.I))
 	case Int8, Time:
 		return binary.BigEndian.AppendUint64(dst, uint64(d.I))
@@ -144,7 +144,7 @@ func parseBinary(t Type, src []byte) (Datum, error) {
 		return IntDatum(int64(int16(binary.BigEndian.Uint16(src)))), nil
 	case Int4:
 		return IntDatum(int64(int32(binary.BigEndian.Uint32(src)))), nil
-	case OID, Regclass, Regtype, Regproc, Regnamespace, Regrole:
+	case OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return IntDatum(int64(binary.BigEndian.Uint32(src))), nil
 	case Int8:
 		return IntDatum(int64(binary.BigEndian.Uint64(src))), nil
@@ -184,7 +184,7 @@ func binaryWidth(k Kind) int {
 		return 1
 	case Int2:
 		return 2
-	case Int4, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Float4, Date:
+	case Int4, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator, Float4, Date:
 		return 4
 	case Int8, Float8, Time, Timestamp, TimestampTZ:
 		return 8

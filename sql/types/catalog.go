@@ -48,6 +48,8 @@ var kinds = [...]kindInfo{
 	Regrole:      {4096, 4097, "regrole", "regrole", 4, 'N'},
 	Int2Vector:   {22, 1006, "int2vector", "int2vector", -1, 'A'},
 	OIDVector:    {30, 1013, "oidvector", "oidvector", -1, 'A'},
+	Regprocedure: {2202, 2207, "regprocedure", "regprocedure", 4, 'N'},
+	Regoperator:  {2204, 2209, "regoperator", "regoperator", 4, 'N'},
 	Void:         {2278, 0, "void", "void", 4, 'P'},
 	Any:          {2276, 0, "any", `"any"`, 4, 'P'},
 	AnyElement:   {2283, 0, "anyelement", "anyelement", 4, 'P'},

@@ -55,7 +55,7 @@ func AppendJSON(dst []byte, t Type, d Datum) []byte {
 		return appendJSONArray(dst, t.elemType(), d.S)
 	case Struct, Record:
 		return appendJSONStruct(dst, t.Fields, d.S)
-	case Regclass, Regtype, Regproc, Regnamespace, Regrole:
+	case Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return AppendJSONString(dst, FormatText(t, d, nil))
 	default:
 		return AppendJSONString(dst, d.S)

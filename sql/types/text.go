@@ -60,7 +60,7 @@ func parseText(t Type, s string, set *Settings) (Datum, error) {
 		return parseArray(t, s, set)
 	case OID:
 		return parseOID("oid", s)
-	case Regclass, Regtype, Regproc, Regnamespace, Regrole:
+	case Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return parseReg(t.Kind, s, set)
 	default:
 		return NullDatum, sqlerr.New(sqlerr.FeatureNotSupported, "cannot accept a value of type %s", t)
@@ -106,7 +106,7 @@ func AppendText(dst []byte, t Type, d Datum, set *Settings) []byte {
 		return appendRecord(dst, t, d.S, set)
 	case Char:
 		return appendChar(dst, d.S)
-	case Regclass, Regtype, Regproc, Regnamespace, Regrole:
+	case Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return appendReg(dst, t.Kind, d.I, set)
 	default: // numeric, text, JSON, jsonb, maps: the representation is the text
 		return append(dst, d.S...)

@@ -48,6 +48,8 @@ const (
 	Regproc                  // I [int64]
 	Regnamespace             // I [int64]
 	Regrole                  // I [int64]
+	Regprocedure             // I: an OID that prints as a function with its argument types [int64]
+	Regoperator              // I: the same of an operator [int64]
 	Int2Vector               // S: as Array of Int2, subscripts from 0 [bytes]
 	OIDVector                // S: as Array of OID, subscripts from 0 [bytes]
 	Void                     // no value
@@ -108,7 +110,7 @@ const (
 // Storage returns how values of k are held.
 func (k Kind) Storage() Storage {
 	switch k {
-	case Bool, Int2, Int4, Int8, Date, Time, Timestamp, TimestampTZ, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole:
+	case Bool, Int2, Int4, Int8, Date, Time, Timestamp, TimestampTZ, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return StoreInt
 	case Float4, Float8:
 		return StoreFloat

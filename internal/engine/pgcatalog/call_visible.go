@@ -32,7 +32,7 @@ var visibleCalls = map[string]callFunc{
 	"pg_opclass_is_visible(oid)":   ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(isOpclass(o)) }),
 
 	"pg_operator_is_visible(oid)":       ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(operators()[o]) }),
-	"pg_opfamily_is_visible(oid)":       always(types.NullDatum),
+	"pg_opfamily_is_visible(oid)":       ofOID(func(_ *catalog, o uint32) types.Datum { return trueOrNull(opfamilyNames[o] != "") }),
 	"pg_conversion_is_visible(oid)":     always(types.NullDatum),
 	"pg_statistics_obj_is_visible(oid)": always(types.NullDatum),
 	"pg_ts_config_is_visible(oid)":      always(types.NullDatum),

@@ -1,6 +1,8 @@
 package pgcatalog
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -32,6 +34,12 @@ const opclassTable = `
 10065 uuid_ops 2968 2950
 10088 jsonb_ops 4033 3802
 `
+
+// opfamilyNames are the families of these classes.
+var opfamilyNames = map[uint32]string{
+	424: "bool_ops", 428: "bytea_ops", 429: "char_ops", 1994: "text_ops", 1976: "integer_ops", 1989: "oid_ops", 1970: "float_ops", 434: "datetime_ops",
+	1996: "time_ops", 1982: "interval_ops", 1988: "numeric_ops", 2994: "record_ops", 397: "array_ops", 2968: "uuid_ops", 4033: "jsonb_ops",
+}
 
 type opclass struct {
 	oid    uint32
@@ -82,7 +90,16 @@ func (c *catalog) fillOpclass(t *table) {
 	for _, o := range opclasses {
 		t.add(row{
 			"oid": oid(o.oid), "opcmethod": oid(oidBtree), "opcname": text(o.name), "opcnamespace": oid(oidSchemaSystem), "opcowner": oid(oidBootstrap),
-			"opcfamily": oid(o.family), "opcintype": oid(o.intype), "opcdefault": flag(true),
+			"opcfamily": oid(o.family), "opcintype": oid(o.intype), "opcdefault": flag(true), "opckeytype": oid(0),
+		})
+	}
+}
+
+// fillOpfamily fills pg_opfamily.
+func (c *catalog) fillOpfamily(t *table) {
+	for _, family := range slices.Sorted(maps.Keys(opfamilyNames)) {
+		t.add(row{
+			"oid": oid(family), "opfmethod": oid(oidBtree), "opfname": text(opfamilyNames[family]), "opfnamespace": oid(oidSchemaSystem), "opfowner": oid(oidBootstrap),
 		})
 	}
 }

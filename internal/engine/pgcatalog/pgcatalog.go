@@ -27,6 +27,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"pg_catalog.pg_matviews":          (*catalog).fillMatviews,
 	"pg_catalog.pg_namespace":         (*catalog).fillNamespace,
 	"pg_catalog.pg_opclass":           (*catalog).fillOpclass,
+	"pg_catalog.pg_opfamily":          (*catalog).fillOpfamily,
 	"pg_catalog.pg_operator":          (*catalog).fillOperator,
 	"pg_catalog.pg_proc":              (*catalog).fillProc,
 	"pg_catalog.pg_roles":             (*catalog).fillRoles,

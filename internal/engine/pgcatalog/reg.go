@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -26,6 +27,12 @@ func RegName(w World, s Session, k types.Kind, oid uint32) (string, bool) {
 		}
 	case types.Regproc:
 		return procName(oid)
+	case types.Regprocedure:
+		if p := procs().byOID[oid]; p != nil {
+			return signature(sql.QuoteIdent(p.name), p.f.Args), true
+		}
+	case types.Regoperator:
+		return operatorName(oid)
 	case types.Regnamespace:
 		for _, n := range w.Schemas() {
 			if n.OID == oid {
@@ -36,6 +43,29 @@ func RegName(w World, s Session, k types.Kind, oid uint32) (string, bool) {
 		if r, ok := c.roleByOID(oid); ok {
 			return sql.QuoteIdent(r.Name), true
 		}
+	}
+	return "", false
+}
+
+// signature is a function's or an operator's name with the types of its arguments.
+func signature(name string, args []types.Type) string {
+	list := make([]string, len(args))
+	for i, t := range args {
+		list[i] = t.String()
+	}
+	return name + "(" + strings.Join(list, ",") + ")"
+}
+
+// operatorName is an operator with its operands; one without a left operand has NONE for it.
+func operatorName(oid uint32) (string, bool) {
+	for _, f := range planner.Functions() {
+		if !f.IsOperator() || funcOID(f) != oid {
+			continue
+		}
+		if len(f.Args) == 1 {
+			return f.Name + "(NONE," + f.Args[0].String() + ")", true
+		}
+		return signature(f.Name, f.Args), true
 	}
 	return "", false
 }

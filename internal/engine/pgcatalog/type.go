@@ -35,6 +35,8 @@ const typeTable = `
 1186 interval rdp interval_in 1160 interval_out 1161 interval_recv 2478 interval_send 2479 intervaltypmodin 2903 intervaltypmodout 2904
 1700 numeric rim numeric_in 1701 numeric_out 1702 numeric_recv 2460 numeric_send 2461 numerictypmodin 2917 numerictypmodout 2918
 2205 regclass vip regclassin 2218 regclassout 2219 regclassrecv 2452 regclasssend 2453
+2202 regprocedure vip regprocedurein 2212 regprocedureout 2213 regprocedurerecv 2446 regproceduresend 2447
+2204 regoperator vip regoperatorin 2216 regoperatorout 2217 regoperatorrecv 2450 regoperatorsend 2451
 2206 regtype vip regtypein 2220 regtypeout 2221 regtyperecv 2454 regtypesend 2455
 2249 record rdx record_in 2290 record_out 2291 record_recv 2402 record_send 2403
 2276 any vip any_in 2294 any_out 2295 - 0
