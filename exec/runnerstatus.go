@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -172,9 +173,13 @@ func (r *Runner) Stats(query uint64) []TaskStats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var all []TaskStats
-	for _, s := range p.mu.stats {
+	for k, s := range p.mu.stats {
+		s.Fragment, s.Partition = k.fragment, k.partition
 		all = append(all, s)
 	}
+	slices.SortFunc(all, func(a, b TaskStats) int {
+		return cmp.Or(cmp.Compare(a.Fragment, b.Fragment), cmp.Compare(a.Partition, b.Partition))
+	})
 	return all
 }
 

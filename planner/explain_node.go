@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// NodeName is what EXPLAIN calls a node.
+func NodeName(n Node) string { return nodeName(n) }
+
 func nodeName(n Node) string { name, _ := describe(n); return name }
 
 func relationName(r *Relation) string {

@@ -70,7 +70,35 @@ func (s *session) explainRunning(o *metadata.Object) (string, error) {
 		fmt.Fprintf(&b, "%-9d %-9d %12d %12d %8d %8d %8d %10d %8d\n",
 			t.Fragment, t.Partition, t.RowsIn, t.RowsOut, t.Errors.Late, t.Errors.Eval+t.Errors.Decode, t.Commits, t.StateBytes, t.Lag)
 	}
+	explainOperators(&b, stats)
 	return b.String(), nil
+}
+
+// explainOperators says what left each operator of a fragment, and what it keeps in memory, over all its tasks. It is known where the tasks run.
+func explainOperators(b *strings.Builder, stats []exec.TaskStats) {
+	type key struct {
+		fragment uint32
+		at       int
+	}
+	sums := map[key]*exec.OperatorStats{}
+	var order []key
+	for _, t := range stats {
+		for i, o := range t.Operators {
+			k := key{t.Fragment, i}
+			if sums[k] == nil {
+				sums[k], order = &exec.OperatorStats{Node: o.Node}, append(order, k)
+			}
+			sums[k].Rows += o.Rows
+			sums[k].StateBytes += o.StateBytes
+		}
+	}
+	if len(order) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%-9s %12s %10s  %s\n", "fragment", "rows", "state", "operator")
+	for _, k := range order {
+		fmt.Fprintf(b, "%-9d %12d %10d  %s\n", k.fragment, sums[k].Rows, sums[k].StateBytes, planner.NodeName(sums[k].Node))
+	}
 }
 
 // collector gives Prometheus the counters of queries.
