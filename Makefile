@@ -99,6 +99,10 @@ kafka-java: ## Run Apache Kafka's tools and Kafka Streams against Millrace
 kafka-diff: ## Compare every answer with Apache Kafka's, and record these (after make kafka-java)
 	.ci/kafka-diff
 
+.PHONY: suites-kafka
+suites-kafka: ## Run the test suites of kgo and confluent-kafka-go against a node and count what passes
+	.ci/suites-kafka
+
 .PHONY: bench-kafka
 bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
 	.ci/bench-kafka

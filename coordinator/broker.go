@@ -13,13 +13,15 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 )
 
-// Config is what a Broker needs. All fields but Peers, InternalPartitions and Logger must be set.
+// Config is what a Broker needs. All fields but Peers, InternalPartitions, Topics and Logger must be set.
 type Config struct {
 	Partitions Partitions
 	// AllocateIDs takes a block of producer ids from the metadata quorum.
 	AllocateIDs func(context.Context) (first, count int64, err error)
-	Clock       clock.Clock
-	Logger      *slog.Logger
+	// Topics is what exists now. Without it there are no groups of the consumer protocol.
+	Topics func() TopicsView
+	Clock  clock.Clock
+	Logger *slog.Logger
 	// Peers are the other nodes; nil for a node that will never have any.
 	Peers Peers
 	// InternalPartitions is the number of partitions of each internal topic, fixed when the cluster forms.

@@ -20,8 +20,8 @@ const (
 
 // groupInfo is what describing and listing tell.
 type groupInfo struct {
-	id, state, protocolType, protocol string
-	members                           []kmsg.DescribeGroupsResponseGroupMember
+	id, kind, state, protocolType, protocol string
+	members                                 []kmsg.DescribeGroupsResponseGroupMember
 }
 
 // DescribeGroups answers key 15. Groups of persistent queries are described too.
@@ -49,10 +49,10 @@ func (gs *Groups) DescribeGroups(req *kmsg.DescribeGroupsRequest) *kmsg.Describe
 	return resp
 }
 
-// info looks a group up: one that has members here, or what the log knows of it.
+// info looks a group up: one that has members here, or what the log knows of it. One of the consumer protocol is not found (KIP-848).
 func (gs *Groups) info(id string) (groupInfo, bool, *kerr.Error) {
 	gs.mu.Lock()
-	if g := gs.mu.groups[id]; g != nil && (len(g.members) > 0 || g.state != groupEmpty) {
+	if g := gs.mu.groups[id]; g != nil && g.ahead() {
 		defer gs.mu.Unlock()
 		return g.info(), true, nil
 	}
@@ -64,14 +64,19 @@ func (gs *Groups) info(id string) (groupInfo, bool, *kerr.Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.mu.groups[id]
-	if g == nil {
+	if g == nil || g.consumer != nil {
 		return groupInfo{}, false, nil
 	}
 	return g.info(id), true, nil
 }
 
+// ahead reports whether more is known of the group here than in the log: it has members, or the log is about to hear that it has none.
+func (g *classicGroup) ahead() bool {
+	return len(g.members) > 0 || g.state != groupEmpty || g.writing != nil
+}
+
 func (g *classicGroup) info() groupInfo {
-	info := groupInfo{id: g.id, state: g.state.String(), protocolType: g.protocolType}
+	info := groupInfo{id: g.id, kind: groupTypeClassic, state: g.state.String(), protocolType: g.protocolType}
 	if g.state == groupStable {
 		info.protocol = g.protocol
 	}
@@ -90,7 +95,11 @@ func (g *classicGroup) info() groupInfo {
 }
 
 func (g *group) info(id string) groupInfo {
-	info := groupInfo{id: id, state: groupEmpty.String(), protocolType: g.protocol.protocolType}
+	info := groupInfo{id: id, kind: groupTypeClassic, state: groupEmpty.String(), protocolType: g.protocol.protocolType}
+	if g.consumer != nil {
+		info.kind, info.protocolType = groupTypeConsumer, groupProtocolType
+		return info
+	}
 	if len(g.members) == 0 {
 		return info
 	}
@@ -126,8 +135,13 @@ func (gs *Groups) ListGroups(req *kmsg.ListGroupsRequest) *kmsg.ListGroupsRespon
 	}
 	gs.mu.Lock()
 	for id, g := range gs.mu.groups {
-		if len(g.members) > 0 {
+		if g.ahead() {
 			all[id] = g.info()
+		}
+	}
+	for id, g := range gs.mu.consumers {
+		if len(g.members) > 0 {
+			all[id] = groupInfo{id: id, kind: groupTypeConsumer, state: g.state(), protocolType: groupProtocolType}
 		}
 	}
 	gs.mu.Unlock()
@@ -136,9 +150,9 @@ func (gs *Groups) ListGroups(req *kmsg.ListGroupsRequest) *kmsg.ListGroupsRespon
 	}
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		info := all[id]
-		if matches(req.StatesFilter, info.state) && matches(req.TypesFilter, groupTypeClassic) {
+		if matches(req.StatesFilter, info.state) && matches(req.TypesFilter, info.kind) {
 			out := kmsg.NewListGroupsResponseGroup()
-			out.Group, out.ProtocolType, out.GroupState, out.GroupType = id, info.protocolType, info.state, groupTypeClassic
+			out.Group, out.ProtocolType, out.GroupState, out.GroupType = id, info.protocolType, info.state, info.kind
 			resp.Groups = append(resp.Groups, out)
 		}
 	}
@@ -176,7 +190,7 @@ func (gs *Groups) awaitEmpty(ctx context.Context, id string) *kerr.Error {
 	for {
 		gs.mu.Lock()
 		g := gs.mu.groups[id]
-		busy := g != nil && (len(g.members) > 0 || g.state != groupEmpty)
+		busy := g != nil && (len(g.members) > 0 || g.state != groupEmpty) || gs.mu.consumers[id] != nil
 		var writing chan struct{}
 		if g != nil {
 			writing = g.writing
@@ -230,6 +244,13 @@ func (gs *Groups) OffsetDelete(ctx context.Context, req *kmsg.OffsetDeleteReques
 func (gs *Groups) subscribes(id, topic string) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
+	if c := gs.mu.consumers[id]; c != nil {
+		for _, m := range c.members {
+			if slices.ContainsFunc(m.topics, func(t topicRef) bool { return t.name == topic }) {
+				return true
+			}
+		}
+	}
 	g := gs.mu.groups[id]
 	if g == nil {
 		return false

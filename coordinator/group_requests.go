@@ -82,6 +82,9 @@ func (gs *Groups) join(req *kmsg.JoinGroupRequest, clientID, host string, answer
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	defer gs.wakeUp()
+	if kerror := gs.toClassicLocked(req.Group); kerror != nil {
+		return kerror
+	}
 	g := gs.groupLocked(req.Group, true)
 	defer gs.doneLocked(g)
 	if !g.agrees(req.ProtocolType, m.protocols, req.MemberID) {
@@ -242,10 +245,10 @@ func (gs *Groups) LeaveGroup(req *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupRespon
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	defer gs.wakeUp()
-	g := gs.groupLocked(req.Group, true)
-	defer gs.doneLocked(g)
+	leave, done := gs.leaverLocked(req.Group)
+	defer done()
 	if req.Version < 3 {
-		if kerror := gs.leaveLocked(g, req.MemberID, nil); kerror != nil {
+		if kerror := leave(req.MemberID, nil); kerror != nil {
 			resp.ErrorCode = kerror.Code
 		}
 		return resp
@@ -253,12 +256,23 @@ func (gs *Groups) LeaveGroup(req *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupRespon
 	for _, rm := range req.Members {
 		m := kmsg.NewLeaveGroupResponseMember()
 		m.MemberID, m.InstanceID = rm.MemberID, rm.InstanceID
-		if kerror := gs.leaveLocked(g, rm.MemberID, rm.InstanceID); kerror != nil {
+		if kerror := leave(rm.MemberID, rm.InstanceID); kerror != nil {
 			m.ErrorCode = kerror.Code
 		}
 		resp.Members = append(resp.Members, m)
 	}
 	return resp
+}
+
+// leaverLocked returns how members leave a group, and what comes after it.
+func (gs *Groups) leaverLocked(id string) (leave func(id string, instance *string) *kerr.Error, done func()) {
+	if g := gs.mu.consumers[id]; g != nil {
+		leave = func(id string, instance *string) *kerr.Error { return gs.removeMemberLocked(g, id, instance) }
+		return leave, func() { gs.tickConsumersLocked(gs.clock.Now()) }
+	}
+	g := gs.groupLocked(id, true)
+	leave = func(id string, instance *string) *kerr.Error { return gs.leaveLocked(g, id, instance) }
+	return leave, func() { gs.doneLocked(g) }
 }
 
 func (gs *Groups) leaveLocked(g *classicGroup, id string, instance *string) *kerr.Error {

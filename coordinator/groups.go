@@ -25,16 +25,19 @@ const (
 	memberIDBytes = 16
 )
 
-// GroupsConfig is what Groups need. All fields must be set.
+// GroupsConfig is what Groups need. All fields but Idle must be set.
 type GroupsConfig struct {
 	Offsets *Offsets
-	Clock   clock.Clock
-	Rand    io.Reader // safe for concurrent use
-	Logger  *slog.Logger
+	// Idle groups are none: they say that the coordinator is elsewhere, whatever partitions this node leads.
+	Idle   bool
+	Clock  clock.Clock
+	Rand   io.Reader // safe for concurrent use
+	Logger *slog.Logger
 }
 
-// Groups coordinates the consumer groups of Kafka clients by the classic protocol: group_state.go decides, this drives it with time and keeps what is decided in
-// __consumer_offsets, so that a group goes on where it was after a restart. It answers key 8 and 11 to 16, 42 and 47 (group_requests.go, group_admin.go).
+// Groups coordinates the consumer groups of Kafka clients, by the classic protocol (group_state.go decides) and by that of KIP-848 (consumer_state.go); this drives them with time and keeps
+// what is decided in __consumer_offsets, so that a group goes on where it was after a restart. It answers key 8 and 11 to 16, 42, 47, 68 and 69 (group_requests.go, group_admin.go,
+// consumer_requests.go). A group is of one protocol while it has members.
 //
 // Persistent queries have groups too, but not of this kind: their members are set by SetGroup, and clients cannot join them.
 type Groups struct {
@@ -42,6 +45,7 @@ type Groups struct {
 	clock   clock.Clock
 	rand    io.Reader
 	log     *slog.Logger
+	idle    bool
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -50,16 +54,20 @@ type Groups struct {
 
 	mu struct {
 		sync.Mutex
-		groups map[string]*classicGroup
+		groups    map[string]*classicGroup
+		consumers map[string]*consumerGroup
 	}
 }
 
 // NewGroups takes up the groups that the log knows; the offsets' partitions have been loaded before. Their members have one session to be heard of.
 func NewGroups(cfg GroupsConfig) *Groups {
-	gs := &Groups{offsets: cfg.Offsets, clock: cfg.Clock, rand: cfg.Rand, log: cfg.Logger, wake: make(chan struct{}, 1)}
+	gs := &Groups{offsets: cfg.Offsets, clock: cfg.Clock, rand: cfg.Rand, log: cfg.Logger, idle: cfg.Idle, wake: make(chan struct{}, 1)}
 	gs.ctx, gs.cancel = context.WithCancel(context.Background())
-	gs.mu.groups = map[string]*classicGroup{}
+	gs.mu.groups, gs.mu.consumers = map[string]*classicGroup{}, map[string]*consumerGroup{}
 	now := gs.clock.Now()
+	cfg.Offsets.consumerGroups(func(id string, c *consumerRecord) {
+		gs.mu.consumers[id] = restoreConsumerGroup(id, c, now, consumerSession)
+	})
 	for id, g := range cfg.Offsets.classic() {
 		gs.mu.groups[id] = restoreGroup(id, g, now)
 	}
@@ -158,6 +166,9 @@ func (gs *Groups) tick() (next time.Time) {
 			next = at
 		}
 	}
+	if at := gs.tickConsumersLocked(now); !at.IsZero() && (next.IsZero() || at.Before(next)) {
+		next = at
+	}
 	return next
 }
 
@@ -237,6 +248,9 @@ func (g *classicGroup) snapshot() (groupProtocols, []GroupMember) {
 func (gs *Groups) check(id string) *kerr.Error {
 	if strings.HasPrefix(id, queryGroupPrefix) {
 		return kerr.GroupAuthorizationFailed
+	}
+	if gs.idle {
+		return kerr.NotCoordinator
 	}
 	_, kerror := gs.offsets.lease(id)
 	return kerror

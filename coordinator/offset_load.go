@@ -13,7 +13,7 @@ func (o *Offsets) load(ctx context.Context, index int32) error {
 	if err != nil {
 		return err
 	}
-	l := &offsetLease{part: p}
+	l := &offsetLease{part: p, topics: o.topics}
 	l.ctx, l.cancel = context.WithCancel(o.ctx)
 	l.mu.groups = map[string]*group{}
 	l.mu.pending = map[int64]pendingOffsets{}
@@ -79,13 +79,17 @@ func (l *offsetLease) replayRecordLocked(h record.Header, r *record.Record) erro
 }
 
 func (l *offsetLease) replayGroupLocked(r *record.Record) error {
+	if ok, err := l.replayConsumerLocked(r); ok || err != nil {
+		return err
+	}
 	id, ok, err := decodeGroupKey(r.Key)
 	if err != nil || !ok {
 		return err
 	}
 	if r.Value == nil {
-		if g := l.mu.groups[id]; g != nil && len(g.offsets) == 0 && len(g.unstable) == 0 {
-			delete(l.mu.groups, id)
+		if g := l.mu.groups[id]; g != nil {
+			g.known, g.members = false, nil
+			l.forgetLocked(id)
 		}
 		return nil
 	}

@@ -47,7 +47,7 @@ func (o *Offsets) OffsetCommit(ctx context.Context, req *kmsg.OffsetCommitReques
 		}
 	}
 	tps, offsets, codes := split(parts)
-	kerror := o.commit(ctx, claim{req.Group, req.MemberID, req.Generation}, tps, offsets)
+	kerror := o.commit(ctx, claim{req.Group, req.MemberID, req.Generation, req.Version}, tps, offsets)
 
 	resp := req.ResponseKind().(*kmsg.OffsetCommitResponse)
 	i := 0
@@ -97,7 +97,7 @@ func (o *Offsets) commit(ctx context.Context, c claim, tps []TopicPartition, off
 func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.BatchOptions, tps []TopicPartition, offsets []committed) (base, next int64, _ *kerr.Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if kerror := l.checkLocked(c, opts.Transactional); kerror != nil {
+	if kerror := l.checkLocked(c, opts.Transactional, tps); kerror != nil {
 		return 0, 0, kerror
 	}
 	if len(tps) == 0 {
@@ -159,8 +159,8 @@ func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitReques
 	if kerror != nil {
 		return kerror
 	}
-	c := claim{req.Group, req.MemberID, req.Generation}
-	if kerror := l.check(c); kerror != nil { // before a transaction is opened for nothing
+	c := claim{group: req.Group, member: req.MemberID, generation: req.Generation}
+	if kerror := l.check(c, tps); kerror != nil { // before a transaction is opened for nothing
 		return kerror
 	}
 	ref := producerRef{
@@ -193,10 +193,10 @@ func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitReques
 	return nil
 }
 
-func (l *offsetLease) check(c claim) *kerr.Error {
+func (l *offsetLease) check(c claim, tps []TopicPartition) *kerr.Error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.checkLocked(c, true)
+	return l.checkLocked(c, true, tps)
 }
 
 // OffsetFetch answers key 9, versions 0 to 9.
@@ -244,6 +244,10 @@ func (o *Offsets) fetchGroup(rg kmsg.OffsetFetchRequestGroup, requireStable bool
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.mu.groups[rg.Group]
+	if kerror := g.mayFetch(&rg); kerror != nil {
+		out.ErrorCode = kerror.Code
+		return out
+	}
 	if rg.Topics == nil && g != nil {
 		rg.Topics = g.topics()
 	}
@@ -256,6 +260,14 @@ func (o *Offsets) fetchGroup(rg kmsg.OffsetFetchRequestGroup, requireStable bool
 		out.Topics = append(out.Topics, topic)
 	}
 	return out
+}
+
+// mayFetch refuses a member of the consumer protocol that is not in its present epoch; one that says nothing of itself may look.
+func (g *group) mayFetch(rg *kmsg.OffsetFetchRequestGroup) *kerr.Error {
+	if g == nil || !g.consumer.live() || rg.MemberID == nil && rg.MemberEpoch < 0 {
+		return nil
+	}
+	return g.consumer.checkClaim(metadataOf(rg.MemberID), rg.MemberEpoch)
 }
 
 func (g *group) fetch(tp TopicPartition, requireStable bool) kmsg.OffsetFetchResponseGroupTopicPartition {

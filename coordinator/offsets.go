@@ -32,6 +32,7 @@ const (
 type Offsets struct {
 	partitions Partitions
 	txns       *Transactions // set by New: a commit inside a transaction is part of it
+	topics     func() TopicsView
 	clock      clock.Clock
 	log        *slog.Logger
 
@@ -45,6 +46,7 @@ type Offsets struct {
 // offsetLease is one term as leader of a partition of __consumer_offsets.
 type offsetLease struct {
 	part   Partition
+	topics func() TopicsView
 	ready  atomic.Bool // loaded
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -84,6 +86,7 @@ type group struct {
 	generation int32
 	protocol   groupProtocols
 	members    map[string]GroupMember
+	consumer   *consumerRecord // of the consumer protocol; nil if it is a classic group or none
 	offsets    map[TopicPartition]committed
 	unstable   map[TopicPartition]int // number of open transactions with an offset for it
 }
@@ -106,6 +109,7 @@ type groupProtocols struct {
 func newOffsets(cfg Config) *Offsets {
 	o := &Offsets{
 		partitions: cfg.Partitions,
+		topics:     cfg.Topics,
 		clock:      cfg.Clock,
 		log:        cfg.Logger,
 		leases:     make([]atomic.Pointer[offsetLease], cfg.InternalPartitions),
@@ -224,17 +228,30 @@ func (o *Offsets) finish(index int32, mk record.Marker) {
 type claim struct {
 	group      string
 	member     string
-	generation int32
+	generation int32 // or the member's epoch
+	version    int16 // of OffsetCommit, which is of no use to members of the consumer protocol below memberEpochVersion
 }
+
+// memberEpochVersion is the first version of OffsetCommit whose clients know of member epochs (KIP-848).
+const memberEpochVersion = 9
 
 // checkLocked refuses a claim that is out of date. An offset may be committed without a claim only while nobody else can have one:
 // the group has no members, or the commit is inside a transaction by a client that sends none.
-func (l *offsetLease) checkLocked(c claim, transactional bool) *kerr.Error {
+func (l *offsetLease) checkLocked(c claim, transactional bool, tps []TopicPartition) *kerr.Error {
 	g := l.mu.groups[c.group]
 	unclaimed := c.member == "" && c.generation < 0
 	switch {
-	case unclaimed && (transactional || g == nil || len(g.members) == 0):
+	case unclaimed && (transactional || g == nil || len(g.members) == 0 && !g.consumer.live()):
 		return nil
+	case g != nil && g.consumer.live():
+		if !transactional && c.version < memberEpochVersion {
+			return kerr.UnsupportedVersion
+		}
+		kerror := g.consumer.checkCommit(c.member, c.generation, tps, l.topics)
+		if transactional && kerror == kerr.StaleMemberEpoch {
+			return kerr.IllegalGeneration // TxnOffsetCommit has no other
+		}
+		return kerror
 	case g == nil || !g.known:
 		return kerr.IllegalGeneration
 	}
@@ -333,20 +350,20 @@ func (l *offsetLease) deleteGroup(ctx context.Context, groupID string, force boo
 	switch {
 	case g == nil:
 		return 0, kerr.GroupIDNotFound
-	case len(g.unstable) > 0 || len(g.members) > 0 && !force:
+	case len(g.unstable) > 0 || (len(g.members) > 0 || g.consumer.live()) && !force:
 		return 0, kerr.NonEmptyGroup
 	}
-	keys := make([][]byte, 0, len(g.offsets)+1)
+	set := newRecordSet(now)
 	for tp := range g.offsets {
-		keys = append(keys, encodeOffsetKey(offsetKey{groupID, tp}))
+		set.addKey(encodeOffsetKey(offsetKey{groupID, tp}))
 	}
-	keys = append(keys, encodeGroupKey(groupID))
-	batch, err := encodeTombstones(keys, now)
-	if err != nil {
+	if g.consumer != nil {
+		set.addGroupEnd(groupID, g.consumer)
+	} else {
+		set.addKey(encodeGroupKey(groupID))
+	}
+	if next, err = l.appendSet(ctx, set); err != nil {
 		return 0, err
-	}
-	if _, next, err = l.part.Append(ctx, batch, coordinatorAppend); err != nil {
-		return 0, coordinatorError(err)
 	}
 	delete(l.mu.groups, groupID)
 	return next, nil
@@ -378,7 +395,7 @@ func (l *offsetLease) expired(now int64) []string {
 	defer l.mu.Unlock()
 	var ids []string
 	for id, g := range l.mu.groups {
-		old := len(g.members) == 0 && len(g.unstable) == 0 && !strings.HasPrefix(id, queryGroupPrefix)
+		old := len(g.members) == 0 && !g.consumer.live() && len(g.unstable) == 0 && !strings.HasPrefix(id, queryGroupPrefix)
 		for _, c := range g.offsets {
 			old = old && now-c.commitMillis > offsetsRetention.Milliseconds()
 		}

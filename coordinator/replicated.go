@@ -2,11 +2,13 @@ package coordinator
 
 import (
 	"context"
+	"iter"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/replication"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // Replicated is this node's partitions as the coordinators want them.
@@ -83,4 +85,32 @@ func (r replicated) Read(_ context.Context, offset int64, maxBytes int) ([]byte,
 	defer f.Chunk.Release()
 	data, err := f.Chunk.AppendTo(nil)
 	return data, func() {}, err
+}
+
+// ReplicatedTopics is the topics of the metadata as consumer groups want them.
+func ReplicatedTopics(m *metadata.Store) func() TopicsView {
+	return func() TopicsView { return topicsView{m.Image()} }
+}
+
+type topicsView struct{ *metadata.Image }
+
+func (v topicsView) Topic(name string) (TopicInfo, bool) { return topicInfo(v.Image.Topic(name)) }
+
+func (v topicsView) TopicByID(id [16]byte) (TopicInfo, bool) { return topicInfo(v.Image.TopicByID(id)) }
+
+func topicInfo(t *metadata.Topic, ok bool) (TopicInfo, bool) {
+	if !ok {
+		return TopicInfo{}, false
+	}
+	return TopicInfo{Name: t.Name, ID: t.ID, Partitions: int32(len(t.Partitions))}, true
+}
+
+func (v topicsView) Topics() iter.Seq[TopicInfo] {
+	return func(yield func(TopicInfo) bool) {
+		for t := range v.Image.Topics() {
+			if info, _ := topicInfo(t, true); !yield(info) {
+				return
+			}
+		}
+	}
 }

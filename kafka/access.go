@@ -47,8 +47,11 @@ var implied = map[kmsg.ACLOperation][]kmsg.ACLOperation{
 // may reports whether the client may do op. A deny wins; an allow is enough; a resource that rules name is closed to those whom none allows; one that no rule names is open,
 // but for changes of the cluster itself, which are the superusers' until a rule says otherwise.
 func (c *conn) may(op kmsg.ACLOperation, resource kmsg.ACLResourceType, name string) bool {
-	access := c.server.config.Access
-	if access == nil || access.Superuser(c.user) {
+	return may(c.server.config.Access, c.user, c.host, op, resource, name)
+}
+
+func may(access Access, user string, host func() string, op kmsg.ACLOperation, resource kmsg.ACLResourceType, name string) bool {
+	if access == nil || access.Superuser(user) {
 		return true
 	}
 	allowed, named := false, false
@@ -57,7 +60,7 @@ func (c *conn) may(op kmsg.ACLOperation, resource kmsg.ACLResourceType, name str
 			continue
 		}
 		named = true
-		if !r.concerns("User:"+c.user, c.host()) {
+		if !r.concerns("User:"+user, host()) {
 			continue
 		}
 		switch {

@@ -48,6 +48,12 @@ func (c *conn) forbiddenGroup(req kmsg.Request) response {
 			resp.ErrorCode = denied
 			return resp
 		}
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		if code := c.forbiddenConsumer(r); code != 0 {
+			resp := r.ResponseKind().(*kmsg.ConsumerGroupHeartbeatResponse)
+			resp.ErrorCode = code
+			return resp
+		}
 	case *kmsg.OffsetDeleteRequest:
 		if !c.mayGroup(kmsg.ACLOperationDelete, r.Group) {
 			resp := r.ResponseKind().(*kmsg.OffsetDeleteResponse)

@@ -34,14 +34,19 @@ const transactionVersion = 2
 
 // addFeatures says which features are on (KIP-584). Clients of version 3 fail on a feature whose lowest level is 0, so they are not told what could be chosen.
 func addFeatures(resp *kmsg.ApiVersionsResponse) {
-	if resp.Version >= 4 {
-		s := kmsg.NewApiVersionsResponseSupportedFeature()
-		s.Name, s.MinVersion, s.MaxVersion = "transaction.version", 0, transactionVersion
-		resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+	for _, feature := range []struct {
+		name  string
+		level int16
+	}{{"group.version", groupVersion}, {"transaction.version", transactionVersion}} {
+		if resp.Version >= 4 {
+			s := kmsg.NewApiVersionsResponseSupportedFeature()
+			s.Name, s.MinVersion, s.MaxVersion = feature.name, 0, feature.level
+			resp.SupportedFeatures = append(resp.SupportedFeatures, s)
+		}
+		f := kmsg.NewApiVersionsResponseFinalizedFeature()
+		f.Name, f.MinVersionLevel, f.MaxVersionLevel = feature.name, feature.level, feature.level
+		resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
 	}
-	f := kmsg.NewApiVersionsResponseFinalizedFeature()
-	f.Name, f.MinVersionLevel, f.MaxVersionLevel = "transaction.version", transactionVersion, transactionVersion
-	resp.FinalizedFeatures = append(resp.FinalizedFeatures, f)
 	resp.FinalizedFeaturesEpoch = 0
 }
 

@@ -55,7 +55,7 @@ func init() {
 		int16(kmsg.AlterConfigs):                 {0, 2, answered(alterConfigs)},
 		int16(kmsg.CreatePartitions):             {0, 3, answered(createPartitions)},
 		int16(kmsg.IncrementalAlterConfigs):      {0, 1, answered(incrementalAlterConfigs)},
-		int16(kmsg.SASLHandshake):                {1, 1, answered(saslHandshake)},
+		int16(kmsg.SASLHandshake):                {0, 1, answered(saslHandshake)},
 		int16(kmsg.SASLAuthenticate):             {0, 2, answered(saslAuthenticate)},
 		int16(kmsg.DescribeCluster):              {0, 1, answered(describeCluster)},
 		int16(kmsg.DescribeACLs):                 {1, 3, answered(describeACLs)},
@@ -74,6 +74,8 @@ func init() {
 		int16(kmsg.DescribeUserSCRAMCredentials): {0, 0, answered(describeUserScramCredentials)},
 		int16(kmsg.AlterUserSCRAMCredentials):    {0, 0, answered(alterUserScramCredentials)},
 		int16(kmsg.ListConfigResources):          {0, 1, answered(listConfigResources)},
+		int16(kmsg.ConsumerGroupHeartbeat):       {0, 1, started(startConsumerHeartbeat)},
+		int16(kmsg.ConsumerGroupDescribe):        {0, 1, answered(consumerGroupDescribe)},
 		int16(kmsg.DescribeTopicPartitions):      {0, 0, answered(describeTopicPartitions)},
 	}
 }

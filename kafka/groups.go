@@ -2,14 +2,13 @@ package kafka
 
 import (
 	"context"
-	"net"
 	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// Groups coordinates consumer groups by the classic protocol. Nothing of a request is kept after a method has returned.
+// Groups coordinates consumer groups by the classic protocol and by that of KIP-848. Nothing of a request is kept after a method has returned.
 type Groups interface {
 	// StartJoin and StartSync return functions that wait for the rest of the group, as long as ctx lasts.
 	StartJoin(ctx context.Context, req *kmsg.JoinGroupRequest, clientID, host string) func() *kmsg.JoinGroupResponse
@@ -21,16 +20,15 @@ type Groups interface {
 	ListGroups(*kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse
 	DeleteGroups(context.Context, *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse
 	OffsetDelete(context.Context, *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse
+	// StartConsumerHeartbeat returns a function that waits until what the heartbeat has changed is durable, as long as ctx lasts.
+	StartConsumerHeartbeat(context.Context, *kmsg.ConsumerGroupHeartbeatRequest, ConsumerCaller) func() *kmsg.ConsumerGroupHeartbeatResponse
+	ConsumerGroupDescribe(*kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse
 }
 
 // startJoin answers key 11, versions 0 to 9. Version 1 adds the rebalance time-out, 4 has new members ask for an id first (KIP-394), 5 static members
 // (KIP-345), 9 leaders that need not assign (KIP-814).
 func startJoin(c *conn, ctx context.Context, req *kmsg.JoinGroupRequest) func() response {
-	host, _, err := net.SplitHostPort(c.nc.RemoteAddr().String())
-	if err != nil {
-		host = c.nc.RemoteAddr().String()
-	}
-	finish := c.server.config.Groups.StartJoin(ctx, req, c.clientID, "/"+host)
+	finish := c.server.config.Groups.StartJoin(ctx, req, c.clientID, "/"+c.host())
 	return func() response { return finish() }
 }
 

@@ -67,7 +67,7 @@ func (c *conn) mechanisms() []string {
 	return all
 }
 
-// saslHandshake answers key 17, version 1. After version 0, which is not served, tokens would come without a header (KIP-152).
+// saslHandshake answers key 17, version 1. After version 0 tokens would come without a header (KIP-152): it is advertised, because librdkafka does not authenticate otherwise, and refused.
 func saslHandshake(c *conn, _ context.Context, req *kmsg.SASLHandshakeRequest) *kmsg.SASLHandshakeResponse {
 	resp := req.ResponseKind().(*kmsg.SASLHandshakeResponse)
 	if resp.SupportedMechanisms = []string{}; c.server.config.Users != nil {
@@ -79,6 +79,8 @@ func saslHandshake(c *conn, _ context.Context, req *kmsg.SASLHandshakeRequest) *
 	}
 	var err error
 	switch {
+	case req.Version == 0:
+		resp.ErrorCode = kerr.UnsupportedVersion.Code
 	case req.Mechanism == MechanismScram256, req.Mechanism == MechanismScram512:
 		c.sasl, err = c.server.newScram(req.Mechanism)
 	case req.Mechanism == MechanismPlain && c.private():

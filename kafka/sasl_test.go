@@ -45,6 +45,20 @@ func TestRolesOfTheDatabaseAuthenticate(t *testing.T) {
 	}
 }
 
+func TestLibrdkafkaIsToldOfTheFirstHandshake(t *testing.T) {
+	w := dial(t, startLocked(t))
+	for _, key := range w.ask(plausible(t, kmsg.NewPtrApiVersionsRequest(), 3)).(*kmsg.ApiVersionsResponse).ApiKeys {
+		if key.ApiKey == int16(kmsg.SASLHandshake) {
+			require.Equal(t, int16(0), key.MinVersion, "it gives up if the lowest version is not 0")
+		}
+	}
+	for version, want := range map[int16]int16{0: kerr.UnsupportedVersion.Code, 1: 0} {
+		req := kmsg.NewPtrSASLHandshakeRequest()
+		req.Version, req.Mechanism = version, "SCRAM-SHA-256"
+		require.Equal(t, want, w.ask(req).(*kmsg.SASLHandshakeResponse).ErrorCode)
+	}
+}
+
 func TestNothingIsServedBeforeAuthentication(t *testing.T) {
 	n := startLocked(t)
 	w := dial(t, n)

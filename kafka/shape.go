@@ -64,6 +64,8 @@ var shapes = map[int16][]shape{
 	int16(kmsg.DescribeUserSCRAMCredentials): {{0, "[st]t"}},
 	int16(kmsg.AlterUserSCRAMCredentials):    {{0, "[s1t][s14sst]t"}},
 	int16(kmsg.ListConfigResources):          {{0, "t"}, {1, "[1]t"}},
+	int16(kmsg.ConsumerGroupHeartbeat):       {{0, "ss4ss4[s]s[u[4]t]t"}, {1, "ss4ss4[s]ss[u[4]t]t"}},
+	int16(kmsg.ConsumerGroupDescribe):        {{0, "[s]1t"}},
 	int16(kmsg.DescribeTopicPartitions):      {{0, "[st]4{s4t}t"}},
 }
 

@@ -66,7 +66,7 @@ func TestKafkasToolsAdministerAndUseATopic(t *testing.T) {
 	require.Contains(t, tool(topics, "--create", "--topic", "a", "--partitions", "3", "--config", "retention.ms=1000000"), "Created topic a.")
 	require.Contains(t, tool(topics, "--describe", "--topic", "a"), "PartitionCount: 3\tReplicationFactor: 1\tConfigs: retention.ms=1000000")
 	tool(topics, "--alter", "--topic", "a", "--partitions", "4")
-	require.Contains(t, tool(topics, "--list"), "__consumer_offsets\n__transaction_state\n_millrace_errors\na\n")
+	require.Contains(t, tool(topics, "--list"), "__consumer_offsets\n__transaction_state\n_millrace_errors\n_millrace_notify\na\n")
 
 	tool(configs, "--alter", "--topic", "a", "--add-config", "cleanup.policy=[compact,delete]", "--delete-config", "retention.ms")
 	described := tool(configs, "--describe", "--topic", "a")
@@ -91,6 +91,14 @@ func TestKafkasToolsAdministerAndUseATopic(t *testing.T) {
 	require.Regexp(t, `(?m)^g +a +0 +0 *$`, tool(groups, "--group", "g", "--topic", "a", "--reset-offsets", "--to-earliest", "--execute"))
 	require.Contains(t, tool(groups, "--delete", "--group", "g"), "successful")
 	require.Contains(t, tool(tools+"GetOffsetShell", "--topic", "a"), "a:0:")
+
+	read = java(t, "", tools+"consumer.ConsoleConsumer", "--bootstrap-server", addr, "--topic", "a", "--from-beginning", "--max-messages", "100", "--group", "assigned",
+		"--consumer-property", "group.protocol=consumer", "--property", "print.key=true", "--property", "key.separator=:")
+	require.Subset(t, sorted(read), sorted(numbered(100)))
+	require.Regexp(t, `(?m)^assigned +a +0 +(\d+) +(\d+) +0 `, tool(groups, "--describe", "--group", "assigned"))
+	require.Regexp(t, `(?m)^assigned +Consumer +Empty`, tool(groups, "--list", "--state", "--type"))
+	require.Regexp(t, `(?m)^assigned +a +0 +0 *$`, tool(groups, "--group", "assigned", "--topic", "a", "--reset-offsets", "--to-earliest", "--execute"))
+	require.Contains(t, tool(groups, "--delete", "--group", "assigned"), "successful")
 
 	perf := java(t, "", tools+"ProducerPerformance", "--topic", "p", "--num-records", "2000", "--record-size", "100", "--throughput", "-1",
 		"--transactional-id", "tx", "--transaction-duration-ms", "50", "--producer-props", "bootstrap.servers="+addr)

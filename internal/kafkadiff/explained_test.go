@@ -11,7 +11,6 @@ var explained = []struct {
 	{"versions", "*", "absent", "*", "what is not there; docs/kafka.md lists what is missing"},
 	{"versions", "OffsetCommit", "0-*", "2-*", "versions 0 and 1 are served too"},
 	{"versions", "OffsetFetch", "0-*", "1-*", "version 0 is served too"},
-	{"versions", "SASLHandshake", "1-1", "0-1", "after version 0 tokens come without a header, which no client of today does"},
 	{"versions", "AddPartitionsToTxn", "0-3", "0-5", "later versions are for brokers"},
 	{"versions", "Fetch", "4-17", "4-18", "version 18 is for replicas"},
 	{"versions", "DescribeCluster", "0-1", "0-2", "version 2 is about fenced brokers"},

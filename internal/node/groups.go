@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/kafka"
 )
 
 // groups are the consumer groups of Kafka clients: those of the present duty, or while this node has none, a set without groups, which says that the coordinator is elsewhere.
@@ -59,4 +60,12 @@ func (g *groups) DeleteGroups(ctx context.Context, r *kmsg.DeleteGroupsRequest) 
 
 func (g *groups) OffsetDelete(ctx context.Context, r *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
 	return g.get().OffsetDelete(ctx, r)
+}
+
+func (g *groups) StartConsumerHeartbeat(ctx context.Context, r *kmsg.ConsumerGroupHeartbeatRequest, from kafka.ConsumerCaller) func() *kmsg.ConsumerGroupHeartbeatResponse {
+	return g.get().StartConsumerHeartbeat(ctx, r, coordinator.ConsumerCaller(from))
+}
+
+func (g *groups) ConsumerGroupDescribe(r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse {
+	return g.get().ConsumerGroupDescribe(r)
 }

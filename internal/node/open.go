@@ -335,7 +335,7 @@ func (n *Node) awaitActive(ctx context.Context) error {
 
 func (n *Node) openCoordinators(context.Context) error {
 	cfg := coordinator.Config{
-		Partitions: coordinator.Replicated(n.repl), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions,
+		Partitions: coordinator.Replicated(n.repl), Topics: coordinator.ReplicatedTopics(n.meta), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions,
 		AllocateIDs: func(ctx context.Context) (first, count int64, err error) {
 			b := n.meta.NewBatch()
 			ref := b.TakeProducerIDs(n.identity.NodeID, n.epoch)
@@ -352,7 +352,7 @@ func (n *Node) openCoordinators(context.Context) error {
 		cfg.Peers, far = peers{n.meta, n}, peers{n.meta, n}
 	}
 	n.coord = coordinator.New(cfg)
-	n.groups.idle = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
+	n.groups.idle = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Idle: true, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
 	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock, far)
 	if n.port != nil {
 		n.served.Store(&served{meta: n.meta, controller: n.ctrl, repl: n.repl, coord: n.coord, engine: &n.engine})

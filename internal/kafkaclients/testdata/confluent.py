@@ -1,4 +1,4 @@
-"""confluent-kafka-python: produces in every codec, consumes in a group of two, commits, and goes on from what was committed.
+"""confluent-kafka-python: produces in every codec, consumes in groups of two of either protocol, commits, and goes on from what was committed.
 
 usage: confluent.py BROKER TOPIC COUNT
 """
@@ -29,7 +29,7 @@ class Member:
     def __init__(self, **config):
         self.consumer = Consumer({
             "bootstrap.servers": broker, "group.id": topic + "-group", "auto.offset.reset": "earliest",
-            "enable.auto.commit": False, "session.timeout.ms": 6000, "heartbeat.interval.ms": 300, **config})
+            "enable.auto.commit": False, **config})
         self.consumer.subscribe([topic])
 
     def poll(self):
@@ -63,8 +63,16 @@ def until(what, done, step):
         step()
 
 
-def group(strategy):
-    config = {"partition.assignment.strategy": strategy}
+def classic(strategy):
+    return {"partition.assignment.strategy": strategy, "session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
+
+
+def assigned(assignor):
+    """A group whose coordinator assigns (KIP-848)."""
+    return {"group.protocol": "consumer", "group.remote.assignor": assignor, "log_level": 3}  # not the warning that it is a preview
+
+
+def group(config):
     got = []
 
     def read(*members):
@@ -89,7 +97,7 @@ admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(LIMIT)
 wanted = ["v%d" % i for i in range(count)]
 for i, codec in enumerate(codecs):
     produce(wanted[i::len(codecs)], **{"compression.type": codec, "enable.idempotence": i % 2 == 0})
-group("range")
+group(classic("range"))
 
 # What was committed stays: a new member sees new records only, here those of a transaction that was committed.
 producer = Producer({"bootstrap.servers": broker, "transactional.id": topic + "-txn"})
@@ -101,12 +109,13 @@ for values, end in (["aborted"], producer.abort_transaction), (["late-1", "late-
     producer.flush(LIMIT)
     end(LIMIT)
 late = []
-member = Member(**{"partition.assignment.strategy": "range"})
+member = Member(**classic("range"))
 until("the new records are read", lambda: len(late) == 2, lambda: late.extend(member.poll()))
 assert sorted(late) == ["late-1", "late-2"], late
 member.consumer.close()
 
-admin.delete_consumer_groups([topic + "-group"])[topic + "-group"].result(LIMIT)
 count += 2
-group("cooperative-sticky")
+for config in classic("cooperative-sticky"), assigned("uniform"), assigned("range"):
+    admin.delete_consumer_groups([topic + "-group"])[topic + "-group"].result(LIMIT)
+    group(config)
 print("ok")
