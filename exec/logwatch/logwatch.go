@@ -61,6 +61,7 @@ type Watcher struct {
 type watched struct {
 	wakes      map[*subscription]struct{}
 	high, last int64
+	joined     uint64 // counts subscriptions: what a poll tells that began before the newest one is not taken for known
 }
 
 type subscription struct{ wake chan<- struct{} }
@@ -83,6 +84,9 @@ func (w *Watcher) Subscribe(tp exec.TopicPartition, wake chan<- struct{}) (cance
 		w.mu.parts[tp] = p
 	}
 	p.wakes[s] = struct{}{}
+	// Who comes may know less than those before it, or another topic of the same name: the next poll tells it something.
+	p.high, p.last = -1, -1
+	p.joined++
 	notify(w.some)
 	return func() {
 		w.mu.Lock()
@@ -105,8 +109,8 @@ func notify(wake chan<- struct{}) {
 func (w *Watcher) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		moved := w.source.Moved()
-		byLeader, failed := w.positions(ctx)
-		if len(byLeader) == 0 && !failed {
+		byLeader, joined, missing := w.positions(ctx)
+		if len(byLeader) == 0 && !missing {
 			select {
 			case <-w.some:
 			case <-moved:
@@ -114,11 +118,12 @@ func (w *Watcher) Run(ctx context.Context) {
 			}
 			continue
 		}
+		failed := len(byLeader) == 0
 		var wg sync.WaitGroup
 		var mu sync.Mutex
 		for node, known := range byLeader {
 			wg.Go(func() {
-				ok := w.poll(ctx, node, known)
+				ok := w.poll(ctx, node, known, joined)
 				mu.Lock()
 				defer mu.Unlock()
 				failed = failed || !ok
@@ -140,12 +145,15 @@ func (w *Watcher) sleep(ctx context.Context) {
 	}
 }
 
-// positions groups what has to be polled by leader. failed says that a leader is not known: its watchers are woken, for they may find out why.
-func (w *Watcher) positions(ctx context.Context) (byLeader map[int32][]Position, failed bool) {
+// positions groups what has to be polled by leader, and counts the subscriptions of each partition. missing says that a leader is not known: its watchers are woken, for they may find out
+// why.
+func (w *Watcher) positions(ctx context.Context) (byLeader map[int32][]Position, joined map[exec.TopicPartition]uint64, missing bool) {
 	w.mu.Lock()
 	var known []Position
+	joined = make(map[exec.TopicPartition]uint64, len(w.mu.parts))
 	for tp, p := range w.mu.parts {
 		known = append(known, Position{tp, p.high, p.last})
+		joined[tp] = p.joined
 	}
 	w.mu.Unlock()
 	byLeader = map[int32][]Position{}
@@ -155,40 +163,40 @@ func (w *Watcher) positions(ctx context.Context) (byLeader map[int32][]Position,
 		case errors.Is(err, ErrHere):
 			w.forget(k.TopicPartition)
 		case err != nil:
-			failed = true
-			w.learn(Progress{Position: k, Err: err})
+			missing = true
+			w.learn(Progress{Position: k, Err: err}, joined)
 		default:
 			byLeader[node] = append(byLeader[node], k)
 		}
 	}
-	return byLeader, failed
+	return byLeader, joined, missing
 }
 
-func (w *Watcher) poll(ctx context.Context, node int32, known []Position) (ok bool) {
+func (w *Watcher) poll(ctx context.Context, node int32, known []Position, joined map[exec.TopicPartition]uint64) (ok bool) {
 	news, err := w.source.Poll(ctx, node, known)
 	if err != nil {
 		for _, k := range known {
-			w.learn(Progress{Position: k, Err: err})
+			w.learn(Progress{Position: k, Err: err}, joined)
 		}
 		return false
 	}
 	ok = true
 	for _, n := range news {
-		w.learn(n)
+		w.learn(n, joined)
 		ok = ok && n.Err == nil
 	}
 	return ok
 }
 
-// learn notes progress and wakes who waits for it.
-func (w *Watcher) learn(n Progress) {
+// learn notes progress and wakes who waits for it. joined is how many subscriptions there were when it was asked for.
+func (w *Watcher) learn(n Progress, joined map[exec.TopicPartition]uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p := w.mu.parts[n.TopicPartition]
 	if p == nil || n.Err == nil && n.HighWatermark == p.high && n.LastStable == p.last {
 		return
 	}
-	if n.Err == nil {
+	if n.Err == nil && p.joined == joined[n.TopicPartition] {
 		p.high, p.last = n.HighWatermark, n.LastStable
 	}
 	for s := range p.wakes {
