@@ -15,6 +15,8 @@ type tableSession struct {
 	src   *source
 	rows  *tableRows
 	wake  chan struct{}
+	// indexes keep the entries of the table's indexes; nil without.
+	indexes *rowIndexes
 }
 
 // session opens the rows, catches up with the topic, and then follows it, or serves writers.
@@ -32,6 +34,9 @@ func (p *tablePart) session() (err error) {
 		return err
 	}
 	defer s.src.close()
+	if err := s.reindex(); err != nil {
+		return err
+	}
 	if err := s.catchUp(); err != nil {
 		return err
 	}
@@ -46,6 +51,10 @@ func (p *tablePart) session() (err error) {
 	for {
 		select {
 		case <-s.wake:
+		case <-p.altered:
+			if err := s.reindex(); err != nil {
+				return err
+			}
 		case <-p.ctx.Done():
 			return p.ctx.Err()
 		}
@@ -127,9 +136,9 @@ func (s *tableSession) catchUp() error {
 			if at, known := s.p.t.Position(s.p.key.oid, s.p.key.partition); known && at == s.src.position() {
 				return nil
 			}
-			return s.commit(s.state.NewBatch(0, 0))
+			return s.commit(s.newBatch(0, 0))
 		}
-		b := s.state.NewBatch(0, 0)
+		b := s.newBatch(0, 0)
 		s.rows.batch = b
 		if err := s.src.step(s.p.ctx, s.p.t.cfg.Clock.Now()); err != nil {
 			return errors.Join(err, b.Close())

@@ -64,6 +64,10 @@ func (s *tableSession) serve() error {
 		select {
 		case <-s.p.ctx.Done():
 			return errors.Join(s.p.ctx.Err(), s.drain())
+		case <-s.p.altered:
+			if err := s.reindex(); err != nil {
+				return err
+			}
 		case w := <-s.p.owner.writes:
 			if err := s.do(w); err != nil {
 				return err
@@ -185,7 +189,7 @@ func (s *tableSession) applyAll(writes []*ownerWrite, placed []Appended) error {
 	for _, w := range writes {
 		rows, bytes = rows+w.rows, bytes+w.bytes
 	}
-	b := s.state.NewBatch(rows, bytes)
+	b := s.newBatch(rows, bytes)
 	end, epoch := s.src.position(), int32(0)
 	for i, w := range writes {
 		h, err := record.ParseHeader(w.batch)
@@ -216,7 +220,7 @@ func (s *tableSession) lend(w *ownerWrite) (err error) {
 		w.err = err
 		close(w.done)
 	}()
-	b := s.state.NewBatch(w.rows, w.bytes)
+	b := s.newBatch(w.rows, w.bytes)
 	w.apply(b)
 	select {
 	case out := <-w.outcome:

@@ -57,11 +57,14 @@ type tablePart struct {
 	cancel context.CancelFunc
 	done   chan struct{}
 	owner  *ownerQueue // nil when followed
-	mu     struct {
+	// altered tells the goroutine that the definition, and with it the indexes, has changed.
+	altered chan struct{}
+	mu      struct {
 		sync.Mutex
 		rel      *planner.Relation
-		position int64 // next offset that is not in the rows; -1 before the state was opened
-		serving  bool  // of an owner
+		indexed  map[uint32]bool // indexes whose entries are complete
+		position int64           // next offset that is not in the rows; -1 before the state was opened
+		serving  bool            // of an owner
 		err      error
 		changed  chan struct{}
 		skipped  int64 // records that do not decode
@@ -114,7 +117,7 @@ func (t *Tables) start(rel *planner.Relation, partition int32, own bool) error {
 	if t.mu.parts[k] != nil {
 		return fmt.Errorf("partition %d of table %q is kept here already", partition, rel.Name)
 	}
-	p := &tablePart{t: t, name: rel.Name, tp: TopicPartition{rel.Topic, partition}, key: k, done: make(chan struct{})}
+	p := &tablePart{t: t, name: rel.Name, tp: TopicPartition{rel.Topic, partition}, key: k, done: make(chan struct{}), altered: make(chan struct{}, 1)}
 	p.mu.rel, p.mu.position, p.mu.changed = rel, -1, make(chan struct{})
 	if own {
 		p.owner = newOwnerQueue()
@@ -132,6 +135,10 @@ func (t *Tables) Alter(rel *planner.Relation) {
 			p.mu.Lock()
 			p.mu.rel = rel
 			p.mu.Unlock()
+			select {
+			case p.altered <- struct{}{}:
+			default: // it is told already
+			}
 		}
 	}
 }

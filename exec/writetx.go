@@ -26,7 +26,7 @@ type WriteTx struct {
 	created map[uint32]int64 // tables that the transaction makes, with the next number for a hidden key
 }
 
-// Created says that a table comes to be with this transaction: it has no rows and no owner before Commit.
+// Created says that a table, or an index of one, comes to be with this transaction: the table has no rows and no owner before Commit, the index no entries.
 func (tx *WriteTx) Created(oid uint32) {
 	if tx.created == nil {
 		tx.created = map[uint32]int64{}
@@ -54,6 +54,8 @@ type txTable struct {
 	output txOutput
 	kbuf   []byte
 	places []int32
+	// uniques are the unique indexes that the transaction has looked into, by OID.
+	uniques map[uint32]*txUnique
 }
 
 // txKey is what a transaction knows of a key that it has met.
@@ -282,6 +284,9 @@ func (tx *WriteTx) RollbackTo(at []int) {
 	tx.bytes = int64(len(tx.streams.arena))
 	for _, x := range tx.tables {
 		tx.bytes += int64(len(x.arena) + len(x.index.arena))
+		for _, u := range x.uniques {
+			tx.bytes += int64(len(u.values.index.arena))
+		}
 	}
 }
 

@@ -78,12 +78,41 @@ type Relation struct {
 	Comment    string
 	// IdleTimeout is fixed at CREATE.
 	IdleTimeout time.Duration
+	// Indexes are those beside the primary key. Whoever binds the relation fills them in.
+	Indexes []Index
+	// Uniques are the UNIQUE constraints of its CREATE.
+	Uniques []Unique
 	// Generation numbers the shapes of the rows that nodes keep of a table: rows kept under an earlier number are not read, but made anew from
 	// the topic.
 	Generation uint32
 	// Rules numbers the changes of what a write must look after (NOT NULL, CHECK, columns dropped). A transaction that wrote under
 	// an earlier number does not commit.
 	Rules uint32
+}
+
+// Index is an index of a table beside its key.
+type Index struct {
+	OID  uint32
+	Name string
+	Cols []int // ordinals
+	// Unique: no two rows have the same values, NULL apart. Constraint: a UNIQUE constraint made it.
+	Unique, Constraint bool
+}
+
+// Index returns an index by OID, nil if there is none.
+func (r *Relation) Index(oid uint32) *Index {
+	for i := range r.Indexes {
+		if r.Indexes[i].OID == oid {
+			return &r.Indexes[i]
+		}
+	}
+	return nil
+}
+
+// Unique is a UNIQUE constraint of a definition. Whoever makes the relation makes an index for it.
+type Unique struct {
+	Name string // "" if it is to be chosen
+	Cols []int
 }
 
 // Column is one column of a relation.

@@ -82,8 +82,6 @@ func refuseConstraint(k sql.ConstraintKind, pos sql.Pos) error {
 	switch k {
 	case sql.ForeignKeyConstraint:
 		return notYet("FOREIGN KEY", "tables are not checked against each other", "a join that shows rows without a match", pos)
-	case sql.UniqueConstraint:
-		return notYet("UNIQUE beside the primary key", "a row's partition is chosen by its key, so equal values of other columns may lie in several", "PRIMARY KEY", pos)
 	default:
 		return notYet("another PRIMARY KEY", "the rows that are there lie where their present key puts them",
 			"CREATE TABLE ... with the new key, and INSERT INTO it SELECT from this one", pos)

@@ -220,8 +220,6 @@ func refuseElements(c *sql.ColumnDef) error {
 	switch {
 	case c.Generated != nil:
 		return notYet("generated columns", "rows are stored as they come", "a view that computes the column", c.Pos)
-	case c.Unique && !c.PrimaryKey:
-		return refuseConstraint(sql.UniqueConstraint, c.Pos)
 	case c.References != nil:
 		return refuseConstraint(sql.ForeignKeyConstraint, c.Pos)
 	}
@@ -253,9 +251,22 @@ func (d *definer) key() error {
 }
 
 func (d *definer) constraints() error {
+	for _, c := range d.stmt.Columns {
+		if c.Unique && !c.PrimaryKey {
+			if err := d.unique(&sql.TableConstraint{Pos: c.Pos, Columns: []string{c.Name}, Deferrable: c.Deferrable}); err != nil {
+				return err
+			}
+		}
+	}
 	for _, c := range d.stmt.Constraints {
 		if c.Kind == sql.CheckConstraint {
 			if err := d.check(c.Name, "", c.Check); err != nil {
+				return err
+			}
+			continue
+		}
+		if c.Kind == sql.UniqueConstraint {
+			if err := d.unique(c); err != nil {
 				return err
 			}
 			continue

@@ -48,8 +48,11 @@ type DML struct {
 
 // OnConflict says what to do with a row whose key exists.
 type OnConflict struct {
-	// Target are the ordinals of the key columns named (or all key columns).
-	Target    []int
+	// Target are the ordinals of the key columns, or those of Index, a unique index, if it is not nil.
+	Target []int
+	Index  *Index
+	// Any: no target was named, so every constraint counts.
+	Any       bool
 	DoNothing bool
 	// Set has one expression per column of Rel over the existing row's n columns followed by the excluded (proposed) row's n columns.
 	Set []Expr

@@ -16,27 +16,19 @@ func (b *binder) bindOnConflict(rel *Relation, stmt *sql.Insert) (*OnConflict, e
 		return nil, sqlerr.New(sqlerr.WrongObjectType, "ON CONFLICT needs an ordinary table, and %q is not one", rel.Name).
 			WithHint("In a table over a topic the last write of a key wins anyway.").At(c.Offset())
 	}
-	noMatch := sqlerr.New(sqlerr.InvalidColumnReference, "there is no unique or exclusion constraint matching the ON CONFLICT specification").
-		WithHint("The only constraint is the primary key.").At(c.Offset())
-	if c.Constraint != "" && c.Constraint != rel.Name+"_pkey" {
-		return nil, sqlerr.New(sqlerr.UndefinedObject, "constraint %q for table %q does not exist", c.Constraint, rel.Name).At(c.Offset())
-	}
-	out := &OnConflict{Target: rel.Key, DoNothing: len(c.Set) == 0}
-	for _, name := range c.Columns {
-		i := rel.column(name)
-		if i < 0 {
-			return nil, relationColumnError(rel, name, c.Offset())
-		}
-		if !contains(rel.Key, i) {
-			return nil, noMatch
-		}
-	}
-	if len(c.Columns) > 0 && len(c.Columns) != len(rel.Key) {
-		return nil, noMatch
-	}
-	if len(c.Columns) == 0 && c.Constraint == "" && !out.DoNothing {
+	out := &OnConflict{Target: rel.Key, DoNothing: len(c.Set) == 0, Any: len(c.Columns) == 0 && c.Constraint == ""}
+	if out.Any && !out.DoNothing {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "ON CONFLICT DO UPDATE requires inference specification or constraint name").
 			WithHint("For example, ON CONFLICT (column_name).").At(c.Offset())
+	}
+	if !out.Any {
+		var err error
+		if out.Index, err = arbiter(rel, c); err != nil {
+			return nil, err
+		}
+		if out.Index != nil {
+			out.Target = out.Index.Cols
+		}
 	}
 	if out.DoNothing {
 		return out, nil

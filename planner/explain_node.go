@@ -148,6 +148,13 @@ func describeScan(x *Scan) (string, []string) {
 		name += " from its end"
 	}
 	var details []string
+	if x.Index != nil {
+		var on []string
+		for _, ord := range x.Index.Cols[:len(x.Keys[0])] {
+			on = append(on, quoteName(x.Rel.Columns[ord].Name))
+		}
+		details = append(details, "index "+quoteName(x.Index.Name)+" on ("+strings.Join(on, ", ")+")")
+	}
 	if x.Keys != nil {
 		if len(x.Keys) == 1 {
 			p := exprPrinter{}

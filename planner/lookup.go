@@ -9,16 +9,40 @@ import (
 // maxLookupKeys bounds the keys that one IN list, or a product of several, looks up; beyond it the table is scanned.
 const maxLookupKeys = 1_000
 
-// lookupKeys turns equalities on all key columns of a table into key look-ups. The filter stays and decides again.
+// lookupKeys turns equalities on all key columns of a table, or on the first columns of an index, into look-ups. The filter stays and decides again.
 func lookupKeys(s *Scan) {
 	if s.Filter == nil || s.Rel.Kind != Table || len(s.Rel.Key) == 0 || s.Keys != nil {
 		return
 	}
+	if s.Keys = pinnedDown(s, s.Rel.Key); s.Keys != nil {
+		return
+	}
+	for i := range s.Rel.Indexes {
+		ix := &s.Rel.Indexes[i]
+		n := len(ix.Cols)
+		tuples := pinnedDown(s, ix.Cols)
+		for tuples == nil && n > 1 {
+			n--
+			tuples = pinnedDown(s, ix.Cols[:n])
+		}
+		// All columns of a unique index find one row; else the more columns are pinned down, the fewer rows there are.
+		switch whole := tuples != nil && ix.Unique && n == len(ix.Cols); {
+		case whole:
+			s.Index, s.Keys = ix, tuples
+			return
+		case tuples != nil && (s.Keys == nil || n > len(s.Keys[0])):
+			s.Index, s.Keys = ix, tuples
+		}
+	}
+}
+
+// pinnedDown are the tuples of values that the filter leaves for some columns, nil if it does not pin them down.
+func pinnedDown(s *Scan, cols []int) [][]Expr {
 	tuples := [][]Expr{{}}
-	for _, k := range s.Rel.Key {
+	for _, k := range cols {
 		values := keyValues(s, k)
 		if values == nil || len(tuples)*len(values) > maxLookupKeys {
-			return
+			return nil
 		}
 		var next [][]Expr
 		for _, t := range tuples {
@@ -28,7 +52,7 @@ func lookupKeys(s *Scan) {
 		}
 		tuples = next
 	}
-	s.Keys = tuples
+	return tuples
 }
 
 // keyValues are the values that the filter leaves for one column, nil if it does not pin the column down.

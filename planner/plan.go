@@ -55,6 +55,8 @@ type Scan struct {
 	// Keys, if not nil, restricts a bounded scan of a table to these key tuples (expressions without columns, in key order). No two are equal,
 	// but for tuples with NULL, which Filter does not let pass.
 	Keys [][]Expr
+	// Index, if not nil, says that Keys are values of its columns, or of the first of them.
+	Index *Index
 	// Latest: a push query's stream scan starts at the end instead of the beginning.
 	Latest bool
 }

@@ -70,6 +70,7 @@ type ColumnDef struct {
 	Key        bool // KEY
 	PrimaryKey bool // PRIMARY KEY
 	Unique     bool
+	Deferrable bool
 	Default    Expr
 	Headers    bool    // HEADERS: all of them
 	HeaderKey  *string // HEADER('k')
@@ -113,6 +114,7 @@ type TableConstraint struct {
 	Columns    []string
 	Check      Expr
 	References *Reference
+	Deferrable bool
 }
 
 // Watermark is WATERMARK FOR column AS expr: the stream time that a row proves.

@@ -174,7 +174,7 @@ func (p *parser) constraint() *TableConstraint {
 	default:
 		p.unexpected()
 	}
-	p.constraintTiming()
+	c.Deferrable = p.constraintTiming()
 	return c
 }
 
@@ -211,10 +211,16 @@ func (p *parser) reference() *Reference {
 	return r
 }
 
-// constraintTiming passes DEFERRABLE and its kin: constraints of that kind are refused by the planner.
-func (p *parser) constraintTiming() {
-	for p.accept("not", "deferrable") || p.accept("deferrable") || p.accept("initially", "deferred") ||
-		p.accept("initially", "immediate") || p.accept("not", "valid") {
+// constraintTiming parses DEFERRABLE, which it reports, and its kin.
+func (p *parser) constraintTiming() (deferrable bool) {
+	for {
+		switch {
+		case p.accept("deferrable"), p.accept("initially", "deferred"):
+			deferrable = true
+		case p.accept("not", "deferrable"), p.accept("initially", "immediate"), p.accept("not", "valid"):
+		default:
+			return deferrable
+		}
 	}
 }
 
@@ -263,7 +269,7 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 		c.References = p.reference()
 	case p.isWord("deferrable"), p.isWords("not", "deferrable"), p.isWord("initially"):
 		start := p.i
-		if p.constraintTiming(); p.i == start {
+		if c.Deferrable = p.constraintTiming() || c.Deferrable; p.i == start {
 			p.unexpected()
 		}
 	default:

@@ -69,6 +69,7 @@ func (p *printer) column(c *ColumnDef) {
 		p.w(")")
 	}
 	p.references(c.References)
+	p.flag(c.Deferrable, " DEFERRABLE")
 }
 
 func (p *printer) generated(c *ColumnDef) {
@@ -116,6 +117,7 @@ func (p *printer) constraint(c *TableConstraint) {
 	}
 	p.identList(" ", c.Columns)
 	p.references(c.References)
+	p.flag(c.Deferrable, " DEFERRABLE")
 }
 
 // options writes before(name = value, ..) unless there are none.

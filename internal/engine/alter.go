@@ -26,6 +26,8 @@ func (s *session) alter(ctx context.Context, q *sql.Alter) (string, error) {
 		return tag, s.alterRelation(ctx, q)
 	case sql.KindSequence:
 		return tag, s.alterNamed(ctx, q, (*catalog).sequenceObject)
+	case sql.KindIndex:
+		return tag, s.alterIndex(ctx, q)
 	case sql.KindType:
 		return tag, s.alterNamed(ctx, q, (*catalog).typeObject)
 	case sql.KindSchema:
@@ -92,6 +94,7 @@ func (s *session) alterRelation(ctx context.Context, q *sql.Alter) error {
 			return err
 		}
 	}
+	a.moveIndexes()
 	if a.next.Payload, err = json.Marshal(a.def); err != nil {
 		return err
 	}
@@ -122,6 +125,12 @@ func (a *relationAlter) action(ctx context.Context, act *sql.AlterAction) error 
 	case sql.DropColumn:
 		return a.dropColumn(ctx, act)
 	}
+	switch {
+	case act.Op == sql.AddConstraint && act.Constraint.Kind == sql.UniqueConstraint:
+		return a.addUnique(ctx, act.Constraint)
+	case act.Op == sql.DropConstraint && a.dropUnique(act.Name):
+		return nil
+	}
 	if act.Op == sql.DropConstraint && act.If && !a.hasConstraint(act.Name) {
 		a.s.notice(sqlerr.SuccessfulCompletion, "constraint %q of relation %q does not exist, skipping", act.Name, a.rel.Name)
 		return nil
@@ -135,6 +144,9 @@ func (a *relationAlter) action(ctx context.Context, act *sql.AlterAction) error 
 	}
 	if act.Op == sql.SetType {
 		if err := a.checkUnread(ctx, act, "change the type of"); err != nil {
+			return err
+		}
+		if err := a.checkUnindexed(act, next); err != nil {
 			return err
 		}
 	}
@@ -226,7 +238,10 @@ func (a *relationAlter) addColumn(ctx context.Context, act *sql.AlterAction) err
 	if err := a.checkRows(ctx, act, next); err != nil {
 		return err
 	}
-	return a.add(act, next, missing)
+	if err := a.add(act, next, missing); err != nil || !act.Column.Unique {
+		return err
+	}
+	return a.addUniqueColumn(ctx, act.Column, missing)
 }
 
 // missing is what the rows that are there have in a new column: its default as of now. A volatile default gives each row a value of its own.
@@ -370,6 +385,9 @@ func (a *relationAlter) dropColumn(ctx context.Context, act *sql.AlterAction) er
 		return err
 	}
 	delete(a.def.Comments, ord)
+	for _, ix := range a.indexesOn(ord) {
+		a.forgetIndex(ix.OID)
+	}
 	if oid, ok := a.def.Sequences[ord]; ok {
 		if seq, ok := a.cat.img.Object(metadata.OID(oid)); ok {
 			a.d.batch.DeleteObject(seq.OID, seq.Version)
@@ -408,7 +426,7 @@ func (e *Engine) columnReaders(ctx context.Context, img *metadata.Image, oid met
 	var out []string
 	for _, dep := range img.Dependents(oid) {
 		o, ok := img.Object(dep)
-		if !ok || o.Kind == kindSequence || o.Space == spaceQuery && writesOwn(img, o) {
+		if !ok || o.Kind == kindSequence || o.Kind == kindIndex || o.Space == spaceQuery && writesOwn(img, o) {
 			continue
 		}
 		reads, err := e.readsColumn(ctx, img, o, uint32(oid), ord)

@@ -242,6 +242,8 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 		return s.createSchema(ctx, q)
 	case *sql.CreateRole:
 		return s.createRole(ctx, q)
+	case *sql.CreateIndex:
+		return s.createIndex(ctx, q)
 	case *sql.CreateType:
 		return s.createType(ctx, q)
 	case *sql.CreateSequence:
@@ -288,8 +290,7 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 // unsupported names a statement that parses but does not run yet.
 func unsupported(q sql.Statement) error {
 	name := map[string]string{
-		"*sql.CreateIndex": "CREATE INDEX", "*sql.CreateDatabase": "CREATE DATABASE",
-		"*sql.AlterSystem": "ALTER SYSTEM",
+		"*sql.CreateDatabase": "CREATE DATABASE", "*sql.AlterSystem": "ALTER SYSTEM",
 	}[fmt.Sprintf("%T", q)]
 	if name == "" {
 		name = fmt.Sprintf("%T", q)[len("*sql."):]

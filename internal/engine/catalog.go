@@ -63,6 +63,9 @@ type definition struct {
 	// Sequences are those of serial and identity columns, Comments those of columns, by ordinal.
 	Sequences map[int]uint32 `json:"sequences,omitempty"`
 	Comments  map[int]string `json:"comments,omitempty"`
+	// Indexes are those beside the primary key; IndexRules counts how often they have changed.
+	Indexes    []indexDefinition `json:"indexes,omitempty"`
+	IndexRules uint32            `json:"index_rules,omitempty"`
 	// OnCommit is that of a temporary table.
 	OnCommit sql.OnCommit `json:"on_commit,omitempty"`
 }

@@ -48,6 +48,8 @@ func (s *session) commentObject(d *ddl, q *sql.Comment, text string) error {
 		o, err = cat.sequenceObject(q.Name)
 	case sql.KindType:
 		o, err = cat.typeObject(q.Name)
+	case sql.KindIndex:
+		o, err = cat.indexObject(q.Name)
 	case sql.KindSchema:
 		o, err = cat.schemaForGrant(q.Name)
 	default:

@@ -110,3 +110,46 @@ func TestAQueryThatNeedsTooMuchMemoryIsRefused(t *testing.T) {
 	}
 	exec(t, conn, "SELECT 1")
 }
+
+// TestOneOfManyGetsAUniqueValue has sessions write the same values of a unique column under keys of their own, free them and take them back: at every
+// end each value is in one row.
+func TestOneOfManyGetsAUniqueValue(t *testing.T) {
+	owner := nodetest.Connect(t, nodetest.ConnString(shared))
+	exec(t, owner, "CREATE SCHEMA unique_race; CREATE TABLE unique_race.t (id INT PRIMARY KEY, v INT UNIQUE)")
+	const values, rounds = 5, 15
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		conn, err := pgx.Connect(t.Context(), nodetest.ConnString(shared)+"&search_path=unique_race")
+		require.NoError(t, err)
+		wg.Go(func() {
+			defer conn.Close(context.WithoutCancel(t.Context()))
+			for n := range values * rounds {
+				id, v := worker*1000+n, n%values
+				for _, q := range []string{
+					fmt.Sprintf("INSERT INTO t VALUES (%d, %d)", id, v),
+					fmt.Sprintf("BEGIN; UPDATE t SET v = NULL WHERE v = %d; INSERT INTO t VALUES (%d, %d); COMMIT", v, id+100000, v),
+					fmt.Sprintf("INSERT INTO t VALUES (%d, %d) ON CONFLICT (v) DO UPDATE SET id = excluded.id", id+200000, v),
+					fmt.Sprintf("DELETE FROM t WHERE v = %d", (v+1)%values),
+				} {
+					_, err := conn.PgConn().Exec(t.Context(), q).ReadAll()
+					var e *pgconn.PgError
+					if err != nil && (!errors.As(err, &e) || !slices.Contains([]string{"23505", "40001", "40P01"}, e.Code)) {
+						t.Errorf("%s: %v %+v", q, err, e)
+					}
+					if conn.PgConn().TxStatus() != 'I' {
+						_, _ = conn.PgConn().Exec(t.Context(), "ROLLBACK").ReadAll()
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	rows, err := nodetest.Texts(t.Context(), owner, "SELECT v, count(*) FROM unique_race.t WHERE v IS NOT NULL GROUP BY v HAVING count(*) > 1")
+	require.NoError(t, err)
+	require.Empty(t, rows)
+	// What the index finds is what a scan finds.
+	rows, err = nodetest.Texts(t.Context(), owner, "SELECT s.v FROM unique_race.t s WHERE s.v IS NOT NULL AND s.v + 0 NOT IN (SELECT v FROM unique_race.t WHERE v IN (0, 1, 2, 3, 4))")
+	require.NoError(t, err)
+	require.Empty(t, rows)
+	exec(t, owner, "DROP SCHEMA unique_race CASCADE")
+}

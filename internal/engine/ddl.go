@@ -186,6 +186,9 @@ func (s *session) putRelation(ctx context.Context, d *ddl, bc boundCreate, o met
 	if err := s.addSequences(ctx, d, bc.rel, q.Columns, 0, o, &def); err != nil {
 		return err
 	}
+	if err := s.addUniques(ctx, d, bc.rel, o, &def); err != nil {
+		return err
+	}
 	if o.Payload, err = json.Marshal(def); err != nil {
 		return err
 	}

@@ -305,6 +305,9 @@ func (c *change) insert(b *vec.Batch) error {
 		}
 		return c.emit(rows, nil, vec.All(nil, rows.Len()))
 	}
+	if c.dml.OnConflict != nil && len(c.uniques()) > 0 {
+		return c.insertEach(rows)
+	}
 	existing, err := c.to.Insert(c.ctx, c.dml.Rel, rows)
 	if err != nil {
 		return err
@@ -314,6 +317,9 @@ func (c *change) insert(b *vec.Batch) error {
 		return c.duplicate(rows, int(existing[0]))
 	}
 	if c.conflict == nil {
+		if err := c.verify(rows, fresh); err != nil {
+			return err
+		}
 		return c.emit(rows, nil, fresh)
 	}
 	for _, i := range fresh {
@@ -322,7 +328,7 @@ func (c *change) insert(b *vec.Batch) error {
 	if err := c.emit(rows, nil, fresh); err != nil {
 		return err
 	}
-	return c.upsert(rows, existing)
+	return c.upsert(rows, existing, rows)
 }
 
 // without returns the numbers from 0 to n-1 that are not in gone, which is sorted.
@@ -347,18 +353,9 @@ func (c *change) keyText(b *vec.Batch, i int) string {
 	return string(key)
 }
 
-// duplicate is 23505 as PostgreSQL words it.
+// duplicate is the refusal of a row whose key exists.
 func (c *change) duplicate(b *vec.Batch, i int) error {
-	rel := c.dml.Rel
-	var names, values []string
-	for _, ord := range rel.Key {
-		names = append(names, rel.Columns[ord].Name)
-		values = append(values, types.FormatText(rel.Columns[ord].Type, b.Cols[ord].View(i), c.s.text()))
-	}
-	e := sqlerr.New(sqlerr.UniqueViolation, "duplicate key value violates unique constraint %q", rel.Name+"_pkey").
-		WithDetail("Key (%s)=(%s) already exists.", strings.Join(names, ", "), strings.Join(values, ", "))
-	e.Schema, e.Table, e.Constraint = rel.Schema, rel.Name, rel.Name+"_pkey"
-	return e
+	return c.duplicateOf(c.dml.Rel.Name+"_pkey", c.dml.Rel.Key, b, i)
 }
 
 // keys are the key columns of the rows sel, in key order.
@@ -371,10 +368,10 @@ func (c *change) keys(b *vec.Batch, sel []int32) []*vec.Vector {
 	return out
 }
 
-// upsert is ON CONFLICT DO UPDATE for the rows whose key exists.
-func (c *change) upsert(rows *vec.Batch, existing []int32) error {
+// upsert is ON CONFLICT DO UPDATE for the rows existing, each against the row with the key that held has at its place.
+func (c *change) upsert(rows *vec.Batch, existing []int32, held *vec.Batch) error {
 	for _, i := range existing {
-		key := c.keyText(rows, int(i))
+		key := c.keyText(held, int(i))
 		if _, ok := c.conflict.touched[key]; ok {
 			return sqlerr.New(sqlerr.CardinalityViolation, "ON CONFLICT DO UPDATE command cannot affect row a second time").
 				WithHint("Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")
@@ -384,7 +381,7 @@ func (c *change) upsert(rows *vec.Batch, existing []int32) error {
 	if len(existing) == 0 {
 		return nil
 	}
-	old, _, err := c.to.Read(c.ctx, c.dml.Rel, c.keys(rows, existing), len(existing))
+	old, _, err := c.to.Read(c.ctx, c.dml.Rel, c.keys(held, existing), len(existing))
 	if err != nil {
 		return err
 	}
@@ -440,6 +437,9 @@ func (c *change) replace(b *vec.Batch, sel []int32, exprs []*expr.Program, extra
 		return err
 	}
 	if err := c.write(b, sel, next); err != nil {
+		return err
+	}
+	if err := c.verifyChanged(b, sel, next); err != nil {
 		return err
 	}
 	gathered := make([]*vec.Vector, len(extra))

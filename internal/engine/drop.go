@@ -38,6 +38,8 @@ func (s *session) drop(ctx context.Context, q *sql.Drop) (string, error) {
 	switch q.Kind {
 	case sql.KindStream, sql.KindTable, sql.KindView, sql.KindMaterializedView, sql.KindSequence:
 		return tag, s.dropRelations(ctx, q)
+	case sql.KindIndex:
+		return tag, s.dropIndexes(ctx, q)
 	case sql.KindType:
 		return tag, s.dropTypes(ctx, q)
 	case sql.KindSchema:
@@ -172,8 +174,12 @@ func (d *dropSet) writesDropped(o *metadata.Object) bool {
 	return ok && writerOf(sink) == uint32(o.OID)
 }
 
-// ownedByDropped tells whether a sequence goes with the table that owns it.
+// ownedByDropped tells whether a sequence or an index goes with its table.
 func (d *dropSet) ownedByDropped(o *metadata.Object) bool {
+	if o.Kind == kindIndex {
+		table, err := indexTable(o)
+		return err == nil && d.objects[metadata.OID(table)] != nil
+	}
 	if o.Kind != kindSequence {
 		return false
 	}

@@ -27,6 +27,10 @@ func (s *session) insertQuery(ctx context.Context, p *portal, q *sql.Insert) (st
 		return "", sqlerr.New(sqlerr.FeatureNotSupported, "a continuous query cannot write temporary table %q", sink.Name).
 			WithDetail("Only this session has it.").WithHint("INSERT INTO ... SELECT without EMIT, or use an ordinary table.").At(q.Table.Offset())
 	}
+	if slices.ContainsFunc(sink.Indexes, func(ix planner.Index) bool { return ix.Unique }) {
+		return "", sqlerr.New(sqlerr.FeatureNotSupported, "a continuous query cannot write %q, which has a unique index", sink.Name).
+			WithDetail("Its rows replace those of the same primary key only.").WithHint("Leave UNIQUE out, or INSERT INTO ... SELECT without EMIT.").At(q.Table.Offset())
+	}
 	if sink.OID < uint32(metadata.FirstOID) && sink.OID != notifyOID {
 		return "", sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: %q is a system relation", sink.Name)
 	}

@@ -118,6 +118,7 @@ func (e *Engine) bind(ctx context.Context, img *metadata.Image, o *metadata.Obje
 	if rel, err = e.altered(ctx, img, rel, def, alters); err != nil {
 		return cachedRelation{}, err
 	}
+	setIndexes(img, rel, def)
 	rel.OID, rel.Schema, rel.Name, rel.Comment = uint32(o.OID), o.Schema, o.Name, o.Comment
 	for ord, text := range def.Comments {
 		if ord < len(rel.Columns) {

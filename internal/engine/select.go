@@ -11,7 +11,6 @@ import (
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/record"
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
@@ -233,6 +232,9 @@ func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.It
 		room = min(room, len(keys)) // a look-up of one key makes room for one row
 	}
 	it.full = exec.NewRowBatch(sc.Rel, room)
+	if sc.Index != nil {
+		return it.openIndex(keys)
+	}
 	if it.byKey {
 		enc, err := format.NewEncoder(exec.KeySchema(sc.Rel))
 		if err != nil {
@@ -242,49 +244,6 @@ func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.It
 	}
 	return it, nil
 }
-
-// scanTemp is scanTable for a temporary table.
-func (n *snapshot) scanTemp(sc *planner.Scan, keys [][]types.Datum) (bounded.Iter, error) {
-	t, ok := n.temp[metadata.OID(sc.Rel.OID)]
-	if !ok {
-		return nil, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", sc.Rel.Name)
-	}
-	it := &tempIter{tableIter: tableIter{n: n, sc: sc, rel: sc.Rel, keys: keys, byKey: keys != nil, full: exec.NewRowBatch(sc.Rel, scanRows)}, rows: t.rows}
-	it.scan = it.rows.Scan(sc.Rel)
-	return it, nil
-}
-
-// tempIter walks a temporary table.
-type tempIter struct {
-	tableIter
-	rows exec.TempRows
-	scan *exec.TempScan
-}
-
-// Next implements bounded.Iter.
-func (it *tempIter) Next() (*vec.Batch, error) {
-	if it.done {
-		return nil, nil
-	}
-	resetRows(it.full)
-	if it.byKey {
-		it.done = true
-		for _, key := range it.keys {
-			if _, err := it.rows.Get(it.full, it.rel, key); err != nil {
-				return nil, err
-			}
-		}
-	} else if _, err := it.scan.Next(it.full, scanRows); err != nil {
-		return nil, err
-	}
-	if it.full.Len() == 0 {
-		return nil, nil
-	}
-	return it.project(), nil
-}
-
-// Close implements bounded.Iter.
-func (it *tempIter) Close() {}
 
 // tableIter walks the partitions of a table.
 type tableIter struct {

@@ -230,6 +230,7 @@ type rowStore interface {
 	Insert(ctx context.Context, rel *planner.Relation, rows *vec.Batch) (existing []int32, err error)
 	Read(ctx context.Context, rel *planner.Relation, keys []*vec.Vector, n int) (rows *vec.Batch, found []bool, err error)
 	Write(rel *planner.Relation, rows *vec.Batch) error
+	Conflicts(ctx context.Context, rel *planner.Relation, ix *planner.Index, rows *vec.Batch, claim bool) (held *vec.Batch, found []bool, err error)
 }
 
 // tempStore is the rowStore of a temporary table.
@@ -251,7 +252,10 @@ func (t tempStore) Insert(_ context.Context, rel *planner.Relation, rows *vec.Ba
 	if err != nil {
 		return nil, err
 	}
-	existing := x.Insert(rel, rows)
+	existing, err := x.Insert(rel, rows)
+	if err != nil {
+		return nil, err
+	}
 	return existing, t.s.chargeTempRows()
 }
 
@@ -270,6 +274,17 @@ func (t tempStore) Write(rel *planner.Relation, rows *vec.Batch) error {
 	if err != nil {
 		return err
 	}
-	x.Write(rel, rows)
+	if err := x.Write(rel, rows); err != nil {
+		return err
+	}
 	return t.s.chargeTempRows()
+}
+
+// Conflicts implements rowStore.
+func (t tempStore) Conflicts(_ context.Context, rel *planner.Relation, ix *planner.Index, rows *vec.Batch, _ bool) (*vec.Batch, []bool, error) {
+	x, err := t.rows(rel)
+	if err != nil {
+		return nil, nil, err
+	}
+	return x.Conflicts(rel, ix, rows)
 }

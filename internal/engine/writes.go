@@ -35,6 +35,11 @@ func (s *session) made(rel *planner.Relation) {
 	if s.created(rel.OID) {
 		s.tx.writes.tx.Created(rel.OID)
 	}
+	for i := range rel.Indexes {
+		if oid := rel.Indexes[i].OID; s.created(oid) {
+			s.tx.writes.tx.Created(oid)
+		}
+	}
 }
 
 // len marks the present state and returns its number; 0 is the empty buffer.

@@ -7,15 +7,17 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// fillAttribute fills pg_attribute: the columns of relations and of primary keys' indexes.
+// fillAttribute fills pg_attribute: the columns of relations and of indexes.
 func (c *catalog) fillAttribute(t *table) {
 	t.rows = append(t.rows, builtinAttributes()...)
 	for _, r := range c.userRelations() {
 		r.addAttributes(t)
-		for i, k := range r.primaryKey() {
-			col := r.Columns[k]
-			col.DefaultText, col.Serial = "", planner.NotSerial
-			t.add(attributeRow(indexOID(r.OID), i+1, col, false))
+		for _, ix := range r.indexes() {
+			for i, k := range ix.cols {
+				col := r.Columns[k]
+				col.DefaultText, col.Serial = "", planner.NotSerial
+				t.add(attributeRow(ix.oid, i+1, col, false))
+			}
 		}
 	}
 }

@@ -112,54 +112,37 @@ func constraintDef(c *catalog, o uint32) types.Datum {
 	if k, ok := c.checkByOID(o); ok {
 		return text("CHECK ((" + k.Text + "))")
 	}
-	r, index, ok := c.classByOID(o)
-	if !ok || !index {
+	r, ix, ok := c.classByOID(o)
+	if !ok || ix == nil || ix.constraint == 0 {
 		return types.NullDatum
 	}
-	return text("PRIMARY KEY (" + r.keyColumns() + ")")
-}
-
-func (r relation) keyColumns() string {
-	var names []string
-	for _, k := range r.primaryKey() {
-		names = append(names, sql.QuoteIdent(r.Columns[k].Name))
-	}
-	return strings.Join(names, ", ")
+	return text(ix.word() + " (" + r.columnList(*ix) + ")")
 }
 
 // indexDef prints an index, or one of its columns if a number is given. The pretty form leaves out the schema of a visible table.
 func indexDef(c *catalog, args []types.Datum) (types.Datum, error) {
-	r, index, ok := c.classByOID(uint32(args[0].I))
-	if !ok || !index {
+	r, ix, ok := c.classByOID(uint32(args[0].I))
+	if !ok || ix == nil {
 		return types.NullDatum, nil
 	}
 	pretty := false
 	if len(args) == 3 {
 		pretty = args[2].I != 0
 		if n := args[1].I; n != 0 {
-			if key := r.primaryKey(); n > 0 && n <= int64(len(key)) {
-				return text(sql.QuoteIdent(r.Columns[key[n-1]].Name)), nil
+			if n > 0 && n <= int64(len(ix.cols)) {
+				return text(sql.QuoteIdent(r.Columns[ix.cols[n-1]].Name)), nil
 			}
 			return text(""), nil
 		}
 	}
-	return text(r.indexText(!pretty || !c.visible(r.Relation))), nil
-}
-
-// indexText is the statement that would make the index of the primary key.
-func (r relation) indexText(qualified bool) string {
-	table := sql.QuoteIdent(r.Name)
-	if qualified {
-		table = sql.QuoteIdent(r.Schema) + "." + table
-	}
-	return "CREATE UNIQUE INDEX " + sql.QuoteIdent(r.keyName()) + " ON " + table + " USING btree (" + r.keyColumns() + ")"
+	return text(r.indexText(*ix, !pretty || !c.visible(r.Relation))), nil
 }
 
 // viewDef prints the query behind a view or behind the result of a persistent query. A stream without a query shows the statement that
 // made it: clients see it as a view, and that is what defines it.
 func viewDef(c *catalog, o uint32) types.Datum {
-	r, index, ok := c.classByOID(o)
-	if !ok || index || r.kind == 'r' || r.Kind == planner.Virtual {
+	r, ix, ok := c.classByOID(o)
+	if !ok || ix != nil || r.kind == 'r' || r.Kind == planner.Virtual {
 		return types.NullDatum
 	}
 	return text(" " + definition(r) + ";")

@@ -21,7 +21,7 @@ var sizeCalls = map[string]callFunc{
 	"pg_stat_get_numscans(oid)":        always(num(0)),
 	"pg_stat_get_live_tuples(oid)":     always(num(0)),
 	"pg_relation_filenode(regclass)": ofOID(func(c *catalog, o uint32) types.Datum {
-		if r, index, ok := c.classByOID(o); ok && (index || filenode(r) != 0) {
+		if r, ix, ok := c.classByOID(o); ok && (ix != nil || filenode(r) != 0) {
 			return oid(o)
 		}
 		return types.NullDatum

@@ -7,7 +7,7 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// fillClass fills pg_class: every relation, and an index for each primary key.
+// fillClass fills pg_class: every relation, and every index.
 func (c *catalog) fillClass(t *table) {
 	schemas, role := c.schemaOIDs(), c.roleOIDs()
 	for _, r := range c.relations() {
@@ -18,21 +18,20 @@ func (c *catalog) fillClass(t *table) {
 		if r.OID >= firstUserOID && am != 0 {
 			replident = "d"
 		}
-		key := r.primaryKey()
+		indexes := r.indexes()
 		t.add(row{
 			"oid": oid(r.OID), "relname": text(r.Name), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)), "relam": oid(am),
-			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(key) > 0), "relchecks": num(int64(len(r.Checks))), "relpersistence": r.persistence(), "relkind": text(string(r.kind)),
+			"relfilenode": oid(filenode(r)), "reltuples": types.FloatDatum(-1), "relhasindex": flag(len(indexes) > 0), "relchecks": num(int64(len(r.Checks))), "relpersistence": r.persistence(), "relkind": text(string(r.kind)),
 			"relnatts": num(int64(r.width())), "relispopulated": flag(true), "relreplident": text(replident),
 			"reloptions": r.options(), "relacl": c.acl(r),
 		})
-		if len(key) == 0 {
-			continue
+		for _, ix := range indexes {
+			t.add(row{
+				"oid": oid(ix.oid), "relname": text(ix.name), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)),
+				"relam": oid(oidBtree), "relfilenode": oid(ix.oid), "relpersistence": r.persistence(), "relkind": text("i"), "relnatts": num(int64(len(ix.cols))),
+				"relispopulated": flag(true), "relreplident": text("n"),
+			})
 		}
-		t.add(row{
-			"oid": oid(indexOID(r.OID)), "relname": text(r.keyName()), "relnamespace": oid(schemas[r.Schema]), "relowner": oid(role(r.Owner)),
-			"relam": oid(oidBtree), "relfilenode": oid(indexOID(r.OID)), "relpersistence": r.persistence(), "relkind": text("i"), "relnatts": num(int64(len(key))),
-			"relispopulated": flag(true), "relreplident": text("n"),
-		})
 	}
 }
 

@@ -113,10 +113,10 @@ func (c *catalog) fillInfoElementTypes(t *table) {
 func (c *catalog) fillInfoConstraints(t *table) {
 	db := text(c.w.Database())
 	for _, r := range c.userRelations() {
-		if len(r.primaryKey()) > 0 {
+		for _, ix := range r.uniqueConstraints() {
 			t.add(row{
-				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(r.keyName()), "table_catalog": db,
-				"table_schema": text(r.Schema), "table_name": text(r.Name), "constraint_type": text("PRIMARY KEY"), "is_deferrable": yesNo(false),
+				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(ix.name), "table_catalog": db,
+				"table_schema": text(r.Schema), "table_name": text(r.Name), "constraint_type": text(ix.word()), "is_deferrable": yesNo(false),
 				"initially_deferred": yesNo(false), "enforced": yesNo(true),
 			})
 		}
@@ -143,15 +143,17 @@ func (c *catalog) fillInfoConstraintColumns(t *table) {
 	c.eachKeyColumn(func(cells row, _ int) { t.add(cells) })
 }
 
-// eachKeyColumn yields the columns of primary keys with their positions, from 1.
+// eachKeyColumn yields the columns of primary keys and UNIQUE constraints with their positions, from 1.
 func (c *catalog) eachKeyColumn(yield func(cells row, position int)) {
 	db := text(c.w.Database())
 	for _, r := range c.userRelations() {
-		for i, k := range r.primaryKey() {
-			yield(row{
-				"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(r.keyName()), "table_catalog": db,
-				"table_schema": text(r.Schema), "table_name": text(r.Name), "column_name": text(r.Columns[k].Name),
-			}, i+1)
+		for _, ix := range r.uniqueConstraints() {
+			for i, k := range ix.cols {
+				yield(row{
+					"constraint_catalog": db, "constraint_schema": text(r.Schema), "constraint_name": text(ix.name), "table_catalog": db,
+					"table_schema": text(r.Schema), "table_name": text(r.Name), "column_name": text(r.Columns[k].Name),
+				}, i+1)
+			}
 		}
 	}
 }
@@ -160,10 +162,10 @@ func (c *catalog) eachKeyColumn(yield func(cells row, position int)) {
 func (c *catalog) fillInfoConstraintTables(t *table) {
 	db := text(c.w.Database())
 	for _, r := range c.userRelations() {
-		if len(r.primaryKey()) > 0 {
+		for _, ix := range r.uniqueConstraints() {
 			t.add(row{
 				"table_catalog": db, "table_schema": text(r.Schema), "table_name": text(r.Name), "constraint_catalog": db,
-				"constraint_schema": text(r.Schema), "constraint_name": text(r.keyName()),
+				"constraint_schema": text(r.Schema), "constraint_name": text(ix.name),
 			})
 		}
 	}

@@ -70,30 +70,20 @@ func operatorName(oid uint32) (string, bool) {
 	return "", false
 }
 
-// className is the name of a relation or of a primary key's index.
+// className is the name of a relation or of an index.
 func (c *catalog) className(oid uint32) (string, bool) {
-	r, index, ok := c.classByOID(oid)
+	r, ix, ok := c.classByOID(oid)
 	if !ok {
 		return "", false
 	}
 	name := r.Name
-	if index {
-		name = r.keyName()
+	if ix != nil {
+		name = ix.name
 	}
 	if c.visible(r.Relation) {
 		return sql.QuoteIdent(name), true
 	}
 	return sql.QuoteIdent(r.Schema) + "." + sql.QuoteIdent(name), true
-}
-
-// classByOID finds a row of pg_class: a relation, or the table of an index.
-func (c *catalog) classByOID(oid uint32) (r relation, index, ok bool) {
-	if table, isIndex := tableOfIndex(oid); isIndex {
-		r, ok = c.relationByOID(table)
-		return r, true, ok && len(r.primaryKey()) > 0
-	}
-	r, ok = c.relationByOID(oid)
-	return r, false, ok
 }
 
 // RegOID resolves the text of a reg type that is no number. Errors are PostgreSQL's.
@@ -140,7 +130,7 @@ func (c *catalog) roleOID(name string) (uint32, error) {
 	return 0, sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name)
 }
 
-// classOID finds a relation, or the index of a primary key, by one or two names; a database's name may stand before them.
+// classOID finds a relation, or an index, by one or two names; a database's name may stand before them.
 func (c *catalog) classOID(parts []string) (uint32, error) {
 	full := strings.Join(parts, ".")
 	if len(parts) == 3 && parts[0] == c.w.Database() {
@@ -169,19 +159,6 @@ func (c *catalog) classOID(parts []string) (uint32, error) {
 		}
 	}
 	return 0, sqlerr.New(sqlerr.UndefinedTable, "relation %q does not exist", full)
-}
-
-// indexByName finds the index of a primary key.
-func (c *catalog) indexByName(schema, name string) (oid uint32, ok bool) {
-	if !strings.HasSuffix(name, keySuffix) {
-		return 0, false
-	}
-	for _, r := range c.userRelations() {
-		if r.Schema == schema && r.keyName() == name && len(r.primaryKey()) > 0 {
-			return indexOID(r.OID), true
-		}
-	}
-	return 0, false
 }
 
 // typeOID finds a type by any of its names; modifiers are read over. CHAR without quotes is the standard's type, "char" PostgreSQL's.

@@ -6,7 +6,7 @@ func (c *catalog) fillTables(t *table) {
 	for _, r := range c.relations() {
 		if r.kind == 'r' {
 			t.add(row{
-				"schemaname": text(r.Schema), "tablename": text(r.Name), "tableowner": text(c.owner(r)), "hasindexes": flag(len(r.primaryKey()) > 0),
+				"schemaname": text(r.Schema), "tablename": text(r.Name), "tableowner": text(c.owner(r)), "hasindexes": flag(len(r.indexes()) > 0),
 				"hasrules": flag(false), "hastriggers": flag(false), "rowsecurity": flag(false),
 			})
 		}
@@ -25,7 +25,7 @@ func (c *catalog) fillMatviews(t *table) {
 	for _, r := range c.relations() {
 		if r.kind == 'm' {
 			t.add(row{
-				"schemaname": text(r.Schema), "matviewname": text(r.Name), "matviewowner": text(c.owner(r)), "hasindexes": flag(len(r.primaryKey()) > 0),
+				"schemaname": text(r.Schema), "matviewname": text(r.Name), "matviewowner": text(c.owner(r)), "hasindexes": flag(len(r.indexes()) > 0),
 				"ispopulated": flag(true), "definition": viewDef(c, r.OID),
 			})
 		}
