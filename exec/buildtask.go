@@ -22,6 +22,7 @@ type taskEnv struct {
 	output     roundOutput
 	plan       *planner.Persistent // what the fragment is of; nil for a push query
 	cx         *opContext
+	tables     *Tables  // that a continuous INSERT writes; nil where there are none
 	born       bool     // the task was asked for what it gives before it reads
 	all        bool     // for a push query: every partition of a topic is read, and exchanges need not be
 	collect    operator // for a push query: takes what the root gives
@@ -47,7 +48,10 @@ func (b *builder) root(n planner.Node) error {
 	switch n := n.(type) {
 	case *planner.Sink:
 		if n.Rel.Ordinary {
-			b.p.table = newTableSink(b.env.cx, n)
+			var err error
+			if b.p.table, err = newTableSink(b.env.cx, n, b.env.tables); err != nil {
+				return err
+			}
 			b.p.ops = append(b.p.ops, b.p.table)
 			return b.build(n.In, edge{next: b.p.table}, true)
 		}

@@ -20,6 +20,8 @@ type sinkOp struct {
 	value  format.Encoder
 	keyed  []int // input ordinals of the key columns
 	valued []int // input ordinals of the value columns, -1 for NULL
+	// strict are the columns of the relation that a continuous INSERT may not leave NULL.
+	strict []int
 	table  bool
 
 	index  keyIndex
@@ -58,6 +60,13 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 	for _, ord := range valueOrdinals(n.Rel) {
 		s.valued = append(s.valued, n.Map[ord])
 	}
+	if n.Rel.Query == 0 {
+		for ord, c := range n.Rel.Columns {
+			if c.NotNull && !c.Hidden {
+				s.strict = append(s.strict, ord)
+			}
+		}
+	}
 	var err error
 	if s.key, s.value, err = relationEncoders(n.Rel); err != nil {
 		return nil, err
@@ -90,6 +99,10 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op, now int64) error {
 		}
 	}
 	deleted := s.table && !op.Adds()
+	if ord := s.nullIn(in, i); ord >= 0 && !deleted {
+		s.cx.errors.row(errEval, in, i, nullIn(s.n.Rel, ord))
+		return nil
+	}
 	s.vbuf = s.vbuf[:0]
 	if !deleted && s.value != nil {
 		if s.vbuf, err = s.value.AppendRow(s.vbuf, s.columns(in, s.valued), i); err != nil {
@@ -114,6 +127,16 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op, now int64) error {
 		return s.out.add(TopicPartition{Topic: s.topic, Partition: s.rotate % s.parts}, rowtime, nil, s.vbuf, s.pairs...)
 	}
 	return s.out.add(s.partition(s.kbuf), rowtime, notNull(s.kbuf), s.vbuf, s.pairs...)
+}
+
+// nullIn returns a column that may not be NULL and is, -1 for none.
+func (s *sinkOp) nullIn(in *vec.Batch, i int) int {
+	for _, ord := range s.strict {
+		if from := s.n.Map[ord]; from < 0 || in.Cols[from].IsNull(i) {
+			return ord
+		}
+	}
+	return -1
 }
 
 // columns picks the input columns that an encoder wants; what is not written is NULL.

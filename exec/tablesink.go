@@ -3,6 +3,7 @@ package exec
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/record"
@@ -17,41 +18,101 @@ type tableSink struct {
 	n    *planner.Sink
 	rows *vec.Batch // of all columns of the table
 	seen int64
+
+	tables *Tables
+	rel    *planner.Relation // n.Rel under the rules of now
+	rules  *rowRules
+	next   *vec.Batch // of the chunk in hand
+	from   []int32    // their numbers in it
+	broken []bool     // of next
+	sel    []int32
 }
 
-func newTableSink(cx *opContext, n *planner.Sink) *tableSink {
-	return &tableSink{cx: cx, n: n, rows: NewRowBatch(n.Rel, 0)}
+func newTableSink(cx *opContext, n *planner.Sink, tables *Tables) (*tableSink, error) {
+	s := &tableSink{cx: cx, n: n, rows: NewRowBatch(n.Rel, 0), next: NewRowBatch(n.Rel, 0), tables: tables}
+	return s, s.renew()
+}
+
+// renew takes over the rules that the table has now: the query was planned under those of an earlier day. Rules of columns that were added since are
+// not its own.
+func (s *tableSink) renew() (err error) {
+	now := s.n.Rel
+	if s.tables != nil {
+		if p := s.tables.part(s.n.Rel.OID, 0); p != nil {
+			now = p.relation()
+		}
+	}
+	if s.rel != nil && s.rel.Rules == now.Rules {
+		return nil
+	}
+	rel := *s.n.Rel
+	rel.Rules, rel.Checks = now.Rules, nil
+	rel.Columns = slices.Clone(rel.Columns)
+	width := len(rel.Columns)
+	for i := range min(width, len(now.Columns)) {
+		rel.Columns[i].NotNull = now.Columns[i].NotNull
+	}
+	for _, k := range now.Checks {
+		if !slices.ContainsFunc(k.Columns, func(ord int) bool { return ord >= width }) {
+			rel.Checks = append(rel.Checks, k)
+		}
+	}
+	s.rel = &rel
+	s.rules, err = newRowRules(s.cx.env, s.rel)
+	return err
 }
 
 func (s *tableSink) push(in chunk, _ int) error {
+	if err := s.renew(); err != nil {
+		return err
+	}
+	s.next.Reset()
+	s.from = s.from[:0]
 	for i := range in.Len() {
 		op := in.Op(i)
 		if ord := s.refused(in.Batch, i, op.Adds()); ord >= 0 {
-			s.cx.errors.row(errEval, in.Batch, i, sqlerr.New(sqlerr.NotNullViolation,
-				"null value in column %q of relation %q violates not-null constraint", s.n.Rel.Columns[ord].Name, s.n.Rel.Name))
+			s.cx.errors.row(errEval, in.Batch, i, nullIn(s.rel, ord))
 			continue
 		}
 		for c, ord := range s.n.Map {
 			if ord < 0 {
-				s.rows.Cols[c].AppendNull()
+				s.next.Cols[c].AppendNull()
 			} else {
-				s.rows.Cols[c].AppendRow(in.Cols[ord], i)
+				s.next.Cols[c].AppendRow(in.Cols[ord], i)
 			}
 		}
 		rowtime := rowtimeOf(in.Batch, i)
 		if o := s.n.Rowtime; o >= 0 && !in.Cols[o].IsNull(i) {
 			rowtime = floorMillis(in.Cols[o].I64[i])
 		}
-		finishRow(s.rows, op, rowtime)
-		s.seen++
+		finishRow(s.next, op, rowtime)
+		s.from = append(s.from, int32(i))
 	}
+	s.take(in.Batch)
 	return nil
+}
+
+// take keeps the rows in hand that break no rule of the table.
+func (s *tableSink) take(in *vec.Batch) {
+	s.broken = append(s.broken[:0], make([]bool, s.next.Len())...)
+	s.rules.broken(s.next, func(row int, err error) {
+		s.broken[row] = true
+		s.cx.errors.row(errEval, in, int(s.from[row]), err)
+	})
+	s.sel = s.sel[:0]
+	for i, broken := range s.broken {
+		if !broken {
+			s.sel = append(s.sel, int32(i))
+		}
+	}
+	s.rows.AppendGather(s.next, s.sel)
+	s.seen += int64(len(s.sel))
 }
 
 // refused returns the column that may not be NULL and is, -1 for none. Of a row that leaves only the key is there.
 func (s *tableSink) refused(in *vec.Batch, i int, adds bool) int {
 	null := func(c int) bool { return s.n.Map[c] < 0 || in.Cols[s.n.Map[c]].IsNull(i) }
-	for _, c := range s.n.Rel.Key {
+	for _, c := range s.rel.Key {
 		if null(c) {
 			return c
 		}
@@ -59,8 +120,8 @@ func (s *tableSink) refused(in *vec.Batch, i int, adds bool) int {
 	if !adds {
 		return -1
 	}
-	for c := range s.n.Rel.Columns {
-		if s.n.Rel.Columns[c].NotNull && null(c) {
+	for c := range s.rel.Columns {
+		if s.rel.Columns[c].NotNull && null(c) {
 			return c
 		}
 	}
@@ -124,14 +185,14 @@ func (t *task) submit(c TaskCommit) (TaskResult, error) {
 
 // lockRows locks the keys of the round's rows and encodes them by partition. A deadlock with a client's transaction is given up and tried again.
 func (s *tableSink) lockRows(t *task, tx *WriteTx) ([]*txPart, error) {
-	x, err := tx.table(s.n.Rel)
+	x, err := tx.table(s.rel)
 	if err != nil {
 		return nil, err
 	}
-	if err := tx.lock(t.ctx, x, pick(nil, s.rows.Cols, s.n.Rel.Key), s.rows.Len()); err != nil {
+	if err := tx.lock(t.ctx, x, pick(nil, s.rows.Cols, s.rel.Key), s.rows.Len()); err != nil {
 		return nil, err
 	}
-	if err := tx.Write(s.n.Rel, s.rows); err != nil {
+	if err := tx.Write(s.rel, s.rows); err != nil {
 		return nil, err
 	}
 	return tx.parts()

@@ -43,6 +43,7 @@ func (t *task) setUp() error {
 	}
 	t.env.cx = t.cx
 	t.outputs, t.dataTime, t.rowsIn = map[TopicPartition]int64{}, noTime, 0
+	t.env.tables = t.r.cfg.Tables
 	if t.pipe, err = buildPipeline(&t.env, root); err != nil {
 		return err
 	}

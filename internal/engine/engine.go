@@ -62,7 +62,7 @@ type Options struct {
 	// groups: Groups is not needed.
 	Peers  Peers
 	Worker bool
-	// RequirePassword asks for passwords also on loopback; Insecure admits everybody everywhere.
+	// RequirePassword asks everybody for a password, also on loopback; without it Insecure admits everybody everywhere.
 	RequirePassword, Insecure bool
 }
 
@@ -196,7 +196,7 @@ func (e *Engine) Close() error {
 // the client that names the user, or SCRAM-SHA-256.
 func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pgwire.Auth, error) {
 	u, ok := e.meta.Image().User(info.User)
-	if e.opts.Insecure || !e.opts.RequirePassword && fromLoopback(info.RemoteAddr) {
+	if !e.opts.RequirePassword && (e.opts.Insecure || fromLoopback(info.RemoteAddr)) {
 		if !ok {
 			return pgwire.Auth{}, sqlerr.New(sqlerr.InvalidAuthorization, "role %q does not exist", info.User).
 				WithHint("Connect as %s, or CREATE ROLE %s LOGIN there.", superuser, info.User)

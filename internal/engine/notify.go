@@ -119,7 +119,26 @@ func (s *session) beginListening(ctx context.Context) ([]string, error) {
 		}
 		added = append(added, w.channel)
 	}
+	s.e.hub.leave(s, s.tx.news.leaves(s.e.hub.channels(s)), true)
 	return added, nil
+}
+
+// leaves are those of the channels that the session does not hear any more after the transaction.
+func (n *news) leaves(channels []string) []string {
+	return slices.DeleteFunc(channels, func(c string) bool {
+		for _, w := range slices.Backward(n.wishes) {
+			if w.channel == c || w.channel == "" {
+				return w.on
+			}
+		}
+		return true
+	})
+}
+
+// staysListening takes back what beginListening did for a COMMIT that has failed.
+func (s *session) staysListening(added []string) {
+	s.stopListening(added)
+	s.e.hub.leave(s, s.e.hub.channels(s), false)
 }
 
 func (s *session) stopListening(channels []string) {
@@ -131,17 +150,7 @@ func (s *session) stopListening(channels []string) {
 // endNews does what UNLISTEN asked for, after COMMIT, and waits until the session has its own notifications, so that they come with the
 // answer.
 func (s *session) endNews(ctx context.Context, n *news, ends positions) error {
-	again := map[string]bool{} // channels of a LISTEN after the UNLISTEN
-	for _, w := range slices.Backward(n.wishes) {
-		switch {
-		case w.on:
-			again[w.channel] = true
-		case w.channel != "" && !again[w.channel]:
-			s.e.hub.unlisten(s, w.channel)
-		case w.channel == "":
-			s.stopListening(slices.DeleteFunc(s.e.hub.channels(s), func(c string) bool { return again[c] }))
-		}
-	}
+	s.stopListening(n.leaves(s.e.hub.channels(s)))
 	for _, x := range n.notes {
 		if s.e.hub.listens(s, x.channel) {
 			return s.e.hub.wait(ctx, ends[tpOf(s.e.opts.NotifyTopic, 0)])

@@ -21,16 +21,23 @@ type notifyHub struct {
 	wg sync.WaitGroup
 	mu struct {
 		sync.Mutex
-		ears map[*session]map[string]int64 // channels by session, with the offset that each is heard from
-		stop context.CancelFunc            // of the reader; nil when there is none
-		next int64                         // everything below is handed out
-		wake chan struct{}                 // closed when next grows
+		ears map[*session]map[string]ear // by channel
+		stop context.CancelFunc          // of the reader; nil when there is none
+		next int64                       // everything below is handed out
+		wake chan struct{}               // closed when next grows
 	}
+}
+
+// ear is a channel that a session hears.
+type ear struct {
+	from int64 // the offset that it is heard from
+	// leaving: an UNLISTEN is being committed, so that the session does not hear itself any more.
+	leaving bool
 }
 
 func newNotifyHub(e *Engine) *notifyHub {
 	h := &notifyHub{e: e}
-	h.mu.ears = map[*session]map[string]int64{}
+	h.mu.ears = map[*session]map[string]ear{}
 	h.mu.wake = make(chan struct{})
 	return h
 }
@@ -53,10 +60,10 @@ func (h *notifyHub) listen(ctx context.Context, s *session, channel string) erro
 		h.mu.next = bounds.LastStable
 	}
 	if h.mu.ears[s] == nil {
-		h.mu.ears[s] = map[string]int64{}
+		h.mu.ears[s] = map[string]ear{}
 	}
 	if _, ok := h.mu.ears[s][channel]; !ok {
-		h.mu.ears[s][channel] = bounds.LastStable
+		h.mu.ears[s][channel] = ear{from: bounds.LastStable}
 	}
 	return nil
 }
@@ -72,6 +79,18 @@ func (h *notifyHub) unlisten(s *session, channel string) {
 	if len(h.mu.ears) == 0 && h.mu.stop != nil {
 		h.mu.stop()
 		h.mu.stop = nil
+	}
+}
+
+// leave says whether the end of hearing some channels is being committed.
+func (h *notifyHub) leave(s *session, channels []string, leaving bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range channels {
+		if e, ok := h.mu.ears[s][c]; ok {
+			e.leaving = leaving
+			h.mu.ears[s][c] = e
+		}
 	}
 }
 
@@ -192,8 +211,8 @@ func (h *notifyHub) deliver(life context.Context, b *vec.Batch, columns []int) {
 			n.PID = int32(pid.I64[i])
 		}
 		for s, channels := range h.mu.ears {
-			from, ok := channels[n.Channel]
-			if !ok || offset.I64[i] < from || s.client.Notify(n) {
+			e, ok := channels[n.Channel]
+			if !ok || offset.I64[i] < e.from || e.leaving && n.PID == s.info.PID || s.client.Notify(n) {
 				continue
 			}
 			s.client.Terminate(sqlerr.New(sqlerr.InsufficientResources, "terminating connection because its notifications are not read").

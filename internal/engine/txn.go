@@ -133,7 +133,7 @@ func (s *session) commitWrites(ctx context.Context, t *txn) (positions, error) {
 	}
 	ends, err := s.flushWrites(ctx, t.writes)
 	if err != nil {
-		s.stopListening(listens)
+		s.staysListening(listens)
 	}
 	return ends, err
 }

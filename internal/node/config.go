@@ -39,9 +39,9 @@ type Config struct {
 	MemoryBytes int64
 	// Partitions of topics that statements make without saying; 0: 4.
 	Partitions int32
-	// Insecure allows to listen beyond loopback without authentication.
+	// Insecure allows to listen beyond loopback without TLS, and without passwords unless RequirePassword asks for them.
 	Insecure bool
-	// RequirePassword asks for SCRAM-SHA-256 also on loopback.
+	// RequirePassword asks for SCRAM-SHA-256 everywhere, also on loopback.
 	RequirePassword bool
 	// TLS, if set, is offered to PostgreSQL and Kafka clients. With ClientCAs and VerifyClientCertIfGiven a certificate says which role its client is.
 	TLS *tls.Config

@@ -285,6 +285,16 @@ func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	require.ErrorContains(t, ok.Validate(), "--pg")
 }
 
+func TestInsecureDoesNotTakeBackThatPasswordsAreAskedFor(t *testing.T) {
+	n, err := nodetest.Open(t.Context(), node.Config{Insecure: true, RequirePassword: true})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, n.Close()) }()
+	_, err = pgx.Connect(t.Context(), nodetest.ConnString(n))
+	var e *pgconn.PgError
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, "28P01", e.Code)
+}
+
 func TestCloseEndsWhatSessionsDo(t *testing.T) {
 	n, conn := open(t, fsys.NewMem())
 	exec(t, conn, "CREATE STREAM s (k INT KEY, v TEXT)", "CREATE TABLE t (id INT PRIMARY KEY)", "SET auto_offset_reset = 'earliest'", "INSERT INTO s VALUES (1, 'a')")

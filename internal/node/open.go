@@ -93,6 +93,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
+	if cfg.Insecure && cfg.RequirePassword && cfg.TLS == nil {
+		cfg.Logger.Warn("clients are asked for passwords, but nothing is encrypted: --insecure without --tls-cert")
+	}
 	n := &Node{cfg: cfg, fatal: make(chan error, 1), cutOff: make(chan struct{}, 1), registry: prometheus.NewRegistry()}
 	n.life, n.endLife = context.WithCancel(context.Background())
 	n.stopping = n.life.Done()
@@ -426,7 +429,7 @@ func (n *Node) listenKafka() error {
 	}
 	var users kafka.Users
 	var access kafka.Access
-	if n.cfg.RequirePassword && !n.cfg.Insecure {
+	if n.cfg.RequirePassword {
 		users, access = kafkabackend.Users{Meta: n.meta}, kafkabackend.Access{Cluster: cluster}
 	}
 	var err error
