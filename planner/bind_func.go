@@ -32,8 +32,9 @@ func (*windowBound) exprNode()          {}
 
 // aggCollector gathers the aggregate calls of one query, equal ones once.
 type aggCollector struct {
-	aggs []Agg
-	keys map[string]int
+	aggs     []Agg
+	keys     map[string]int
+	grouping bool // GROUPING is used
 }
 
 func (c *aggCollector) add(a Agg) *aggRef {
@@ -114,7 +115,7 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 			return b.bindCoalesce(e)
 		}
 	case "grouping":
-		return nil, notYet("GROUPING()", "grouping sets keep no mark of the set a row belongs to", "select a constant in each branch of a UNION ALL", e.Pos)
+		return b.bindGrouping(e)
 	}
 	if isHigherOrder(e) {
 		return b.bindHigherOrder(e)

@@ -192,6 +192,10 @@ func (p *exprPrinter) rest(e Expr) {
 		}
 	case *HigherOrder:
 		p.higherOrder(x)
+	case *groupingRef:
+		p.s("GROUPING(")
+		p.list(x.args, ", ")
+		p.s(")")
 	case *aggRef:
 		fmt.Fprintf(&p.b, "agg#%d", x.idx)
 	case *windowRef:

@@ -7,7 +7,7 @@ import (
 
 // buildAggregate puts the Aggregate node in and makes targets and HAVING refer to its output: keys, window bounds, aggregates.
 func (s *selectBlock) buildAggregate() error {
-	if !s.group.present && len(s.aggs.aggs) == 0 && s.having == nil {
+	if !s.group.present && len(s.aggs.aggs) == 0 && s.having == nil && !s.aggs.grouping {
 		return nil
 	}
 	a := &Aggregate{In: s.node, Sets: s.group.sets, Window: s.b.window, Aggs: s.aggs.aggs}
@@ -74,6 +74,8 @@ func (r *regrouper) rewrite(e Expr) Expr {
 	}
 	return replaceTop(e, func(x Expr) (Expr, bool) {
 		switch x := x.(type) {
+		case *groupingRef:
+			return r.grouping(x), true
 		case *aggRef:
 			return &ColumnRef{Ord: r.offset + x.idx, Typ: x.typ, Name: r.s.aggs.aggs[x.idx].Name}, true
 		case *windowBound:
@@ -154,6 +156,10 @@ func (r *regrouper) rewriteWindow(w *windowRef) Expr {
 			r.rewrite(a)
 		}
 		r.rewrite(w.call.Filter)
+		for _, e := range w.spec.partitionBy {
+			r.rewrite(e)
+		}
+		r.sortKeys(w.spec.orderBy)
 		return w
 	}
 	out := &windowRef{call: w.call, spec: &windowSpec{frame: w.spec.frame}}

@@ -17,7 +17,7 @@ const maxColumns = 1664
 
 // analyze resolves names and types of a statement and says what it returns, without running any of it.
 func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, hints []types.Type) (*statement, error) {
-	st := &statement{text: text, parsed: parsed, kind: pgwire.PortalCommand, path: s.set.must("search_path"), temp: s.temp.version}
+	st := &statement{text: text, parsed: parsed, kind: pgwire.PortalCommand, path: s.namePath(), temp: s.temp.version}
 	if parsed.Statement == nil {
 		st.kind = pgwire.PortalEmpty
 		return st, nil

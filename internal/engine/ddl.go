@@ -292,7 +292,7 @@ func addQuery(b *metadata.Batch, plan *planner.Persistent, q storedQuery) error 
 }
 
 func (s *session) userOID() metadata.OID {
-	if u, ok := s.e.meta.Image().User(s.user); ok {
+	if u, ok := s.e.meta.Image().User(s.currentUser()); ok {
 		return u.OID
 	}
 	return 0

@@ -244,17 +244,15 @@ func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client 
 		return nil, sqlerr.New(sqlerr.InvalidCatalogName, "database %q does not exist", info.Database).WithHint("The database is %q.", database)
 	}
 	s := &session{
-		e: e, info: info, client: client, user: info.User, stmts: map[string]*statement{}, portals: map[string]*portal{},
+		e: e, info: info, client: client, stmts: map[string]*statement{}, portals: map[string]*portal{},
 		set: newSettings(map[string]string{"session_authorization": info.User, "millrace_version": e.opts.Release}),
-	}
-	if !s.isSuperuser() {
-		s.set.base["is_superuser"] = "off"
 	}
 	for _, p := range info.Settings {
 		if err := s.startup(p.Name, p.Value); err != nil {
 			return nil, err
 		}
 	}
+	s.set.base["is_superuser"] = s.superuserSetting()
 	if err := e.admit(s); err != nil {
 		return nil, err
 	}
@@ -263,18 +261,18 @@ func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client 
 
 // admit notes a session, unless its role has as many as its CONNECTION LIMIT allows. The limit does not hold for superusers.
 func (e *Engine) admit(s *session) error {
-	u, known := e.meta.Image().User(s.user)
+	u, known := e.meta.Image().User(s.info.User)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if known && u.ConnLimit >= 0 && !u.Superuser {
 		n := int32(0)
 		for other := range e.mu.sessions {
-			if other.user == s.user {
+			if other.info.User == s.info.User {
 				n++
 			}
 		}
 		if n >= u.ConnLimit {
-			return sqlerr.New(sqlerr.TooManyConnections, "too many connections for role %q", s.user)
+			return sqlerr.New(sqlerr.TooManyConnections, "too many connections for role %q", s.info.User)
 		}
 	}
 	e.mu.sessions[s] = struct{}{}
@@ -283,7 +281,7 @@ func (e *Engine) admit(s *session) error {
 
 // startup applies a parameter of the start-up packet, which RESET goes back to.
 func (s *session) startup(name, value string) error {
-	if _, err := s.set.set(name, value, false); err != nil {
+	if _, err := s.setTo(name, value, false); err != nil {
 		return err
 	}
 	key := strings.ToLower(name)

@@ -86,8 +86,10 @@ func (s *session) changeMember(img *metadata.Image, member, role *metadata.User,
 // role finds a role by name, also by the words for the session's own.
 func (s *session) role(img *metadata.Image, name string) (*metadata.User, error) {
 	switch name {
-	case "current_user", "current_role", "session_user":
-		name = s.user
+	case "session_user":
+		name = s.info.User
+	case "current_user", "current_role":
+		name = s.currentUser()
 	}
 	u, ok := img.User(name)
 	if !ok {

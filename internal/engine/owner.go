@@ -31,10 +31,10 @@ func hasRole(img *metadata.Image, u *metadata.User, role metadata.OID) bool {
 
 // me is the session's role.
 func (s *session) me(img *metadata.Image) (*metadata.User, error) {
-	if u, ok := img.User(s.user); ok {
+	if u, ok := img.User(s.currentUser()); ok {
 		return u, nil
 	}
-	return nil, sqlerr.New(sqlerr.InvalidAuthorization, "role %q was dropped", s.user)
+	return nil, sqlerr.New(sqlerr.InvalidAuthorization, "role %q was dropped", s.currentUser())
 }
 
 // checkOwner refuses to change an object to those who do not own it.
@@ -58,8 +58,10 @@ func ownerOf(o *metadata.Object) metadata.OID {
 // newOwner finds the role that an object is to be given to: the session's role must be a member of it.
 func (s *session) newOwner(img *metadata.Image, name string) (metadata.OID, error) {
 	switch name {
-	case "current_user", "current_role", "session_user":
-		name = s.user
+	case "session_user":
+		name = s.info.User
+	case "current_user", "current_role":
+		name = s.currentUser()
 	}
 	owner, ok := img.User(name)
 	if !ok {

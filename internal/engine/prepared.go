@@ -2,8 +2,11 @@ package engine
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/millracedb/millrace/exec/expr"
+	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/sql"
@@ -26,6 +29,7 @@ func (s *session) prepare(ctx context.Context, p *portal, q *sql.Prepare) (strin
 	if err != nil {
 		return "", err
 	}
+	st.prepared.sql = p.st.parsed.Text
 	return "PREPARE", s.keepStatement(q.Name, st)
 }
 
@@ -156,4 +160,21 @@ func (s *session) closeCursor(q *sql.CloseCursor) (string, error) {
 	}
 	s.ClosePortal(q.Name)
 	return "CLOSE CURSOR", nil
+}
+
+// Prepared implements pgcatalog.Session.
+func (c catalogSession) Prepared() []pgcatalog.Prepared {
+	var out []pgcatalog.Prepared
+	for name, st := range c.s.stmts {
+		if name == "" {
+			continue
+		}
+		p := pgcatalog.Prepared{Name: name, Statement: st.text, Micros: st.prepared.micros, Params: st.params}
+		if st.prepared.sql != "" {
+			p.Statement, p.FromSQL = st.prepared.sql, true
+		}
+		out = append(out, p)
+	}
+	slices.SortFunc(out, func(a, b pgcatalog.Prepared) int { return strings.Compare(a.Name, b.Name) })
+	return out
 }

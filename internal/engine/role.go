@@ -33,7 +33,7 @@ func (s *session) createRole(ctx context.Context, q *sql.CreateRole) (string, er
 	if err := s.checkDDL(tag); err != nil {
 		return "", err
 	}
-	if !ownPassword(q, s.user) {
+	if !ownPassword(q, s.currentUser()) {
 		if err := s.checkSuperuser(tag); err != nil {
 			return "", err
 		}
@@ -108,12 +108,12 @@ func ownPassword(q *sql.CreateRole, me string) bool {
 }
 
 func (s *session) isSuperuser() bool {
-	u, ok := s.e.meta.Image().User(s.user)
+	u, ok := s.e.meta.Image().User(s.currentUser())
 	return ok && u.Superuser
 }
 
 func (s *session) checkSuperuser(what string) error {
-	if u, ok := s.e.meta.Image().User(s.user); ok && (u.Superuser || u.CreateRole) {
+	if u, ok := s.e.meta.Image().User(s.currentUser()); ok && (u.Superuser || u.CreateRole) {
 		return nil
 	}
 	return sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: %s needs a superuser or CREATEROLE", what)
@@ -201,7 +201,7 @@ func (s *session) renameRole(ctx context.Context, q *sql.Alter) error {
 		return sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", q.Name.Object()).At(q.Name.Offset())
 	case act.Op != sql.RenameTo || len(q.Actions) != 1:
 		return sqlerr.New(sqlerr.FeatureNotSupported, "this change of a role is not supported").At(act.Offset())
-	case u.Name == superuser || u.Name == s.user:
+	case u.Name == superuser || u.Name == s.currentUser():
 		return sqlerr.New(sqlerr.ObjectInUse, "role %q cannot be renamed", u.Name).WithDetail("It is the first role, or the one you are.")
 	case u.Superuser && !s.isSuperuser():
 		return sqlerr.New(sqlerr.InsufficientPrivilege, "must be superuser to rename superusers")
@@ -229,7 +229,7 @@ func (s *session) dropRole(ctx context.Context, q *sql.Drop) error {
 			continue
 		case !ok:
 			return sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name.Object())
-		case u.Name == superuser || u.Name == s.user:
+		case u.Name == superuser || u.Name == s.currentUser():
 			return sqlerr.New(sqlerr.ObjectInUse, "role %q cannot be dropped", u.Name).WithDetail("It is the first role, or the one you are.")
 		}
 		if u.Superuser && !s.isSuperuser() {

@@ -24,7 +24,6 @@ type session struct {
 	info    *pgwire.SessionInfo
 	client  pgwire.Client
 	set     *settings
-	user    string
 	tx      *txn
 	stmts   map[string]*statement
 	portals map[string]*portal
@@ -54,6 +53,11 @@ type statement struct {
 	dml    *planner.DML
 	// showOp: a push query under show_changes, whose rows have the column op in front.
 	showOp bool
+	// prepared says when it got its name, in microseconds, and by what PREPARE; "" for the protocol's message.
+	prepared struct {
+		micros int64
+		sql    string
+	}
 	// image is the index of the metadata image that the plan was made from.
 	image uint64
 	// path is what else it depends on: the settings that give names their meaning.
@@ -181,6 +185,7 @@ func (s *session) keepStatement(name string, st *statement) error {
 	if len(s.stmts) >= maxPrepared {
 		return sqlerr.New(sqlerr.InsufficientResources, "this session has %d prepared statements already", maxPrepared).WithHint("DEALLOCATE those that are no longer needed.")
 	}
+	st.prepared.micros = s.e.clock.Now().UnixMicro()
 	s.stmts[name] = st
 	return nil
 }
@@ -241,7 +246,7 @@ func (s *session) decodeParam(t types.Type, p pgwire.Param) (types.Datum, error)
 
 // refresh analyses a statement anew if the catalog or the search path changed since.
 func (s *session) refresh(ctx context.Context, st *statement) (*statement, error) {
-	if st.image == s.imageIndex() && st.image != staged && st.path == s.set.must("search_path") && st.temp == s.temp.version {
+	if st.image == s.imageIndex() && st.image != staged && st.path == s.namePath() && st.temp == s.temp.version {
 		return st, nil
 	}
 	fresh, err := s.analyze(ctx, st.text, st.parsed, st.params)
@@ -251,6 +256,7 @@ func (s *session) refresh(ctx context.Context, st *statement) (*statement, error
 	if !sameColumns(st.cols, fresh.cols) {
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cached plan must not change result type")
 	}
+	fresh.prepared = st.prepared
 	for name, have := range s.stmts {
 		if have == st {
 			s.stmts[name] = fresh

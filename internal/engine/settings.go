@@ -75,6 +75,7 @@ func init() {
 	define(catClient, "transaction_isolation", "read committed", "Isolation of this transaction.", oneOf("read uncommitted", "read committed", "repeatable read", "serializable"))
 	define(catClient, "transaction_read_only", "off", "Whether this transaction is read only.", checkBool)
 	define(catClient, "transaction_deferrable", "off", "Accepted and ignored.", checkBool)
+	define(catClient, settingRole, noRole, "The role whose rights count: SET ROLE.", nil)
 	define(catClient, "row_security", "on", "Accepted and ignored.", checkBool)
 	define(catClient, "synchronous_commit", "on", "Accepted; a commit is always durable unless the topic says fsync = 'interval'.", nil)
 	define(catClient, "escape_string_warning", "on", "Accepted and ignored.", checkBool)

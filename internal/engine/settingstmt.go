@@ -23,7 +23,10 @@ func (s *session) setting(q sql.Statement) (string, error) {
 			s.changed(name)
 			return "RESET", nil
 		}
+		role := s.set.must(settingRole)
 		s.resetAll()
+		s.set.put(settingRole, role, false) // as in PostgreSQL, RESET ALL leaves it
+		s.roleChanged()
 		return "RESET", nil
 	case *sql.SetTransaction:
 		if q.Session {
@@ -53,7 +56,7 @@ func (s *session) setValue(q *sql.Set) error {
 	if q.Interval != nil {
 		value = q.Interval.Text
 	}
-	name, err := s.set.set(q.Name, value, q.Local)
+	name, err := s.setTo(q.Name, value, q.Local)
 	if err != nil {
 		return err
 	}
@@ -68,6 +71,9 @@ func (s *session) setValue(q *sql.Set) error {
 func (s *session) changed(name string) {
 	s.textCache = nil
 	s.client.ParameterChanged(name, s.set.must(strings.ToLower(name)))
+	if name == settingRole {
+		s.roleChanged()
+	}
 }
 
 func (s *session) resetAll() {

@@ -171,6 +171,7 @@ func (s *session) restore(before *settings) {
 			s.client.ParameterChanged(d.name, b)
 		}
 	}
+	s.roleChanged()
 }
 
 // transaction runs BEGIN, COMMIT, ROLLBACK and savepoints.

@@ -387,7 +387,8 @@ var _ pgcatalog.Session = catalogSession{}
 
 func (s *session) catalogSession() catalogSession { return catalogSession{s, context.Background()} }
 
-func (c catalogSession) User() string         { return c.s.user }
+func (c catalogSession) User() string         { return c.s.currentUser() }
+func (c catalogSession) SessionUser() string  { return c.s.info.User }
 func (c catalogSession) BackendPID() int32    { return c.s.info.PID }
 func (c catalogSession) SearchPath() []string { return c.s.set.searchPath() }
 func (c catalogSession) Release() string      { return c.s.e.opts.Release }
@@ -398,7 +399,7 @@ func (c catalogSession) Setting(name string) (string, bool) {
 }
 
 func (c catalogSession) SetSetting(name, value string, local bool) error {
-	changed, err := c.s.set.set(name, value, local)
+	changed, err := c.s.setTo(name, value, local)
 	if err == nil {
 		c.s.changed(changed)
 	}

@@ -17,7 +17,7 @@ var sessionCalls = map[string]callFunc{
 	"current_schemas(bool)":        currentSchemas,
 	"current_user()":               value(user),
 	"current_role()":               value(user),
-	"session_user()":               value(user),
+	"session_user()":               value(sessionUser),
 	"user()":                       value(user),
 	"pg_backend_pid()":             value(func(c *catalog) types.Datum { return num(int64(c.s.BackendPID())) }),
 	"pg_is_in_recovery()":          always(flag(false)),
@@ -58,6 +58,8 @@ func version(c *catalog) types.Datum {
 
 func database(c *catalog) types.Datum { return text(c.w.Database()) }
 func user(c *catalog) types.Datum     { return text(c.s.User()) }
+
+func sessionUser(c *catalog) types.Datum { return text(c.s.SessionUser()) }
 
 // transactionID is a number that no other transaction of the session has, and that grows: its start.
 func transactionID(c *catalog) types.Datum { return num(c.s.StartMicros()) }

@@ -95,6 +95,20 @@ func (c *catalog) fillCollation(t *table) {
 	add(oidC, "C", "c", text("C"))
 }
 
+// fillPrepared fills pg_prepared_statements.
+func (c *catalog) fillPrepared(t *table) {
+	for _, p := range c.s.Prepared() {
+		params := make([]int64, len(p.Params))
+		for i, typ := range p.Params {
+			params[i] = int64(typ.OID())
+		}
+		t.add(row{
+			"name": text(p.Name), "statement": text(p.Statement), "prepare_time": num(p.Micros), "parameter_types": list(types.Regtype, params),
+			"from_sql": flag(p.FromSQL), "generic_plans": num(0), "custom_plans": num(0),
+		})
+	}
+}
+
 // fillSettings fills pg_settings. Types are told by the values: everything not a switch or a number is a string.
 func (c *catalog) fillSettings(t *table) {
 	for _, s := range c.w.Settings() {

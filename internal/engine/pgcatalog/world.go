@@ -42,9 +42,19 @@ type UserType struct {
 	Type                         types.Type
 }
 
+// Prepared is a prepared statement of a session.
+type Prepared struct {
+	Name, Statement string
+	Micros          int64 // when it was prepared, since 1970-01-01 UTC
+	Params          []types.Type
+	FromSQL         bool // by PREPARE
+}
+
 // Session is the session that asks.
 type Session interface {
-	User() string
+	User() string        // whose rights count
+	SessionUser() string // who logged in
+	Prepared() []Prepared
 	BackendPID() int32
 	SearchPath() []string // without $user
 	Setting(name string) (value string, ok bool)

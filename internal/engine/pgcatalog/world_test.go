@@ -150,7 +150,11 @@ func (w *fakeWorld) Backends() []pgcatalog.Backend {
 	return []pgcatalog.Backend{{PID: 76, User: "Ann", Address: "127.0.0.1:40000"}, {PID: 77, User: "millrace", Address: "[::1]:40001"}}
 }
 
-func (w *fakeWorld) User() string         { return w.user }
+func (w *fakeWorld) User() string        { return w.user }
+func (w *fakeWorld) SessionUser() string { return w.user }
+
+func (w *fakeWorld) Prepared() []pgcatalog.Prepared { return nil }
+
 func (w *fakeWorld) BackendPID() int32    { return 77 }
 func (w *fakeWorld) SearchPath() []string { return w.path }
 func (w *fakeWorld) Release() string      { return "0.1" }
