@@ -42,12 +42,9 @@ func (s *session) alterIdentity(d *ddl, cat *catalog, next *metadata.Object, act
 		if next.Schema == schemaTemp || act.NewName == schemaTemp {
 			return sqlerr.New(sqlerr.FeatureNotSupported, "cannot move objects into or out of temporary schemas").At(act.Offset())
 		}
-		schema, err := cat.creationSchema(act.NewName)
+		schema, err := s.creationSchema(cat, act.NewName)
 		if err != nil {
 			return sqlerr.From(err).At(act.Offset())
-		}
-		if err := s.checkCreate(cat.img, schema); err != nil {
-			return err
 		}
 		next.Schema = schema
 	case sql.OwnerTo:

@@ -66,11 +66,8 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 		return s.createTemporary(ctx, p, q)
 	}
 	cat := s.catalog()
-	schema, err := cat.creationSchema(q.Name.Schema())
+	schema, err := s.creationSchema(cat, q.Name.Schema())
 	if err != nil {
-		return "", err
-	}
-	if err := s.checkCreate(cat.img, schema); err != nil {
 		return "", err
 	}
 	name := q.Name.Object()

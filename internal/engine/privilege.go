@@ -104,6 +104,15 @@ func checkRole(img *metadata.Image, u *metadata.User, o *metadata.Object, letter
 	return nil
 }
 
+// creationSchema is where a new object goes that is named with the schema, or with none: a schema in which the session may make objects.
+func (s *session) creationSchema(cat *catalog, schema string) (string, error) {
+	schema, err := cat.creationSchema(schema)
+	if err != nil {
+		return "", err
+	}
+	return schema, s.checkCreate(cat.img, schema)
+}
+
 // checkCreate refuses to make objects in a schema to those who may not.
 func (s *session) checkCreate(img *metadata.Image, schema string) error {
 	u, err := s.me(img)

@@ -62,11 +62,7 @@ func (s *session) sequenceSchema(cat *catalog, q *sql.CreateSequence) (string, e
 	if temp, err := s.tempSchema(q.Temporary, q.Name); temp || err != nil {
 		return schemaTemp, err
 	}
-	schema, err := cat.creationSchema(q.Name.Schema())
-	if err != nil {
-		return "", err
-	}
-	return schema, s.checkCreate(cat.img, schema)
+	return s.creationSchema(cat, q.Name.Schema())
 }
 
 // newSequence reads the options of a new sequence. kind is its type unless AS says another.

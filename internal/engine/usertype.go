@@ -31,11 +31,8 @@ func (s *session) createType(ctx context.Context, q *sql.CreateType) (string, er
 			WithDetail("A type of Millrace is a name for a struct or another type.").WithHint("Use text with CHECK (c IN ('a', 'b')).").At(q.Offset())
 	}
 	cat := s.catalog()
-	schema, err := cat.creationSchema(q.Name.Schema())
+	schema, err := s.creationSchema(cat, q.Name.Schema())
 	if err != nil {
-		return "", err
-	}
-	if err := s.checkCreate(cat.img, schema); err != nil {
 		return "", err
 	}
 	name := q.Name.Object()
