@@ -27,7 +27,9 @@ type scanDecoder struct {
 	keys    []*vec.Vector // columns that key fills
 	values  []*vec.Vector
 	pseudo  []pseudoCol
-	absent  []*vec.Vector      // columns that are not in the records, and so NULL: headers, and those dropped
+	absent  []*vec.Vector // columns that are not in the records, and so NULL: those dropped
+	headers []headerCol
+	pairs   []record.Pair
 	time    *vec.Vector        // the column that gives rowtime, nil for the record's timestamp
 	pattern *types.DatePattern // how that column, a text, is read; nil for a column of time
 	byOrd   []*vec.Vector
@@ -48,6 +50,10 @@ func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) err
 	d := &scanDecoder{rel: n.Rel, cx: cx, clock: c, table: n.Rel.Kind == planner.Table, byOrd: make([]*vec.Vector, len(n.Rel.Columns))}
 	s.batch = vec.NewBatch(schemaOf(n), 0) // it grows to what comes: most partitions see few rows at a time
 	for i, ord := range n.Cols {
+		if ord == planner.PseudoHeaders {
+			d.headers = append(d.headers, headerCol{col: s.batch.Cols[i]})
+			continue
+		}
 		if ord < 0 {
 			d.pseudo = append(d.pseudo, pseudoCol{ord, s.batch.Cols[i]})
 			continue
@@ -102,8 +108,12 @@ func (d *scanDecoder) decoders(rel *planner.Relation) (err error) {
 		}
 	}
 	for ord, c := range rel.Columns {
-		if (c.Headers || c.Dropped) && d.byOrd[ord] != nil {
-			d.absent = append(d.absent, d.byOrd[ord])
+		switch col := d.byOrd[ord]; {
+		case col == nil:
+		case c.Headers && !c.Dropped:
+			d.headers = append(d.headers, headerCol{c.HeaderKey, col})
+		case c.Dropped:
+			d.absent = append(d.absent, col)
 		}
 	}
 	if len(keys) > 0 {
@@ -150,6 +160,9 @@ func (d *scanDecoder) record(s *source, r *record.Record) error {
 	}
 	for _, c := range d.absent {
 		c.AppendNull()
+	}
+	if len(d.headers) > 0 {
+		d.appendHeaders(r)
 	}
 	if s.batch.Source == nil {
 		s.batch.Source = &vec.Source{}

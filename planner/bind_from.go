@@ -137,6 +137,9 @@ func (st *statement) relation(name *sql.Name) (*Relation, error) {
 	return rel, nil
 }
 
+// HeadersType is the type of all headers of a record, in the record's order. Keys may occur more than once, values may be NULL.
+var HeadersType = types.ArrayOf(types.StructOf(types.Field{Name: "key", Type: types.Of(types.Text)}, types.Field{Name: "value", Type: types.Of(types.Bytea)}))
+
 // pseudoColumns are what a source offers besides its columns, in the order in which newScan appends them.
 var pseudoColumns = []struct {
 	name string
@@ -146,8 +149,7 @@ var pseudoColumns = []struct {
 	{"rowtime", PseudoRowtime, types.Of(types.TimestampTZ)},
 	{"rowpartition", PseudoRowPartition, types.Of(types.Int4)},
 	{"rowoffset", PseudoRowOffset, types.Of(types.Int8)},
-	{"headers", PseudoHeaders, types.ArrayOf(types.StructOf(types.Field{Name: "key", Type: types.Of(types.Text)},
-		types.Field{Name: "value", Type: types.Of(types.Bytea)}))},
+	{"headers", PseudoHeaders, HeadersType},
 	{"op", PseudoOp, types.Of(types.Text)},
 }
 

@@ -128,7 +128,8 @@ type Column struct {
 	// Sequence is that sequence's OID.
 	Sequence uint32
 	Hidden   bool
-	// Headers: the column shows the record's headers; HeaderKey restricts it to one.
+	// Headers: the column shows the record's headers, all of them as a HeadersType or with a HeaderKey the value of the last one of that key.
+	// Nothing writes it.
 	Headers   bool
 	HeaderKey string
 	// Field names the column in the records of the topic, "" for Name: RENAME does not touch what was written.

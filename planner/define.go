@@ -140,7 +140,7 @@ func (d *definer) column(c *sql.ColumnDef) (*Column, error) {
 		return nil, err
 	}
 	if c.Headers || c.HeaderKey != nil {
-		return nil, notYet("a HEADERS column", "records' headers are not read yet", "the record's key and value", c.Pos)
+		return d.headerColumn(c)
 	}
 	col := &Column{Name: c.Name, NotNull: c.NotNull || c.PrimaryKey}
 	t, err := d.columnType(c, col)

@@ -96,12 +96,12 @@ func (st *statement) finishDML(out *DML, src Node) (*DML, error) {
 	return out, nil
 }
 
-// insertTargets are the columns that an INSERT names, PseudoRowtime for rowtime; without a list all visible ones.
+// insertTargets are the columns that an INSERT names, PseudoRowtime for rowtime; without a list all visible ones but headers.
 func insertTargets(rel *Relation, stmt *sql.Insert) ([]int, error) {
 	var out []int
 	if len(stmt.Columns) == 0 {
 		for i, c := range rel.Columns {
-			if !c.Hidden {
+			if !c.Hidden && !c.Headers {
 				out = append(out, i)
 			}
 		}
@@ -316,7 +316,7 @@ func (ins *inserter) fullRow(given []Expr) ([]Expr, error) {
 			row = append(row, given[i])
 			continue
 		}
-		if ins.rel.Columns[t].HeaderKey != "" || ins.rel.Columns[t].Headers {
+		if ins.rel.Columns[t].Headers {
 			return nil, sqlerr.New(sqlerr.InvalidColumnReference, "cannot insert into column %q: it shows the record's headers", ins.rel.Columns[t].Name).At(ins.stmt.Offset())
 		}
 		if c := &ins.rel.Columns[t]; ins.stmt.Overriding == "USER" && c.Serial.identity() || c.Serial == IdentityAlways && ins.stmt.Overriding == "" {
