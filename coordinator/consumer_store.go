@@ -142,19 +142,11 @@ func (o *Offsets) endConsumer(ctx context.Context, id string) error {
 
 // consumerGroups calls f for each group of the consumer protocol that has members.
 func (o *Offsets) consumerGroups(f func(id string, c *consumerRecord)) {
-	for i := range o.leases {
-		l := o.leases[i].Load()
-		if l == nil || !l.ready.Load() {
-			continue
+	o.eachGroup(func(id string, g *group) {
+		if g.consumer.live() {
+			f(id, g.consumer)
 		}
-		l.mu.Lock()
-		for id, g := range l.mu.groups {
-			if g.consumer.live() {
-				f(id, g.consumer)
-			}
-		}
-		l.mu.Unlock()
-	}
+	})
 }
 
 // consumer calls f with what the log knows of a group of the consumer protocol, nil if it is none.

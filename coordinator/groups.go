@@ -92,6 +92,20 @@ type storedGroup struct {
 // classic returns the groups that have members and are not those of queries.
 func (o *Offsets) classic() map[string]storedGroup {
 	out := map[string]storedGroup{}
+	o.eachGroup(func(id string, g *group) {
+		if g.known && !strings.HasPrefix(id, queryGroupPrefix) {
+			s := storedGroup{generation: g.generation, how: g.protocol}
+			for _, m := range g.members {
+				s.members = append(s.members, m)
+			}
+			out[id] = s
+		}
+	})
+	return out
+}
+
+// eachGroup calls f with what the log knows of each group of the partitions that are loaded, under the lock of the group's partition.
+func (o *Offsets) eachGroup(f func(id string, g *group)) {
 	for i := range o.leases {
 		l := o.leases[i].Load()
 		if l == nil || !l.ready.Load() {
@@ -99,17 +113,10 @@ func (o *Offsets) classic() map[string]storedGroup {
 		}
 		l.mu.Lock()
 		for id, g := range l.mu.groups {
-			if g.known && !strings.HasPrefix(id, queryGroupPrefix) {
-				s := storedGroup{generation: g.generation, how: g.protocol}
-				for _, m := range g.members {
-					s.members = append(s.members, m)
-				}
-				out[id] = s
-			}
+			f(id, g)
 		}
 		l.mu.Unlock()
 	}
-	return out
 }
 
 func restoreGroup(id string, s storedGroup, now time.Time) *classicGroup {

@@ -110,10 +110,10 @@ func (d *scanDecoder) decoders(rel *planner.Relation) (err error) {
 	for ord, c := range rel.Columns {
 		switch col := d.byOrd[ord]; {
 		case col == nil:
-		case c.Headers && !c.Dropped:
-			d.headers = append(d.headers, headerCol{c.HeaderKey, col})
 		case c.Dropped:
 			d.absent = append(d.absent, col)
+		case c.Headers:
+			d.headers = append(d.headers, headerCol{c.HeaderKey, col})
 		}
 	}
 	if len(keys) > 0 {

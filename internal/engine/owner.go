@@ -57,19 +57,13 @@ func ownerOf(o *metadata.Object) metadata.OID {
 
 // newOwner finds the role that an object is to be given to: the session's role must be a member of it.
 func (s *session) newOwner(img *metadata.Image, name string) (metadata.OID, error) {
-	switch name {
-	case "session_user":
-		name = s.info.User
-	case "current_user", "current_role":
-		name = s.currentUser()
-	}
-	owner, ok := img.User(name)
-	if !ok {
-		return 0, sqlerr.New(sqlerr.UndefinedObject, "role %q does not exist", name)
+	owner, err := s.role(img, name)
+	if err != nil {
+		return 0, err
 	}
 	u, err := s.me(img)
 	if err == nil && !hasRole(img, u, owner.OID) {
-		err = sqlerr.New(sqlerr.InsufficientPrivilege, "must be member of role %q", name)
+		err = sqlerr.New(sqlerr.InsufficientPrivilege, "must be member of role %q", owner.Name)
 	}
 	return owner.OID, err
 }
