@@ -30,7 +30,9 @@ func newTerminal(t *testing.T, env environment, command ...string) *terminal {
 	for i, w := range command {
 		quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
 	}
-	x := &terminal{t: t, cmd: exec.CommandContext(ctx, "script", "-qfec", strings.Join(quoted, " "), "/dev/null"), close: cancel}
+	// exec, for script asks a shell, and one that waits for the program (dash) takes Ctrl-C as its own end too.
+	line := "exec " + strings.Join(quoted, " ")
+	x := &terminal{t: t, cmd: exec.CommandContext(ctx, "script", "-qfec", line, "/dev/null"), close: cancel}
 	x.cmd.Env = append(env.list(t), "TERM=dumb")
 	var err error
 	x.in, err = x.cmd.StdinPipe()
