@@ -25,9 +25,7 @@ type supervisor struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	reason chan failure      // queries that failed, to be marked in the catalog
-	kick   chan struct{}     // capacity one: look again though the image is the same
-	over   chan metadata.OID // queries that another node has taken over, or thinks it has
+	kick   chan struct{} // capacity one: look again though the image is the same
 
 	// starting is held while something is started, and by a DROP while it stops things and notes in dropping that they are not to be
 	// started again: another session's change may make the supervisor look at an image that still has them.
@@ -43,6 +41,10 @@ type supervisor struct {
 		tables  map[metadata.OID]*planner.Relation
 		index   uint64        // of the image that was acted on
 		acted   chan struct{} // closed and replaced when index moves
+
+		// What the runner has told of queries and the loop has not heard yet; the queries bound both.
+		failures map[metadata.OID]error    // they failed for good: to be marked in the catalog
+		over     map[metadata.OID]struct{} // another node has taken them over, or thinks it has
 	}
 }
 
@@ -64,21 +66,15 @@ type runningQuery struct {
 	end  context.CancelFunc
 }
 
-type failure struct {
-	query metadata.OID
-	err   error
-}
-
-// maxFailures bounds the failures that wait to be marked; more are found again when the tasks are started anew.
-const maxFailures = 1024
-
 func newSupervisor(e *Engine) *supervisor {
-	s := &supervisor{e: e, reason: make(chan failure, maxFailures), kick: make(chan struct{}, 1), over: make(chan metadata.OID, maxFailures), gone: map[int32]bool{}}
+	s := &supervisor{e: e, kick: make(chan struct{}, 1), gone: map[int32]bool{}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.dropping = map[metadata.OID]bool{}
 	s.mu.running = map[metadata.OID]*runningQuery{}
 	s.mu.tables = map[metadata.OID]*planner.Relation{}
 	s.mu.acted = make(chan struct{})
+	s.mu.failures = map[metadata.OID]error{}
+	s.mu.over = map[metadata.OID]struct{}{}
 	return s
 }
 
@@ -98,7 +94,8 @@ func (s *supervisor) loop() {
 		s.retry = false
 		s.fenceGone(img)
 		s.reconcile(img)
-		if !s.wait(changed) {
+		s.markFailed()
+		if !s.wait(changed) || !s.takeBack() {
 			return
 		}
 	}
@@ -114,10 +111,6 @@ func (s *supervisor) wait(changed <-chan struct{}) bool {
 	}
 	select {
 	case <-changed:
-	case f := <-s.reason:
-		s.mark(f)
-	case oid := <-s.over:
-		return s.takeBack(oid)
 	case <-again:
 	case <-s.kick:
 	case <-s.ctx.Done():
@@ -127,15 +120,16 @@ func (s *supervisor) wait(changed <-chan struct{}) bool {
 }
 
 // takeBack ends the tasks of queries whose claims are over, and pauses before they are claimed again: by now another node may have them. False when the supervisor ends.
-func (s *supervisor) takeBack(oid metadata.OID) bool {
-	s.halt(oid)
-	for more := true; more; { // what the tasks that have ended by now told
-		select {
-		case oid = <-s.over:
+func (s *supervisor) takeBack() bool {
+	taken := false
+	for over := s.takeOver(); len(over) > 0; over = s.takeOver() { // what the tasks that have ended by now told
+		taken = true
+		for oid := range over {
 			s.halt(oid)
-		default:
-			more = false
 		}
+	}
+	if !taken {
+		return true
 	}
 	timer := s.e.clock.NewTimer(restartPause)
 	defer timer.Stop()
@@ -147,11 +141,33 @@ func (s *supervisor) takeBack(oid metadata.OID) bool {
 	}
 }
 
-// failed is told by the runner that a query has failed for good.
-func (s *supervisor) failed(query uint64, _ int32, err error) {
+func (s *supervisor) takeOver() map[metadata.OID]struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := s.mu.over
+	s.mu.over = map[metadata.OID]struct{}{}
+	return over
+}
+
+// lookAgain makes the loop look again though the image is the same.
+func (s *supervisor) lookAgain() {
 	select {
-	case s.reason <- failure{metadata.OID(query), err}:
-	default:
+	case s.kick <- struct{}{}:
+	default: // it will anyway
+	}
+}
+
+// failed is told by the runner that a query has failed for good. The first of its tasks to fail gives the reason.
+func (s *supervisor) failed(query uint64, _ int32, err error) {
+	s.noteFailure(metadata.OID(query), err)
+	s.lookAgain()
+}
+
+func (s *supervisor) noteFailure(oid metadata.OID, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.mu.failures[oid]; !ok {
+		s.mu.failures[oid] = err
 	}
 }
 
@@ -161,10 +177,10 @@ func (s *supervisor) lost(spec exec.TaskSpec, err error) {
 	if s.e.opts.Peers == nil {
 		return
 	}
-	select {
-	case s.over <- metadata.OID(spec.Query):
-	default: // as many are waiting to be looked at, and this one is looked at with them
-	}
+	s.mu.Lock()
+	s.mu.over[metadata.OID(spec.Query)] = struct{}{}
+	s.mu.Unlock()
+	s.lookAgain()
 }
 
 // fenceGone ends, on the query node, what the lanes of nodes that have gone left open, so that nobody waits for it to time out.
@@ -239,29 +255,47 @@ func (s *supervisor) setTasks(q *runningQuery, run bool) {
 	q.tasks = run
 }
 
+// markFailed marks what has failed; what the metadata does not take now is tried again.
+func (s *supervisor) markFailed() {
+	s.mu.Lock()
+	failures := s.mu.failures
+	s.mu.failures = map[metadata.OID]error{}
+	s.mu.Unlock()
+	for oid, reason := range failures {
+		if err := s.mark(oid, reason); err != nil && s.ctx.Err() == nil {
+			s.e.logger.Warn("a failed query is not marked yet", "oid", oid, "err", err)
+			s.noteFailure(oid, reason)
+			s.retry = true
+		}
+	}
+}
+
 // mark writes a failure into the catalog, so that SQL says so everywhere and for ever.
-func (s *supervisor) mark(f failure) {
+func (s *supervisor) mark(oid metadata.OID, reason error) error {
 	for {
 		img := s.e.meta.Image()
-		o, ok := img.Object(f.query)
+		o, ok := img.Object(oid)
 		if !ok {
-			return // dropped meanwhile
+			return nil // dropped meanwhile
 		}
 		def, err := queryDef(o)
-		if err != nil || def.State == stateFailed {
-			return
+		if err != nil {
+			return err
 		}
-		s.e.logger.Error("persistent query failed", "query", o.Name, "err", f.err)
-		se := sqlerr.From(f.err)
+		if def.State == stateFailed {
+			return nil
+		}
+		s.e.logger.Error("persistent query failed", "query", o.Name, "err", reason)
+		se := sqlerr.From(reason)
 		def.State, def.SQLState, def.Error = stateFailed, string(se.Code), se.Message
 		next := *o
 		if next.Payload, err = json.Marshal(def); err != nil {
-			return
+			return err
 		}
 		b := s.e.meta.NewBatch()
 		b.PutObject(next)
 		if _, err := s.e.meta.Apply(s.ctx, b); !errors.Is(err, metadata.ErrVersionConflict) {
-			return
+			return err
 		}
 	}
 }
@@ -328,10 +362,7 @@ func (s *supervisor) again(objects []*metadata.Object) {
 		delete(s.dropping, o.OID)
 	}
 	s.starting.Unlock()
-	select {
-	case s.kick <- struct{}{}:
-	default:
-	}
+	s.lookAgain()
 }
 
 // stopGone stops what was dropped, paused or failed.
