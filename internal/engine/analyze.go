@@ -84,6 +84,12 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 		return s.analyzeCreate(ctx, p, st, q, hints)
 	case *sql.Copy:
 		return s.analyzeCopy(ctx, p, st, q)
+	case *sql.DeclareCursor:
+		plan, err := p.PlanQuery(ctx, q.Query, hints)
+		if err != nil {
+			return err
+		}
+		st.params = plan.Params
 	case *sql.Explain:
 		st.cols, st.verb = textColumns("QUERY PLAN"), "EXPLAIN"
 	case *sql.Show:

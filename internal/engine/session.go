@@ -90,8 +90,13 @@ func (st *statement) ParamTypes() []uint32 {
 	return out
 }
 
-// Columns implements pgwire.Statement.
-func (st *statement) Columns() []pgwire.Column { return st.wire }
+// Columns implements pgwire.Statement. COPY TO has columns, but none that a client is told of before the data.
+func (st *statement) Columns() []pgwire.Column {
+	if st.kind == pgwire.PortalCopyOut {
+		return nil
+	}
+	return st.wire
+}
 
 // Text implements pgwire.Statement.
 func (st *statement) Text() string { return st.text }

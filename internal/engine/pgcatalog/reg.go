@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -92,8 +93,11 @@ func RegOID(w World, s Session, k types.Kind, name string) (uint32, error) {
 }
 
 func (c *catalog) regOID(k types.Kind, name string) (uint32, error) {
-	if k == types.Regtype {
+	switch k {
+	case types.Regtype:
 		return typeOID(name)
+	case types.Regprocedure:
+		return procedureOID(name)
 	}
 	parts, err := splitName(name)
 	if err != nil {
@@ -200,6 +204,40 @@ func procOID(parts []string) (uint32, error) {
 	default:
 		return 0, sqlerr.New(sqlerr.AmbiguousFunction, "more than one function named %q", full)
 	}
+}
+
+// procedureOID finds a function by its name and the types of its arguments, "lower(text)".
+func procedureOID(text string) (uint32, error) {
+	head, list, ok := strings.Cut(text, "(")
+	list, closed := strings.CutSuffix(strings.TrimSpace(list), ")")
+	if !ok {
+		return 0, sqlerr.New(sqlerr.InvalidTextRepresentation, "expected a left parenthesis")
+	}
+	if !closed {
+		return 0, sqlerr.New(sqlerr.InvalidTextRepresentation, "expected a right parenthesis")
+	}
+	parts, err := splitName(head)
+	if err != nil {
+		return 0, err
+	}
+	var args []uint32
+	for len(strings.TrimSpace(list)) > 0 {
+		var arg string
+		arg, list, _ = strings.Cut(list, ",")
+		oid, err := typeOID(arg)
+		if err != nil {
+			return 0, err
+		}
+		args = append(args, oid)
+	}
+	if len(parts) == 1 || len(parts) == 2 && parts[0] == schemaPgCatalog {
+		for _, oid := range procs().byName[parts[len(parts)-1]] {
+			if f := procs().byOID[oid].f; f != nil && slices.EqualFunc(f.Args, args, func(t types.Type, oid uint32) bool { return t.OID() == oid }) {
+				return oid, nil
+			}
+		}
+	}
+	return 0, sqlerr.New(sqlerr.UndefinedFunction, "function %q does not exist", text)
 }
 
 // procName is a function's name. One that the bare name would not find alone is qualified.
