@@ -114,6 +114,9 @@ func (b *builder) build(n planner.Node, to edge, drives bool) error {
 		return b.one(newOver(cx, n, to), nil, n.In, drives)
 	case *planner.Repeat:
 		return b.one(newRepeat(n, to), nil, n.In, drives)
+	case *planner.Expand:
+		x, err := newExpand(cx, n, to)
+		return b.one(x, err, n.In, drives)
 	case *planner.SetOp:
 		if n.Kind == planner.Union && n.All {
 			if err := b.build(n.L, to, drives); err != nil {

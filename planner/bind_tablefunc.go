@@ -105,6 +105,11 @@ func (b *binder) zipFuncs(calls []*sql.FuncCall, ordinality bool, pos sql.Pos) (
 		n = zip(n, r)
 	}
 	last := len(n.Props().Cols) - 1
+	if b.st.unbounded && !ordinality { // whose rows have no order
+		return newProject(n, identity(n)[:last], n.Props().Cols[:last]), nil
+	} else if b.st.unbounded {
+		return n, nil
+	}
 	sorted, err := b.newSort(n, []SortKey{{Expr: &ColumnRef{Ord: last, Typ: ordinalityCol.Type, Name: "ordinality"}}}, pos)
 	if err != nil || ordinality {
 		return sorted, err

@@ -115,6 +115,8 @@ func describe(n Node) (string, []string) {
 		return describeTopN(x), nil
 	case *Repeat:
 		return "Repeat " + quoteName(x.In.Props().Cols[x.Count].Name) + " times", nil
+	case *Expand:
+		return describeExpand(x), nil
 	case *Sink:
 		return "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic + ")", nil
 	}
@@ -322,4 +324,16 @@ func describeTopN(x *TopN) string {
 		p.list(refs(x.In, x.Keys), ", ")
 	}
 	return p.b.String()
+}
+
+func describeExpand(x *Expand) string {
+	calls := make([]string, len(x.Sets))
+	for i, set := range x.Sets {
+		calls[i] = FormatExpr(set.Call)
+	}
+	out := "Expand by " + strings.Join(calls, ", ")
+	if x.Outer {
+		out += ", or once"
+	}
+	return out
 }

@@ -93,5 +93,7 @@ func setInputs(n Node, fn func(Node) Node) {
 		x.In = fn(x.In)
 	case *Repeat:
 		x.In = fn(x.In)
+	case *Expand:
+		x.In = fn(x.In)
 	}
 }

@@ -107,15 +107,15 @@ func (s *streamer) lowerProject(x *Project) (Node, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := s.checkVolatile(in, x.Exprs...); err != nil {
+	in, exprs, err := s.expandTargets(in, movedAll(append([]Expr(nil), x.Exprs...), at))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.checkVolatile(in, exprs...); err != nil {
 		return nil, nil, err
 	}
 	ip, ie := in.Props(), s.edges[in]
-	if anySet(x.Exprs) {
-		return nil, nil, notYet("a set-returning function in a continuous query", "one row would become several of the same identity",
-			"the function in a query that ends, over the stream or view", -1)
-	}
-	out := newProject(in, movedAll(append([]Expr(nil), x.Exprs...), at), append([]Col(nil), x.P.Cols...))
+	out := newProject(in, exprs, append([]Col(nil), x.P.Cols...))
 	place := func(ord int) int {
 		for i, e := range out.Exprs {
 			if c, ok := e.(*ColumnRef); ok && c.Ord == ord {

@@ -4,11 +4,15 @@ import "github.com/millracedb/millrace/internal/sqlerr"
 
 // lowerJoin chooses the strategy by what the sides are and brings both sides together by the join's keys.
 func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
-	if x.Lateral {
-		return nil, nil, notYet("LATERAL in a continuous query", "the right side would be planned anew for each row", "a join on an equality", -1)
-	}
 	if x.Broadcast {
 		return s.lowerBroadcast(x)
+	}
+	if n, at, ok, err := s.lowerExpansion(x); ok || err != nil {
+		return n, at, err
+	}
+	if x.Lateral {
+		return nil, nil, notYet("this LATERAL in a continuous query", "what it reads would be read anew for each row",
+			"functions in FROM and subqueries over them; for the rows of a stream or table, a join on an equality", -1)
 	}
 	if x.Kind == SemiJoin || x.Kind == AntiJoin {
 		n, err := semiByGroups(x)

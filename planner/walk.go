@@ -191,6 +191,10 @@ func mapOwnExprs(n Node, fn func(Expr) Expr) {
 		ms(x.By)
 	case *TopN:
 		keys(x.By)
+	case *Expand:
+		for i := range x.Sets {
+			ms(x.Sets[i].Call.Args)
+		}
 	}
 }
 

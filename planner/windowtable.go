@@ -30,10 +30,6 @@ func (b *binder) bindWindowTable(f *sql.TableFunc, call *sql.FuncCall) (Node, *s
 		return nil, nil, sqlerr.New(sqlerr.UndefinedFunction, "%s does not take %d arguments", word, len(call.Args)).
 			WithHint("TUMBLE(table, time, size), HOP(table, time, size, advance), SESSION(table, time, gap, key...).").At(call.Offset())
 	}
-	if b.st.unbounded && call.Name != "tumble" {
-		return nil, nil, notYet(word+" in a continuous query", "a row would become several, or depend on those around it",
-			fmt.Sprintf("GROUP BY with WINDOW %s", map[string]string{"hop": "HOPPING", "session": "SESSION"}[call.Name]), call.Pos)
-	}
 	ref := call.Args[0].Value.(*sql.ColumnRef)
 	table := &sql.Table{Pos: ref.Pos, Name: &sql.Name{Pos: ref.Pos, Parts: ref.Parts}}
 	_, sc, err := b.bindTable(table)
@@ -84,9 +80,10 @@ func windowTableQuery(call *sql.FuncCall, table *sql.Name, sc *scope) string {
 		return fmt.Sprintf(`SELECT %s, "?start" AS windowstart, "?start" + %s AS windowend FROM %s, LATERAL generate_series(%s, %s - %s, -%s) AS "?hops"("?start")
 			WHERE "?start" + %s > %s`, list, size, name, newest, newest, size, advance, size, at)
 	}
-	var keys []string
+	own, keys := []string{at + ` AS "?at"`}, []string(nil) // pseudo columns are not among the columns of a subquery
 	for i := 3; i < len(call.Args); i++ {
-		keys = append(keys, arg(i))
+		key := fmt.Sprintf(`"?key%d"`, i)
+		own, keys = append(own, arg(i)+" AS "+key), append(keys, key)
 	}
 	by := func(more ...string) string {
 		if keys := append(keys[:len(keys):len(keys)], more...); len(keys) > 0 {
@@ -94,9 +91,9 @@ func windowTableQuery(call *sql.FuncCall, table *sql.Name, sc *scope) string {
 		}
 		return ""
 	}
-	begins := fmt.Sprintf(`SELECT *, CASE WHEN %s - lag(%s) OVER (%s ORDER BY %s) <= %s THEN 0 ELSE 1 END AS "?begins" FROM %s WHERE %s IS NOT NULL`,
-		at, at, by(), at, size, name, at)
-	numbered := fmt.Sprintf(`SELECT *, sum("?begins") OVER (%s ORDER BY %s) AS "?session" FROM (%s) AS %s`, by(), at, begins, alias)
-	return fmt.Sprintf("SELECT %s, min(%s) OVER (%s) AS windowstart, max(%s) OVER (%s) AS windowend FROM (%s) AS %s",
-		list, at, by(`"?session"`), at, by(`"?session"`), numbered, alias)
+	timed := fmt.Sprintf(`SELECT *, %s FROM %s WHERE %s IS NOT NULL`, strings.Join(own, ", "), name, at)
+	begins := fmt.Sprintf(`SELECT *, CASE WHEN "?at" - lag("?at") OVER (%s ORDER BY "?at") <= %s THEN 0 ELSE 1 END AS "?begins" FROM (%s) AS %s`, by(), size, timed, alias)
+	numbered := fmt.Sprintf(`SELECT *, sum("?begins") OVER (%s ORDER BY "?at") AS "?session" FROM (%s) AS %s`, by(), begins, alias)
+	return fmt.Sprintf(`SELECT %s, min("?at") OVER (%s) AS windowstart, max("?at") OVER (%s) AS windowend FROM (%s) AS %s`,
+		list, by(`"?session"`), by(`"?session"`), numbered, alias)
 }
