@@ -130,7 +130,9 @@ func (g *gen) aggregate(s scope) (string, kind) {
 // keptAggregate is a call of an aggregate that is not made of sums alone. Its result does not depend on the order of rows that are equal.
 func (g *gen) keptAggregate(s scope, filter string) (string, kind) {
 	i, x := g.expr(s, integer, 1), g.column(s, text)+"::text"
-	switch g.IntN(11) {
+	switch g.IntN(15) {
+	case 10, 11, 12, 13:
+		return g.ksqlAggregate(x, filter), text
 	case 0:
 		return fmt.Sprintf("string_agg(%s, ',' ORDER BY %s%s)", x, x, pick(g, "", " DESC")) + filter, text
 	case 1:
@@ -153,6 +155,29 @@ func (g *gen) keptAggregate(s scope, filter string) (string, kind) {
 		return fmt.Sprintf("%s(%s)", pick(g, "bool_and", "bool_or"), g.condition(s, 1)) + filter, boolean
 	default:
 		return fmt.Sprintf("rank(3) WITHIN GROUP (ORDER BY %s)", i) + filter, integer
+	}
+}
+
+// ksqlAggregate is a call of an aggregate that PostgreSQL does not have, of texts, as a text.
+func (g *gen) ksqlAggregate(x, filter string) string {
+	all := filter
+	if filter == "" {
+		all = " FILTER (WHERE true)"
+	}
+	some := strings.TrimSuffix(all, ")") + fmt.Sprintf(" AND (%s) IS NOT NULL)", x)
+	joined := func(call string) string { return fmt.Sprintf("coalesce(array_to_string(%s, ','), '')", call) }
+	n := 1 + g.IntN(3)
+	switch g.IntN(5) {
+	case 0:
+		return joined(fork(fmt.Sprintf("array_sort(collect_set(%s)%s)", x, filter), fmt.Sprintf("array_agg(DISTINCT %s)%s", x, some)))
+	case 1:
+		return joined(fork(fmt.Sprintf("array_sort(collect_list(%s)%s)", x, filter), fmt.Sprintf("array_agg(%s ORDER BY %s)%s", x, x, some)))
+	case 2:
+		return joined(fork(fmt.Sprintf("topk(%s, %d)%s", x, n, filter), fmt.Sprintf("(array_agg(%s ORDER BY %s DESC)%s)[1:%d]", x, x, some, n)))
+	case 3:
+		return joined(fork(fmt.Sprintf("topkdistinct(%s, %d)%s", x, n, filter), fmt.Sprintf("(array_agg(DISTINCT %s ORDER BY %s DESC)%s)[1:%d]", x, x, some, n)))
+	default:
+		return fmt.Sprintf("%s%s::text", fork("count_distinct("+x+")", "count(DISTINCT "+x+")"), filter)
 	}
 }
 

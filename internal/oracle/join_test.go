@@ -43,19 +43,29 @@ func (g *gen) tableJoin(name string) (view, bool) {
 
 // equality is a join condition, of one or two columns of like kinds, keys or not.
 func (g *gen) equality(l, r scope) (string, bool) {
-	var pairs []string
+	on, _, _, ok := g.equalities(l, r)
+	return on, ok
+}
+
+// equalities is the same, with the columns of either side.
+func (g *gen) equalities(l, r scope) (on string, left, right []string, ok bool) {
 	for _, k := range []kind{integer, text} {
 		if a, b := l.of(k), r.of(k); len(a) > 0 && len(b) > 0 {
-			pairs = append(pairs, pick(g, a...)+" = "+pick(g, b...))
+			left, right = append(left, pick(g, a...)), append(right, pick(g, b...))
 		}
 	}
-	if len(pairs) == 0 {
-		return "", false
+	if len(left) == 0 {
+		return "", nil, nil, false
 	}
-	if len(pairs) == 2 && !g.one(4) {
-		pairs = pairs[g.IntN(2):][:1]
+	if len(left) == 2 && !g.one(4) {
+		i := g.IntN(2)
+		left, right = left[i:i+1], right[i:i+1]
 	}
-	return strings.Join(pairs, " AND "), true
+	var pairs []string
+	for i := range left {
+		pairs = append(pairs, left[i]+" = "+right[i])
+	}
+	return strings.Join(pairs, " AND "), left, right, true
 }
 
 // streamTable joins a stream with a table as of the stream row's arrival. The base stream, for its seq says which rows are new.
@@ -79,38 +89,4 @@ func (g *gen) streamTable(name string) (view, bool) {
 		postgres: fmt.Sprintf("CREATE TABLE %s AS %s%s LIMIT 0", name, query, where),
 		arrival:  strings.ReplaceAll(fmt.Sprintf("INSERT INTO %s %s%s", name, query, where), "%", "%%") + more,
 	}, true
-}
-
-// streamStream joins the base stream with itself within a time; rows come in any order, so the grace is longer than all of them.
-func (g *gen) streamStream(name string) (view, bool) {
-	r := g.rels[len(base)-1]
-	s := append(r.as("l"), r.as("r")...)
-	on, _ := g.equality(r.as("l"), r.as("r"))
-	if g.one(2) {
-		on += " AND " + g.condition(s, 1)
-	}
-	before, after := pick(g, 0, 1, 90, 700), pick(g, 0, 30, 600)
-	within := fmt.Sprintf(" WITHIN (%d MINUTES, %d MINUTES) GRACE PERIOD 1 DAY", before, after)
-	bounds := fmt.Sprintf(" AND r.at BETWEEN l.at - INTERVAL '%d minutes' AND l.at + INTERVAL '%d minutes'", before, after)
-	if g.one(3) { // said by a condition, with bounds that no row can be late for
-		within, bounds = "", ""
-		on += " AND l.at - r.at < INTERVAL '13 hours' AND r.at < l.at + INTERVAL '13 hours'"
-	}
-	what, group := "STREAM", ""
-	var items []string
-	v := view{relation: relation{name: name, stream: true, depth: 1}}
-	if g.one(3) {
-		keys, cols, groups := g.grouping(s, 1)
-		items, v.cols = g.aggregates(s, keys, cols)
-		what, v.stream, group = "TABLE", false, " GROUP BY "+list(groups)
-	} else {
-		items, v.cols = g.columns(s)
-	}
-	group = g.where(s) + group
-	build := func(within, bounds string) string {
-		return fmt.Sprintf("SELECT %s FROM s l JOIN s r%s ON %s%s%s", list(items), within, on, bounds, group)
-	}
-	v.millrace = fmt.Sprintf("CREATE %s %s AS %s", what, name, build(within, ""))
-	v.postgres = fmt.Sprintf("CREATE VIEW %s AS %s", name, build("", bounds))
-	return v, true
 }

@@ -16,10 +16,14 @@ type view struct {
 }
 
 func (g *gen) view(name string) view {
-	shape := pick(g, g.project, g.project, g.aggregated, g.aggregated, g.tableJoin, g.tableJoin, g.streamTable, g.streamStream, g.windowed, g.setOperation, g.setOperation, g.first, g.first,
-		g.subqueries, g.subqueries, g.over)
+	shape := pick(g,
+		g.project, g.project, g.aggregated, g.aggregated, g.groupingSets, g.groupingSets,
+		g.tableJoin, g.tableJoin, g.streamTable, g.streamStream, g.streamStream, g.streamStream, g.subqueries, g.subqueries,
+		g.windowed, g.windowed, g.windowed, g.windowed,
+		g.setOperation, g.setOperation, g.first, g.first, g.numbered, g.over)
 	for {
 		if v, ok := shape(name); ok {
+			v.millrace, v.postgres = here(v.millrace), there(v.postgres)
 			g.rels = append(g.rels, v.relation)
 			return v
 		}
@@ -44,7 +48,7 @@ func same(r relation, query string) view {
 	what := "TABLE"
 	if r.stream {
 		what = "STREAM"
-	} else if len(query)%2 == 0 {
+	} else if len(here(query))%2 == 0 {
 		what = "MATERIALIZED VIEW"
 	}
 	return view{
@@ -54,13 +58,33 @@ func same(r relation, query string) view {
 	}
 }
 
-// project is a filter and a projection.
+// project is a filter and a projection, of a relation or of the tumbling windows of its rows.
 func (g *gen) project(name string) (view, bool) {
 	from, _ := g.source(func(relation) bool { return true })
-	s := from.as("r")
+	s, table, where := from.as("r"), from.name+" r", g.where(from.as("r"))
+	if times := s.of(instant); len(times) > 0 && g.one(4) {
+		table = tumble(from.name, strings.TrimPrefix(pick(g, times...), "r."), pick(g, 1, 5, 60, 7))
+		s = append(s, column{"r.windowstart", instant}, column{"r.windowend", instant})
+	}
 	items, cols := g.columns(s)
-	query := fmt.Sprintf("SELECT %s FROM %s r%s", list(items), from.name, g.where(s))
-	return same(relation{name: name, cols: cols, stream: from.stream, depth: from.depth + 1}, query), true
+	rel := relation{name: name, stream: from.stream, depth: from.depth + 1}
+	if isTimed(from) {
+		at, whole := "r."+from.time, table == from.name+" r"
+		if whole && g.one(2) { // the rows of TUMBLE() have no rowtime to select
+			at = fork("r.rowtime", at)
+		}
+		items, cols = append(items, at+" AS at"), append(cols, column{"at", instant})
+		rel.time, rel.closes = "at", from.closes && where == "" && whole
+	}
+	rel.cols = cols
+	return same(rel, fmt.Sprintf("SELECT %s FROM %s%s", list(items), table, where)), true
+}
+
+// tumble is TUMBLE() in FROM, called r.
+func tumble(table, at string, minutes int) string {
+	start := bin("x."+at, minutes)
+	return fork(fmt.Sprintf("TUMBLE(%s, %s, INTERVAL '%d minutes') AS r", table, at, minutes),
+		fmt.Sprintf("(SELECT x.*, %s AS windowstart, %s + interval '%d minutes' AS windowend FROM %s x WHERE x.%s IS NOT NULL) r", start, start, minutes, table, at))
 }
 
 // grouping is a GROUP BY and a SELECT list for it; before are items and columns that come first.
@@ -121,4 +145,21 @@ func (g *gen) having(s scope) string {
 		return fmt.Sprintf(" HAVING %s(%s) %s %d", pick(g, "min", "max", "sum"), pick(g, ints...), pick(g, "<", ">="), g.IntN(8))
 	}
 	return fmt.Sprintf(" HAVING count(*) %s %d", pick(g, "<", ">=", "<>"), 1+g.IntN(3))
+}
+
+// groupingSets is an aggregate with ROLLUP, CUBE or GROUPING SETS.
+func (g *gen) groupingSets(name string) (view, bool) {
+	from, _ := g.source(func(relation) bool { return true })
+	s := from.as("r")
+	items, cols, groups := g.grouping(s, 2)
+	if groups[0] == groups[1] {
+		return view{}, false
+	}
+	k := len(cols)
+	items, cols = append(items, fmt.Sprintf("grouping(%s) AS %s", list(groups), alias(k))), append(cols, column{alias(k), integer})
+	items, cols = g.aggregates(s, items, cols)
+	sets := fmt.Sprintf(pick(g, "ROLLUP (%[1]s, %[2]s)", "CUBE (%[1]s, %[2]s)", "GROUPING SETS ((%[1]s), (%[2]s))", "GROUPING SETS ((%[2]s, %[1]s), (), (%[1]s))"),
+		groups[0], groups[1])
+	return same(relation{name: name, cols: cols, depth: from.depth + 1},
+		fmt.Sprintf("SELECT %s FROM %s r%s GROUP BY %s%s", list(items), from.name, g.where(s), sets, g.having(s))), true
 }

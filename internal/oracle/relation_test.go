@@ -30,6 +30,10 @@ type relation struct {
 	stream bool
 	// depth is how many views there are below.
 	depth int
+	// time is the column that is the rows' rowtime; "" if none is.
+	time string
+	// closes: the rows that end a world's time reach every partition of it.
+	closes bool
 }
 
 // base are the relations that rows are written to. They have keys of one column and of two, and a stream.
@@ -46,11 +50,12 @@ var base = []struct {
 		`CREATE TABLE u (k TEXT PRIMARY KEY, a INT, n NUMERIC(8,2), f BOOLEAN)`, "",
 	},
 	{
-		relation{name: "w", cols: []column{{"x", integer}, {"y", integer}, {"v", integer}, {"b", text}}},
-		`CREATE TABLE w (x INT, y INT, v BIGINT, b TEXT, PRIMARY KEY (x, y))`, "",
+		relation{name: "w", cols: []column{{"x", integer}, {"y", integer}, {"v", integer}, {"b", text}, {"at", instant}}, time: "at", closes: true},
+		`CREATE TABLE w (x INT, y INT, v BIGINT, b TEXT, at TIMESTAMPTZ, PRIMARY KEY (x, y)) WITH (timestamp = 'at')`,
+		`CREATE TABLE w (x INT, y INT, v BIGINT, b TEXT, at TIMESTAMPTZ, PRIMARY KEY (x, y))`,
 	},
 	{
-		relation{name: "s", stream: true, cols: []column{{"seq", integer}, {"a", integer}, {"b", text}, {"v", integer}, {"at", instant}}},
+		relation{name: "s", stream: true, cols: []column{{"seq", integer}, {"a", integer}, {"b", text}, {"v", integer}, {"at", instant}}, time: "at", closes: true},
 		`CREATE STREAM s (seq BIGINT, a INT, b TEXT, v INT, at TIMESTAMPTZ) WITH (timestamp = 'at')`,
 		`CREATE TABLE s (seq BIGINT, a INT, b TEXT, v INT, at TIMESTAMPTZ)`,
 	},
@@ -91,6 +96,8 @@ func (g *gen) source(want func(relation) bool) (relation, bool) {
 }
 
 func isTable(r relation) bool { return !r.stream }
+
+func isTimed(r relation) bool { return r.time != "" }
 
 // scope is what an expression may refer to.
 type scope []column

@@ -90,3 +90,24 @@ func (g *gen) over(name string) (view, bool) {
 	rel := relation{name: name, cols: cols, depth: from.depth + 1}
 	return same(rel, fmt.Sprintf("SELECT %s FROM %s r%s", list(items), from.name, g.where(s))), true
 }
+
+// numbered is the first rows of each group by row_number(), in an order of all columns.
+func (g *gen) numbered(name string) (view, bool) {
+	from, _ := g.source(func(relation) bool { return true })
+	s := from.as("r")
+	items, cols := g.exactColumns(s, g.exactKinds())
+	var by []string
+	for _, i := range items {
+		e, _, _ := strings.Cut(i, " AS ")
+		by = append(by, "("+e+")"+pick(g, "", " DESC", " NULLS FIRST"))
+	}
+	partition := g.column(s, pick(g, exact...))
+	if !strings.Contains(partition, ".") {
+		return view{}, false
+	}
+	k := len(cols)
+	cols = append(cols, column{alias(k), integer})
+	query := fmt.Sprintf("SELECT * FROM (SELECT %s, row_number() OVER (PARTITION BY %s ORDER BY %s) AS %s FROM %s r%s) q WHERE %s %s %d",
+		list(items), partition, list(by), alias(k), from.name, g.where(s), alias(k), pick(g, "<=", "<", "="), 1+g.IntN(3))
+	return same(relation{name: name, cols: cols, depth: from.depth + 1}, query), true
+}

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,8 @@ const (
 	defaultViews  = 50
 	viewsPerWorld = 10
 	batches       = 5
+	// endsWithin is how long what closes at the end of a world's time may take to do so.
+	endsWithin = 2 * time.Minute
 )
 
 func envInt(t *testing.T, name string, def int) int {
@@ -76,6 +79,7 @@ func run(t *testing.T, oracle *pgx.Conn, seed uint64, views int) {
 		}
 		w.postgres(b.postgres)
 	}
+	w.postgres("CREATE TABLE ended (at timestamptz)")
 	// Some views are there before the first row, the others find rows.
 	w.define(views / 2)
 	w.batch(0)
@@ -88,6 +92,7 @@ func run(t *testing.T, oracle *pgx.Conn, seed uint64, views int) {
 		w.batch(n)
 		w.compare(n)
 	}
+	w.end()
 	t.Logf("%d rows equal", w.compared)
 	require.Positive(t, w.compared, "nothing was compared")
 }
@@ -98,7 +103,8 @@ func (w *world) open() {
 	w.node = n
 	w.mill, err = pgx.Connect(context.Background(), nodetest.ConnString(n))
 	require.NoError(w.t, err)
-	_, err = w.mill.Exec(context.Background(), "SET read_wait = '60s'")
+	// No partition is left out for being idle: what closes, closes by the rows that end the world's time.
+	_, err = w.mill.Exec(context.Background(), "SET read_wait = '60s'; SET idle_timeout = '1h'")
 	require.NoError(w.t, err)
 }
 
@@ -167,11 +173,46 @@ func (w *world) batch(n int) {
 	for range w.gen.IntN(3) {
 		w.both(w.gen.streamRows())
 	}
+	w.arrived(first)
+}
+
+// arrived tells PostgreSQL's side which rows of the stream have met the tables: those from first on.
+func (w *world) arrived(first int) {
 	for _, v := range w.views {
 		if v.arrival != "" {
 			w.postgres(fmt.Sprintf(v.arrival, first))
 		}
 	}
+}
+
+// end ends the time of the world, and waits until what closes then has.
+func (w *world) end() {
+	w.t.Helper()
+	first := w.gen.seq
+	for _, q := range w.gen.end(int(w.cfg.Partitions)) {
+		w.both(q)
+	}
+	w.arrived(first)
+	w.postgres(fmt.Sprintf("INSERT INTO ended VALUES ('%s')", endedAt.Format(time.RFC3339)))
+	if w.gen.one(3) {
+		w.restart()
+	}
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for deadline := time.Now().Add(endsWithin); time.Now().Before(deadline) && !w.settled(); {
+		<-again.C
+	}
+	w.compare(batches)
+}
+
+// settled reports whether all views are as PostgreSQL's.
+func (w *world) settled() bool {
+	for _, v := range w.views {
+		if want, have := w.answers(v.relation); !slices.Equal(want, have) {
+			return false
+		}
+	}
+	return true
 }
 
 func (w *world) compare(batch int) {
@@ -189,13 +230,19 @@ func (w *world) compare(batch int) {
 
 func (w *world) equal(r relation, definition string, batch int) {
 	w.t.Helper()
-	q := fmt.Sprintf("SELECT %s FROM %s", names(r.cols), r.name)
-	want, have := w.rows(w.oracle, q), w.rows(w.mill, q)
+	want, have := w.answers(r)
 	if slices.Equal(want, have) {
 		w.compared += len(want)
 		return
 	}
 	w.fail("after batch %d, %s differs from PostgreSQL:\n%s\nmissing:\n%s\nwrong:\n%s", batch, r.name, definition, except(want, have), except(have, want))
+}
+
+// answers are the rows of r there and here.
+func (w *world) answers(r relation) (want, have []string) {
+	w.t.Helper()
+	q := fmt.Sprintf("SELECT %s FROM %s", names(r.cols), r.name)
+	return w.rows(w.oracle, q), w.rows(w.mill, q)
 }
 
 // rows returns the rows of a query as text, sorted.
