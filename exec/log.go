@@ -38,7 +38,8 @@ type Log interface {
 	PartitionCount(ctx context.Context, topic string) (int32, error)
 
 	// Fetch returns what is readable of tp from offset on: whole batches, about maxBytes but at least one batch if there is
-	// one. It never waits for new data; an empty result means the end of what is readable now.
+	// one. It never waits for new data; an empty result means the end of what is readable now. A leader that has just been elected may
+	// say less than Offsets has said before: who needs all below an end looks at the LastStable that came with an empty result.
 	Fetch(ctx context.Context, tp TopicPartition, offset int64, maxBytes int) (Fetched, error)
 
 	// Offsets returns the bounds of tp as of now.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
@@ -50,6 +51,21 @@ type source struct {
 	rows    int64
 	begun   int64 // a table's end when a query began to read it: rows that left by RETENTION before are not in it
 	trimmed int64 // an exchange's records below were deleted
+}
+
+// settleEvery is the time between two looks whether a partition has settled.
+const settleEvery = 10 * time.Millisecond
+
+// awaitLeader pauses before another read of a partition whose leader knew less than the one before it: it has just been elected, and learns in a moment how far that had come (KIP-207).
+func awaitLeader(ctx context.Context, c clock.Clock) error {
+	timer := c.NewTimer(settleEvery)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // recordDecoder turns records into rows of a batch.

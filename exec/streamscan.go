@@ -61,6 +61,12 @@ func (s *StreamScan) Next(ctx context.Context) (*vec.Batch, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !more && src.end < s.ends[0] {
+			if err := awaitLeader(ctx, s.clock); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		if !more || src.position() >= s.ends[0] {
 			src.close()
 			s.sources, s.ends = s.sources[1:], s.ends[1:]

@@ -160,7 +160,7 @@ func (s *tableSession) settle() error {
 		if err := s.catchUp(); err != nil {
 			return err
 		}
-		if bounds.LastStable >= bounds.HighWatermark {
+		if bounds.LastStable >= bounds.HighWatermark && s.src.end >= bounds.LastStable {
 			return nil
 		}
 		select {

@@ -261,6 +261,12 @@ func (t *task) level() error {
 				if err != nil {
 					return err
 				}
+				if !ok && s.end < ahead.position() {
+					again = true
+					if err := awaitLeader(t.ctx, t.r.cfg.Clock); err != nil {
+						return err
+					}
+				}
 				if ok {
 					again = true
 					if err := s.step(t.ctx, t.r.cfg.Clock.Now()); err != nil {

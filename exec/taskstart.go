@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/planner"
@@ -162,9 +161,6 @@ func (t *task) recover() error {
 	return t.loadExtra(mark.Extra)
 }
 
-// settleEvery is the time between two looks whether a changelog is settled.
-const settleEvery = 10 * time.Millisecond
-
 // settledChangelog returns the bounds of the changelog once no transaction is open in it. The offsets that the task goes on from may have been committed by the lane of another node, which
 // runs other queries and is not fenced; its markers need not have come everywhere at the same time.
 func (t *task) settledChangelog() (Offsets, error) {
@@ -177,8 +173,8 @@ func (t *task) settledChangelog() (Offsets, error) {
 		if err != nil || bounds.LastStable >= end {
 			return bounds, err
 		}
-		if !t.sleep(settleEvery) {
-			return bounds, t.ctx.Err()
+		if err := awaitLeader(t.ctx, t.r.cfg.Clock); err != nil {
+			return bounds, err
 		}
 	}
 }
@@ -247,6 +243,12 @@ func (t *task) replay(m Mark, end int64) (Mark, error) {
 		b.SetMark(m)
 		if err := b.Commit(); err != nil {
 			return m, err
+		}
+		if !more && reader.end < end {
+			if err := awaitLeader(t.ctx, t.r.cfg.Clock); err != nil {
+				return m, err
+			}
+			continue
 		}
 		if !more {
 			break

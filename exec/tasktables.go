@@ -24,6 +24,12 @@ func (t *task) catchUpTables() error {
 			if err != nil {
 				return err
 			}
+			if !ok && s.end < bounds.LastStable {
+				if err := awaitLeader(t.ctx, t.r.cfg.Clock); err != nil {
+					return err
+				}
+				continue
+			}
 			if !ok {
 				break
 			}

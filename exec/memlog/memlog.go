@@ -35,6 +35,7 @@ type Log struct {
 		offsets     map[string]map[exec.TopicPartition]int64
 		generations map[string]int32
 		fault       Fault
+		elected     func(exec.TopicPartition) bool
 		fetches     map[string]int // records given out by topic
 		commits     int
 	}
@@ -81,6 +82,14 @@ func (l *Log) SetFault(f Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.mu.fault = f
+}
+
+// Elections has elected say of each fetch whether it finds a leader that has just been elected: until that has heard from its followers it knows nothing to be committed that the reader does
+// not have (KIP-207). nil: none does.
+func (l *Log) Elections(elected func(exec.TopicPartition) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.elected = elected
 }
 
 // SetGeneration makes g the only generation of group that may commit.
@@ -139,6 +148,11 @@ func (l *Log) Fetch(_ context.Context, tp exec.TopicPartition, offset int64, max
 		return exec.Fetched{}, fmt.Errorf("%w: %d", exec.ErrOffsetOutOfRange, offset)
 	}
 	f := exec.Fetched{Offsets: p.offsets(), Release: func() {}}
+	if l.mu.elected != nil && l.mu.elected(tp) {
+		f.HighWatermark, f.LastStable = offset, offset
+		p.wake()
+		return f, nil
+	}
 	i, _ := slices.BinarySearchFunc(p.batches, offset, func(b batch, at int64) int {
 		if b.last < at {
 			return -1
