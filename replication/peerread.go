@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -17,16 +18,39 @@ import (
 // PeerFetchVersion is the version of Fetch between nodes.
 const PeerFetchVersion = fetchVersion
 
-// WaitSettled waits until the high watermark has reached the offset at which this leadership began. Below it lies what earlier leaders have acknowledged, which this one may not yet know to
-// be on every in-sync replica (KIP-207). Errors are those of WaitCommitted.
-func (p *Partition) WaitSettled(ctx context.Context) error {
+// Bounds are what a leader says of its partition.
+type Bounds struct {
+	LogStart      int64
+	HighWatermark int64
+	LastStable    int64
+	LeaderEpoch   int32
+}
+
+// SettledBounds waits until the high watermark has reached the offset at which this leadership began, and returns the bounds then. Below it lies what earlier leaders have acknowledged, which
+// this one may not yet know to be on every in-sync replica (KIP-207). current is the leader epoch that the reader knows, or -1. Errors are those of WaitCommitted and Fetch.
+func (p *Partition) SettledBounds(ctx context.Context, current int32) (Bounds, error) {
 	p.mu.Lock()
+	if current < 0 {
+		current = p.mu.epoch
+	}
+	err := p.servesLocked(current)
 	var start int64
-	if p.mu.leader != nil {
+	if err == nil {
 		start = p.mu.leader.EpochStart()
 	}
 	p.mu.Unlock()
-	return p.WaitHighWatermark(ctx, start)
+	if err == nil {
+		err = p.WaitHighWatermark(ctx, start)
+	}
+	if err != nil {
+		return Bounds{}, err
+	}
+	b := Bounds{LogStart: p.LogStart(), LastStable: p.LastStableOffset(), LeaderEpoch: current} // LSO before the high watermark, so that it is never above
+	b.HighWatermark = p.HighWatermark()
+	if _, err = p.serves(current); errors.Is(err, kerr.FencedLeaderEpoch) {
+		err = kerr.NotLeaderForPartition // it has ended meanwhile, and what was read need not be of it
+	}
+	return b, err
 }
 
 // ServeRead answers a read of another node.
@@ -60,12 +84,15 @@ func (m *Manager) readPeer(ctx context.Context, topic [16]byte, r *kmsg.FetchReq
 	out := kmsg.NewFetchResponseTopicPartition()
 	out.Partition, out.LastStableOffset = r.Partition, -1
 	p, err := m.byID(topic, r.Partition)
-	if err == nil && r.PartitionMaxBytes == 0 {
+	switch {
+	case err == nil && r.PartitionMaxBytes == 0:
 		ctx, cancel := context.WithTimeout(ctx, maxFetchWait)
-		err = p.WaitSettled(ctx)
+		var b Bounds
+		if b, err = p.SettledBounds(ctx, r.CurrentLeaderEpoch); err == nil {
+			p.tellBounds(&out, b)
+		}
 		cancel()
-	}
-	if err == nil {
+	case err == nil:
 		err = p.fillRead(&out, r)
 	}
 	out.ErrorCode = code(err)
@@ -76,7 +103,7 @@ func (m *Manager) readPeer(ctx context.Context, topic [16]byte, r *kmsg.FetchReq
 func (p *Partition) fillRead(out *kmsg.FetchResponseTopicPartition, r *kmsg.FetchRequestTopicPartition) error {
 	if r.PartitionMaxBytes > 0 {
 		f, err := p.Fetch(r.FetchOffset, int(r.PartitionMaxBytes), ReadCommitted, r.CurrentLeaderEpoch)
-		p.tellBounds(out, f.LeaderEpoch, f.LogStart, f.LastStable, f.HighWatermark)
+		p.tellBounds(out, Bounds{LogStart: f.LogStart, HighWatermark: f.HighWatermark, LastStable: f.LastStable, LeaderEpoch: f.LeaderEpoch})
 		if err != nil {
 			return err
 		}
@@ -95,13 +122,13 @@ func (p *Partition) fillRead(out *kmsg.FetchResponseTopicPartition, r *kmsg.Fetc
 		return err
 	}
 	stable := p.lso.Load() // before the high watermark, so that it is never above it
-	p.tellBounds(out, epoch, p.log.LogStart(), stable, p.hw.Load())
+	p.tellBounds(out, Bounds{LogStart: p.log.LogStart(), HighWatermark: p.hw.Load(), LastStable: stable, LeaderEpoch: epoch})
 	return nil
 }
 
-func (p *Partition) tellBounds(out *kmsg.FetchResponseTopicPartition, epoch int32, start, stable, hw int64) {
-	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = p.node, epoch
-	out.LogStartOffset, out.LastStableOffset, out.HighWatermark = start, stable, hw
+func (p *Partition) tellBounds(out *kmsg.FetchResponseTopicPartition, b Bounds) {
+	out.CurrentLeader.LeaderID, out.CurrentLeader.LeaderEpoch = p.node, b.LeaderEpoch
+	out.LogStartOffset, out.LastStableOffset, out.HighWatermark = b.LogStart, b.LastStable, b.HighWatermark
 }
 
 // pollBounds waits until a partition has gone beyond what the reader knows, or cannot be read, and tells of those; of none when the time is over.

@@ -170,15 +170,9 @@ func bytesOf(c *log.Chunk) (data []byte, release func(), err error) {
 // Offsets implements exec.Log. A leader that does not know yet how far the ones before it had come is waited for.
 func (l *Log) Offsets(ctx context.Context, tp exec.TopicPartition) (out exec.Offsets, err error) {
 	err = l.atLeader(ctx, tp, func(p *replication.Partition) error {
-		if !p.Leads() {
-			return kerr.NotLeaderForPartition
-		}
-		if err := p.WaitSettled(ctx); err != nil {
-			return err
-		}
-		stable := p.LastStableOffset() // before the high watermark, so that it is never above
-		out = exec.Offsets{LogStart: p.LogStart(), HighWatermark: p.HighWatermark(), LastStable: stable, LeaderEpoch: p.LeaderEpoch()}
-		return nil
+		b, err := p.SettledBounds(ctx, -1)
+		out = exec.Offsets(b)
+		return err
 	}, func(place Place) error {
 		got, err := l.readAt(ctx, place, tp.Partition, -1, 0)
 		if err == nil {
