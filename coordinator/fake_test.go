@@ -276,6 +276,12 @@ func (p *memPartition) refuse(n int) {
 	p.mu.refusals = n
 }
 
+func (p *memPartition) refusalsLeft() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.refusals
+}
+
 func (p *memPartition) Read(_ context.Context, offset int64, _ int) ([]byte, func(), error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

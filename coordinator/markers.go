@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -81,7 +82,9 @@ func (m *markers) write(ctx context.Context, parts []TopicPartition, mk record.M
 		end.part.Flush(end.next)
 	}
 	for _, end := range ends {
-		if waitErr := m.wait(ctx, end, mk); waitErr != nil {
+		if err != nil && end.tp.Topic == OffsetsTopic {
+			left = append(left, end.tp) // they do not count before the rest does: see rounds
+		} else if waitErr := m.wait(ctx, end, mk); waitErr != nil {
 			left, err = append(left, end.tp), waitErr
 		}
 	}
@@ -128,20 +131,36 @@ func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32) {
 		ProducerID: t.producerID, ProducerEpoch: t.epoch, CoordinatorEpoch: coordinatorEpoch,
 		Commit: t.state == statePrepareCommit, TransactionVersion: t.version,
 	}
-	left := t.parts
-	for len(left) > 0 {
-		var err error
-		if left, err = m.write(ctx, left, mk); err == nil {
-			return
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		m.log.Warn("markers are held up", "transactional_id", t.id, "partitions", len(left), "err", err)
-		if !pause(ctx, m.clock, retryPause) {
-			return
+	for _, left := range m.rounds(t.parts) {
+		for len(left) > 0 {
+			var err error
+			if left, err = m.write(ctx, left, mk); err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			m.log.Warn("markers are held up", "transactional_id", t.id, "partitions", len(left), "err", err)
+			if !pause(ctx, m.clock, retryPause) {
+				return
+			}
 		}
 	}
+}
+
+// rounds are the partitions of a transaction in the order of their markers. Offsets that can be read as stable promise that all else of the transaction is readable: who goes on from them takes
+// what was written before them for there. So they come last: in the order of waiting, and where another node may coordinate after a crash, which knows of the log only, in a round of their own.
+func (m *markers) rounds(parts []TopicPartition) [][]TopicPartition {
+	last := func(tp TopicPartition) bool { return tp.Topic == OffsetsTopic }
+	if !slices.ContainsFunc(parts, last) {
+		return [][]TopicPartition{parts}
+	}
+	rest := slices.DeleteFunc(slices.Clone(parts), last)
+	offsets := slices.DeleteFunc(slices.Clone(parts), func(tp TopicPartition) bool { return !last(tp) })
+	if m.peers != nil && m.peers.Others() {
+		return [][]TopicPartition{rest, offsets}
+	}
+	return [][]TopicPartition{append(rest, offsets...)}
 }
 
 // WriteTxnMarkers answers key 27: another coordinator's markers, or an operator's abort of a hanging transaction.

@@ -79,12 +79,13 @@ func (p peers) Leader(topic string, partition int32) (node int32, ok bool) {
 
 // Spread implements coordinator.Peers. While there is no other node, none can lead.
 func (p peers) Spread(topic string) bool {
-	img := p.Image()
-	t, ok := img.Topic(topic)
-	if !ok || !t.Spread() {
-		return false
-	}
-	for k := range img.Brokers() {
+	t, ok := p.Image().Topic(topic)
+	return ok && t.Spread() && p.Others()
+}
+
+// Others implements coordinator.Peers.
+func (p peers) Others() bool {
+	for k := range p.Image().Brokers() {
 		if k.ID != p.n.identity.NodeID {
 			return true
 		}
