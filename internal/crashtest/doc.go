@@ -4,4 +4,8 @@
 // workload_test.go writes and checks; kill_test.go runs it against a real process that is killed (the page cache survives that), crash_test.go against
 // a node in this process on the crashable file system, which forgets what was not synced. MILLRACE_KILL_ROUNDS and MILLRACE_CRASH_SEEDS
 // say how often; the defaults keep "go test" short.
+//
+// The files that begin with fault, behind the build tag faults, do what only root may: three processes in network namespaces, each with a disk of its own, under real faults. faults_test.go has the
+// faults and a cycle, faultnet_test.go the network, faultnode_test.go the nodes and disks, faultload_test.go the clients, faultcheck_test.go compares. The logs of the nodes go to
+// the directory MILLRACE_FAULT_LOGS, which is where to start when a cycle is wrong: the seed fixes what is done to which node, not what the clients get through.
 package crashtest

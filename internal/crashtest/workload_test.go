@@ -77,11 +77,7 @@ func (w *workload) take(n int) []int64 {
 func (w *workload) insert(ctx context.Context, conn *pgx.Conn, sizes *rand.Rand) {
 	for ctx.Err() == nil {
 		ids := w.take(1 + sizes.IntN(20))
-		rows := make([]string, len(ids))
-		for i, id := range ids {
-			rows[i] = fmt.Sprintf("(%d, %d, %d, '%s')", id, id%5, value(id), epoch.Add(time.Duration(id)*500*time.Millisecond).Format(time.RFC3339Nano))
-		}
-		_, err := conn.Exec(context.WithoutCancel(ctx), "INSERT INTO events VALUES "+strings.Join(rows, ", "))
+		_, err := conn.Exec(context.WithoutCancel(ctx), insertOf(ids))
 		w.mu.Lock()
 		w.toldLocked(err, ids, w.mu.acked, &w.mu.unknown)
 		w.mu.Unlock()
@@ -89,6 +85,15 @@ func (w *workload) insert(ctx context.Context, conn *pgx.Conn, sizes *rand.Rand)
 			return
 		}
 	}
+}
+
+// insertOf is the statement that writes ids into events.
+func insertOf(ids statement) string {
+	rows := make([]string, len(ids))
+	for i, id := range ids {
+		rows[i] = fmt.Sprintf("(%d, %d, %d, '%s')", id, id%5, value(id), epoch.Add(time.Duration(id)*500*time.Millisecond).Format(time.RFC3339Nano))
+	}
+	return "INSERT INTO events VALUES " + strings.Join(rows, ", ")
 }
 
 // toldLocked notes what a client was told of a statement.
@@ -113,9 +118,7 @@ func refused(err error) bool {
 func (w *workload) copyIn(ctx context.Context, conn *pgx.Conn, sizes *rand.Rand) {
 	for ctx.Err() == nil {
 		ids := w.take(50 + sizes.IntN(200))
-		_, err := conn.CopyFrom(context.WithoutCancel(ctx), pgx.Identifier{"copied"}, []string{"id", "v"}, pgx.CopyFromSlice(len(ids), func(i int) ([]any, error) {
-			return []any{ids[i], int32(value(ids[i]))}, nil
-		}))
+		err := copyOf(context.WithoutCancel(ctx), conn, ids)
 		w.mu.Lock()
 		w.toldLocked(err, ids, w.mu.copied, &w.mu.unknownCopies)
 		w.mu.Unlock()
@@ -123,6 +126,14 @@ func (w *workload) copyIn(ctx context.Context, conn *pgx.Conn, sizes *rand.Rand)
 			return
 		}
 	}
+}
+
+// copyOf copies ids into copied.
+func copyOf(ctx context.Context, conn *pgx.Conn, ids statement) error {
+	_, err := conn.CopyFrom(ctx, pgx.Identifier{"copied"}, []string{"id", "v"}, pgx.CopyFromSlice(len(ids), func(i int) ([]any, error) {
+		return []any{ids[i], int32(value(ids[i]))}, nil
+	}))
+	return err
 }
 
 // run writes with three connections until ctx ends. Statements that are under way then come to their end: one that goes on behind the back
@@ -216,6 +227,9 @@ func pairs(ctx context.Context, t reporter, conn *pgx.Conn, query string) map[in
 	return out
 }
 
+// missingSaid begins what is said of rows that were lost.
+const missingSaid = "acknowledged rows are missing"
+
 func requireSame(t reporter, what string, want, have map[int64]bool) {
 	t.Helper()
 	var missing, extra []int64
@@ -231,7 +245,7 @@ func requireSame(t reporter, what string, want, have map[int64]bool) {
 	}
 	slices.Sort(missing)
 	slices.Sort(extra)
-	require.Empty(t, missing, "%s: acknowledged rows are missing", what)
+	require.Empty(t, missing, "%s: %s", what, missingSaid)
 	require.Empty(t, extra, "%s: rows are there that nobody wrote", what)
 }
 
