@@ -40,11 +40,17 @@ func startNode(t *testing.T) string {
 // run runs a client program, which must succeed, and returns what it printed.
 func run(t *testing.T, env []string, stdin, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), testLimit)
+	out, err := runProgram(t.Context(), env, stdin, name, args...)
+	require.NoError(t, err, "%s %s\n%s", name, strings.Join(args, " "), out)
+	return out
+}
+
+// runProgram runs a client program and returns what it printed.
+func runProgram(ctx context.Context, env []string, stdin, name string, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, testLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Env, cmd.Stdin = append(os.Environ(), env...), strings.NewReader(stdin)
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s\n%s", cmd, out)
-	return string(out)
+	return string(out), err
 }
