@@ -21,6 +21,8 @@ type beat struct {
 	regex          *regexp.Regexp
 	now            time.Time
 	session        time.Duration
+	classic        *classicMembership // of a member that joins by the classic protocol; else nil
+	fresh          bool               // it does, and had no id
 }
 
 // refused is an error with the reason that clients are told.
@@ -96,10 +98,12 @@ func (g *consumerGroup) heartbeat(b *beat, view TopicsView) (beaten, error) {
 	g.reconcile(m, ownedBy(b.Topics), changed)
 	m.deadline = b.now.Add(b.session)
 	switch {
+	case m.classic != nil:
+		m.dueBy = b.now.Add(m.rebalance) // it asks for its assignment next
 	case m.state != memberUnrevoked:
-		m.revokeBy = time.Time{}
-	case m.revokeBy.IsZero():
-		m.revokeBy = b.now.Add(m.rebalance)
+		m.dueBy = time.Time{}
+	case m.dueBy.IsZero():
+		m.dueBy = b.now.Add(m.rebalance)
 	}
 	out := beaten{memberID: m.id, epoch: m.epoch}
 	if b.full() || b.MemberEpoch == 0 || !before.equal(m.assigned) {
@@ -117,9 +121,11 @@ func (g *consumerGroup) memberOf(b *beat) (m *consumerMember, isNew bool, err er
 	if b.InstanceID != nil {
 		id, taken := g.static[*b.InstanceID]
 		switch {
-		case taken && b.MemberEpoch == 0 && g.members[id].epoch == epochLeaveStatic:
+		case taken && b.mayReplace(g.members[id]):
 			return g.replace(g.members[id], b.MemberID), false, nil
-		case taken && id != b.MemberID && b.MemberEpoch == 0:
+		case b.classic != nil && !b.fresh && !taken:
+			return nil, false, refused(kerr.UnknownMemberID, "instance %q is not in the group", *b.InstanceID)
+		case taken && id != b.MemberID && b.MemberEpoch == 0 && b.classic == nil:
 			return nil, false, refused(kerr.UnreleasedInstanceID, "instance %q is member %s", *b.InstanceID, id)
 		case taken && id != b.MemberID:
 			return nil, false, refused(kerr.FencedInstanceID, "instance %q is member %s", *b.InstanceID, id)
@@ -142,6 +148,18 @@ func (g *consumerGroup) memberOf(b *beat) (m *consumerMember, isNew bool, err er
 	}
 	g.mark(m, metadataChanged|targetChanged|currentChanged)
 	return m, true, nil
+}
+
+// mayReplace reports whether the sender may take the place of a static member. One of the consumer protocol must have left for a while, for it can say so; the classic protocol has no word for that, and
+// there the next incarnation always takes over (KIP-345).
+func (b *beat) mayReplace(m *consumerMember) bool {
+	switch {
+	case b.MemberEpoch != 0:
+		return false
+	case b.classic != nil:
+		return b.fresh
+	}
+	return m.epoch == epochLeaveStatic || m.classic != nil && m.id != b.MemberID
 }
 
 // checkEpoch refuses an epoch that is not the member's. One that has not heard of its last epoch may say the one before, if it has nothing that it must not have.
@@ -175,7 +193,7 @@ func (g *consumerGroup) replace(old *consumerMember, id string) *consumerMember 
 // update takes over what a heartbeat says of the member and reports whether its subscription has changed.
 func (g *consumerGroup) update(m *consumerMember, b *beat) (changed bool) {
 	was := m.memberRecord
-	m.clientID, m.host = b.clientID, b.host
+	m.clientID, m.host, m.classic = b.clientID, b.host, b.classic
 	if b.RackID != nil {
 		m.rack = b.RackID
 	}
@@ -195,7 +213,7 @@ func (g *consumerGroup) update(m *consumerMember, b *beat) (changed bool) {
 		}
 	}
 	changed = !slices.Equal(was.names, m.names) || metadataOf(was.pattern) != metadataOf(m.pattern)
-	if changed || was.clientID != m.clientID || was.host != m.host || was.rebalance != m.rebalance || metadataOf(was.assignor) != metadataOf(m.assignor) || metadataOf(was.rack) != metadataOf(m.rack) {
+	if changed || was.clientID != m.clientID || was.host != m.host || was.rebalance != m.rebalance || metadataOf(was.assignor) != metadataOf(m.assignor) || metadataOf(was.rack) != metadataOf(m.rack) || !was.classic.equal(m.classic) {
 		g.mark(m, metadataChanged)
 	}
 	return changed
@@ -215,7 +233,7 @@ func (g *consumerGroup) leave(b *beat) (beaten, error) {
 	}
 	if b.MemberEpoch == epochLeaveStatic && m.instance != nil {
 		g.set(m, memberStable, epochLeaveStatic, m.assigned, nil)
-		m.revokeBy = time.Time{}
+		m.dueBy = time.Time{}
 	} else {
 		g.remove(m)
 		g.advance()

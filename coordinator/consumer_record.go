@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -122,7 +123,33 @@ func (m *memberRecord) encodeMetadata() []byte {
 	b = kbin.AppendCompactNullableString(b, m.pattern)
 	b = kbin.AppendInt32(b, int32(m.rebalance.Milliseconds()))
 	b = kbin.AppendCompactNullableString(b, m.assignor)
+	if m.classic == nil {
+		return append(b, 0)
+	}
+	c := m.classic.encode()
+	return append(kbin.AppendUvarint(append(b, 1, 0), uint32(len(c))), c...) // one tagged field, number 0
+}
+
+// encode is Kafka's ClassicMemberMetadata, after the byte that says that it is not null.
+func (c *classicMembership) encode() []byte {
+	b := kbin.AppendInt32([]byte{1}, int32(c.session.Milliseconds()))
+	b = kbin.AppendCompactArrayLen(b, len(c.protocols))
+	for _, p := range c.protocols {
+		b = append(kbin.AppendCompactBytes(kbin.AppendCompactString(b, p.name), p.metadata), 0)
+	}
 	return append(b, 0)
+}
+
+func readClassicMembership(r *kbin.Reader) *classicMembership {
+	if r.Int8() != 1 {
+		return nil
+	}
+	c := &classicMembership{session: time.Duration(r.Int32()) * time.Millisecond}
+	for n := r.CompactArrayLen(); n > 0 && r.Ok(); n-- {
+		c.protocols = append(c.protocols, groupProtocolOf{r.CompactString(), bytes.Clone(r.CompactBytes())})
+		r.Uvarint() // no tagged fields
+	}
+	return c
 }
 
 func (m *memberRecord) encodeCurrent() []byte {
@@ -189,7 +216,10 @@ func (c *consumerRecord) replay(kind int16, member string, value []byte) error {
 			c.hash = r.Int64()
 		}
 	case consumerMemberKind:
-		c.member(member).readMetadata(&r)
+		m := c.member(member)
+		if m.readMetadata(&r); m.classic != nil && len(m.classic.protocols) == 0 {
+			return fmt.Errorf("offset log: member %q of the classic protocol has none", member)
+		}
 	case targetMemberKind:
 		c.member(member).target = readAssignment(&r, nil, 0)
 	case currentMemberKind:
@@ -236,7 +266,12 @@ func (m *memberRecord) readMetadata(r *kbin.Reader) {
 	}
 	m.pattern = r.CompactNullableString()
 	m.rebalance = time.Duration(r.Int32()) * time.Millisecond
-	m.assignor = r.CompactNullableString()
+	m.assignor, m.classic = r.CompactNullableString(), nil
+	if r.Uvarint() > 0 { // that it speaks the classic protocol is the only tagged field
+		r.Uvarint()
+		r.Uvarint()
+		m.classic = readClassicMembership(r)
+	}
 }
 
 // readAssignment reads partitions by topic, and the epochs at which they were assigned into since; where there are none, epoch is one.

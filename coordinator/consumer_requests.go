@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -18,8 +17,6 @@ const (
 	// their next heartbeat, so it is what a rebalance takes; Kafka's group.consumer.heartbeat.interval.ms is 5 s.
 	consumerSession = 45 * time.Second
 	consumerBeat    = 2 * time.Second
-	// memberTypeConsumer says in a description that a member speaks the consumer protocol.
-	memberTypeConsumer = 1
 )
 
 // ConsumerCaller is who sends a heartbeat of the consumer protocol.
@@ -73,11 +70,11 @@ func (gs *Groups) beat(b *beat, resp *kmsg.ConsumerGroupHeartbeatResponse) (Part
 	}
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	g, err := gs.consumerLocked(b.Group)
+	b.now = gs.clock.Now()
+	g, from, err := gs.consumerLocked(b)
 	if err != nil {
 		return nil, 0, err
 	}
-	b.now = gs.clock.Now()
 	was := g.next()
 	out, err := g.heartbeat(b, gs.offsets.topics())
 	if err == nil {
@@ -87,7 +84,10 @@ func (gs *Groups) beat(b *beat, resp *kmsg.ConsumerGroupHeartbeatResponse) (Part
 		gs.dropEmptyLocked(g)
 		return nil, 0, err
 	}
-	if at := g.next(); !at.IsZero() && (was.IsZero() || at.Before(was)) {
+	if gs.mu.groups[g.id] == from { // if not, it has just become a classic group
+		gs.installLocked(g, from)
+	}
+	if at := g.next(); from != nil || !at.IsZero() && (was.IsZero() || at.Before(was)) {
 		gs.wakeUp()
 	}
 	gs.dropEmptyLocked(g)
@@ -109,20 +109,28 @@ func heartbeatAssignment(a assignment) *kmsg.ConsumerGroupHeartbeatResponseAssig
 	return &out
 }
 
-// consumerLocked returns a group of the consumer protocol. One of the classic protocol becomes one when its members are gone.
-func (gs *Groups) consumerLocked(id string) (*consumerGroup, error) {
-	if g := gs.mu.consumers[id]; g != nil {
-		return g, nil
+// consumerLocked returns the group that a heartbeat is for, and the classic group that becomes it, if there is one: that happens when the first member of the consumer protocol joins, and only when all
+// goes well. Until then the group is not among the others.
+func (gs *Groups) consumerLocked(b *beat) (g *consumerGroup, from *classicGroup, err error) {
+	if g := gs.mu.consumers[b.Group]; g != nil {
+		return g, nil, nil
 	}
-	switch c := gs.mu.groups[id]; {
-	case c == nil:
-	case len(c.members) > 0 || len(c.pending) > 0:
-		return nil, refused(kerr.GroupIDNotFound, "group %q has members of the classic protocol", id)
-	case c.writing != nil:
-		return nil, kerr.CoordinatorLoadInProgress // the log is about to hear that they are gone
+	from = gs.mu.groups[b.Group]
+	switch {
+	case from == nil || len(from.members) == 0 && from.writing == nil:
+		g, err = gs.storedConsumerLocked(b.Group)
+	case b.MemberEpoch != 0:
+		err = refused(kerr.GroupIDNotFound, "group %q has only members of the classic protocol", b.Group)
+	case from.writing != nil:
+		err = kerr.CoordinatorLoadInProgress // the log is about to hear of its members
 	default:
-		delete(gs.mu.groups, id)
+		g, err = upgrade(from, gs.offsets.topics(), b.now)
 	}
+	return g, from, err
+}
+
+// storedConsumerLocked is a group of the consumer protocol as the log knows it, or a new one.
+func (gs *Groups) storedConsumerLocked(id string) (*consumerGroup, error) {
 	g := newConsumerGroup(id)
 	now := gs.clock.Now()
 	if kerror := gs.offsets.consumer(id, func(c *consumerRecord) {
@@ -132,20 +140,29 @@ func (gs *Groups) consumerLocked(id string) (*consumerGroup, error) {
 	}); kerror != nil {
 		return nil, kerror
 	}
-	gs.mu.consumers[id] = g
 	return g, nil
 }
 
-// writeLocked has the log take what has changed in a group. If it does not, the group goes back to what the log has.
+// installLocked puts a group among the others, in the place of a classic one, whose members have to join again.
+func (gs *Groups) installLocked(g *consumerGroup, from *classicGroup) {
+	if from != nil {
+		delete(gs.mu.groups, g.id)
+		from.disband()
+	}
+	gs.mu.consumers[g.id] = g
+}
+
+// writeLocked has the log take what has changed in a group. If it does not, the group goes back to what the log has. A group in which only members of the classic protocol are left becomes a classic one.
 func (gs *Groups) writeLocked(g *consumerGroup) error {
+	if g.allClassic() {
+		return gs.downgradeLocked(g)
+	}
 	if !g.changes.group && len(g.changes.members) == 0 {
 		return nil
 	}
 	part, end, err := gs.offsets.writeConsumer(gs.ctx, g)
 	if err != nil {
-		delete(gs.mu.consumers, g.id)
-		_, again := gs.consumerLocked(g.id)
-		return errors.Join(err, again)
+		return gs.undoLocked(g, err)
 	}
 	g.part, g.written = part, end
 	g.changes = groupChanges{members: map[string]memberChange{}}
@@ -178,13 +195,7 @@ func (gs *Groups) tickConsumersLocked(now time.Time) (next time.Time) {
 
 // toClassicLocked lets a group without members of the consumer protocol be one of the classic protocol.
 func (gs *Groups) toClassicLocked(id string) *kerr.Error {
-	if gs.mu.consumers[id] != nil {
-		return kerr.InconsistentGroupProtocol
-	}
-	if err := gs.offsets.endConsumer(gs.ctx, id); err != nil {
-		return groupError(err)
-	}
-	return nil
+	return groupError(gs.offsets.endConsumer(gs.ctx, id))
 }
 
 // removeMemberLocked removes a member of a group of the consumer protocol for an administrator (LeaveGroup, KIP-345).
@@ -251,7 +262,7 @@ func (g *consumerGroup) describe(out *kmsg.ConsumerGroupDescribeResponseGroup, v
 		dm.ClientID, dm.ClientHost = m.clientID, m.host
 		dm.SubscribedTopics, dm.SubscribedTopicRegex = m.names, m.pattern
 		dm.Assignment, dm.TargetAssignment = describeAssignment(m.assigned, view), describeAssignment(m.target, view)
-		dm.MemberType = memberTypeConsumer
+		dm.MemberType = m.memberType()
 		out.Members = append(out.Members, dm)
 	}
 }

@@ -54,7 +54,8 @@ type memberRecord struct {
 	target           assignment
 	epoch, previous  int32
 	state            memberState
-	assigned, revoke assignment // what it may use; what it must give up and may still use
+	assigned, revoke assignment         // what it may use; what it must give up and may still use
+	classic          *classicMembership // not nil if it speaks the classic protocol
 	// since is the epoch at which each of them was assigned: offsets are taken from that epoch on, though the member may not have heard of a later one (KIP-1251).
 	since map[topicPart]int32
 }
@@ -67,7 +68,7 @@ type consumerMember struct {
 	visible  func(topic string) bool
 	topics   []topicRef // what it subscribes to and what exists, by name
 	deadline time.Time  // the session's end
-	revokeBy time.Time  // when what it must give up has to be given up; zero if there is nothing
+	dueBy    time.Time  // when it must have done what it was asked to: give partitions up, or, by the classic protocol, join or sync; zero if that is nothing
 }
 
 // memberChange says which records of a member are out of date.
@@ -127,7 +128,7 @@ func restoreConsumerGroup(id string, s *consumerRecord, now time.Time, session t
 		}
 		g.own(m)
 		if m.state == memberUnrevoked {
-			m.revokeBy = now.Add(m.rebalance)
+			m.dueBy = now.Add(m.rebalance)
 		}
 	}
 	g.assignor = g.preferred()
@@ -226,15 +227,15 @@ func (g *consumerGroup) advance() {
 	}
 }
 
-// preferred is the assignor that most members want.
+// preferred is the assignor that most of those members want who want a certain one.
 func (g *consumerGroup) preferred() string {
-	byRange := 0
+	votes := map[string]int{}
 	for _, m := range g.members {
-		if m.assignor != nil && *m.assignor == assignorRange {
-			byRange++
+		if m.assignor != nil {
+			votes[*m.assignor]++
 		}
 	}
-	if 2*byRange > len(g.members) {
+	if votes[assignorRange] > votes[assignorUniform] {
 		return assignorRange
 	}
 	return assignorUniform
@@ -313,7 +314,7 @@ func (t TopicInfo) ref() topicRef { return topicRef{t.Name, t.ID, t.Partitions} 
 // next is when tick must be called; zero if never.
 func (g *consumerGroup) next() (at time.Time) {
 	for _, m := range g.members {
-		for _, t := range []time.Time{m.deadline, m.revokeBy} {
+		for _, t := range []time.Time{m.deadline, m.dueBy} {
 			if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 				at = t
 			}
@@ -322,12 +323,12 @@ func (g *consumerGroup) next() (at time.Time) {
 	return at
 }
 
-// tick removes members that were not heard of for a session, and those that did not give up in time what they must.
+// tick removes members that were not heard of for a session, and those that did not do in time what they were asked to.
 func (g *consumerGroup) tick(now time.Time) {
 	late := func(at time.Time) bool { return !at.IsZero() && !now.Before(at) }
 	removed := false
 	for _, m := range slices.Collect(maps.Values(g.members)) {
-		if late(m.deadline) || late(m.revokeBy) {
+		if late(m.deadline) || late(m.dueBy) {
 			g.remove(m)
 			removed = true
 		}

@@ -26,7 +26,10 @@ func (c *consumerRecord) checkClaim(member string, epoch int32) *kerr.Error {
 // checkCommit refuses a commit by somebody who is not a member. The epoch may be an older one if the partitions were the member's then and still are (KIP-1251).
 func (c *consumerRecord) checkCommit(member string, epoch int32, tps []TopicPartition, topics func() TopicsView) *kerr.Error {
 	kerror := c.checkClaim(member, epoch)
-	if kerror != kerr.StaleMemberEpoch || topics == nil || c.members[member].epoch < epoch {
+	switch m := c.members[member]; {
+	case kerror == kerr.StaleMemberEpoch && m.classic != nil:
+		return kerr.IllegalGeneration
+	case kerror != kerr.StaleMemberEpoch || topics == nil || m.epoch < epoch:
 		return kerror
 	}
 	view := topics()

@@ -27,6 +27,11 @@ func (gs *Groups) StartJoin(ctx context.Context, req *kmsg.JoinGroupRequest, cli
 	return func() *kmsg.JoinGroupResponse {
 		select {
 		case j := <-answer:
+			if j.after.part != nil {
+				if err := j.after.part.WaitHighWatermark(ctx, j.after.end); err != nil {
+					j = joined{err: groupError(coordinatorError(err)), memberID: req.MemberID}
+				}
+			}
 			return joinResponse(req, j)
 		case <-gs.ctx.Done():
 			return joinResponse(req, joined{err: kerr.NotCoordinator, memberID: req.MemberID})
@@ -82,6 +87,9 @@ func (gs *Groups) join(req *kmsg.JoinGroupRequest, clientID, host string, answer
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	defer gs.wakeUp()
+	if g := gs.mu.consumers[req.Group]; g != nil {
+		return gs.joinMixedLocked(g, m, req)
+	}
 	if kerror := gs.toClassicLocked(req.Group); kerror != nil {
 		return kerror
 	}
@@ -157,6 +165,8 @@ func (gs *Groups) StartSync(ctx context.Context, req *kmsg.SyncGroupRequest) fun
 		s := synced{err: kerr.RebalanceInProgress}
 		select {
 		case s = <-answer:
+		case <-gs.ctx.Done():
+			s.err = kerr.NotCoordinator
 		case <-ctx.Done():
 		}
 		if s.err != nil {
@@ -173,6 +183,13 @@ func (gs *Groups) sync(req *kmsg.SyncGroupRequest, answer chan synced) *kerr.Err
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	defer gs.wakeUp()
+	if g := gs.mu.consumers[req.Group]; g != nil {
+		s, kerror := gs.syncMixedLocked(g, req)
+		if kerror == nil {
+			answer <- s
+		}
+		return kerror
+	}
 	g, m, kerror := gs.memberLocked(req.Group, req.MemberID, req.InstanceID, req.Generation)
 	if kerror != nil {
 		return kerror
@@ -225,6 +242,13 @@ func (gs *Groups) Heartbeat(req *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse 
 	resp := req.ResponseKind().(*kmsg.HeartbeatResponse)
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
+	if g := gs.mu.consumers[req.Group]; g != nil {
+		if kerror := gs.beatMixedLocked(g, req); kerror != nil {
+			resp.ErrorCode = kerror.Code
+		}
+		gs.wakeUp()
+		return resp
+	}
 	g, _, kerror := gs.memberLocked(req.Group, req.MemberID, req.InstanceID, req.Generation)
 	switch {
 	case kerror != nil:

@@ -47,6 +47,7 @@ type joined struct {
 	leader                 string
 	skipAssignment         bool
 	members                []joinedMember // for the leader
+	after                  durable        // what must be in the log first
 }
 
 // joinedMember is a member as the leader hears of it.
@@ -188,9 +189,7 @@ func (g *classicGroup) add(m *classicMember, protocolType string, now time.Time)
 
 // rejoin is a join by a member: it waits with the others, or is told what it would have heard.
 func (g *classicGroup) rejoin(m *classicMember, protocols []groupProtocolOf, now time.Time) {
-	same := slices.EqualFunc(m.protocols, protocols, func(a, b groupProtocolOf) bool {
-		return a.name == b.name && string(a.metadata) == string(b.metadata)
-	})
+	same := slices.EqualFunc(m.protocols, protocols, groupProtocolOf.equal)
 	m.protocols = protocols
 	g.touch(m, now)
 	switch {
@@ -276,6 +275,14 @@ func (g *classicGroup) prepare(now time.Time) {
 		g.deadline = now.Add(joinDelay)
 	}
 	g.tryComplete(now)
+}
+
+// disband tells whoever waits to join again: it is another group then.
+func (g *classicGroup) disband() {
+	for _, m := range g.members {
+		m.answerJoin(joined{err: kerr.RebalanceInProgress, memberID: m.id})
+		m.answerSync(synced{err: kerr.RebalanceInProgress})
+	}
 }
 
 // patience is how long the group waits for its slowest member.

@@ -37,7 +37,8 @@ type GroupsConfig struct {
 
 // Groups coordinates the consumer groups of Kafka clients, by the classic protocol (group_state.go decides) and by that of KIP-848 (consumer_state.go); this drives them with time and keeps
 // what is decided in __consumer_offsets, so that a group goes on where it was after a restart. It answers key 8 and 11 to 16, 42, 47, 68 and 69 (group_requests.go, group_admin.go,
-// consumer_requests.go). A group is of one protocol while it has members.
+// consumer_requests.go). A classic group becomes one of the consumer protocol when the first member of that joins, and again a classic one when the last has left (mixed_convert.go); in between it has
+// members of both (mixed_member.go).
 //
 // Persistent queries have groups too, but not of this kind: their members are set by SetGroup, and clients cannot join them.
 type Groups struct {

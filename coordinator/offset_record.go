@@ -39,13 +39,13 @@ func encodeGroupKey(id string) []byte {
 	return key.AppendTo(nil)
 }
 
-// encodeGroup makes the batch that records a generation of a group.
-func encodeGroup(id string, generation int32, how groupProtocols, members []GroupMember, now int64) ([]byte, error) {
+// addGroup appends a generation of a classic group.
+func (r *recordSet) addGroup(id string, generation int32, how groupProtocols, members []GroupMember) {
 	v := kmsg.NewGroupMetadataValue()
 	v.Version = groupValueVersion
 	v.ProtocolType = how.protocolType
 	v.Generation = generation
-	v.CurrentStateTimestamp = now
+	v.CurrentStateTimestamp = r.now
 	v.Members = []kmsg.GroupMetadataValueMember{}
 	if how.protocol != "" {
 		v.Protocol = kmsg.StringPtr(how.protocol)
@@ -62,12 +62,9 @@ func encodeGroup(id string, generation int32, how groupProtocols, members []Grou
 		}
 		v.Members = append(v.Members, vm)
 	}
-	var b record.Builder
-	b.Reset(record.BatchOptions{})
-	if err := b.Append(now, encodeGroupKey(id), v.AppendTo(nil)); err != nil {
-		return nil, err
+	if r.err == nil {
+		r.err = r.b.Append(r.now, encodeGroupKey(id), v.AppendTo(nil))
 	}
-	return b.Finish(nil)
 }
 
 // encodeOffsets makes the batch of one commit; opts says whether it is part of a transaction.

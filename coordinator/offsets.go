@@ -244,7 +244,8 @@ func (l *offsetLease) checkLocked(c claim, transactional bool, tps []TopicPartit
 	case unclaimed && (transactional || g == nil || len(g.members) == 0 && !g.consumer.live()):
 		return nil
 	case g != nil && g.consumer.live():
-		if !transactional && c.version < memberEpochVersion {
+		m := g.consumer.members[c.member]
+		if !transactional && c.version < memberEpochVersion && (m == nil || m.classic == nil) {
 			return kerr.UnsupportedVersion
 		}
 		kerror := g.consumer.checkCommit(c.member, c.generation, tps, l.topics)
@@ -279,19 +280,17 @@ func (o *Offsets) setGroup(ctx context.Context, groupID string, generation int32
 	if kerror != nil {
 		return kerror
 	}
-	batch, err := encodeGroup(groupID, generation, how, members, o.clock.Now().UnixMilli())
-	if err != nil {
-		return err
-	}
+	set := newRecordSet(o.clock.Now().UnixMilli())
+	set.addGroup(groupID, generation, how, members)
 	next, err := func() (int64, error) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		if g := l.mu.groups[groupID]; g != nil && g.known && g.generation > generation {
 			return 0, fmt.Errorf("group %q is in generation %d, beyond %d: %w", groupID, g.generation, generation, kerr.IllegalGeneration)
 		}
-		_, next, err := l.part.Append(ctx, batch, coordinatorAppend)
+		next, err := l.appendSet(ctx, set)
 		if err != nil {
-			return 0, coordinatorError(err)
+			return 0, err
 		}
 		l.groupLocked(groupID).setMembers(generation, how, members)
 		return next, nil

@@ -16,7 +16,10 @@ func TestRecordsHaveKafkasFormat(t *testing.T) {
 		timeoutMillis: 60_000, state: stateOngoing, version: 2, startMillis: 1000, updateMillis: 2000,
 		parts: []TopicPartition{{"in", 0}, {"out", 0}, {"out", 1}},
 	}
-	group, err := encodeGroup("g", 3, groupProtocols{groupProtocolType, groupProtocol, "m"}, []GroupMember{{ID: "m"}}, 1000)
+	set := newRecordSet(1000)
+	set.addGroup("g", 3, groupProtocols{groupProtocolType, groupProtocol, "m"}, []GroupMember{{ID: "m"}})
+	require.NoError(t, set.err)
+	group, err := set.b.Finish(nil)
 	require.NoError(t, err)
 	var it record.Iterator
 	require.NoError(t, it.Reset(group))

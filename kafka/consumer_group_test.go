@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -205,39 +206,92 @@ func TestOffsetsOfMembersAreFenced(t *testing.T) {
 	require.Equal(t, int64(7), offsets["a"][0].At)
 }
 
-func TestAGroupIsOfOneProtocolWhileItHasMembers(t *testing.T) {
+func TestAGroupOfTheConsumerProtocolThatIsEmptyBecomesAClassicOne(t *testing.T) {
 	n := startNode(t)
 	cl := client(t, n)
 	createTopic(t, cl, "a", 2, nil)
 	produce(t, cl, "a", values("v", 3))
 	a := &member{t: t, cl: cl, id: "A"}
-
-	classic := client(t, n, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("a"), kgo.DisableAutoCommit())
-	require.Len(t, consume(t.Context(), t, classic, 3), 3)
-	require.NoError(t, classic.CommitUncommittedOffsets(t.Context()))
-	require.Equal(t, kerr.GroupIDNotFound.Code, a.beat().ErrorCode)
-	classic.Close()
-
-	require.Eventually(t, func() bool { return a.beat().ErrorCode == 0 }, 30*time.Second, 20*time.Millisecond, "the classic members are gone")
-	offsets, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "g")
-	require.NoError(t, err)
-	require.NotEmpty(t, offsets, "offsets outlast the change")
+	require.Zero(t, a.beat().ErrorCode)
+	require.Zero(t, a.commit(a.epoch))
+	a.epoch = -1
+	require.Equal(t, int32(-1), a.beatLeave().MemberEpoch)
 	join := kmsg.NewPtrJoinGroupRequest()
 	join.Group, join.ProtocolType, join.SessionTimeoutMillis, join.RebalanceTimeoutMillis = "g", "consumer", 10_000, 10_000
 	join.Protocols = []kmsg.JoinGroupRequestProtocol{{Name: "range", Metadata: []byte{}}}
 	resp, err := join.RequestWith(t.Context(), cl)
 	require.NoError(t, err)
-	require.Equal(t, kerr.InconsistentGroupProtocol.Code, resp.ErrorCode)
-
-	left, err := kadm.NewClient(cl).LeaveGroup(t.Context(), kadm.LeaveGroup("g").InstanceIDs())
-	require.NoError(t, err)
-	require.Empty(t, left)
-	a.epoch = -1
-	require.Equal(t, int32(-1), a.beatLeave().MemberEpoch)
-	resp, err = join.RequestWith(t.Context(), cl)
-	require.NoError(t, err)
-	require.Equal(t, kerr.MemberIDRequired.Code, resp.ErrorCode, "the group is a classic one again")
+	require.Equal(t, kerr.MemberIDRequired.Code, resp.ErrorCode)
 	require.Equal(t, kerr.GroupIDNotFound.Code, describeConsumer(t, cl, "g").ErrorCode)
+	offsets, err := kadm.NewClient(cl).FetchOffsets(t.Context(), "g")
+	require.NoError(t, err)
+	require.NotEmpty(t, offsets, "offsets outlast the change")
+}
+
+// TestAGroupMovesBetweenProtocolsWhileItIsRead has members of one protocol, then of both, then of the other, read a topic that is being written.
+func TestAGroupMovesBetweenProtocolsWhileItIsRead(t *testing.T) {
+	classic := []kgo.Opt{
+		kgo.ConsumerGroup("g"), kgo.ConsumeTopics("a"), kgo.Balancers(kgo.RangeBalancer()), kgo.DisableAutoCommit(), kgo.HeartbeatInterval(100 * time.Millisecond),
+	}
+	n := startNode(t)
+	cl := client(t, n)
+	createTopic(t, cl, "a", 4, nil)
+	var mu sync.Mutex
+	got := map[string]bool{}
+	start := func(opts ...kgo.Opt) (stop func()) {
+		member := client(t, n, opts...)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				fetches := member.PollFetches(ctx)
+				mu.Lock()
+				fetches.EachRecord(func(r *kgo.Record) { got[string(r.Value)] = true })
+				mu.Unlock()
+				_ = member.CommitUncommittedOffsets(t.Context()) // what is not committed comes again
+			}
+		})
+		return func() {
+			cancel()
+			wg.Wait()
+			member.Close()
+		}
+	}
+	wrote := 0
+	// flows writes some more and waits until all of it has been read, and the group is of a type and has this many members that the coordinator assigns to.
+	flows := func(kind string, members int) {
+		for range 100 {
+			v := fmt.Sprint("v", wrote)
+			wrote++
+			cl.Produce(t.Context(), &kgo.Record{Topic: "a", Key: []byte(v), Value: []byte(v)}, nil)
+		}
+		require.NoError(t, cl.Flush(t.Context()))
+		require.Eventually(t, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(got) == wrote
+		}, time.Minute, 10*time.Millisecond)
+		list := kmsg.NewPtrListGroupsRequest()
+		require.Eventually(t, func() bool {
+			listed, err := list.RequestWith(t.Context(), cl)
+			return err == nil && len(listed.Groups) == 1 && listed.Groups[0].GroupType == kind && listed.Groups[0].GroupState == "Stable" &&
+				(members == 0 || len(describeConsumer(t, cl, "g").Members) == members)
+		}, time.Minute, 10*time.Millisecond)
+	}
+	a, b := start(classic...), start(classic...)
+	flows("classic", 0)
+	c := start(serverSide("g", "a")...)
+	flows("consumer", 3)
+	a()
+	d := start(serverSide("g", "a")...)
+	b()
+	flows("consumer", 2)
+	e := start(classic...)
+	flows("consumer", 3)
+	c()
+	d()
+	flows("classic", 0)
+	e()
 }
 
 func (m *member) beatLeave() *kmsg.ConsumerGroupHeartbeatResponse {

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,6 +114,90 @@ func TestKafkasToolsAdministerAndUseATopic(t *testing.T) {
 	require.Contains(t, tool(tools+"LogDirsCommand", "--describe", "--topic-list", "a"), `"partition":"a-0"`)
 	tool(topics, "--delete", "--topic", "a")
 	require.NotContains(t, tool(topics, "--list"), "\na\n")
+}
+
+// consoleConsumer runs Kafka's console consumer in group "moving" until stop, and returns what it has printed so far.
+func consoleConsumer(t *testing.T, addr string, config ...string) (read func() string, stop func()) {
+	args := []string{"--bootstrap-server", addr, "--topic", "m", "--from-beginning", "--group", "moving"}
+	for _, c := range config {
+		args = append(args, "--consumer-property", c)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "java", javaArgs(t, tools+"consumer.ConsoleConsumer", args...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it leaves the group
+	var mu sync.Mutex
+	var out strings.Builder
+	cmd.Stdout = writerFunc(func(b []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return out.Write(b)
+	})
+	require.NoError(t, cmd.Start())
+	read = func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		return out.String()
+	}
+	return read, func() {
+		cancel()
+		_ = cmd.Wait() // 130, for it was interrupted
+	}
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+
+func TestAGroupOfJavaConsumersMovesToTheConsumerProtocolAndBack(t *testing.T) {
+	addr := startNode(t)
+	tool := func(class string, args ...string) string {
+		return java(t, "", class, append([]string{"--bootstrap-server", addr}, args...)...)
+	}
+	tool(tools+"TopicCommand", "--create", "--topic", "m", "--partitions", "2")
+	outputs := []func() string{}
+	start := func(config ...string) (stop func()) {
+		read, stop := consoleConsumer(t, addr, config...)
+		outputs = append(outputs, read)
+		t.Cleanup(stop)
+		return stop
+	}
+	wrote := 0
+	// flows waits until the group is of a type with so many members that have partitions, and what is written then is read.
+	flows := func(kind string, members int) {
+		groups := tools + "consumer.group.ConsumerGroupCommand"
+		require.Eventually(t, func() bool {
+			described := tool(groups, "--describe", "--members", "--group", "moving")
+			owns := regexp.MustCompile(fmt.Sprintf(`(?m)^moving .*\s%d\s`, 2/members)).FindAllString(described, -1)
+			return len(owns) == members && regexp.MustCompile(`(?m)^moving +`+kind+` +Stable`).MatchString(tool(groups, "--list", "--state", "--type"))
+		}, 2*time.Minute, 100*time.Millisecond)
+		var lines strings.Builder
+		for range 50 {
+			fmt.Fprintf(&lines, "v%d\n", wrote)
+			wrote++
+		}
+		run(t, nil, lines.String(), "kcat", "-P", "-b", addr, "-t", "m", "-X", "sticky.partitioning.linger.ms=0")
+		require.Eventually(t, func() bool {
+			seen := map[string]bool{}
+			for _, read := range outputs {
+				for line := range strings.Lines(read()) {
+					seen[line] = true
+				}
+			}
+			return len(seen) == wrote
+		}, 2*time.Minute, 100*time.Millisecond)
+	}
+	assigned := "group.protocol=consumer"
+	first := start()
+	flows("Classic", 1)
+	second := start(assigned)
+	flows("Consumer", 2)
+	first()
+	flows("Consumer", 1)
+	third := start("partition.assignment.strategy=org.apache.kafka.clients.consumer.CooperativeStickyAssignor")
+	flows("Consumer", 2)
+	second()
+	flows("Classic", 1)
+	third()
 }
 
 func TestKafkaStreamsCountsWordsExactlyOnceUnderKill9(t *testing.T) {

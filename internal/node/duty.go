@@ -217,6 +217,10 @@ func allInternal() []int32 {
 func (d *duty) end(drain time.Duration, lost bool) error {
 	n := d.n
 	var errs []error
+	if d.groups != nil { // first: their members wait for answers, and look for the next coordinator when they have them
+		n.groups.Store(nil)
+		errs = append(errs, d.groups.Close())
+	}
 	n.engine.CompareAndSwap(d.engine, nil)
 	if lost && d.engine != nil {
 		d.engine.Abandon()
@@ -238,10 +242,6 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 	if d.engine != nil {
 		// Tasks commit what they have; they need log and coordinators for that.
 		errs = append(errs, d.engine.Close())
-	}
-	if d.groups != nil {
-		n.groups.Store(nil)
-		errs = append(errs, d.groups.Close())
 	}
 	n.coord.Resign(allInternal(), allInternal())
 	return errors.Join(errs...)

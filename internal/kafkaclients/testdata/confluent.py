@@ -1,4 +1,5 @@
-"""confluent-kafka-python: produces in every codec, consumes in groups of two of either protocol, commits, and goes on from what was committed.
+"""confluent-kafka-python: produces in every codec, consumes in groups of two of either protocol, commits, goes on from what was committed, and
+moves a group from one protocol to the other and back.
 
 usage: confluent.py BROKER TOPIC COUNT
 """
@@ -91,6 +92,34 @@ def group(config):
     first.consumer.close()
 
 
+def move(strategy):
+    """Members of the classic protocol give way to such of the other one and come back, one at a time, while the group reads."""
+    name, expected, got, members = topic + "-" + strategy, count, set(), []
+
+    def read():
+        for m in members:
+            got.update(m.poll())
+
+    def shared():
+        parts = [m.partitions() for m in members]
+        return sum(parts) == PARTITIONS and max(parts) - min(parts) <= 1
+
+    old, new = classic(strategy), assigned("uniform")
+    for config in old, old, new, None, new, None, old, None, old, None:
+        if config is None:
+            members.pop(0).consumer.close()
+        else:
+            members.append(Member(**{**config, "group.id": name, "enable.auto.commit": True}))
+        until("%d members share the topic" % len(members), shared, read)
+        values = ["%s-%s-%d" % (strategy, len(got), i) for i in range(40)]
+        produce(values)
+        expected += len(values)
+        until("all is read", lambda: len(got) == expected, read)
+    for m in members:
+        m.consumer.close()
+    return expected
+
+
 codecs = ["none", "gzip", "snappy", "lz4", "zstd"]
 admin = AdminClient({"bootstrap.servers": broker})
 admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(LIMIT)
@@ -118,4 +147,6 @@ count += 2
 for config in classic("cooperative-sticky"), assigned("uniform"), assigned("range"):
     admin.delete_consumer_groups([topic + "-group"])[topic + "-group"].result(LIMIT)
     group(config)
+for strategy in "range", "cooperative-sticky":
+    count = move(strategy)
 print("ok")
