@@ -152,7 +152,7 @@ func (b *binder) callOverload(name string, fs []*Func, args []Expr, pos sql.Pos,
 		case types.Any:
 			call.Args[i] = b.settle(a)
 			continue
-		case types.AnyElement:
+		case types.AnyElement, types.AnyEnum:
 			want = elem
 		case types.AnyArray:
 			if isVector(a.Type().Kind) {

@@ -124,7 +124,11 @@ func equalsAny(v Expr, list []Expr) Expr {
 		kind = types.Text
 		asText = func(e Expr) Expr { return &Cast{Arg: e, To: types.Of(types.Text)} }
 	}
-	in := &InList{Arg: asText(v), Eq: findFunc("=(" + kindNames[kind] + "," + kindNames[kind] + ")")}
+	name := kindNames[kind]
+	if kind == types.EnumKind {
+		name = kindNames[types.AnyEnum]
+	}
+	in := &InList{Arg: asText(v), Eq: findFunc("=(" + name + "," + name + ")")}
 	for _, e := range list {
 		in.List = append(in.List, asText(e))
 	}

@@ -92,16 +92,20 @@ func assumeSame(actual []types.Type) ([]types.Type, bool) {
 
 // accepts reports whether every argument fits as it is or through an implicit cast.
 func accepts(c candidate, actual []types.Type) bool {
-	if _, ok := polyElem(c.args, actual); !ok {
+	elem, ok := polyElem(c.args, actual)
+	if !ok {
 		return false
 	}
 	for i, a := range c.args {
+		if a.Kind == types.AnyEnum && elem.Kind != types.EnumKind {
+			return false // a type must be named
+		}
 		switch t := actual[i]; a.Kind {
 		case types.Any:
 			if c.f.Name == "||" && t.Kind != types.Unknown && t.Kind.Category() == 'A' {
 				return false
 			}
-		case types.AnyElement, types.AnyArray:
+		case types.AnyElement, types.AnyArray, types.AnyEnum: // polyElem has looked
 		case types.Map: // polyElem has looked
 		default:
 			if !implicit(t, a) {
@@ -131,6 +135,12 @@ func polyElem(declared, actual []types.Type) (elem types.Type, ok bool) {
 		elem, fromArray = e, true
 	}
 	for i, d := range declared {
+		if d.Kind == types.AnyEnum && actual[i].Kind != types.Unknown {
+			if actual[i].Kind != types.EnumKind || elem.Kind != types.Unknown && !elem.Equal(actual[i]) {
+				return elem, false
+			}
+			elem = actual[i]
+		}
 		if d.Kind != types.AnyElement || actual[i].Kind == types.Unknown {
 			continue
 		}
@@ -248,7 +258,7 @@ func narrowUnknown(cands []candidate, i int) []candidate {
 // resultType is the overload's result for the resolved element type.
 func resultType(ret, elem types.Type) types.Type {
 	switch ret.Kind {
-	case types.AnyElement:
+	case types.AnyElement, types.AnyEnum:
 		return elem
 	case types.AnyArray:
 		return types.ArrayOf(elem)

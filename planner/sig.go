@@ -48,7 +48,7 @@ func buildRegistry() map[string][]*Func {
 	for _, t := range []string{arithmeticOperators, timeOperators, textOperators, jsonOperators, arrayOperators} {
 		add(ScalarFunc, t)
 	}
-	for _, t := range []string{mathFunctions, textFunctions, timeFunctions, jsonFunctions, arrayFunctions, mixedFunctions, ksqlFunctions, catalogFunctions} {
+	for _, t := range []string{mathFunctions, textFunctions, timeFunctions, jsonFunctions, enumFunctions, arrayFunctions, mixedFunctions, ksqlFunctions, catalogFunctions} {
 		add(ScalarFunc, t)
 	}
 	for _, t := range []string{aggregateFunctions, statisticalAggregates, ksqlAggregates} {

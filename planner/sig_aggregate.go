@@ -32,6 +32,7 @@ min(timestamptz) timestamptz
 min(interval) interval
 min(oid) oid
 min(anyarray) anyarray
+min(anyenum) anyenum
 max(int2) int2
 max(int4) int4
 max(int8) int8
@@ -46,6 +47,7 @@ max(timestamptz) timestamptz
 max(interval) interval
 max(oid) oid
 max(anyarray) anyarray
+max(anyenum) anyenum
 bool_and(bool) bool
 bool_or(bool) bool
 every(bool) bool

@@ -12,7 +12,7 @@ import (
 var comparableKinds = []types.Kind{
 	types.Bool, types.Int2, types.Int4, types.Int8, types.Float4, types.Float8, types.Numeric, types.Text, types.Bytea,
 	types.Date, types.Time, types.Timestamp, types.TimestampTZ, types.Interval, types.UUID, types.JSONB, types.OID, types.Name, types.Char,
-	types.OIDVector, types.AnyArray, types.Record,
+	types.OIDVector, types.AnyArray, types.Record, types.AnyEnum,
 }
 
 var comparisonNames = []string{"=", "<>", "<", "<=", ">", ">="}

@@ -312,6 +312,14 @@ jsonb_exists(jsonb,text) bool
 extractjsonfield(text,text) text
 `
 
+// PostgreSQL docs, chapter 9.10.
+const enumFunctions = `
+enum_first(anyenum) anyenum ; null stable
+enum_last(anyenum) anyenum ; null stable
+enum_range(anyenum) anyarray ; null stable
+enum_range(anyenum,anyenum) anyarray ; null stable
+`
+
 // PostgreSQL docs, chapter 9.19, and ksqlDB's array functions.
 const arrayFunctions = `
 array_length(anyarray,int4) int4

@@ -31,7 +31,7 @@ func (p *parser) alter(pos Pos) Statement {
 		}
 		return s
 	}
-	p.list(func() { a.Actions = append(a.Actions, p.alterAction()) })
+	p.list(func() { a.Actions = append(a.Actions, p.alterAction(kind)) })
 	return a
 }
 
@@ -42,9 +42,13 @@ func (p *parser) isAlterAction() bool {
 }
 
 // alterAction parses one action.
-func (p *parser) alterAction() *AlterAction {
+func (p *parser) alterAction(kind ObjectKind) *AlterAction {
 	a := &AlterAction{Pos: p.pos()}
 	switch {
+	case kind == KindType && p.accept("add", "value"):
+		p.alterAddValue(a)
+	case kind == KindType && p.isWord("rename") && p.peek(1).isWord(p.src, "value"):
+		p.unsupported(p.pos(), "RENAME VALUE is not supported: records hold the values of enumerated types by their names")
 	case p.accept("add"):
 		p.alterAdd(a)
 	case p.accept("drop"):
@@ -77,6 +81,16 @@ func (p *parser) alterAdd(a *AlterAction) {
 	p.accept("column")
 	a.If = p.ifNotExists()
 	a.Column = p.columnDef()
+}
+
+// alterAddValue parses what follows ADD VALUE.
+func (p *parser) alterAddValue(a *AlterAction) {
+	a.Op, a.If = AddValue, p.ifNotExists()
+	a.Name = p.stringLit()
+	if a.Before = p.accept("before"); a.Before || p.accept("after") {
+		beside := p.stringLit()
+		a.Beside = &beside
+	}
 }
 
 func (p *parser) alterDrop(a *AlterAction) {
@@ -177,7 +191,7 @@ func (p *parser) alterSystem(pos Pos) Statement {
 func (p *parser) alterRole(pos Pos, user bool) Statement {
 	name := &Name{Pos: p.pos(), Parts: []string{p.roleName()}}
 	if p.isWord("rename") {
-		return &Alter{Pos: pos, Kind: KindRole, Name: name, Actions: []*AlterAction{p.alterAction()}}
+		return &Alter{Pos: pos, Kind: KindRole, Name: name, Actions: []*AlterAction{p.alterAction(KindRole)}}
 	}
 	if _, ok := p.isOneOf("set", "reset", "in"); ok {
 		p.unsupported(p.pos(), "settings of roles are not supported")

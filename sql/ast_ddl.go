@@ -203,6 +203,7 @@ const (
 	SetType                       // Name, Type, Expr (USING)
 	AddConstraint                 // Constraint
 	DropConstraint                // Name, If, Cascade
+	AddValue                      // Name, If, Beside, Before
 )
 
 // AlterAction is one action of ALTER.
@@ -217,6 +218,8 @@ type AlterAction struct {
 	Expr          Expr
 	Type          *TypeName
 	Constraint    *TableConstraint
+	Beside        *string // the label that a new one stands before or after
+	Before        bool
 }
 
 // Alter changes a relation, index, type, sequence, schema or database.

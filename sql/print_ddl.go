@@ -316,6 +316,14 @@ func (p *printer) alterAction(a *AlterAction) {
 		column(" TYPE ")
 		p.typeName(a.Type)
 		p.clause(" USING ", a.Expr)
+	case AddValue:
+		p.w("ADD VALUE ")
+		p.flag(a.If, "IF NOT EXISTS ")
+		p.str(a.Name)
+		if a.Beside != nil {
+			p.w(map[bool]string{true: " BEFORE ", false: " AFTER "}[a.Before])
+			p.str(*a.Beside)
+		}
 	case AddConstraint:
 		p.w("ADD ")
 		p.constraint(a.Constraint)

@@ -52,7 +52,7 @@ func init() {
 		registerFloatOps(k)
 	}
 	registerCompare("bool", "bool", intCompare)
-	for _, k := range []string{"date", "time", "timestamp", "timestamptz", "oid"} {
+	for _, k := range []string{"date", "time", "timestamp", "timestamptz", "oid", "anyenum"} {
 		registerCompare(k, k, intCompare)
 	}
 	for _, k := range []string{"text", "bytea", "uuid", "name", "char"} {

@@ -35,7 +35,7 @@ func init() {
 	aggregate("sum(interval)", func(*Env, []types.Type, types.Type) Accumulator { return &intervalSum{} })
 	aggregate("avg(interval)", func(*Env, []types.Type, types.Type) Accumulator { return &intervalSum{mean: true} })
 	for _, k := range []string{
-		"int2", "int4", "int8", "float4", "float8", "numeric", "text", "date", "time", "timestamp", "timestamptz", "interval", "oid", "anyarray",
+		"int2", "int4", "int8", "float4", "float8", "numeric", "text", "date", "time", "timestamp", "timestamptz", "interval", "oid", "anyarray", "anyenum",
 	} {
 		aggregate("min("+k+")", func(_ *Env, args []types.Type, _ types.Type) Accumulator { return &extreme{typ: args[0], sign: -1} })
 		aggregate("max("+k+")", func(_ *Env, args []types.Type, _ types.Type) Accumulator { return &extreme{typ: args[0], sign: 1} })

@@ -64,6 +64,8 @@ func (e *delimitedEncoder) appendText(dst []byte, t types.Type, d types.Datum) [
 	switch t.Kind {
 	case types.Text, types.Varchar, types.Name, types.Char:
 		return append(dst, d.S...)
+	case types.EnumKind:
+		return append(dst, types.EnumLabelOf(t, d)...)
 	case types.JSON, types.JSONB:
 		if e.s.Key {
 			return types.AppendKeyJSON(dst, t, d)

@@ -148,7 +148,7 @@ func withOIDs(t *testing.T, conn *pgx.Conn, text string) string {
 		as := "regclass"
 		switch name {
 		case "mood":
-			as, name = "regtype", "text"
+			as = "regtype"
 		case "lower":
 			as, name = "regprocedure", "lower(text)"
 		}

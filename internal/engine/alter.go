@@ -29,7 +29,7 @@ func (s *session) alter(ctx context.Context, q *sql.Alter) (string, error) {
 	case sql.KindIndex:
 		return tag, s.alterIndex(ctx, q)
 	case sql.KindType:
-		return tag, s.alterNamed(ctx, q, (*catalog).typeObject)
+		return tag, s.alterType(ctx, q)
 	case sql.KindSchema:
 		return tag, s.alterSchema(ctx, q)
 	case sql.KindRole:

@@ -85,6 +85,7 @@ type Engine struct {
 	far       farStats
 	sequences sequences
 	temps     temporaries
+	enums     enums
 
 	started time.Time
 

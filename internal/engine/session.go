@@ -170,7 +170,7 @@ func (s *session) Prepare(ctx context.Context, name, text string, oids []uint32)
 	}
 	hints := make([]types.Type, len(oids))
 	for i, o := range oids {
-		t, ok := types.FromOID(o)
+		t, ok := s.typeOfOID(ctx, o)
 		if !ok && o != 0 && o != 705 {
 			return nil, sqlerr.New(sqlerr.UndefinedObject, "there is no type with OID %d for parameter $%d", o, i+1)
 		}

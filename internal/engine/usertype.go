@@ -14,21 +14,20 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// typeDefinition is the payload of a type: the statement that made it, and what the names of types in it stood for.
+// typeDefinition is the payload of a type: the statement that made it, and what the names of types in it stood for. An enumerated type has its
+// labels beside it, and the OID of its arrays.
 type typeDefinition struct {
-	Statement string `json:"statement"`
-	Names     names  `json:"names,omitempty"`
+	Statement string            `json:"statement"`
+	Names     names             `json:"names,omitempty"`
+	Labels    []types.EnumLabel `json:"labels,omitempty"`
+	ArrayOID  uint32            `json:"array_oid,omitempty"`
 }
 
-// createType runs CREATE TYPE: a name for a struct, or for any other type.
+// createType runs CREATE TYPE: a name for a struct or for any other type, or an enumeration.
 func (s *session) createType(ctx context.Context, q *sql.CreateType) (string, error) {
 	const tag = "CREATE TYPE"
 	if err := s.checkDDL(tag); err != nil {
 		return "", err
-	}
-	if q.Type == nil {
-		return "", sqlerr.New(sqlerr.FeatureNotSupported, "enumerated types are not supported").
-			WithDetail("A type of Millrace is a name for a struct or another type.").WithHint("Use text with CHECK (c IN ('a', 'b')).").At(q.Offset())
 	}
 	cat := s.catalog()
 	schema, err := s.creationSchema(cat, q.Name.Schema())
@@ -43,14 +42,23 @@ func (s *session) createType(ctx context.Context, q *sql.CreateType) (string, er
 		}
 		return "", sqlerr.New(sqlerr.DuplicateObject, "type %q already exists", name)
 	}
-	def := typeDefinition{Statement: sql.String(&sql.CreateType{Name: &sql.Name{Parts: []string{name}}, Type: q.Type}), Names: names{}}
-	cat.record = def.Names
-	if _, err := s.planner(cat).ResolveType(ctx, q.Type); err != nil {
-		return "", err
+	def := typeDefinition{Statement: sql.String(&sql.CreateType{Name: &sql.Name{Parts: []string{name}}, Type: q.Type, Enum: q.Enum}), Names: names{}}
+	if q.Type == nil {
+		if def.Labels, err = types.EnumList(q.Enum); err != nil {
+			return "", sqlerr.From(err).At(q.Offset())
+		}
+	} else {
+		cat.record = def.Names
+		if _, err := s.planner(cat).ResolveType(ctx, q.Type); err != nil {
+			return "", err
+		}
 	}
-	oid, err := s.e.newOIDs(ctx, 1)
+	oid, err := s.e.newOIDs(ctx, 2) // the type, and its arrays
 	if err != nil {
 		return "", err
+	}
+	if q.Type == nil {
+		def.ArrayOID = uint32(oid) + 1
 	}
 	d := s.beginDDL()
 	o := metadata.Object{OID: oid, Kind: kindType, Space: spaceType, Schema: schema, Name: name, Owner: s.userOID(), DependsOn: def.Names.oids(oid)}
@@ -102,12 +110,15 @@ func (e *Engine) userType(ctx context.Context, img *metadata.Image, o *metadata.
 	if err := json.Unmarshal(o.Payload, &def); err != nil {
 		return types.Type{}, err
 	}
+	if def.ArrayOID != 0 {
+		return e.enumType(o, def), nil
+	}
 	parsed, err := sql.ParseOne(def.Statement, sql.Options{})
 	if err != nil {
 		return types.Type{}, err
 	}
 	create, ok := parsed.Statement.(*sql.CreateType)
-	if !ok {
+	if !ok || create.Type == nil {
 		return types.Type{}, sqlerr.New(sqlerr.DataCorrupted, "the definition of type %q is no CREATE TYPE", o.Name)
 	}
 	return e.storedPlanner(img, nil, def.Names, nil).ResolveType(ctx, create.Type)

@@ -48,6 +48,8 @@ func AppendBinary(dst []byte, t Type, d Datum) []byte {
 		return AppendJSON(append(dst, jsonbVersion), t, d)
 	case Array, Int2Vector, OIDVector:
 		return appendArrayBinary(dst, t, d.S)
+	case EnumKind:
+		return append(dst, EnumLabelOf(t, d)...)
 	case Record:
 		return appendRecordBinary(dst, t, d.S)
 	default:
@@ -171,7 +173,7 @@ func parseBinary(t Type, src []byte) (Datum, error) {
 		return parseText(t, string(src[1:]), defaultSettings)
 	case Array, Int2Vector, OIDVector:
 		return parseArrayBinary(t, src)
-	case Text, Varchar, Name, JSON, Unknown:
+	case Text, Varchar, Name, JSON, Unknown, EnumKind:
 		return parseText(t, string(src), defaultSettings)
 	}
 	return NullDatum, sqlerr.New(sqlerr.FeatureNotSupported, "cannot accept a value of type %s", t)

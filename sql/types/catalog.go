@@ -34,6 +34,7 @@ var kinds = [...]kindInfo{
 	UUID:         {2950, 2951, "uuid", "uuid", 16, 'U'},
 	JSONB:        {3802, 3807, "jsonb", "jsonb", -1, 'U'},
 	JSON:         {114, 199, "json", "json", -1, 'U'},
+	EnumKind:     {0, 0, "enum", "enum", 4, 'E'},
 	Array:        {0, 0, "array", "array", -1, 'A'},
 	Map:          {3802, 3807, "jsonb", "map", -1, 'U'},
 	Struct:       {3802, 3807, "jsonb", "struct", -1, 'U'},
@@ -54,17 +55,19 @@ var kinds = [...]kindInfo{
 	Any:          {2276, 0, "any", `"any"`, 4, 'P'},
 	AnyElement:   {2283, 0, "anyelement", "anyelement", 4, 'P'},
 	AnyArray:     {2277, 0, "anyarray", "anyarray", -1, 'P'},
+	AnyEnum:      {3500, 0, "anyenum", "anyenum", 4, 'P'},
 }
 
 // BpcharOID is PostgreSQL's blank-padded character type, which drivers may send as a parameter's type. Millrace
 // takes it as Varchar.
 const BpcharOID = 1042
 
-// Kinds returns every kind that pg_type has a row for, in the order of their numbers: all but Array, Map and Struct.
+// Kinds returns every kind that pg_type has a row for, in the order of their numbers: all but Array, Map and Struct, and EnumKind,
+// whose types are made by users.
 func Kinds() []Kind {
 	all := make([]Kind, 0, len(kinds))
 	for k := range kinds {
-		if Kind(k) != Array && Kind(k) != Map && Kind(k) != Struct {
+		if Kind(k) != Array && Kind(k) != Map && Kind(k) != Struct && Kind(k) != EnumKind {
 			all = append(all, Kind(k))
 		}
 	}
@@ -80,11 +83,19 @@ func (t Type) OID() uint32 {
 		}
 		return t.Elem.ArrayOID()
 	}
+	if t.Enum != nil {
+		return t.Enum.OID
+	}
 	return kinds[t.Kind].oid
 }
 
 // ArrayOID returns the OID of arrays of the type; 0 if there are none.
-func (t Type) ArrayOID() uint32 { return kinds[t.Kind].arrayOID }
+func (t Type) ArrayOID() uint32 {
+	if t.Enum != nil {
+		return t.Enum.ArrayOID
+	}
+	return kinds[t.Kind].arrayOID
+}
 
 // Len returns pg_type.typlen: the size in bytes of a fixed-length type, else -1 (or -2 for a C string).
 func (t Type) Len() int16 { return kinds[t.Kind].length }
@@ -107,6 +118,9 @@ func (t Type) Name() string {
 	if t.Kind == Array && t.Elem != nil {
 		return "_" + t.Elem.Name()
 	}
+	if t.Enum != nil {
+		return t.Enum.TypeName
+	}
 	return kinds[t.Kind].typname
 }
 
@@ -122,6 +136,10 @@ func (t Type) String() string {
 			return "anyarray"
 		}
 		return t.Elem.String() + "[]"
+	case EnumKind:
+		if t.Enum != nil {
+			return t.Enum.Name
+		}
 	case Map:
 		if t.Elem == nil {
 			return "map"

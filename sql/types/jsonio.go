@@ -55,6 +55,8 @@ func AppendJSON(dst []byte, t Type, d Datum) []byte {
 		return appendJSONArray(dst, t.elemType(), d.S)
 	case Struct, Record:
 		return appendJSONStruct(dst, t.Fields, d.S)
+	case EnumKind:
+		return AppendJSONString(dst, EnumLabelOf(t, d))
 	case Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
 		return AppendJSONString(dst, FormatText(t, d, nil))
 	default:

@@ -49,6 +49,8 @@ func parseText(t Type, s string, set *Settings) (Datum, error) {
 		return iv.Datum(), err
 	case UUID:
 		return parseUUID(s)
+	case EnumKind:
+		return parseEnum(t, s)
 	case JSON:
 		return BytesDatum(s), ValidateJSON(s)
 	case JSONB:
@@ -104,6 +106,8 @@ func AppendText(dst []byte, t Type, d Datum, set *Settings) []byte {
 		return AppendJSON(dst, t, d)
 	case Record:
 		return appendRecord(dst, t, d.S, set)
+	case EnumKind:
+		return append(dst, EnumLabelOf(t, d)...)
 	case Char:
 		return appendChar(dst, d.S)
 	case Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:

@@ -36,6 +36,7 @@ const (
 	UUID                     // S: 16 bytes [bytes]
 	JSONB                    // S: canonical text as PostgreSQL prints jsonb [bytes]
 	JSON                     // S: text as given [bytes]
+	EnumKind                 // I: the order of the label, see enum.go [int64]
 	Array                    // S: see array.go [bytes]
 	Map                      // S: canonical JSONB object text; on the wire jsonb [bytes]
 	Struct                   // S: one encoded Datum per field, see array.go; on the wire jsonb [bytes]
@@ -56,6 +57,7 @@ const (
 	Any                      // only in signatures: matches every type
 	AnyElement               // only in signatures: one type per call
 	AnyArray                 // only in signatures: array of AnyElement
+	AnyEnum                  // only in signatures: one enumerated type per call
 )
 
 // Type is one SQL type. Types are values: compare them with Equal.
@@ -67,6 +69,8 @@ type Type struct {
 	Elem *Type
 	// Fields are the members of a Struct or Record, in order.
 	Fields []Field
+	// Enum is the enumeration of an EnumKind.
+	Enum *Enum
 }
 
 // Field is one member of a Struct.
@@ -86,6 +90,9 @@ func (t Type) Equal(u Type) bool {
 	if t.Kind != u.Kind || (t.Elem == nil) != (u.Elem == nil) || len(t.Fields) != len(u.Fields) {
 		return false
 	}
+	if t.Kind == EnumKind && t.enumOID() != u.enumOID() {
+		return false
+	}
 	if t.Elem != nil && !t.Elem.Equal(*u.Elem) {
 		return false
 	}
@@ -95,6 +102,14 @@ func (t Type) Equal(u Type) bool {
 		}
 	}
 	return true
+}
+
+// enumOID is the OID of the enumeration, 0 if there is none.
+func (t Type) enumOID() uint32 {
+	if t.Enum == nil {
+		return 0
+	}
+	return t.Enum.OID
 }
 
 // Storage is how a kind's values are held: which member of Datum, which array of a Vector.
@@ -110,7 +125,7 @@ const (
 // Storage returns how values of k are held.
 func (k Kind) Storage() Storage {
 	switch k {
-	case Bool, Int2, Int4, Int8, Date, Time, Timestamp, TimestampTZ, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator:
+	case Bool, Int2, Int4, Int8, Date, Time, Timestamp, TimestampTZ, OID, Regclass, Regtype, Regproc, Regnamespace, Regrole, Regprocedure, Regoperator, EnumKind:
 		return StoreInt
 	case Float4, Float8:
 		return StoreFloat

@@ -1,6 +1,7 @@
+CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TABLE users (id integer PRIMARY KEY, name varchar(20) NOT NULL, vip boolean DEFAULT false, created timestamptz DEFAULT now());
 CREATE TABLE orders (id bigserial PRIMARY KEY, user_id integer, amount numeric(12,2), ratio double precision, ok boolean, at timestamptz,
-  ts timestamp, d date, j jsonb, b bytea, u uuid, tags text[], m text, note text, iv interval, f4 real, i2 smallint, js json, t time);
+  ts timestamp, d date, j jsonb, b bytea, u uuid, tags text[], m mood, note text, iv interval, f4 real, i2 smallint, js json, t time);
 COMMENT ON TABLE orders IS 'the orders';
 COMMENT ON COLUMN orders.amount IS 'how much';
 CREATE INDEX orders_user ON orders (user_id);

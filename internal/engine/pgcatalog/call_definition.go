@@ -68,7 +68,7 @@ func formatType(c *catalog, args []types.Datum) (types.Datum, error) {
 			return text(c.typeName(u)), nil
 		}
 	}
-	return text(typeText(uint32(args[0].I), mod)), nil
+	return text(c.typeText(uint32(args[0].I), mod)), nil
 }
 
 // typeName is the name of a user's type, with its schema where the bare name would not find it.
@@ -79,11 +79,11 @@ func (c *catalog) typeName(u UserType) string {
 	return sql.QuoteIdent(u.Schema) + "." + sql.QuoteIdent(u.Name)
 }
 
-func typeText(o uint32, mod int32) string {
+func (c *catalog) typeText(o uint32, mod int32) string {
 	if o == 0 {
 		return "-"
 	}
-	t, ok := types.FromOID(o)
+	t, ok := c.typeByOID(o)
 	if !ok {
 		return "???"
 	}
@@ -216,6 +216,12 @@ func objDescription(c *catalog, args []types.Datum) (types.Datum, error) {
 	switch args[1].S {
 	case "pg_class":
 		return relationComment(c, o), nil
+	case "pg_type":
+		for _, u := range c.w.Types() {
+			if u.OID == o {
+				return optional(u.Comment), nil
+			}
+		}
 	case "pg_namespace":
 		for _, s := range c.w.Schemas() {
 			if s.OID == o {

@@ -133,7 +133,7 @@ func (c *catalog) exists(kind string, o uint32) bool {
 	case "function":
 		return procs().byOID[o] != nil
 	case "type":
-		_, ok := types.FromOID(o)
+		_, ok := c.typeByOID(o)
 		return ok
 	case "tablespace":
 		return o == oidTablespace

@@ -21,7 +21,7 @@ var visibleCalls = map[string]callFunc{
 			return flag(true)
 		}
 		for _, u := range c.w.Types() {
-			if u.OID == o {
+			if u.OID == o || u.Type.Kind == types.EnumKind && u.Type.ArrayOID() == o {
 				return flag(c.typeVisible(u))
 			}
 		}

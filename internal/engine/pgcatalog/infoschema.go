@@ -103,7 +103,7 @@ func (c *catalog) fillInfoElementTypes(t *table) {
 			t.add(row{
 				"object_catalog": db, "object_schema": text(r.Schema), "object_name": text(r.Name), "object_type": text(object),
 				"collection_type_identifier": text(id), "dtd_identifier": text("a" + id), "data_type": text(dataType(*elem)),
-				"udt_catalog": db, "udt_schema": text(schemaPgCatalog), "udt_name": text(udtName(*elem)),
+				"udt_catalog": db, "udt_schema": text(udtSchema(*elem)), "udt_name": text(udtName(*elem)),
 			})
 		}
 	}

@@ -11,7 +11,7 @@ const (
 // describeType adds what information_schema tells of a type.
 func describeType(cells row, db types.Datum, t types.Type) {
 	cells["data_type"] = text(dataType(t))
-	cells["udt_catalog"], cells["udt_schema"], cells["udt_name"] = db, text(schemaPgCatalog), text(udtName(t))
+	cells["udt_catalog"], cells["udt_schema"], cells["udt_name"] = db, text(udtSchema(t)), text(udtName(t))
 	precision := func(bits int64) {
 		cells["numeric_precision"], cells["numeric_precision_radix"] = num(bits), num(2)
 	}
@@ -64,9 +64,22 @@ func dataType(t types.Type) string {
 		return "ARRAY"
 	case types.Map, types.Struct:
 		return types.JSONB.String()
+	case types.EnumKind:
+		return "USER-DEFINED"
 	default:
 		return t.Kind.String()
 	}
+}
+
+// udtSchema is the schema of a type: an array is in that of its elements.
+func udtSchema(t types.Type) string {
+	if t.Kind == types.Array && t.Elem != nil {
+		return udtSchema(*t.Elem)
+	}
+	if t.Kind == types.EnumKind {
+		return t.Enum.Schema
+	}
+	return schemaPgCatalog
 }
 
 // udtName is pg_type's name of a type.

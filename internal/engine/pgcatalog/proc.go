@@ -2,6 +2,7 @@ package pgcatalog
 
 import (
 	"hash/fnv"
+	"slices"
 	"strings"
 	"sync"
 
@@ -30,7 +31,7 @@ var procs = sync.OnceValue(func() *procIndex {
 		x.byOID[p.oid] = p
 		x.byName[p.name] = append(x.byName[p.name], p.oid)
 	}
-	for _, t := range catalogTypes() {
+	for _, t := range append(slices.Clone(catalogTypes()), types.Of(types.EnumKind)) {
 		for _, f := range physical(t).funcs {
 			if f.oid != 0 && x.byOID[f.oid] == nil {
 				add(&proc{oid: f.oid, name: f.name})

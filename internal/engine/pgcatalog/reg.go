@@ -18,7 +18,7 @@ func RegName(w World, s Session, k types.Kind, oid uint32) (string, bool) {
 	case types.Regclass:
 		return c.className(oid)
 	case types.Regtype:
-		if t, ok := types.FromOID(oid); ok {
+		if t, ok := c.typeByOID(oid); ok {
 			return t.String(), true
 		}
 		for _, u := range w.Types() {
@@ -95,9 +95,9 @@ func RegOID(w World, s Session, k types.Kind, name string) (uint32, error) {
 func (c *catalog) regOID(k types.Kind, name string) (uint32, error) {
 	switch k {
 	case types.Regtype:
-		return typeOID(name)
+		return c.typeOID(name)
 	case types.Regprocedure:
-		return procedureOID(name)
+		return c.procedureOID(name)
 	}
 	parts, err := splitName(name)
 	if err != nil {
@@ -166,7 +166,7 @@ func (c *catalog) classOID(parts []string) (uint32, error) {
 }
 
 // typeOID finds a type by any of its names; modifiers are read over. CHAR without quotes is the standard's type, "char" PostgreSQL's.
-func typeOID(name string) (uint32, error) {
+func (c *catalog) typeOID(name string) (uint32, error) {
 	s := strings.ToLower(strings.TrimSpace(name))
 	s = strings.TrimPrefix(s, schemaPgCatalog+".")
 	if open, end := strings.IndexByte(s, '('), strings.IndexByte(s, ')'); open >= 0 && end > open {
@@ -182,10 +182,34 @@ func typeOID(name string) (uint32, error) {
 	if ok && isArray && t.Kind != types.Array {
 		t = types.ArrayOf(t)
 	}
-	if !ok || t.OID() == 0 {
-		return 0, sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", name)
+	if ok && t.OID() != 0 {
+		return t.OID(), nil
 	}
-	return t.OID(), nil
+	if u, ok := c.userType(strings.ReplaceAll(name, "[]", "")); ok && !isArray {
+		return u.OID, nil
+	} else if ok && u.Type.ArrayOID() != 0 {
+		return u.Type.ArrayOID(), nil
+	}
+	return 0, sqlerr.New(sqlerr.UndefinedObject, "type %q does not exist", name)
+}
+
+// userType finds a type that a user made by its name.
+func (c *catalog) userType(name string) (UserType, bool) {
+	parts, err := splitName(name)
+	if err != nil || len(parts) > 2 {
+		return UserType{}, false
+	}
+	schemas := c.path()
+	if len(parts) == 2 {
+		schemas = parts[:1]
+	}
+	all := c.w.Types()
+	for _, schema := range schemas {
+		if i := slices.IndexFunc(all, func(u UserType) bool { return u.Schema == schema && u.Name == parts[len(parts)-1] }); i >= 0 {
+			return all[i], true
+		}
+	}
+	return UserType{}, false
 }
 
 // procOID finds a function by name. Several of one name are an error, as the name does not tell which.
@@ -207,7 +231,7 @@ func procOID(parts []string) (uint32, error) {
 }
 
 // procedureOID finds a function by its name and the types of its arguments, "lower(text)".
-func procedureOID(text string) (uint32, error) {
+func (c *catalog) procedureOID(text string) (uint32, error) {
 	head, list, ok := strings.Cut(text, "(")
 	list, closed := strings.CutSuffix(strings.TrimSpace(list), ")")
 	if !ok {
@@ -224,7 +248,7 @@ func procedureOID(text string) (uint32, error) {
 	for len(strings.TrimSpace(list)) > 0 {
 		var arg string
 		arg, list, _ = strings.Cut(list, ",")
-		oid, err := typeOID(arg)
+		oid, err := c.typeOID(arg)
 		if err != nil {
 			return 0, err
 		}

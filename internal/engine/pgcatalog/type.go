@@ -45,9 +45,13 @@ const typeTable = `
 2283 anyelement vip anyelement_in 2312 anyelement_out 2313 - 0
 2950 uuid rcp uuid_in 2952 uuid_out 2953 uuid_recv 2961 uuid_send 2962
 3802 jsonb rix jsonb_in 3806 jsonb_out 3804 jsonb_recv 3805 jsonb_send 3803
+3500 anyenum vip anyenum_in 3504 anyenum_out 3505 - 0
 4089 regnamespace vip regnamespacein 4084 regnamespaceout 4085 regnamespacerecv 4087 regnamespacesend 4088
 4096 regrole vip regrolein 4098 regroleout 4092 regrolerecv 4094 regrolesend 4095
 `
+
+// enumFuncs are the functions of every enumerated type.
+const enumFuncs = "enum_in 3506 enum_out 3507 enum_recv 3532 enum_send 3533"
 
 // arrayFuncs are the functions of every array type.
 const arrayFuncs = "array_in 750 array_out 751 array_recv 2400 array_send 2401"
@@ -94,7 +98,11 @@ func parseOID(s string) uint32 {
 
 // physical is how PostgreSQL would keep a type.
 func physical(t types.Type) typeShape {
-	if t.Kind != types.Array {
+	switch t.Kind {
+	case types.Array:
+	case types.EnumKind:
+		return typeShape{byVal: true, align: "i", storage: "p", funcs: readFuncs(strings.Fields(enumFuncs))}
+	default:
 		return typeShapes[t.OID()]
 	}
 	sh := typeShape{align: "i", storage: "x", funcs: readFuncs(strings.Fields(arrayFuncs))}
@@ -129,6 +137,14 @@ func (c *catalog) fillType(t *table) {
 	schemas, role := c.schemaOIDs(), c.roleOIDs()
 	for _, u := range c.w.Types() {
 		r := typeRow(u.Type)
+		if u.Type.Kind == types.EnumKind {
+			array := typeRow(types.ArrayOf(u.Type))
+			for _, x := range []row{r, array} {
+				x["typnamespace"], x["typowner"] = oid(schemas[u.Schema]), oid(role(u.Owner))
+				t.add(x)
+			}
+			continue
+		}
 		// Clients see the columns of such a type as those of what it stands for, so it is a domain to them.
 		r["oid"], r["typname"], r["typnamespace"], r["typowner"] = oid(u.OID), text(u.Name), oid(schemas[u.Schema]), oid(role(u.Owner))
 		r["typtype"], r["typbasetype"], r["typarray"], r["typispreferred"] = text("d"), oid(u.Type.OID()), oid(0), flag(false)
@@ -156,6 +172,8 @@ func typeRow(t types.Type) row {
 	switch t.Kind {
 	case types.Array:
 		r["typelem"], r["typsubscript"], r["typarray"] = oid(t.Elem.OID()), oid(oidArraySubscript), oid(0)
+	case types.EnumKind:
+		r["typtype"] = text("e")
 	case types.Int2Vector:
 		r["typelem"], r["typsubscript"] = oid(types.Of(types.Int2).OID()), oid(oidArraySubscript)
 	case types.OIDVector:
@@ -172,6 +190,38 @@ func typeRow(t types.Type) row {
 		r["typcategory"] = text("X")
 	}
 	return r
+}
+
+// fillEnum fills pg_enum. Its OIDs are in the order of the labels.
+func (c *catalog) fillEnum(t *table) {
+	for _, u := range c.w.Types() {
+		if u.Type.Kind != types.EnumKind {
+			continue
+		}
+		for i, l := range u.Type.Enum.Labels.All() {
+			t.add(row{
+				"oid": oid(attrdefOID(u.OID, i+1)), "enumtypid": oid(u.OID), "enumlabel": text(l.Name),
+				"enumsortorder": types.FloatDatum(float64(float32(float64(l.Order) / types.EnumStep))),
+			})
+		}
+	}
+}
+
+// typeByOID finds a type that columns can have: a built-in one, an enumerated one or an array of those.
+func (c *catalog) typeByOID(o uint32) (types.Type, bool) {
+	if t, ok := types.FromOID(o); ok {
+		return t, true
+	}
+	for _, u := range c.w.Types() {
+		switch {
+		case u.Type.Kind != types.EnumKind:
+		case u.OID == o:
+			return u.Type, true
+		case u.Type.ArrayOID() == o:
+			return types.ArrayOf(u.Type), true
+		}
+	}
+	return types.Type{}, false
 }
 
 // OIDs of the functions behind subscripts (pg_type.typsubscript).

@@ -34,13 +34,13 @@ listen ch;
 --- simple listen
 select pg_notify('ch','hello');
 
---- extended loadtype values int4
+--- extended loadtype values mood
 select $1::text::regtype::oid;
 
---- extended loadtype values 23
+--- extended loadtype values {mood}
 select typtype::text, typbasetype from pg_type where oid=$1;
 
---- extended loadtype values 23
+--- extended loadtype values {mood}
 select typrelid from pg_type where oid=$1;
 
 --- extended loadtype values {users}
@@ -51,7 +51,7 @@ where attrelid=$1
 	and attnum > 0
 order by attnum;
 
---- extended loadtype values {"int4"}
+--- extended loadtype values {"mood"}
 WITH RECURSIVE
 -- find the OIDs in pg_class which match one of the provided type names
 selected_classes(oid,reltype) AS (

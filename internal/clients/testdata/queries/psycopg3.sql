@@ -99,7 +99,7 @@ select 2;
 --- extended tx
 RELEASE "_pg3_2";
 
---- extended typeinfo values int4
+--- extended typeinfo values mood
 SELECT
     typname AS name, oid, typarray AS array_oid,
     oid::regtype::text AS regtype, typdelim AS delimiter
@@ -107,7 +107,7 @@ FROM pg_type t
 WHERE t.oid = $1::regtype
 ORDER BY t.oid;
 
---- extended typeinfo values int4
+--- extended typeinfo values mood
 SELECT name, oid, array_oid, array_agg(label) AS labels
 FROM (
     SELECT
@@ -121,7 +121,7 @@ FROM (
 ) x
 GROUP BY name, oid, array_oid;
 
---- extended typeinfo values int4
+--- extended typeinfo values mood
 SELECT
     t.typname AS name, t.oid AS oid, t.typarray AS array_oid,
     t.oid::regtype::text AS regtype,
@@ -146,7 +146,7 @@ LEFT JOIN (
 ) a ON a.attrelid = t.typrelid
 WHERE t.oid = $1::regtype;
 
---- extended typeinfo values int4
+--- extended typeinfo values mood
 SELECT t.typname AS name, t.oid AS oid, t.typarray AS array_oid,
     t.oid::regtype::text AS regtype,
     r.rngsubtype AS subtype_oid
