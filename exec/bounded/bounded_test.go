@@ -88,6 +88,48 @@ func plan(t testing.TB, text string) *planner.Query {
 	return q
 }
 
+// endingSource ends the query's context with the last batch of what it scans.
+type endingSource struct {
+	source
+	end context.CancelFunc
+}
+
+type endingIter struct {
+	bounded.Iter
+	end context.CancelFunc
+}
+
+func (s endingSource) Scan(ctx context.Context, scan *planner.Scan, keys [][]types.Datum) (bounded.Iter, error) {
+	it, err := s.source.Scan(ctx, scan, keys)
+	return &endingIter{it, s.end}, err
+}
+
+func (it *endingIter) Next() (*vec.Batch, error) {
+	b, err := it.Iter.Next()
+	it.end()
+	return b, err
+}
+
+// TestAJoinEndsBetweenTheRowsOfItsInputs: a billion pairs come of one batch of left rows, and nothing is asked of the inputs meanwhile.
+func TestAJoinEndsBetweenTheRowsOfItsInputs(t *testing.T) {
+	for _, text := range []string{
+		"select count(*) from rows cross join generate_series(1, 1000000) s (x)",
+		"select count(*) from rows join generate_series(1, 1000000) s (x) on rows.k > s.x",
+		"select count(*) from rows where exists (select from generate_series(1, 1000000) s (x) where rows.k > s.x)",
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		q := plan(t, text)
+		env := &expr.Env{Ctx: ctx, Text: &types.Settings{Zone: time.UTC}}
+		it, err := bounded.Open(&bounded.Query{Env: env, Source: endingSource{source{n: sourceBatch, keys: 1}, cancel}, Memory: &bounded.Memory{Limit: 1 << 30}}, q.Root)
+		if err == nil {
+			_, err = it.Next()
+			it.Close()
+		}
+		require.ErrorIs(t, err, context.Canceled)
+		cancel()
+	}
+}
+
 // run counts the rows of a query.
 func run(ctx context.Context, q *planner.Query, src source, m *bounded.Memory) (int, error) {
 	env := &expr.Env{Ctx: ctx, Text: &types.Settings{Zone: time.UTC}}

@@ -97,6 +97,9 @@ func (it *joinIter) Next() (*vec.Batch, error) {
 				break
 			}
 		}
+		if err := it.q.Env.Ctx.Err(); err != nil { // one batch of left rows may have any number of candidates
+			return nil, err
+		}
 		b, err := it.step()
 		if err != nil {
 			return nil, err
