@@ -217,7 +217,7 @@ func writtenFrom(plan *planner.Persistent, exchange string) string {
 }
 
 func (b *builder) source(tp TopicPartition, to edge, drives bool) *source {
-	s := &source{log: b.env.log, tp: tp, to: to, drives: drives, exact: drives}
+	s := &source{log: b.env.log, timer: b.env.clock, tp: tp, to: to, drives: drives, exact: drives}
 	b.p.sources = append(b.p.sources, s)
 	return s
 }

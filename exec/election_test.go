@@ -17,9 +17,15 @@ import (
 // A leader that has just been elected does not know for a moment how far the ones before it had come (KIP-207). What has been told to be there is waited for, and not taken for gone.
 
 // elect makes the next n fetches of a topic find such a leader; of every topic, each on its own, if none is given.
-func (h *harness) elect(n int, topic string) {
+func (h *harness) elect(n int, topic string) { h.log.Elections(firstOf(n, topic)) }
+
+// depose makes them find a node that does not know that it leads no more.
+func (h *harness) depose(n int, topic string) { h.log.Deposed(firstOf(n, topic)) }
+
+// firstOf says yes to the first n fetches of each partition of a topic, or of all.
+func firstOf(n int, topic string) func(exec.TopicPartition) bool {
 	left := map[exec.TopicPartition]int{}
-	h.log.Elections(func(tp exec.TopicPartition) bool {
+	return func(tp exec.TopicPartition) bool {
 		if topic != "" && tp.Topic != topic {
 			return false
 		}
@@ -28,7 +34,7 @@ func (h *harness) elect(n int, topic string) {
 		}
 		left[tp]--
 		return left[tp] >= 0
-	})
+	}
 }
 
 func TestAStreamIsReadToItsEndThoughLeadersChange(t *testing.T) {
@@ -65,6 +71,20 @@ func TestStateIsReplayedToItsEndThoughLeadersChange(t *testing.T) {
 		require.ElementsMatch(t, o.rows(), h.table("j"))
 		h.elect(3, "")
 		h.restart(false)
+	}
+	o.put(h, rng, 20)
+	require.ElementsMatch(t, o.rows(), h.table("j"), h.failure("j"))
+}
+
+func TestAQueryGoesOnThoughAnOldLeaderKnowsLessThanItHasRead(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(15, 16)), newOracle()
+	for range 3 {
+		o.put(h, rng, 20)
+		require.ElementsMatch(t, o.rows(), h.table("j"), h.failure("j"))
+		h.depose(3, "")
+		h.restart(true)
 	}
 	o.put(h, rng, 20)
 	require.ElementsMatch(t, o.rows(), h.table("j"), h.failure("j"))

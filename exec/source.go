@@ -24,6 +24,7 @@ const (
 // source reads one partition of one leaf of a fragment: it fetches, decodes, and keeps stream time. One goroutine uses it.
 type source struct {
 	log     Log
+	timer   clock.Clock
 	tp      TopicPartition
 	to      edge
 	decode  recordDecoder
@@ -117,12 +118,12 @@ func (s *source) nextFrame(ctx context.Context) (bool, error) {
 		s.next = s.offset
 		s.release()
 	}
-	f, err := s.log.Fetch(ctx, s.tp, s.offset, fetchBytes)
+	f, err := fetchFrom(ctx, s.log, s.timer, s.tp, s.offset)
 	if errors.Is(err, ErrOffsetOutOfRange) {
 		return false, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "records of topic %q, partition %d, that were to be read next are gone: %w",
 			s.tp.Topic, s.tp.Partition, errSourceGone).
 			WithDetail("The next offset is %d.", s.offset).
-			WithHint("The topic's retention was shorter than the query was behind. Make the query anew.")
+			WithHint("The topic's retention was shorter than the query was behind, or the topic was made anew. Make the query anew.")
 	}
 	if err != nil {
 		return false, err
@@ -139,6 +140,30 @@ func (s *source) nextFrame(ctx context.Context) (bool, error) {
 	s.fetched, s.fresh = f, true
 	s.frames.Reset(f.Batches, aborted)
 	return s.nextFrame(ctx)
+}
+
+// leaderPatience bounds how long a read waits for a leader that knows of the records before the next offset.
+const leaderPatience = 30 * time.Second
+
+// fetchFrom fetches from an offset that has been reached before. That it lies beyond the end does not say that records are gone: whoever answers may not have heard yet that another node
+// leads, which has more.
+func fetchFrom(ctx context.Context, l Log, c clock.Clock, tp TopicPartition, offset int64) (Fetched, error) {
+	for begun := c.Now(); ; {
+		f, err := l.Fetch(ctx, tp, offset, fetchBytes)
+		if !errors.Is(err, ErrOffsetOutOfRange) || c.Since(begun) > leaderPatience {
+			return f, err
+		}
+		bounds, boundsErr := l.Offsets(ctx, tp)
+		if boundsErr != nil {
+			return f, boundsErr
+		}
+		if offset < bounds.LogStart {
+			return f, err
+		}
+		if err := awaitLeader(ctx, c); err != nil {
+			return f, err
+		}
+	}
 }
 
 func (s *source) release() {

@@ -33,7 +33,7 @@ func OpenStreamScan(ctx context.Context, l Log, c clock.Clock, n *planner.Scan, 
 		if err != nil {
 			return nil, err
 		}
-		src := &source{log: l, tp: tp, to: edge{next: &s.out}, times: newTimeTracker(1), offset: bounds.LogStart, next: bounds.LogStart}
+		src := &source{log: l, timer: s.clock, tp: tp, to: edge{next: &s.out}, times: newTimeTracker(1), offset: bounds.LogStart, next: bounds.LogStart}
 		if err := newScanSource(src, n, s.cx, c); err != nil {
 			return nil, err
 		}

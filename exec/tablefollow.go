@@ -87,7 +87,7 @@ func (s *tableSession) open() error {
 		scan.Cols = append(scan.Cols, i)
 		scan.P.Cols = append(scan.P.Cols, planner.Col{Name: c.Name, Type: c.Type})
 	}
-	s.src = &source{log: s.p.t.cfg.Log, tp: s.p.tp, to: edge{next: s.rows}, times: newTimeTracker(1)}
+	s.src = &source{log: s.p.t.cfg.Log, timer: s.p.t.cfg.Clock, tp: s.p.tp, to: edge{next: s.rows}, times: newTimeTracker(1)}
 	s.rows.key, s.rows.skipped = rel.Key, cx.errors
 	if err := newScanSource(s.src, scan, cx, s.p.t.cfg.Clock); err != nil {
 		return err

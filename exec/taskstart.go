@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/planner"
 )
@@ -217,7 +218,7 @@ func (t *task) trusted(m Mark, bounds Offsets) bool {
 
 // replay applies the changelog from the mark to end and returns the new mark.
 func (t *task) replay(m Mark, end int64) (Mark, error) {
-	reader := logReader{log: t.r.cfg.Log, tp: t.changelog.TopicPartition, offset: m.Changelog}
+	reader := logReader{log: t.r.cfg.Log, timer: t.r.cfg.Clock, tp: t.changelog.TopicPartition, offset: m.Changelog}
 	for reader.offset < end {
 		b := t.state.NewBatch(0, 0)
 		more, err := reader.read(t.ctx, func(r *record.Record) error {
@@ -260,6 +261,7 @@ func (t *task) replay(m Mark, end int64) (Mark, error) {
 // logReader reads the committed records of one partition in order.
 type logReader struct {
 	log    Log
+	timer  clock.Clock
 	tp     TopicPartition
 	offset int64
 	epoch  int32
@@ -270,7 +272,7 @@ type logReader struct {
 
 // read calls f with the records of one fetch; they are valid during the call. It reports false when there was nothing.
 func (r *logReader) read(ctx context.Context, f func(*record.Record) error) (bool, error) {
-	got, err := r.log.Fetch(ctx, r.tp, r.offset, fetchBytes)
+	got, err := fetchFrom(ctx, r.log, r.timer, r.tp, r.offset)
 	if err != nil {
 		return false, err
 	}

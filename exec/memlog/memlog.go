@@ -36,6 +36,7 @@ type Log struct {
 		generations map[string]int32
 		fault       Fault
 		elected     func(exec.TopicPartition) bool
+		deposed     func(exec.TopicPartition) bool
 		fetches     map[string]int // records given out by topic
 		commits     int
 	}
@@ -92,6 +93,13 @@ func (l *Log) Elections(elected func(exec.TopicPartition) bool) {
 	l.mu.elected = elected
 }
 
+// Deposed has deposed say of each fetch whether it finds a node that has not heard yet that another one leads, and has none of the records. nil: none does.
+func (l *Log) Deposed(deposed func(exec.TopicPartition) bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.deposed = deposed
+}
+
 // SetGeneration makes g the only generation of group that may commit.
 func (l *Log) SetGeneration(group string, g int32) {
 	l.mu.Lock()
@@ -144,7 +152,7 @@ func (l *Log) Fetch(_ context.Context, tp exec.TopicPartition, offset int64, max
 	if err != nil {
 		return exec.Fetched{}, err
 	}
-	if offset < p.start || offset > p.next {
+	if offset < p.start || offset > p.next || offset > p.start && l.mu.deposed != nil && l.mu.deposed(tp) {
 		return exec.Fetched{}, fmt.Errorf("%w: %d", exec.ErrOffsetOutOfRange, offset)
 	}
 	f := exec.Fetched{Offsets: p.offsets(), Release: func() {}}
