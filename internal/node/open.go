@@ -193,7 +193,7 @@ func (n *Node) register(ctx context.Context) error {
 	return nil
 }
 
-// onCutOff is told that the controller does not answer, so that another node may take over what this one does, or that it answers again.
+// onCutOff is told that the controller does not answer or has fenced this node, so that another may take over what it does, or that it has let it in again.
 func (n *Node) onCutOff(cut bool) {
 	s := n.served.Load()
 	if s == nil || s.repl == nil {

@@ -56,11 +56,13 @@ type Controller struct {
 	settled  *metadata.Image // whose brokers are as they have been since steady
 	steady   time.Time
 	voters   voterReview
+	admitted admission
 
 	mu struct {
 		sync.Mutex
 		heard map[int32]heard
 		since time.Time // when this node began to lead
+		begun uint64    // the term in which it has seen to it that it knows all that was decided before
 	}
 }
 
@@ -94,8 +96,9 @@ func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHea
 	c.mu.Lock()
 	before := c.mu.heard[req.BrokerID]
 	c.mu.heard[req.BrokerID] = h
+	begun := c.mu.begun
 	c.mu.Unlock()
-	if !c.opts.Meta.Leads() {
+	if !c.opts.Meta.Leads() || c.opts.Meta.Term() != begun {
 		resp.ErrorCode = kerr.NotController.Code
 		return resp
 	}
@@ -170,10 +173,10 @@ func (c *Controller) step(ctx context.Context) error {
 
 // begin is called when this node has come to lead. Who it has not heard of has a session to be heard.
 func (c *Controller) begin(term uint64) {
-	c.term, c.brokers, c.settled = term, nil, nil
+	c.term, c.brokers, c.settled, c.admitted = term, nil, nil, admission{}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.mu.since = c.opts.Clock.Now()
+	c.mu.since, c.mu.begun = c.opts.Clock.Now(), term
 }
 
 // lastHeard is the newest heartbeat of a registration, if it is of this session, and how long the broker counts as silent.
@@ -200,15 +203,19 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 	for k := range img.Brokers() {
 		h, silent, ok := c.lastHeard(k)
 		fenced, draining := k.Fenced, k.Draining
+		admits := k.Fenced && c.admitted.admits(img, k, h.index)
 		switch {
 		case alone:
 			fenced = false
 		case silent > Session:
 			fenced = true
-		case ok && k.Fenced && h.index >= k.Epoch && !h.stopping && Released(img, k.ID):
+		case ok && admits && !h.stopping:
 			fenced, draining = false, false
 		case ok && h.stopping:
 			draining = true
+		}
+		if !k.Fenced {
+			delete(c.admitted, k.ID)
 		}
 		if fenced == k.Fenced && draining == k.Draining {
 			continue

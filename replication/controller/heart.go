@@ -44,7 +44,7 @@ type Heart struct {
 	mu struct {
 		sync.Mutex
 		busy     map[string]bool // a heartbeat to that address is on its way
-		answered time.Time       // when the newest heartbeat was sent that the controller answered
+		answered time.Time       // when the newest heartbeat was sent that the controller answered, and not by saying that the node is fenced
 		cutOff   bool
 		stopping bool
 		mayStop  chan struct{} // closed when the controller says so
@@ -149,7 +149,7 @@ func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
 	}
 	switch resp.ErrorCode {
 	case 0:
-		if begin.After(h.mu.answered) {
+		if begin.After(h.mu.answered) && !resp.IsFenced { // one that is fenced leads nothing, whatever it believes
 			h.mu.answered = begin
 		}
 	case kerr.StaleBrokerEpoch.Code:
@@ -182,9 +182,9 @@ func (h *Heart) check() {
 	if cut := silent > Session; cut != h.mu.cutOff {
 		h.mu.cutOff = cut
 		if cut {
-			h.opts.Logger.Warn("the controller does not answer: serving nothing as leader", "for", silent.Round(time.Millisecond))
+			h.opts.Logger.Warn("the controller does not answer, or has fenced this node: serving nothing as leader", "for", silent.Round(time.Millisecond))
 		} else {
-			h.opts.Logger.Info("the controller answers again")
+			h.opts.Logger.Info("the controller has let this node in again")
 		}
 		h.opts.OnCutOff(cut)
 	}

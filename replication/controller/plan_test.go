@@ -315,3 +315,25 @@ func TestTheLastReplicaInSyncIsNotRemoved(t *testing.T) {
 	require.True(t, found)
 	require.Equal(t, "t", topic)
 }
+
+func TestABrokerComesBackOnlyOnceItKnowsThatOthersLead(t *testing.T) {
+	b := newBoardOf(t, 3, metadata.TopicSpec{Partitions: 3})
+	broker := func() *metadata.Broker {
+		k, ok := b.machine.Image().Broker(3)
+		require.True(t, ok)
+		return k
+	}
+	before := b.machine.Image().Index()
+	a := admission{}
+	b.apply(func(x *metadata.Batch) { x.SetBrokerState(3, broker().Epoch, true, false) })
+	require.False(t, a.admits(b.machine.Image(), broker(), b.machine.Image().Index()), "it leads still")
+	b.review()
+	moved := b.machine.Image().Index()
+	require.Greater(t, moved, before)
+	for range 3 {
+		require.False(t, a.admits(b.machine.Image(), broker(), moved-1), "it has not heard who leads")
+	}
+	b.apply(func(x *metadata.Batch) { x.SetSetting(metadata.SettingKey{Name: "later"}, "1") })
+	require.True(t, a.admits(b.machine.Image(), broker(), moved), "what has come since does not matter")
+	require.False(t, admission{}.admits(b.machine.Image(), broker(), moved), "a new controller does not know when that was")
+}
