@@ -24,23 +24,47 @@ func newHopCache(w *planner.WindowSpec) *hopCache {
 	return &hopCache{window: w, width: int(w.MaxWindows())}
 }
 
-// pane returns the number of the pane with the key.
+// pane returns the number of the pane with the key. Two panes of a group that follow each other share all windows but one, so a new one
+// takes over what its neighbours know.
 func (h *hopCache) pane(key []byte) int32 {
 	n, fresh := h.index.add(key)
-	if fresh {
-		for range h.width {
-			h.slots = append(h.slots, scratchSlot)
+	if !fresh {
+		return n
+	}
+	for range h.width {
+		h.slots = append(h.slots, scratchSlot)
+	}
+	own := h.slotsOf(n)
+	if before := h.index.find(h.paneKey(key, -1)); before >= 0 {
+		copy(own[1:], h.slotsOf(before))
+	}
+	if after := h.index.find(h.paneKey(key, 1)); after >= 0 {
+		known := h.slotsOf(after)[1:]
+		for hop, slot := range known {
+			if own[hop] == scratchSlot {
+				own[hop] = slot
+			}
 		}
 	}
 	return n
 }
 
+// slotsOf are the groups of a pane.
+func (h *hopCache) slotsOf(pane int32) []int32 {
+	return h.slots[int(pane)*h.width:][:h.width]
+}
+
+// paneKey is the key of the pane that is so many steps after the one with the given key.
+func (h *hopCache) paneKey(key []byte, steps int64) []byte {
+	h.key = appendTime(append(h.key[:0], aggGroups), timeOfKey(key[1:])+steps*h.window.Step())
+	h.key = append(h.key, key[len(h.key):]...)
+	return h.key
+}
+
 // groupKey is the stored key of the group that is hop windows before the newest of the pane, and its window's start.
 func (h *hopCache) groupKey(pane int32, hop int) (key []byte, start int64) {
-	stored := h.index.key(pane)
-	start = timeOfKey(stored[1:]) - int64(hop)*h.window.Step()
-	h.key = appendTime(append(h.key[:0], aggGroups), start)
-	return append(h.key, stored[len(h.key):]...), start
+	key = h.paneKey(h.index.key(pane), -int64(hop))
+	return key, timeOfKey(key[1:])
 }
 
 // reset forgets the groups, for their slots have changed.

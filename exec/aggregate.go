@@ -51,6 +51,7 @@ type aggregateOp struct {
 	held    int64  // how far behind the task's stream time rows may come, ms
 	now     int64  // stream time at the last flush, less held: windows are closed up to it
 	minOpen int64  // no window that starts (or session that ends) before it is open; math.MinInt64: unknown
+	stored  storedGroups
 	// minRetained is the earliest end of a closed window whose row is to leave, likewise.
 	minRetained int64
 
@@ -208,7 +209,15 @@ func (o *aggregateOp) slotOf(stored []byte, start, rowtime int64, keys []*vec.Ve
 	if slot >= 0 {
 		return slot, nil
 	}
-	slot, err := o.load(stored)
+	maybe, err := o.mayBeStored(start)
+	if err != nil {
+		return 0, err
+	}
+	if maybe {
+		slot, err = o.load(stored)
+	} else {
+		slot = o.newSlot(stored)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -319,7 +328,7 @@ func (o *aggregateOp) flushGroup(slot int32) error {
 }
 
 func (o *aggregateOp) emitChange(slot int32, former []byte, had, has bool) error {
-	if had && (o.mode == planner.ModeRetract || !has) {
+	if had && (o.mode == planner.ModeRetract || !has || o.sessions != nil) {
 		op := vec.UpdateDelete
 		if !has {
 			op = vec.Delete
@@ -330,8 +339,10 @@ func (o *aggregateOp) emitChange(slot int32, former []byte, had, has bool) error
 		if was, is := &o.groups[scratchSlot], &o.groups[slot]; was.start != is.start || was.end != is.end {
 			op, had = vec.Delete, false // a session that grew is another window
 		}
-		if err := o.emit(scratchSlot, op); err != nil {
-			return err
+		if op == vec.Delete || o.mode == planner.ModeRetract {
+			if err := o.emit(scratchSlot, op); err != nil {
+				return err
+			}
 		}
 	}
 	if !has {
@@ -393,4 +404,7 @@ func (o *aggregateOp) memSize() int64 {
 func (o *aggregateOp) operator() uint32 { return o.n.P.OpID }
 
 // evict lets all groups go: after a commit they are in the store.
-func (o *aggregateOp) evict() { o.reset() }
+func (o *aggregateOp) evict() {
+	o.noteStored()
+	o.reset()
+}

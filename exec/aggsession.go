@@ -214,6 +214,10 @@ func (o *aggregateOp) loadSessions(c *sessionChain, stored []byte, from int64) e
 	if c.from <= from {
 		return nil
 	}
+	if maybe, err := o.mayBeStored(from); err != nil || !maybe {
+		c.from = noTime
+		return err
+	}
 	// Those that were born at c.from or after it are there, and so end after it. The one that was born last before from may end after that.
 	first := appendTime(slices.Clone(stored), from)
 	last := prefixSuccessor(stored)

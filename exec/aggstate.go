@@ -2,9 +2,58 @@ package exec
 
 import (
 	"encoding/binary"
+	"errors"
+	"math"
 
 	"github.com/millracedb/millrace/exec/vec"
 )
+
+// storedGroups says which groups may be in the store and not in memory, so that the store is not asked for those that cannot.
+type storedGroups struct {
+	known bool
+	last  int64 // the last start of a window of which there may be any; without windows math.MaxInt64 for any, math.MinInt64 for none
+}
+
+// mayBeStored reports whether the store may have a group that is not in memory, in the window that starts at start.
+func (o *aggregateOp) mayBeStored(start int64) (bool, error) {
+	if !o.stored.known {
+		if err := o.findStored(); err != nil {
+			return false, err
+		}
+	}
+	return start <= o.stored.last, nil
+}
+
+// findStored looks for the last group in the store, whose key begins with the last start of a window.
+func (o *aggregateOp) findStored() error {
+	o.stored = storedGroups{known: true, last: math.MinInt64}
+	if o.cx.state.committed == nil {
+		return nil
+	}
+	it, err := o.cx.state.committed.Iter(o.n.P.OpID, []byte{aggGroups}, []byte{aggGroups + 1})
+	if err != nil {
+		return err
+	}
+	if it.SeekLT([]byte{aggGroups + 1}) {
+		o.stored.last = o.startOf(it.Key())
+	}
+	return errors.Join(it.Err(), it.Close())
+}
+
+// noteStored notes that all groups are about to be in the store alone.
+func (o *aggregateOp) noteStored() {
+	for slot := int32(1); int(slot) < len(o.groups) && o.stored.last < math.MaxInt64; slot++ {
+		o.stored.last = max(o.stored.last, o.startOf(o.index.key(slot)))
+	}
+}
+
+// startOf is the start of the window of the group with a stored key; of groups without, and of sessions, math.MaxInt64.
+func (o *aggregateOp) startOf(stored []byte) int64 {
+	if o.window == nil || o.sessions != nil || len(stored) < 1+8 {
+		return math.MaxInt64
+	}
+	return timeOfKey(stored[1:])
+}
 
 // load makes a slot for a key, with its committed value if there is one.
 func (o *aggregateOp) load(stored []byte) (int32, error) {

@@ -43,6 +43,7 @@ type harness struct {
 	parts   int32
 	memory  int64 // of a task, as of the next start; 0 for the default
 	idle    time.Duration
+	commit  time.Duration // how often tasks commit
 	w       *worker
 	workers []*worker
 }
@@ -67,7 +68,7 @@ type worker struct {
 func newHarness(t testing.TB, partitions int32) *harness {
 	h := &harness{
 		t: t, log: memlog.New(), rels: map[string]*planner.Relation{}, queries: map[string]*query{}, nextOID: 16384, parts: partitions,
-		idle: 50 * time.Millisecond,
+		idle: 50 * time.Millisecond, commit: 5 * time.Millisecond,
 	}
 	h.log.Create(errorsTopic, 1)
 	h.w = h.newWorker("w", fsys.NewMem())
@@ -222,7 +223,7 @@ func (h *harness) start(w *worker, q *query, which func(int32) bool) {
 func (h *harness) spec(w *worker, q *query, f *planner.Fragment, p int32) exec.TaskSpec {
 	return exec.TaskSpec{
 		Query: q.oid, Name: q.name, Plan: q.plan, Fragment: f, Partition: p, Group: exec.FragmentGroup("query-"+q.name, q.plan, f), Member: w.name,
-		Generation: w.gen, CommitInterval: 5 * time.Millisecond, IdleTimeout: h.idle,
+		Generation: w.gen, CommitInterval: h.commit, IdleTimeout: h.idle,
 	}
 }
 

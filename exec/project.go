@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
 )
@@ -39,17 +41,17 @@ func newProject(cx *opContext, n *planner.Project, to edge) (*projectOp, error) 
 }
 
 func (p *projectOp) push(in chunk, _ int) error {
-	if p.mode == planner.ModeUpsert && in.Ops != nil {
+	if p.mode == planner.ModeUpsert && slices.ContainsFunc(in.Ops, func(op vec.Op) bool { return !op.Adds() }) {
 		return p.pushUpserts(in)
 	}
 	cols := p.cols.evalAll(in.Batch)
 	if !p.cols.errs.Any() {
 		return p.send(chunk{p.alias(in.Batch, cols), in.clock})
 	}
-	p.cols.reportAdds(in.Batch)
 	if p.mode == planner.ModeUpsert {
 		return p.pushUpserts(in)
 	}
+	p.cols.reportAdds(in.Batch)
 	p.sel, p.ops = p.sel[:0], p.ops[:0]
 	failed := func(i int) bool { return p.cols.errs.Has(int32(i)) }
 	for i := range in.Len() {

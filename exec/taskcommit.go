@@ -120,7 +120,7 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 	}
 	t.stats.Commits++
 	t.stats.Errors.add(t.cx.errors.counts)
-	b := t.state.NewBatch(0, 0)
+	b := t.state.NewBatch(len(t.cx.state.writes), len(t.cx.state.arena))
 	t.cx.state.apply(b)
 	b.SetMark(t.mark(c.Offsets))
 	t.rebuild = false

@@ -87,7 +87,7 @@ func (s *taskState) del(op uint32, key []byte) {
 
 func (s *taskState) keep(b []byte) uint32 {
 	off := len(s.arena)
-	s.arena = append(s.arena, b...)
+	s.arena = append(doubled(s.arena), b...)
 	return uint32(off)
 }
 

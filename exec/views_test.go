@@ -211,3 +211,25 @@ func (h *harness) eachRow(name string, f func(b *vec.Batch, i int)) {
 		}
 	}
 }
+
+func TestARowThatFailsIsKeptOnceAndLeavesTheTable(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE TABLE t (id INT PRIMARY KEY, x INT) WITH (topic = 't')`)
+	h.run(`CREATE TABLE v AS SELECT id, 12 / x AS y FROM t`)
+	h.run(`CREATE TABLE totals AS SELECT x % 4 AS k, 12 / (sum(x) - 9) AS y FROM t GROUP BY x % 4`)
+	h.put("t", `{"id":1,"x":0}`, `{"id":2,"x":4}`)
+	h.settle("v")
+	h.settle("totals")
+	require.Equal(t, []string{"2|3"}, visibleRows(h, "v"))
+	require.Equal(t, []string{"0|-2"}, visibleRows(h, "totals"))
+	require.Len(t, h.records(errorsTopic), 1)
+	h.put("t", `{"id":1,"x":5}`, `{"id":3,"x":5}`, `{"id":2,"x":0}`)
+	h.settle("v")
+	h.settle("totals")
+	require.Equal(t, []string{"1|2", "3|2"}, visibleRows(h, "v"))
+	require.Equal(t, []string{"0|-1", "1|12"}, visibleRows(h, "totals"))
+	h.put("t", `{"id":3,"x":1}`, `{"id":4,"x":1}`, `{"id":5,"x":1}`, `{"id":6,"x":1}`) // the group's sum is 9
+	h.settle("v")
+	h.settle("totals")
+	require.Equal(t, []string{"0|-1"}, visibleRows(h, "totals"))
+}

@@ -250,6 +250,8 @@ func (m *maker) sink() error {
 			out.P.Mode, out.P.ChangeKey, out.P.OpID = ModeUpsert, key, 0
 			m.s.edges[out] = m.s.edges[n]
 			n = out
+		} else if subset(key, n.Props().ChangeKey) {
+			withoutOldRows(n)
 		}
 	}
 	sink := &Sink{P: *n.Props(), In: n, Rel: m.rel, Map: m.cols, Rowtime: -1}
@@ -261,6 +263,21 @@ func (m *maker) sink() error {
 	}
 	m.root = sink
 	return nil
+}
+
+// withoutOldRows tells an aggregate whose rows reach the sink as they are that nobody asks for the rows it replaces: the sink keeps the last of each
+// key. A filter asks for them, or it would delete rows that never passed.
+func withoutOldRows(n Node) {
+	if n.Props().Mode != ModeRetract {
+		return
+	}
+	switch x := n.(type) {
+	case *Project:
+		withoutOldRows(x.In)
+		x.P.Mode = x.In.Props().Mode
+	case *Aggregate:
+		x.P.Mode = ModeUpsert
+	}
 }
 
 func (m *maker) finish(name string) *Persistent {
