@@ -13,7 +13,7 @@ import (
 // has a header, by which queries over the table know it.
 
 // expiredHeader is the key of that header. Its value is empty.
-const expiredHeader = "millrace.expired"
+const expiredHeader = ownHeaders + "expired"
 
 // isExpiry reports whether a tombstone says that a row left by RETENTION.
 func isExpiry(r *record.Record) bool {

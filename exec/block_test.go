@@ -30,6 +30,14 @@ func TestBlockReadsAsItWasWritten(t *testing.T) {
 	require.Equal(t, c.String(), got.String())
 	require.Equal(t, c.Source, got.Source)
 
+	c.Source.SetHeaders(1, []byte("h"))
+	c.Source.SetHeaders(2, nil)
+	_, _, err = decodeBlock(appendBlock(nil, h, c), got)
+	require.NoError(t, err)
+	for i, want := range [][]byte{nil, []byte("h"), nil} {
+		require.Equal(t, want, got.Source.HeadersOf(i))
+	}
+
 	h.idle, h.time = true, noTime
 	h2, _, err = decodeBlock(appendBlock(nil, h, chunk{}), vec.NewBatch(blockSchema, 0))
 	require.NoError(t, err)
@@ -46,6 +54,8 @@ func FuzzDecodeBlock(f *testing.F) {
 	h, c := sampleBlock()
 	f.Add(appendBlock(nil, h, c))
 	f.Add(appendBlock(nil, h, chunk{}))
+	c.Source.SetHeaders(2, []byte("h"))
+	f.Add(appendBlock(nil, h, c))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		b := vec.NewBatch(blockSchema, 0)
 		if _, _, err := decodeBlock(src, b); err != nil {

@@ -19,6 +19,7 @@ const (
 	blockClock  = 1 << 1 // the writer's stream time at each row follows
 	blockSource = 1 << 2 // provenance follows
 	blockIdle   = 1 << 3 // everything the writer reads is idle
+	blockPassed = 1 << 4 // headers follow the provenance
 )
 
 // maxBlockRows bounds what a reader believes.
@@ -52,6 +53,9 @@ func appendBlock(dst []byte, h blockHeader, c chunk) []byte {
 		}
 		if c.Source.Has(n - 1) {
 			flags |= blockSource
+			if anyHeaders(c.Source, n) {
+				flags |= blockPassed
+			}
 		}
 	}
 	dst = append(dst, blockVersion, flags)
@@ -77,11 +81,23 @@ func appendBlock(dst []byte, h blockHeader, c chunk) []byte {
 			dst = binary.AppendVarint(dst, int64(s.Ordinal[i]))
 		}
 	}
+	if flags&blockPassed != 0 {
+		dst = appendBlockColumn(dst, c.Source.Headers, n)
+	}
 	dst = binary.AppendUvarint(dst, uint64(len(c.Cols)))
 	for _, col := range c.Cols {
 		dst = appendBlockColumn(dst, col, n)
 	}
 	return dst
+}
+
+func anyHeaders(s *vec.Source, n int) bool {
+	for i := range n {
+		if s.HeadersOf(i) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func appendDeltas(dst []byte, xs []int64) []byte {
@@ -213,6 +229,10 @@ func decodeBlock(src []byte, b *vec.Batch) (h blockHeader, clock []int64, err er
 	}
 	if flags&blockSource != 0 {
 		r.source(b, n)
+		if flags&blockPassed != 0 {
+			b.Source.Headers = vec.NewVector(types.Of(types.Bytea), 0)
+			r.column(b.Source.Headers, n)
+		}
 	}
 	r.columns(b, n)
 	b.SetLen(n)
@@ -243,31 +263,35 @@ func (r *blockReader) columns(b *vec.Batch, n int) {
 		r.fail("the plan has other columns")
 	}
 	for _, col := range b.Cols {
-		var nulls []byte
-		if r.byte() != 0 {
-			nulls = r.bytes((n + 7) / 8)
-		}
-		for i := range n {
-			if r.err != nil {
-				return
-			}
-			if nulls != nil && nulls[i>>3]&(1<<(i&7)) != 0 {
-				col.AppendNull()
-				continue
-			}
-			switch col.Storage() {
-			case types.StoreInt:
-				col.AppendInt(r.varint())
-			case types.StoreFloat:
-				if bits := r.bytes(8); bits != nil {
-					col.AppendFloat(math.Float64frombits(binary.BigEndian.Uint64(bits)))
-				}
-			default:
-				col.AppendBytes(r.bytes(int(r.uvarint(uint64(len(r.src))))))
-			}
-		}
+		r.column(col, n)
 	}
 	if len(r.src) > 0 {
 		r.fail("bytes after the end")
+	}
+}
+
+func (r *blockReader) column(col *vec.Vector, n int) {
+	var nulls []byte
+	if r.byte() != 0 {
+		nulls = r.bytes((n + 7) / 8)
+	}
+	for i := range n {
+		if r.err != nil {
+			return
+		}
+		if nulls != nil && nulls[i>>3]&(1<<(i&7)) != 0 {
+			col.AppendNull()
+			continue
+		}
+		switch col.Storage() {
+		case types.StoreInt:
+			col.AppendInt(r.varint())
+		case types.StoreFloat:
+			if bits := r.bytes(8); bits != nil {
+				col.AppendFloat(math.Float64frombits(binary.BigEndian.Uint64(bits)))
+			}
+		default:
+			col.AppendBytes(r.bytes(int(r.uvarint(uint64(len(r.src))))))
+		}
 	}
 }

@@ -39,7 +39,7 @@ func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte,
 		p.listed = true
 		o.order = append(o.order, p)
 	}
-	o.bytes += len(key) + len(value)
+	o.bytes += recordBytes(key, value, headers)
 	if err := p.add(timestamp, key, value, headers...); err != nil {
 		return fmt.Errorf("record for %s-%d: %w", tp.Topic, tp.Partition, err)
 	}
@@ -48,12 +48,21 @@ func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte,
 
 // add appends a record; its batch may be closed and the next begun.
 func (p *partOutput) add(timestamp int64, key, value []byte, headers ...record.Pair) error {
-	if p.builder.Len() > 0 && p.builder.Size()+len(key)+len(value) > outputBatchBytes {
+	if p.builder.Len() > 0 && p.builder.Size()+recordBytes(key, value, headers) > outputBatchBytes {
 		if err := p.finish(); err != nil {
 			return err
 		}
 	}
 	return p.builder.Append(max(timestamp, 0), key, value, headers...)
+}
+
+// recordBytes is about what a record takes.
+func recordBytes(key, value []byte, headers []record.Pair) int {
+	n := len(key) + len(value)
+	for i := range headers {
+		n += len(headers[i].Key) + len(headers[i].Value)
+	}
+	return n
 }
 
 // take closes the last batch, and returns all, which are the caller's.

@@ -30,6 +30,8 @@ type scanDecoder struct {
 	absent  []*vec.Vector // columns that are not in the records, and so NULL: those dropped
 	headers []headerCol
 	pairs   []record.Pair
+	passes  bool               // headers go on with the rows
+	raw     []byte             // of the record at hand
 	time    *vec.Vector        // the column that gives rowtime, nil for the record's timestamp
 	pattern *types.DatePattern // how that column, a text, is read; nil for a column of time
 	byOrd   []*vec.Vector
@@ -47,7 +49,7 @@ type pseudoCol struct {
 
 // newScanSource makes s read n's relation.
 func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) error {
-	d := &scanDecoder{rel: n.Rel, cx: cx, clock: c, table: n.Rel.Kind == planner.Table, byOrd: make([]*vec.Vector, len(n.Rel.Columns))}
+	d := &scanDecoder{rel: n.Rel, cx: cx, clock: c, table: n.Rel.Kind == planner.Table, byOrd: make([]*vec.Vector, len(n.Rel.Columns)), passes: n.PassHeaders}
 	s.batch = vec.NewBatch(schemaOf(n), 0) // it grows to what comes: most partitions see few rows at a time
 	for i, ord := range n.Cols {
 		if ord == planner.PseudoHeaders {
@@ -169,6 +171,9 @@ func (d *scanDecoder) record(s *source, r *record.Record) error {
 	}
 	src := s.batch.Source
 	src.Partition, src.Offset, src.Ordinal = append(src.Partition, s.tp.Partition), append(src.Offset, r.Offset), append(src.Ordinal, 0)
+	if d.passes {
+		src.SetHeaders(n, d.passOn(r))
+	}
 	d.proved = append(d.proved, provedTime(r, rowtime))
 	finishRow(s.batch, op, rowtime)
 	return nil

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/millracedb/millrace/exec/vec"
@@ -34,6 +35,21 @@ func (d *scanDecoder) appendHeaders(r *record.Record) {
 			h.col.AppendBytes(d.pairs[i].Value)
 		}
 	}
+}
+
+// ownHeaders begin the keys of headers that say something of the record that they are in, not of its row.
+const ownHeaders = "millrace."
+
+// passOn returns the headers of a record that go on into what is written of its row, nil if there are none. They are good until the next record.
+func (d *scanDecoder) passOn(r *record.Record) []byte {
+	if r.HeaderCount == 0 {
+		return nil
+	}
+	d.raw = r.AppendHeaders(d.raw[:0], func(key []byte) bool { return !bytes.HasPrefix(key, []byte(ownHeaders)) })
+	if len(d.raw) == 0 {
+		return nil
+	}
+	return d.raw
 }
 
 func headersDatum(pairs []record.Pair) types.Datum {

@@ -41,7 +41,8 @@ type sinkOp struct {
 
 type sinkRow struct {
 	rowtime  int64
-	off, len uint32
+	off, len uint32 // of the value in the arena
+	headers  uint32 // bytes of headers that follow it
 	deleted  bool
 	expired  bool // by RETENTION
 }
@@ -115,11 +116,12 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op, now int64) error {
 		rowtime = floorMillis(in.Cols[o].I64[i])
 	}
 	s.rows++
+	headers := in.Source.HeadersOf(i)
 	if s.table {
-		s.hold(rowtime, deleted)
+		s.hold(rowtime, deleted, headers)
 		return nil
 	}
-	s.pairs = s.pairs[:0]
+	s.pairs = record.ParseHeaders(s.pairs[:0], headers)
 	if s.timed {
 		s.pairs = appendTimeHeader(s.pairs, rowtime, now)
 	}
@@ -164,13 +166,15 @@ func (s *sinkOp) nullColumn(n int) *vec.Vector {
 }
 
 // hold keeps a table's row until the flush; a later one of the key takes its place.
-func (s *sinkOp) hold(rowtime int64, deleted bool) {
+func (s *sinkOp) hold(rowtime int64, deleted bool, headers []byte) {
 	n, fresh := s.index.add(s.kbuf)
 	if fresh {
 		s.last = append(s.last, sinkRow{})
 	}
-	s.last[n] = sinkRow{rowtime: rowtime, off: uint32(len(s.arena)), len: uint32(len(s.vbuf)), deleted: deleted, expired: s.cx.expiring}
-	s.arena = append(s.arena, s.vbuf...)
+	s.last[n] = sinkRow{
+		rowtime: rowtime, off: uint32(len(s.arena)), len: uint32(len(s.vbuf)), headers: uint32(len(headers)), deleted: deleted, expired: s.cx.expiring,
+	}
+	s.arena = append(append(s.arena, s.vbuf...), headers...)
 }
 
 func (s *sinkOp) partition(key []byte) TopicPartition {
@@ -181,9 +185,10 @@ func (s *sinkOp) flush(int64) error {
 	for n, r := range s.last {
 		key := s.index.key(int32(n))
 		var value []byte
-		s.pairs = s.pairs[:0]
+		end := r.off + r.len
+		s.pairs = record.ParseHeaders(s.pairs[:0], s.arena[end:end+r.headers])
 		if !r.deleted {
-			value = notNull(s.arena[r.off : r.off+r.len])
+			value = notNull(s.arena[r.off:end])
 		} else if r.expired {
 			s.pairs = append(s.pairs, record.Pair{Key: expiredHeader})
 		}

@@ -15,7 +15,7 @@ import (
 // WATERMARK FOR of a source is passed on by the same means.
 
 // timeHeader is the key of the header. Its value is the stream time in ms, as a zig-zag varint.
-const timeHeader = "millrace.time"
+const timeHeader = ownHeaders + "time"
 
 // appendTimeHeader appends the header for a row that was read when stream time was now, if it needs one.
 func appendTimeHeader(dst []record.Pair, rowtime, now int64) []record.Pair {

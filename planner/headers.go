@@ -33,3 +33,22 @@ func (d *definer) headerColumn(c *sql.ColumnDef) (*Column, error) {
 	}
 	return col, nil
 }
+
+// passHeaders has the headers of records go on with their rows, from the scans below n on. What makes one row of several (aggregates, joins of streams or of tables) ends that: its rows have no headers. A
+// stream joined with a table drives, so its headers go on.
+func passHeaders(n Node) {
+	switch n := n.(type) {
+	case *Scan:
+		n.PassHeaders = true
+	case *Filter, *Project, *Expand, *Exchange, *SetOp:
+		for _, in := range n.Inputs() {
+			if in != nil {
+				passHeaders(in)
+			}
+		}
+	case *Join:
+		if n.Strategy == StreamTable {
+			passHeaders(n.L)
+		}
+	}
+}

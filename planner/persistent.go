@@ -283,6 +283,9 @@ func withoutOldRows(n Node) {
 func (m *maker) finish(name string) *Persistent {
 	m.st.finishParams()
 	finishStream(m.root)
+	if !m.rel.Ordinary {
+		passHeaders(m.root.(*Sink).In)
+	}
 	out := &Persistent{Sink: m.root.(*Sink), Reads: m.st.reads}
 	fragment(out, m.root, name, m.s.partitions, m.st.p.replicas())
 	return out

@@ -59,6 +59,8 @@ type Scan struct {
 	Index *Index
 	// Latest: a push query's stream scan starts at the end instead of the beginning.
 	Latest bool
+	// PassHeaders: the headers of the records go on into what a continuous query writes of their rows.
+	PassHeaders bool
 }
 
 // Values are constant rows.

@@ -24,12 +24,38 @@ type Batch struct {
 }
 
 // Source is the provenance of a batch's rows: the position in the log that each came from. Ordinal tells rows of one
-// record apart. Headers, when wanted, are the record's headers as the value of an array of (key text, value bytea).
+// record apart. Headers, a column of BYTEA, are the headers that go on with the rows, in a form of the scan's and NULL for none; nil while no row has any.
 type Source struct {
 	Partition []int32
 	Offset    []int64
 	Ordinal   []int32
 	Headers   *Vector
+}
+
+// SetHeaders gives the headers of row i, the last one; nil for none.
+func (s *Source) SetHeaders(i int, headers []byte) {
+	if s.Headers == nil {
+		if headers == nil {
+			return
+		}
+		s.Headers = NewVector(types.Of(types.Bytea), 0)
+	}
+	for s.Headers.Len() < i {
+		s.Headers.AppendNull()
+	}
+	if headers == nil {
+		s.Headers.AppendNull()
+	} else {
+		s.Headers.AppendBytes(headers)
+	}
+}
+
+// HeadersOf returns the headers that go on with row i, nil for none. They alias the column.
+func (s *Source) HeadersOf(i int) []byte {
+	if s == nil || s.Headers == nil || i >= s.Headers.Len() || s.Headers.IsNull(i) {
+		return nil
+	}
+	return s.Headers.Bytes(i)
 }
 
 // NewBatch returns an empty batch of columns of the given types with room for capacity rows, without optional parts.

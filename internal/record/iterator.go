@@ -35,6 +35,32 @@ func (r *Record) Headers(dst []Pair) []Pair {
 	return dst
 }
 
+// AppendHeaders appends to dst those of the record's headers whose keys keep keeps, as they lie in the batch: see ParseHeaders.
+func (r *Record) AppendHeaders(dst []byte, keep func(key []byte) bool) []byte {
+	c := cursor{b: r.headers}
+	for range r.HeaderCount {
+		before := c.b
+		key := c.bytes()
+		if c.bytes(); keep(key) {
+			dst = append(dst, before[:len(before)-len(c.b)]...)
+		}
+	}
+	return dst
+}
+
+// ParseHeaders appends to dst the headers that AppendHeaders has made src of. The values alias src. It stops where src is not well formed.
+func ParseHeaders(dst []Pair, src []byte) []Pair {
+	c := cursor{b: src}
+	for len(c.b) > 0 {
+		key, value := c.bytes(), c.bytes()
+		if c.bad {
+			break
+		}
+		dst = append(dst, Pair{Key: string(key), Value: value})
+	}
+	return dst
+}
+
 // Iterator walks the records of batches:
 //
 //	for _ = it.Reset(frame); it.Next(); { use(it.Record) } // Err has what Reset returns
