@@ -97,7 +97,7 @@ func newTransactions(cfg Config, m *markers) *Transactions {
 		partitions: cfg.Partitions,
 		peers:      cfg.Peers,
 		markers:    m,
-		ids:        &producerIDs{allocate: cfg.AllocateIDs},
+		ids:        newProducerIDs(cfg.AllocateIDs),
 		clock:      cfg.Clock,
 		log:        cfg.Logger,
 		leases:     make([]atomic.Pointer[lease], cfg.InternalPartitions),
@@ -234,19 +234,26 @@ func pause(ctx context.Context, c clock.Clock, d time.Duration) bool {
 // producerIDs hands out producer ids from blocks of the metadata quorum.
 type producerIDs struct {
 	allocate func(context.Context) (first, count int64, err error)
-	mu       struct {
-		sync.Mutex
-		next, end int64
-	}
+	turn     chan struct{} // held by who takes an id: the quorum may let it wait, and those behind it have contexts of their own
+	// Under turn.
+	next, end int64
+}
+
+func newProducerIDs(allocate func(context.Context) (first, count int64, err error)) *producerIDs {
+	return &producerIDs{allocate: allocate, turn: make(chan struct{}, 1)}
 }
 
 var errNoProducerIDs = errors.New("the metadata quorum gave an empty block of producer ids")
 
 // take returns a producer id that nobody has had before.
 func (p *producerIDs) take(ctx context.Context) (int64, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.mu.next == p.mu.end {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	if p.next == p.end {
 		first, count, err := p.allocate(ctx)
 		if err != nil {
 			return 0, err
@@ -254,9 +261,9 @@ func (p *producerIDs) take(ctx context.Context) (int64, error) {
 		if count <= 0 {
 			return 0, errNoProducerIDs
 		}
-		p.mu.next, p.mu.end = first, first+count
+		p.next, p.end = first, first+count
 	}
-	id := p.mu.next
-	p.mu.next++
+	id := p.next
+	p.next++
 	return id, nil
 }
