@@ -86,6 +86,10 @@ slt-cluster: ## Run every SQL script on three nodes, as it is and with a node ki
 sim-test: ## Run the model of a cluster with SEEDS seeds
 	MILLRACE_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/sim -count=1 -timeout 6h
 
+.PHONY: sim-nodes
+sim-nodes: ## Run clusters of whole nodes under virtual time with SEEDS seeds and every fault
+	MILLRACE_SEED=$(SEED) MILLRACE_SIM_SEEDS=$(SEEDS) MILLRACE_SIM_FAULTS=all $(GO) test ./internal/sim/nodes -run WholeNodes -count=1 -timeout 24h
+
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
 	MILLRACE_SEED=$(SEED) MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -count=1 -timeout 30m

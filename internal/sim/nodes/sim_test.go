@@ -1,0 +1,189 @@
+package nodes
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/sim/bubble"
+)
+
+const (
+	// ciSeeds is how many seeds "go test" runs.
+	ciSeeds = 20
+	// seedLimit is the real time after which a seed is taken to hang; it then keeps its trace and prints its goroutines.
+	seedLimit = 10 * time.Minute
+	// insideEnv tells a process that it is one of its own, and where to write what became of its seed.
+	insideEnv = "MILLRACE_SIM_INSIDE"
+)
+
+func envInt(t *testing.T, name string, def int) int {
+	t.Helper()
+	v := os.Getenv(name)
+	if v == "" {
+		return def
+	}
+	n, err := strconv.Atoi(v)
+	require.NoError(t, err, name)
+	return n
+}
+
+// chosenFaults are those that MILLRACE_SIM_FAULTS names, with commas between, or all; the steady ones if it is not set.
+func chosenFaults(t *testing.T) []fault {
+	t.Helper()
+	names := os.Getenv("MILLRACE_SIM_FAULTS")
+	var out []fault
+	for _, f := range allFaults {
+		if names == "all" || names == "" && f.steady || slices.Contains(strings.Split(names, ","), f.name) {
+			out = append(out, f)
+		}
+	}
+	require.NotEmpty(t, out, "MILLRACE_SIM_FAULTS=%s names no fault", names)
+	return out
+}
+
+// allClients are those of every run.
+var allClients = []func(*world) client{newEvents}
+
+// outcome is what the process of a seed tells.
+type outcome struct {
+	Violations   []string
+	Acknowledged map[string]int
+	Trace        string // the file
+}
+
+func TestAClusterOfWholeNodesKeepsItsPromises(t *testing.T) {
+	first, seeds, repeat := envInt(t, "MILLRACE_SEED", 1), envInt(t, "MILLRACE_SIM_SEEDS", ciSeeds), envInt(t, "MILLRACE_SIM_REPEAT", 1)
+	program := build(t)
+	t.Run("time passes while a goroutine waits for a mutex", func(t *testing.T) { runInside(t, program, "TestInsideMutexes", insideEnv+"=") })
+	var mu sync.Mutex
+	total := map[string]int{}
+	t.Run("seeds", func(t *testing.T) {
+		for seed := first; seed < first+seeds; seed++ {
+			for range repeat {
+				t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+					t.Parallel()
+					o := runSeed(t, program, seed)
+					for _, v := range o.Violations {
+						t.Error(v)
+					}
+					if t.Failed() {
+						t.Logf("trace: %s\nto repeat: MILLRACE_SEED=%d MILLRACE_SIM_SEEDS=1 MILLRACE_SIM_REPEAT=10 MILLRACE_SIM_FAULTS=%q go test -run WholeNodes ./internal/sim/nodes", o.Trace, seed, os.Getenv("MILLRACE_SIM_FAULTS"))
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					for k, n := range o.Acknowledged {
+						total[k] += n
+					}
+				})
+			}
+		}
+	})
+	t.Logf("acknowledged: %v", total)
+	for k, n := range total {
+		require.Positive(t, n, "%s gets nothing done", k)
+	}
+}
+
+// runSeed runs a seed in a process of its own: see package bubble. Besides, what libraries keep for the whole process does not go from one bubble to the next, and on one processor a seed goes much
+// the same way each time.
+func runSeed(t *testing.T, program string, seed int) (o outcome) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "result.json")
+	runInside(t, program, "TestInsideOneSeed", insideEnv+"="+file, fmt.Sprint("MILLRACE_SEED=", seed))
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &o))
+	return o
+}
+
+// build compiles the tests of this package for the processes of seeds, and returns the program's path.
+func build(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "nodes.test")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-c", "-tags", "mutexesblock", "-ldflags=-checklinkname=0", "-o", program, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return program
+}
+
+// runInside runs a test of the program, which must succeed.
+func runInside(t *testing.T, program, test string, env ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+test+"$", "-test.timeout=0")
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s %s:\n%s", test, env, out)
+}
+
+// inside reports whether the test runs in a process of its own, and prepares that. It returns what the process was given.
+func inside(t *testing.T) (file string, ok bool) {
+	t.Helper()
+	file, ok = os.LookupEnv(insideEnv)
+	if ok {
+		require.NoError(t, bubble.MutexesBlock())
+	}
+	return file, ok
+}
+
+// TestInsideOneSeed is what the process of a seed runs.
+func TestInsideOneSeed(t *testing.T) {
+	file, ok := inside(t)
+	if !ok {
+		return
+	}
+	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
+	var r result
+	tr := &trace{}
+	hangs := time.AfterFunc(seedLimit, func() {
+		panic(fmt.Sprintf("seed %d takes more than %v; its trace: %s", seed, seedLimit, tr.keep(seed)))
+	})
+	defer hangs.Stop()
+	synctest.Test(t, func(t *testing.T) {
+		r = simulate(t.Context(), plan{seed: seed, trace: tr, clients: allClients, faults: chosenFaults(t)})
+	})
+	o := outcome{Violations: r.violations, Acknowledged: r.acknowledged}
+	if len(r.violations) > 0 || os.Getenv("MILLRACE_SIM_TRACE") != "" {
+		o.Trace = tr.keep(seed)
+	}
+	data, err := json.Marshal(o)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, data, 0o600))
+}
+
+// TestInsideMutexes holds what package bubble promises.
+func TestInsideMutexes(t *testing.T) {
+	if _, ok := inside(t); !ok {
+		return
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var plain sync.Mutex
+		var both sync.RWMutex
+		var wg sync.WaitGroup
+		hold := func(lock, unlock func()) {
+			lock()
+			defer unlock()
+			time.Sleep(time.Hour)
+		}
+		begin := time.Now()
+		for range 2 {
+			wg.Go(func() { hold(plain.Lock, plain.Unlock) })
+			wg.Go(func() { hold(both.Lock, both.Unlock) })
+			wg.Go(func() { hold(both.RLock, both.RUnlock) })
+		}
+		wg.Wait()
+		require.GreaterOrEqual(t, time.Since(begin), 3*time.Hour)
+	})
+}
