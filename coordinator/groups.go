@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -40,7 +39,7 @@ type GroupsConfig struct {
 // consumer_requests.go). A classic group becomes one of the consumer protocol when the first member of that joins, and again a classic one when the last has left (mixed_convert.go); in between it has
 // members of both (mixed_member.go).
 //
-// Persistent queries have groups too, but not of this kind: their members are set by SetGroup, and clients cannot join them.
+// Persistent queries have groups too, but not of this kind: nodes claim their partitions (querygroup.go), and clients cannot join them.
 type Groups struct {
 	offsets *Offsets
 	clock   clock.Clock
@@ -94,7 +93,7 @@ type storedGroup struct {
 func (o *Offsets) classic() map[string]storedGroup {
 	out := map[string]storedGroup{}
 	o.eachGroup(func(id string, g *group) {
-		if g.known && !strings.HasPrefix(id, queryGroupPrefix) {
+		if g.known && !isQueryGroup(id) {
 			s := storedGroup{generation: g.generation, how: g.protocol}
 			for _, m := range g.members {
 				s.members = append(s.members, m)
@@ -254,7 +253,7 @@ func (g *classicGroup) snapshot() (groupProtocols, []GroupMember) {
 
 // check refuses names of groups that clients cannot have, and those whose coordinator is elsewhere.
 func (gs *Groups) check(id string) *kerr.Error {
-	if strings.HasPrefix(id, queryGroupPrefix) {
+	if isQueryGroup(id) {
 		return kerr.GroupAuthorizationFailed
 	}
 	if gs.idle {

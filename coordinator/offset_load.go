@@ -88,7 +88,7 @@ func (l *offsetLease) replayGroupLocked(r *record.Record) error {
 	}
 	if r.Value == nil {
 		if g := l.mu.groups[id]; g != nil {
-			g.known, g.members = false, nil
+			g.known, g.members, g.owners = false, nil, nil
 			l.forgetLocked(id)
 		}
 		return nil

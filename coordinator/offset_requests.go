@@ -136,7 +136,8 @@ func (o *Offsets) txnOffsetCommit(ctx context.Context, req *kmsg.TxnOffsetCommit
 		}
 	}
 	tps, offsets, codes := split(parts)
-	kerror := o.txnCommit(ctx, req, tps, offsets, from)
+	c := claim{group: req.Group, member: req.MemberID, generation: req.Generation}
+	kerror := o.txnCommit(ctx, req, c, tps, offsets, from)
 
 	resp := req.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
 	i := 0
@@ -146,6 +147,9 @@ func (o *Offsets) txnOffsetCommit(ctx context.Context, req *kmsg.TxnOffsetCommit
 		for _, rp := range rt.Partitions {
 			part := kmsg.NewTxnOffsetCommitResponseTopicPartition()
 			part.Partition, part.ErrorCode = rp.Partition, combine(codes[i], kerror)
+			if kerror == kerr.IllegalGeneration && o.notTried(c, TopicPartition{rt.Topic, rp.Partition}) {
+				part.ErrorCode = kerr.OperationNotAttempted.Code
+			}
 			topic.Partitions = append(topic.Partitions, part)
 			i++
 		}
@@ -154,12 +158,11 @@ func (o *Offsets) txnOffsetCommit(ctx context.Context, req *kmsg.TxnOffsetCommit
 	return resp
 }
 
-func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, tps []TopicPartition, offsets []committed, from caller) *kerr.Error {
+func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitRequest, c claim, tps []TopicPartition, offsets []committed, from caller) *kerr.Error {
 	l, kerror := o.lease(req.Group)
 	if kerror != nil {
 		return kerror
 	}
-	c := claim{group: req.Group, member: req.MemberID, generation: req.Generation}
 	if kerror := l.check(c, tps); kerror != nil { // before a transaction is opened for nothing
 		return kerror
 	}

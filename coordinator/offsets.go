@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,6 +85,7 @@ type group struct {
 	generation int32
 	protocol   groupProtocols
 	members    map[string]GroupMember
+	owners     map[TopicPartition]ownership // of a persistent query's group
 	consumer   *consumerRecord // of the consumer protocol; nil if it is a classic group or none
 	offsets    map[TopicPartition]committed
 	unstable   map[TopicPartition]int // number of open transactions with an offset for it
@@ -255,6 +255,8 @@ func (l *offsetLease) checkLocked(c claim, transactional bool, tps []TopicPartit
 		return kerror
 	case g == nil || !g.known:
 		return kerr.IllegalGeneration
+	case len(g.owners) > 0 && isQueryGroup(c.group):
+		return g.checkOwner(c, tps)
 	}
 	if _, ok := g.members[c.member]; !ok {
 		return kerr.UnknownMemberID
@@ -307,6 +309,10 @@ func (g *group) setMembers(generation int32, how groupProtocols, members []Group
 	g.members = make(map[string]GroupMember, len(members))
 	for _, m := range members {
 		g.members[m.ID] = m
+	}
+	g.owners = nil
+	if how.protocol == groupProtocol {
+		g.owners = ownersIn(members)
 	}
 }
 
@@ -394,7 +400,7 @@ func (l *offsetLease) expired(now int64) []string {
 	defer l.mu.Unlock()
 	var ids []string
 	for id, g := range l.mu.groups {
-		old := len(g.members) == 0 && !g.consumer.live() && len(g.unstable) == 0 && !strings.HasPrefix(id, queryGroupPrefix)
+		old := len(g.members) == 0 && !g.consumer.live() && len(g.unstable) == 0 && !isQueryGroup(id)
 		for _, c := range g.offsets {
 			old = old && now-c.commitMillis > offsetsRetention.Milliseconds()
 		}

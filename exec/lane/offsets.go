@@ -3,6 +3,7 @@ package lane
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,21 +37,23 @@ func (p *producer) commitOffsets(ctx context.Context, tasks []exec.TaskCommit, r
 		byClaim[c] = append(byClaim[c], i)
 	}
 	for _, c := range order {
-		stale, err := p.commitGroup(ctx, c, tasks, byClaim[c])
-		if err != nil {
-			return err
-		}
-		if stale != nil {
-			for _, i := range byClaim[c] {
+		for left, again := byClaim[c], true; again && len(left) > 0; {
+			over, err := p.commitGroup(ctx, c, tasks, left)
+			if err != nil {
+				return err
+			}
+			for i, stale := range over {
 				results[i].Err = fmt.Errorf("%w: group %q (%w)", exec.ErrStaleGeneration, c.group, stale)
 			}
+			again = len(over) > 0 // nothing was taken of a request that was refused in part
+			left = slices.DeleteFunc(left, func(i int) bool { return over[i] != nil })
 		}
 	}
 	return nil
 }
 
-// commitGroup sends the offsets of the tasks with these indexes. The first result is set when the claim is over.
-func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCommit, indexes []int) (over, _ error) {
+// commitGroup sends the offsets of the tasks with these indexes. The first result has the tasks whose claim is over; if there are any, nothing was committed.
+func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCommit, indexes []int) (over map[int]error, _ error) {
 	if err := p.addOffsets(ctx, c.group); err != nil {
 		return nil, err
 	}
@@ -61,12 +64,11 @@ func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCo
 		if answered = err == nil; !answered {
 			return true, err
 		}
-		code := firstError(resp.(*kmsg.TxnOffsetCommitResponse))
-		if stale(code) {
-			over = kerr.ErrorForCode(code)
+		r := resp.(*kmsg.TxnOffsetCommitResponse)
+		if over = staleTasks(r, tasks, indexes); len(over) > 0 {
 			return false, nil
 		}
-		err = kerr.ErrorForCode(code)
+		err = kerr.ErrorForCode(firstError(r))
 		return passes(err), err
 	})
 	switch {
@@ -80,6 +82,30 @@ func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCo
 		some.add(i, fmt.Errorf("offsets of group %q: %w", c.group, Explain(err)))
 	}
 	return nil, some
+}
+
+// staleTasks are the tasks of which a partition was refused since it has another owner.
+func staleTasks(resp *kmsg.TxnOffsetCommitResponse, tasks []exec.TaskCommit, indexes []int) map[int]error {
+	if !stale(firstError(resp)) && firstError(resp) != kerr.OperationNotAttempted.Code {
+		return nil
+	}
+	refused := map[exec.TopicPartition]error{}
+	for _, rt := range resp.Topics {
+		for _, rp := range rt.Partitions {
+			if stale(rp.ErrorCode) {
+				refused[exec.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}] = kerr.ErrorForCode(rp.ErrorCode)
+			}
+		}
+	}
+	over := map[int]error{}
+	for _, i := range indexes {
+		for _, o := range tasks[i].Offsets {
+			if err := refused[o.TopicPartition]; err != nil {
+				over[i] = err
+			}
+		}
+	}
+	return over
 }
 
 func firstError(resp *kmsg.TxnOffsetCommitResponse) int16 {
