@@ -57,12 +57,10 @@ func (l *offsetLease) claim(ctx context.Context, groupID, member string, tps []T
 	}
 	members := claimants(owners)
 	how := groupProtocols{groupProtocolType, groupProtocol, members[0].ID}
-	batch, err := encodeGroup(groupID, generation, how, members, now)
-	if err != nil {
+	set := newRecordSet(now)
+	set.addGroup(groupID, generation, how, members)
+	if next, err = l.appendSet(ctx, set); err != nil {
 		return 0, 0, err
-	}
-	if _, next, err = l.part.Append(ctx, batch, coordinatorAppend); err != nil {
-		return 0, 0, coordinatorError(err)
 	}
 	l.groupLocked(groupID).setMembers(generation, how, members)
 	return generation, next, nil

@@ -40,7 +40,7 @@ type progress struct {
 		state    QueryState
 		err      error
 		changed  chan struct{} // closed at the next change
-		stats    map[taskKey]TaskStats
+		stats    map[TaskKey]TaskStats
 	}
 }
 
@@ -50,14 +50,11 @@ type fragmentInput struct {
 	tp       TopicPartition
 }
 
-// anyFragment in a wait stands for all fragments that read a partition here.
-const anyFragment = 0
-
 func newProgress(name string) *progress {
 	p := &progress{name: name}
 	p.mu.frontier = map[fragmentInput]int64{}
 	p.mu.outputs = map[TopicPartition]int64{}
-	p.mu.stats = map[taskKey]TaskStats{}
+	p.mu.stats = map[TaskKey]TaskStats{}
 	p.mu.changed = make(chan struct{})
 	return p
 }
@@ -68,17 +65,30 @@ func (p *progress) changedLocked() {
 }
 
 // publish notes what a task has committed.
-func (p *progress) publish(inputs []PartitionOffset, outputs map[TopicPartition]int64, key taskKey, stats TaskStats) {
+func (p *progress) publish(inputs []PartitionOffset, outputs map[TopicPartition]int64, key TaskKey, stats TaskStats) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, o := range inputs {
-		in := fragmentInput{key.fragment, o.TopicPartition}
+		in := fragmentInput{key.Fragment, o.TopicPartition}
 		p.mu.frontier[in] = max(p.mu.frontier[in], o.Offset)
 	}
 	for tp, end := range outputs {
 		p.mu.outputs[tp] = max(p.mu.outputs[tp], end)
 	}
 	p.mu.stats[key] = stats
+	p.changedLocked()
+}
+
+// forget drops what tasks have told that are no longer here. A task reads the partitions of its number.
+func (p *progress) forget(tasks []TaskKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, k := range tasks {
+		delete(p.mu.stats, k)
+		maps.DeleteFunc(p.mu.frontier, func(in fragmentInput, _ int64) bool {
+			return in.fragment == k.Fragment && in.tp.Partition == k.Partition
+		})
+	}
 	p.changedLocked()
 }
 
@@ -94,19 +104,8 @@ func (p *progress) setState(s QueryState, err error) {
 
 // reachedLocked reports whether a fragment has taken in everything below o.
 func (p *progress) reachedLocked(fragment uint32, o PartitionOffset) bool {
-	if fragment != anyFragment {
-		at, ok := p.mu.frontier[fragmentInput{fragment, o.TopicPartition}]
-		return ok && at >= o.Offset
-	}
-	found := false
-	for in, at := range p.mu.frontier {
-		if in.tp == o.TopicPartition {
-			if found = true; at < o.Offset {
-				return false
-			}
-		}
-	}
-	return found
+	at, ok := p.mu.frontier[fragmentInput{fragment, o.TopicPartition}]
+	return ok && at >= o.Offset
 }
 
 // wait returns when a fragment's frontier has reached all positions. It says at once when the query is paused or has failed.

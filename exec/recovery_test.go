@@ -136,7 +136,7 @@ func TestWorkersHandTasksOverWithoutLoss(t *testing.T) {
 
 // move stops a task here and starts it there.
 func (h *harness) move(from, to *worker, q *query, f *planner.Fragment, p int32) {
-	from.runner.Stop(q.oid, f.ID, p)
+	from.runner.Stop(q.oid, exec.TaskKey{Query: q.oid, Fragment: f.ID, Partition: p})
 	require.NoError(h.t, to.runner.Start(h.spec(to, q, f, p)))
 }
 
@@ -214,7 +214,7 @@ func TestQueryThatCannotRunIsMarkedFailed(t *testing.T) {
 		state, err := h.w.runner.Status(q.oid)
 		return state == exec.QueryFailed && errors.Is(err, exec.ErrUnknownTopic)
 	})
-	err := h.w.runner.WaitFrontier(context.Background(), q.oid, []exec.PartitionOffset{{Offset: 1}})
+	err := h.w.runner.WaitFrontier(context.Background(), q.oid, q.plan.Fragments[0].ID, []exec.PartitionOffset{{Offset: 1}})
 	require.Equal(t, sqlerr.ObjectNotInPrerequisiteState, sqlerr.CodeOf(err))
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,9 @@ type RunnerConfig struct {
 	TaskMemory int64
 	// Regain opens a lane again that another node has fenced, believing this one dead. It is for tasks whose claims alone decide whether they may commit.
 	Regain bool
+	// WaitAll waits until the tasks of a fragment, on whichever nodes they run, have taken in everything below positions. Its error ends the session of the task that waits. Nil: only tasks
+	// of this runner are waited for.
+	WaitAll func(ctx context.Context, query uint64, fragment uint32, positions []PartitionOffset) error
 	// Tables owns the ordinary tables that queries write into; nil where none do.
 	Tables *Tables
 	// OnFailed is called when a task fails for good: the query is marked as failed with the SQLSTATE that err carries.
@@ -69,14 +73,15 @@ type TaskSpec struct {
 	StateRetention time.Duration
 }
 
-// taskKey names a task of a runner.
-type taskKey struct {
-	query     uint64
-	fragment  uint32
-	partition int32
+// TaskKey names a task.
+type TaskKey struct {
+	Query     uint64 // catalog OID
+	Fragment  uint32
+	Partition int32
 }
 
-func (s *TaskSpec) key() taskKey { return taskKey{s.Query, s.Fragment.ID, s.Partition} }
+// Key is the task's name.
+func (s *TaskSpec) Key() TaskKey { return TaskKey{s.Query, s.Fragment.ID, s.Partition} }
 
 // Runner runs the tasks that are assigned to this node. It is safe for concurrent use. Close stops all tasks and waits.
 type Runner struct {
@@ -87,7 +92,7 @@ type Runner struct {
 	lanes  []*committer
 	mu     struct {
 		sync.Mutex
-		tasks    map[taskKey]*task
+		tasks    map[TaskKey]*task
 		progress map[uint64]*progress
 		closed   bool
 		next     int
@@ -113,7 +118,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	}
 	r := &Runner{cfg: cfg}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.mu.tasks = map[taskKey]*task{}
+	r.mu.tasks = map[TaskKey]*task{}
 	r.mu.progress = map[uint64]*progress{}
 	for _, id := range RunnerLanes(cfg.LanePrefix, cfg.Lanes) {
 		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, id, committerOptions{patient: true, regain: cfg.Regain}))
@@ -138,7 +143,7 @@ func (r *Runner) Start(spec TaskSpec) error {
 	if r.mu.closed {
 		return errRunnerClosed
 	}
-	if old := r.mu.tasks[spec.key()]; old != nil {
+	if old := r.mu.tasks[spec.Key()]; old != nil {
 		select {
 		case <-old.done: // it ended by itself
 		default:
@@ -146,8 +151,8 @@ func (r *Runner) Start(spec TaskSpec) error {
 		}
 	}
 	for k, other := range r.mu.tasks {
-		if k.query == spec.Query && k.fragment != spec.Fragment.ID && other.spec.Group == spec.Group && sharesTopic(other.spec.Fragment, spec.Fragment) {
-			return fmt.Errorf("fragments %d and %d of query %q read one topic and commit in one group", k.fragment, spec.Fragment.ID, spec.Name)
+		if k.Query == spec.Query && k.Fragment != spec.Fragment.ID && other.spec.Group == spec.Group && sharesTopic(other.spec.Fragment, spec.Fragment) {
+			return fmt.Errorf("fragments %d and %d of query %q read one topic and commit in one group", k.Fragment, spec.Fragment.ID, spec.Name)
 		}
 	}
 	t := &task{
@@ -156,7 +161,7 @@ func (r *Runner) Start(spec TaskSpec) error {
 	}
 	r.mu.next++
 	t.ctx, t.cancel = context.WithCancel(r.ctx)
-	r.mu.tasks[spec.key()] = t
+	r.mu.tasks[spec.Key()] = t
 	t.progress.setState(QueryRunning, nil)
 	go t.run()
 	return nil
@@ -171,15 +176,18 @@ func (r *Runner) progressLocked(query uint64, name string) *progress {
 	return p
 }
 
-// Stop stops one task and waits until it has ended. A round in flight is waited for; what was not committed is not lost, it
+// Stop stops tasks of a query and waits until they have ended; their progress is forgotten. A round in flight is waited for; what was not committed is not lost, it
 // is read again by whoever starts the task next.
-func (r *Runner) Stop(query uint64, fragment uint32, partition int32) {
-	r.stop(func(k taskKey) bool { return k == taskKey{query, fragment, partition} })
+func (r *Runner) Stop(query uint64, tasks ...TaskKey) {
+	r.stop(func(k TaskKey) bool { return slices.Contains(tasks, k) })
+	if p := r.find(query); p != nil {
+		p.forget(tasks)
+	}
 }
 
 // StopQuery stops all tasks of a query here. Its progress is forgotten.
 func (r *Runner) StopQuery(query uint64) {
-	r.stop(func(k taskKey) bool { return k.query == query })
+	r.stop(func(k TaskKey) bool { return k.Query == query })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.mu.progress, query)
@@ -187,13 +195,13 @@ func (r *Runner) StopQuery(query uint64) {
 
 // PauseQuery stops all tasks of a query here and keeps its progress, marked as paused. To resume, Start the tasks again.
 func (r *Runner) PauseQuery(query uint64) {
-	r.stop(func(k taskKey) bool { return k.query == query })
+	r.stop(func(k TaskKey) bool { return k.Query == query })
 	if p := r.find(query); p != nil {
 		p.setState(QueryPaused, nil)
 	}
 }
 
-func (r *Runner) stop(which func(taskKey) bool) {
+func (r *Runner) stop(which func(TaskKey) bool) {
 	r.mu.Lock()
 	var stopped []*task
 	for k, t := range r.mu.tasks {
@@ -209,8 +217,8 @@ func (r *Runner) stop(which func(taskKey) bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range stopped {
-		if r.mu.tasks[t.spec.key()] == t {
-			delete(r.mu.tasks, t.spec.key())
+		if r.mu.tasks[t.spec.Key()] == t {
+			delete(r.mu.tasks, t.spec.Key())
 		}
 	}
 }
@@ -256,7 +264,7 @@ func (r *Runner) Close() error {
 	r.mu.Lock()
 	r.mu.closed = true
 	r.mu.Unlock()
-	r.stop(func(taskKey) bool { return true })
+	r.stop(func(TaskKey) bool { return true })
 	r.cancel()
 	r.wg.Wait()
 	return nil

@@ -11,7 +11,7 @@ import (
 )
 
 // runs reports whether a task runs here.
-func (r *Runner) runs(k taskKey) bool {
+func (r *Runner) runs(k TaskKey) bool {
 	r.mu.Lock()
 	t := r.mu.tasks[k]
 	r.mu.Unlock()
@@ -32,6 +32,9 @@ func (r *Runner) find(query uint64) *progress {
 	return r.mu.progress[query]
 }
 
+// ErrNotHere says that no task of a query has run on this node.
+var ErrNotHere error = sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "the query does not run on this node")
+
 // Frontier returns, per input partition of a query's tasks here (repartition topics too), the next offset whose effects are
 // committed and readable.
 func (r *Runner) Frontier(query uint64) map[TopicPartition]int64 {
@@ -51,14 +54,14 @@ func (r *Runner) Outputs(query uint64) map[TopicPartition]int64 {
 	return nil
 }
 
-// WaitFrontier returns when the query has taken in everything below positions. A query that is paused, has failed or does not
-// run here is a 55000 at once.
-func (r *Runner) WaitFrontier(ctx context.Context, query uint64, positions []PartitionOffset) error {
+// WaitFrontier returns when the tasks of a fragment here have taken in everything below positions. A query that is paused, has failed or does not
+// run here is a 55000 at once; a task that runs elsewhere is waited for as long as ctx lasts.
+func (r *Runner) WaitFrontier(ctx context.Context, query uint64, fragment uint32, positions []PartitionOffset) error {
 	p := r.find(query)
 	if p == nil {
-		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
+		return ErrNotHere
 	}
-	return p.wait(ctx, anyFragment, positions)
+	return p.wait(ctx, fragment, positions)
 }
 
 // WaitThrough waits until everything below the base positions has come out at the end of a query, through all its fragments,
@@ -66,19 +69,12 @@ func (r *Runner) WaitFrontier(ctx context.Context, query uint64, positions []Par
 func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, query uint64, base map[TopicPartition]int64) (map[TopicPartition]int64, error) {
 	p := r.find(query)
 	if p == nil {
-		return nil, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %d does not run on this node", query)
+		return nil, ErrNotHere
 	}
 	for _, f := range plan.Fragments { // inputs come before what reads them
-		positions, err := r.exchanged(ctx, f)
+		positions, err := r.Due(ctx, f, base)
 		if err != nil {
 			return nil, err
-		}
-		for _, topic := range sourceTopics(f) {
-			for tp, at := range base {
-				if tp.Topic == topic {
-					positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: at})
-				}
-			}
 		}
 		if err := p.wait(ctx, f.ID, positions); err != nil {
 			return nil, err
@@ -92,6 +88,22 @@ func (r *Runner) WaitThrough(ctx context.Context, plan *planner.Persistent, quer
 		}
 	}
 	return ends, nil
+}
+
+// Due are the positions that a fragment has to reach so that everything below the base positions has come out of it, once it has come out of the fragments before it.
+func (r *Runner) Due(ctx context.Context, f *planner.Fragment, base map[TopicPartition]int64) ([]PartitionOffset, error) {
+	positions, err := r.exchanged(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	for _, topic := range sourceTopics(f) {
+		for tp, at := range base {
+			if tp.Topic == topic {
+				positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: at})
+			}
+		}
+	}
+	return positions, nil
 }
 
 // exchanged are the ends of the repartition topics that a fragment reads: what the fragments before it have written, in this life
@@ -140,6 +152,17 @@ func sharesTopic(a, b *planner.Fragment) bool {
 	return slices.ContainsFunc(sourceTopics(b), func(t string) bool { return slices.Contains(topics, t) })
 }
 
+// TaskInputs are the partitions that the task of a fragment with this partition number reads.
+func TaskInputs(f *planner.Fragment, partition int32) []TopicPartition {
+	var in []TopicPartition
+	for _, topic := range sourceTopics(f) {
+		if tp := (TopicPartition{topic, partition}); !slices.Contains(in, tp) {
+			in = append(in, tp)
+		}
+	}
+	return in
+}
+
 func sourceTopics(f *planner.Fragment) []string {
 	var topics []string
 	for _, s := range f.Sources {
@@ -174,7 +197,7 @@ func (r *Runner) Stats(query uint64) []TaskStats {
 	defer p.mu.Unlock()
 	var all []TaskStats
 	for k, s := range p.mu.stats {
-		s.Fragment, s.Partition = k.fragment, k.partition
+		s.Fragment, s.Partition = k.Fragment, k.Partition
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b TaskStats) int {

@@ -301,5 +301,5 @@ func (t *task) publishPositions() {
 		t.stats.Lag += max(0, s.end-s.position())
 	}
 	t.stats.Operators = t.pipe.operatorStats(t.cx.state)
-	t.progress.publish(t.positions(), t.outputs, t.spec.key(), t.stats)
+	t.progress.publish(t.positions(), t.outputs, t.spec.Key(), t.stats)
 }

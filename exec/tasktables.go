@@ -3,8 +3,8 @@ package exec
 import "github.com/millracedb/millrace/planner"
 
 // catchUpTables reads the looked-up tables to the end they have now, which is after the stream's batch was fetched: so a table row
-// that was acknowledged before a stream row is seen by it. A table that comes through an exchange is waited for first, as far
-// as the tasks that write the exchange run on this node.
+// that was acknowledged before a stream row is seen by it. A table that comes through an exchange is waited for first, on whichever
+// nodes the tasks run that write the exchange.
 func (t *task) catchUpTables() error {
 	for _, s := range t.pipe.sources {
 		if !s.isTable {
@@ -60,7 +60,7 @@ func (t *task) awaitWriters(topic string) error {
 			topic = src.Rel.Topic
 		}
 		for p := range f.Partitions {
-			if !t.r.runs(taskKey{t.spec.Query, f.ID, p}) {
+			if t.r.cfg.WaitAll == nil && !t.r.runs(TaskKey{t.spec.Query, f.ID, p}) {
 				continue
 			}
 			tp := TopicPartition{Topic: topic, Partition: p}
@@ -70,6 +70,9 @@ func (t *task) awaitWriters(topic string) error {
 			}
 			positions = append(positions, PartitionOffset{TopicPartition: tp, Offset: bounds.LastStable})
 		}
+	}
+	if t.r.cfg.WaitAll != nil {
+		return t.r.cfg.WaitAll(t.ctx, t.spec.Query, f.ID, positions)
 	}
 	return t.progress.wait(t.ctx, f.ID, positions)
 }
