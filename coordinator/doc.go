@@ -7,6 +7,8 @@
 //	Transactions   the state machine of each transactional id, its log, markers, timeouts, recovery
 //	Offsets        committed and pending offsets of each group, group generations
 //	Groups         consumer groups of Kafka clients: group_state.go is the pure core, groups.go drives it with time and the log
+//	querygroup.go  claims of nodes on the partitions that tasks of persistent queries read
+//	AssignTasks    which node runs which task: a pure function
 //	Partition      what both need of a partition; declared here, provided by package replication (see replicated.go)
 //
 // txn_state.go is the pure core: it maps (state, request) to (next state, error) and does no I/O. Everything around it

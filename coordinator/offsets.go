@@ -86,7 +86,7 @@ type group struct {
 	protocol   groupProtocols
 	members    map[string]GroupMember
 	owners     map[TopicPartition]ownership // of a persistent query's group
-	consumer   *consumerRecord // of the consumer protocol; nil if it is a classic group or none
+	consumer   *consumerRecord              // of the consumer protocol; nil if it is a classic group or none
 	offsets    map[TopicPartition]committed
 	unstable   map[TopicPartition]int // number of open transactions with an offset for it
 }

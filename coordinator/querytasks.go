@@ -1,0 +1,164 @@
+package coordinator
+
+import (
+	"encoding/binary"
+	"hash/fnv"
+	"slices"
+)
+
+// NoNode is where a task runs that nobody was told to run.
+const NoNode int32 = -1
+
+// QueryTasks are the tasks of one persistent query, each by fragment and partition.
+type QueryTasks struct {
+	ID uint64
+	// Nodes run the tasks by the last assignment; NoNode for those that are new.
+	Nodes [][]int32
+	// Leaders lead what the tasks read: of nodes that are as good, that one gets the task.
+	Leaders [][]int32
+	// Home marks the fragments that run on the home node and nowhere else.
+	Home []bool
+}
+
+// AssignTasks deals out the tasks of all queries to the active nodes, and returns for each query the nodes of its tasks, by fragment and partition. It is sticky: a task stays where it is while
+// its node is active. The others go to the nodes with the fewest tasks, and of those to the one with the fewest of the same query. Then tasks move from the fullest node to the emptiest until no
+// two are further apart than slack: no more of them than must, and the same ones again when a node comes back. The result depends on nothing but the arguments.
+func AssignTasks(active []int32, home int32, queries []QueryTasks, slack int) [][][]int32 {
+	a := assignor{queries: queries, load: map[int32]int{}, of: make([]map[int32]int, len(queries)), nodes: make([][][]int32, len(queries))}
+	a.active = slices.Sorted(slices.Values(active))
+	for _, n := range a.active {
+		a.load[n] = 0
+	}
+	var orphans []taskRef
+	for q := range queries {
+		a.of[q], a.nodes[q] = map[int32]int{}, make([][]int32, len(queries[q].Nodes))
+		for f, last := range queries[q].Nodes {
+			a.nodes[q][f] = slices.Repeat([]int32{NoNode}, len(last))
+			for p, node := range last {
+				t := taskRef{q, f, p}
+				if queries[q].Home[f] {
+					node = home
+				}
+				if _, ok := a.load[node]; ok {
+					a.put(t, node)
+				} else if !queries[q].Home[f] {
+					orphans = append(orphans, t)
+				}
+			}
+		}
+	}
+	if len(a.active) == 0 {
+		return a.nodes
+	}
+	for _, t := range orphans {
+		a.put(t, a.best(t))
+	}
+	for a.level(max(slack, 1)) {
+	}
+	return a.nodes
+}
+
+type taskRef struct{ query, fragment, partition int }
+
+type assignor struct {
+	active  []int32
+	queries []QueryTasks
+	nodes   [][][]int32
+	load    map[int32]int   // tasks by node
+	of      []map[int32]int // the same, by query
+}
+
+func (a *assignor) put(t taskRef, node int32) {
+	at := &a.nodes[t.query][t.fragment][t.partition]
+	if *at != NoNode {
+		a.load[*at]--
+		a.of[t.query][*at]--
+	}
+	*at = node
+	a.load[node]++
+	a.of[t.query][node]++
+}
+
+// best is the node for a task that has none.
+func (a *assignor) best(t taskRef) int32 {
+	best := a.active[0]
+	for _, n := range a.active[1:] {
+		switch d := a.load[n] - a.load[best]; {
+		case d < 0 || d == 0 && a.rank(t, n).above(a.rank(t, best)):
+			best = n
+		}
+	}
+	return best
+}
+
+// rank says how well a task fits a node.
+type rank struct {
+	others int // tasks of the query there: the fewer the better
+	leads  bool
+	hash   uint64
+}
+
+func (a *assignor) rank(t taskRef, node int32) rank {
+	return rank{a.of[t.query][node], a.queries[t.query].Leaders[t.fragment][t.partition] == node, a.hash(t, node)}
+}
+
+func (r rank) above(o rank) bool {
+	if r.others != o.others {
+		return r.others < o.others
+	}
+	if r.leads != o.leads {
+		return r.leads
+	}
+	return r.hash > o.hash
+}
+
+// level moves one task from the fullest node that has one to give to the emptiest; false if they are near enough.
+func (a *assignor) level(slack int) bool {
+	low := slices.MinFunc(a.active, func(x, y int32) int { return a.load[x] - a.load[y] })
+	var move taskRef
+	var best rank
+	from, found := NoNode, false
+	for q := range a.nodes {
+		for f, nodes := range a.nodes[q] {
+			if a.queries[q].Home[f] {
+				continue
+			}
+			for p, n := range nodes {
+				if n == low || n == NoNode || a.load[n]-a.load[low] <= slack || from != NoNode && a.load[n] < a.load[from] {
+					continue
+				}
+				t := taskRef{q, f, p}
+				r := a.rank(t, low)
+				r.others -= a.of[q][n] // a query that crowds one node gives first
+				if !found || a.load[n] > a.load[from] || r.above(best) {
+					move, best, from, found = t, r, n, true
+				}
+			}
+		}
+	}
+	if found {
+		a.put(move, low)
+	}
+	return found
+}
+
+// hash is that of rendezvous hashing: it makes the same choice again whatever else is there.
+func (a *assignor) hash(t taskRef, node int32) uint64 {
+	var b [20]byte
+	binary.BigEndian.PutUint64(b[:], a.queries[t.query].ID)
+	binary.BigEndian.PutUint32(b[8:], uint32(t.fragment))
+	binary.BigEndian.PutUint32(b[12:], uint32(t.partition))
+	binary.BigEndian.PutUint32(b[16:], uint32(node))
+	h := fnv.New64a()
+	_, _ = h.Write(b[:]) // it never fails
+	return mix(h.Sum64())
+}
+
+// mix spreads the differences of short inputs over all bits (the finalizer of MurmurHash3).
+func mix(h uint64) uint64 {
+	h ^= h >> 33
+	h *= 0xff51afd7ed558ccd
+	h ^= h >> 33
+	h *= 0xc4ceb9fe1a85ec53
+	return h ^ h>>33
+}
