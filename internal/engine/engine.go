@@ -30,7 +30,7 @@ const (
 
 // Groups is what the engine needs of the group coordinator: it makes persistent queries visible as consumer groups.
 type Groups interface {
-	SetGroup(ctx context.Context, groupID string, generation int32, members []coordinator.GroupMember) error
+	Claim(ctx context.Context, groupID, member string, tps []coordinator.TopicPartition) (generation int32, err error)
 	Group(groupID string) (generation int32, members []coordinator.GroupMember, ok bool, err error)
 	DeleteGroup(ctx context.Context, groupID string, force bool) error
 }
@@ -58,7 +58,7 @@ type Options struct {
 	DiskLow func() bool
 	// PartitionFailure tells why a partition of this node takes no writes, damage for one; nil if nothing is wrong. May be nil.
 	PartitionFailure func(topic string, partition int32) error
-	// Peers are the engines of the other nodes; nil for a node that will never have any. A Worker runs its share of the queries for another node, which has the sessions, tables and
+	// Peers are the engines of the other nodes; nil for a node that will never have any. A Worker runs its share of the tasks for another node, which has the sessions, tables and
 	// groups: Groups is not needed.
 	Peers  Peers
 	Worker bool
@@ -104,17 +104,21 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.system = newSystemStreams(&opts)
 	e.cache.mu.relations = map[relationKey]cachedRelation{}
 	e.sequences.mu.blocks = map[metadata.OID]*sequenceBlock{}
-	if opts.Worker {
-		e.opts.Groups = farGroups{e}
-	} else if err := e.ensureSuperuser(ctx); err != nil {
-		return nil, fmt.Errorf("making the first role: %w", err)
+	if !opts.Worker {
+		if err := e.ensureSuperuser(ctx); err != nil {
+			return nil, fmt.Errorf("making the first role: %w", err)
+		}
 	}
 	e.super = newSupervisor(e)
 	e.tables = newTables(e)
+	var waitAll func(context.Context, uint64, uint32, []exec.PartitionOffset) error
+	if opts.Peers != nil {
+		waitAll = e.waitAll
+	}
 	e.runner = exec.NewRunner(exec.RunnerConfig{
 		Log: e.log, State: opts.State, Clock: e.clock, LanePrefix: lanePrefix(opts.NodeID), Lanes: lanes,
 		ErrorsTopic: opts.ErrorTopic, TaskMemory: exec.DefaultTaskMemory, OnFailed: e.super.failed, OnLost: e.super.lost, Logger: opts.Logger,
-		Tables: e.tables.kept, Regain: opts.Worker,
+		Tables: e.tables.kept, Regain: opts.Worker, WaitAll: waitAll,
 	})
 	e.hub = newNotifyHub(e)
 	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {

@@ -16,7 +16,7 @@ var showQueries = map[string]string{
 	"TABLES":     "SELECT schema, name, topic, partitions, key_format, value_format, query FROM millrace.relations WHERE kind = 'table'",
 	"STREAMS":    "SELECT schema, name, topic, partitions, key_format, value_format, query FROM millrace.relations WHERE kind = 'stream'",
 	"VIEWS":      "SELECT schema, name, owner FROM millrace.relations WHERE kind = 'view'",
-	"QUERIES":    "SELECT id, sink, state, rows_in, rows_out, late_rows, error_rows, lag, node, error FROM millrace.queries",
+	"QUERIES":    "SELECT id, sink, state, rows_in, rows_out, late_rows, error_rows, lag, nodes, error FROM millrace.queries",
 	"TOPICS":     "SELECT name, partitions, owner, cleanup_policy FROM millrace.topics",
 	"FUNCTIONS":  "SELECT name, arguments, result, kind FROM millrace.functions",
 	"TYPES":      "SELECT name, oid, definition FROM millrace.types",

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,11 +22,25 @@ func seconds2duration(s float64) time.Duration { return time.Duration(s * float6
 
 // queryStats fills in what the tasks of a query have counted.
 func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
-	q.Node = e.opts.NodeID
 	if r, ok := e.super.query(uint32(oid)); ok {
-		q.Node, _ = e.super.where(r)
+		q.Nodes = nodeList(e.super.nodesOf(r))
 	}
-	for _, t := range e.stats(oid) {
+	addCounts(q, e.stats(oid))
+}
+
+// nodeList is how SHOW prints nodes.
+func nodeList(nodes []int32) string {
+	var names []string
+	for _, n := range nodes {
+		if n != metadata.NoLeader {
+			names = append(names, strconv.Itoa(int(n)))
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+func addCounts(q *pgcatalog.Query, tasks []taskCount) {
+	for _, t := range tasks {
 		q.RowsIn += t.SourceRows
 		q.RowsOut += t.SinkRows
 		q.LateRows += t.Errors.Late
@@ -35,13 +50,12 @@ func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
 	}
 }
 
-func (e *Engine) taskStats(oid uint64, name string) []pgcatalog.Task {
-	state, _ := e.runner.Status(oid)
+func (e *Engine) taskStats(oid uint64, name, state string) []pgcatalog.Task {
 	var out []pgcatalog.Task
 	for _, t := range e.stats(oid) {
 		out = append(out, pgcatalog.Task{
-			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state.String(),
-			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes,
+			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state, Node: t.Node,
+			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes, Lag: t.Lag,
 		})
 	}
 	return out
@@ -65,28 +79,28 @@ func (s *session) explainRunning(o *metadata.Object) (string, error) {
 	if len(stats) == 0 {
 		return b.String(), nil
 	}
-	fmt.Fprintf(&b, "\n%-9s %-9s %12s %12s %8s %8s %8s %10s %8s\n", "fragment", "partition", "rows in", "rows out", "late", "errors", "commits", "state", "lag")
+	fmt.Fprintf(&b, "\n%-9s %-9s %-5s %12s %12s %8s %8s %8s %10s %8s\n", "fragment", "partition", "node", "rows in", "rows out", "late", "errors", "commits", "state", "lag")
 	for _, t := range stats {
-		fmt.Fprintf(&b, "%-9d %-9d %12d %12d %8d %8d %8d %10d %8d\n",
-			t.Fragment, t.Partition, t.RowsIn, t.RowsOut, t.Errors.Late, t.Errors.Eval+t.Errors.Decode, t.Commits, t.StateBytes, t.Lag)
+		fmt.Fprintf(&b, "%-9d %-9d %-5d %12d %12d %8d %8d %8d %10d %8d\n",
+			t.Fragment, t.Partition, t.Node, t.RowsIn, t.RowsOut, t.Errors.Late, t.Errors.Eval+t.Errors.Decode, t.Commits, t.StateBytes, t.Lag)
 	}
 	explainOperators(&b, stats)
 	return b.String(), nil
 }
 
-// explainOperators says what left each operator of a fragment, and what it keeps in memory, over all its tasks. It is known where the tasks run.
-func explainOperators(b *strings.Builder, stats []exec.TaskStats) {
+// explainOperators says what left each operator of a fragment, and what it keeps in memory, over all its tasks.
+func explainOperators(b *strings.Builder, stats []taskCount) {
 	type key struct {
 		fragment uint32
 		at       int
 	}
-	sums := map[key]*exec.OperatorStats{}
+	sums := map[key]*operatorCount{}
 	var order []key
 	for _, t := range stats {
-		for i, o := range t.Operators {
+		for i, o := range t.Counts {
 			k := key{t.Fragment, i}
 			if sums[k] == nil {
-				sums[k], order = &exec.OperatorStats{Node: o.Node}, append(order, k)
+				sums[k], order = &operatorCount{Name: o.Name}, append(order, k)
 			}
 			sums[k].Rows += o.Rows
 			sums[k].StateBytes += o.StateBytes
@@ -97,7 +111,7 @@ func explainOperators(b *strings.Builder, stats []exec.TaskStats) {
 	}
 	fmt.Fprintf(b, "\n%-9s %12s %10s  %s\n", "fragment", "rows", "state", "operator")
 	for _, k := range order {
-		fmt.Fprintf(b, "%-9d %12d %10d  %s\n", k.fragment, sums[k].Rows, sums[k].StateBytes, planner.NodeName(sums[k].Node))
+		fmt.Fprintf(b, "%-9d %12d %10d  %s\n", k.fragment, sums[k].Rows, sums[k].StateBytes, sums[k].Name)
 	}
 }
 
@@ -115,7 +129,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 	}
 	return []prometheus.Collector{&collector{
 		e:        e,
-		rowsIn:   desc("query_rows_in_total", "Rows that the tasks of a persistent query have read since the node started.", "query"),
+		rowsIn:   desc("query_rows_in_total", "Rows that the tasks of a persistent query on this node have read since they started.", "query"),
 		rowsOut:  desc("query_rows_out_total", "Rows that they have written.", "query"),
 		late:     desc("query_late_rows_total", "Rows that came after their window had closed.", "query"),
 		errs:     desc("query_error_rows_total", "Rows that took no part: late, not decodable, or failing in an expression.", "query"),
@@ -135,7 +149,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for _, o := range queries(c.e.meta.Image()) {
 		var q pgcatalog.Query
-		c.e.queryStats(uint64(o.OID), &q)
+		addCounts(&q, c.e.ownCounts(uint64(o.OID)))
 		counter := func(d *prometheus.Desc, v int64) {
 			ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), o.Name)
 		}

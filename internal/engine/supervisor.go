@@ -10,7 +10,6 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
@@ -42,13 +41,13 @@ type supervisor struct {
 		index   uint64        // of the image that was acted on
 		acted   chan struct{} // closed and replaced when index moves
 
-		// What the runner has told of queries and the loop has not heard yet; the queries bound both.
-		failures map[metadata.OID]error    // they failed for good: to be marked in the catalog
-		over     map[metadata.OID]struct{} // another node has taken them over, or thinks it has
+		// What the runner has told of and the loop has not heard yet; the queries and their tasks bound both.
+		failures map[metadata.OID]error    // queries that failed for good: to be marked in the catalog
+		over     map[exec.TaskKey]struct{} // tasks that another node has taken over, or thinks it has
 	}
 }
 
-// runningQuery is a persistent query whose tasks run here.
+// runningQuery is a persistent query, some tasks of which may run here.
 type runningQuery struct {
 	version uint64
 	plan    *planner.Persistent
@@ -56,11 +55,11 @@ type runningQuery struct {
 	start   map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
 	state   string
 	// Guarded by the supervisor's mu.
-	node   int32           // that runs its tasks
-	paused bool            // it should have none
-	tasks  bool            // its tasks run here
-	stay   context.Context // ends when they have to leave this node
-	leave  context.CancelFunc
+	nodes  [][]int32                 // that run its tasks, by fragment and partition
+	paused bool                      // it should have none
+	own    map[exec.TaskKey]struct{} // tasks that run here
+	placed context.Context           // ends when a task gets another node, or ends here
+	move   context.CancelFunc
 
 	life context.Context // ends when the query is stopped for good, so that nobody waits for it any more
 	end  context.CancelFunc
@@ -74,7 +73,7 @@ func newSupervisor(e *Engine) *supervisor {
 	s.mu.tables = map[metadata.OID]*planner.Relation{}
 	s.mu.acted = make(chan struct{})
 	s.mu.failures = map[metadata.OID]error{}
-	s.mu.over = map[metadata.OID]struct{}{}
+	s.mu.over = map[exec.TaskKey]struct{}{}
 	return s
 }
 
@@ -93,7 +92,7 @@ func (s *supervisor) loop() {
 		img, changed := s.e.meta.Watch()
 		s.retry = false
 		s.fenceGone(img)
-		s.reconcile(img)
+		s.reconcile(s.dealOut(img))
 		s.markFailed()
 		if !s.wait(changed) || !s.takeBack() {
 			return
@@ -119,36 +118,6 @@ func (s *supervisor) wait(changed <-chan struct{}) bool {
 	return true
 }
 
-// takeBack ends the tasks of queries whose claims are over, and pauses before they are claimed again: by now another node may have them. False when the supervisor ends.
-func (s *supervisor) takeBack() bool {
-	taken := false
-	for over := s.takeOver(); len(over) > 0; over = s.takeOver() { // what the tasks that have ended by now told
-		taken = true
-		for oid := range over {
-			s.halt(oid)
-		}
-	}
-	if !taken {
-		return true
-	}
-	timer := s.e.clock.NewTimer(restartPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
-}
-
-func (s *supervisor) takeOver() map[metadata.OID]struct{} {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	over := s.mu.over
-	s.mu.over = map[metadata.OID]struct{}{}
-	return over
-}
-
 // lookAgain makes the loop look again though the image is the same.
 func (s *supervisor) lookAgain() {
 	select {
@@ -171,18 +140,6 @@ func (s *supervisor) noteFailure(oid metadata.OID, err error) {
 	}
 }
 
-// lost is told by the runner that a task ended because another node took over. If this node should run the query all the same, it takes it up again.
-func (s *supervisor) lost(spec exec.TaskSpec, err error) {
-	s.e.logger.Warn("task lost its partition", "query", spec.Name, "partition", spec.Partition, "err", err)
-	if s.e.opts.Peers == nil {
-		return
-	}
-	s.mu.Lock()
-	s.mu.over[metadata.OID(spec.Query)] = struct{}{}
-	s.mu.Unlock()
-	s.lookAgain()
-}
-
 // fenceGone ends, on the query node, what the lanes of nodes that have gone left open, so that nobody waits for it to time out.
 func (s *supervisor) fenceGone(img *metadata.Image) {
 	if s.e.opts.Worker || s.e.opts.Peers == nil {
@@ -202,57 +159,6 @@ func (s *supervisor) fenceGone(img *metadata.Image) {
 			}
 		})
 	}
-}
-
-// where says which node runs a query's tasks, and whether it should have none.
-func (s *supervisor) where(q *runningQuery) (node int32, paused bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return q.node, q.paused
-}
-
-// runs reports whether a query's tasks run here.
-func (s *supervisor) runs(q *runningQuery) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return q.tasks
-}
-
-// stayed returns a context that ends when a query's tasks have to leave this node.
-func (s *supervisor) stayed(q *runningQuery) context.Context {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return q.stay
-}
-
-// place notes where a query runs; tasks that are to run elsewhere end here first.
-func (s *supervisor) place(oid metadata.OID, q *runningQuery, node int32, paused bool) {
-	s.mu.Lock()
-	q.node, q.paused = node, paused
-	tasks := q.tasks
-	s.mu.Unlock()
-	if tasks && node != s.e.opts.NodeID {
-		s.halt(oid)
-	}
-}
-
-// halt ends the tasks of a query here.
-func (s *supervisor) halt(oid metadata.OID) {
-	q, ok := s.query(uint32(oid))
-	if !ok || !s.runs(q) {
-		return
-	}
-	s.setTasks(q, false)
-	s.e.runner.StopQuery(uint64(oid))
-}
-
-func (s *supervisor) setTasks(q *runningQuery, run bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if q.leave(); run {
-		q.stay, q.leave = context.WithCancel(q.life)
-	}
-	q.tasks = run
 }
 
 // markFailed marks what has failed; what the metadata does not take now is tried again.
@@ -385,9 +291,7 @@ func (s *supervisor) stopGone(img *metadata.Image) {
 		}
 		if def, err := queryDef(o); err == nil && def.State != stateRunning && q.state == stateRunning {
 			s.e.runner.PauseQuery(uint64(oid))
-			s.mu.Lock()
-			q.tasks = false
-			s.mu.Unlock()
+			s.disown(q)
 			q.state = def.State
 		}
 	}
@@ -469,52 +373,60 @@ func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
 	s.mu.Unlock()
 }
 
-// startQuery plans a persistent query and starts its tasks.
+// known returns a query of the catalog, planned, and its definition; nil if it cannot be planned, which is marked, or is being dropped.
+func (s *supervisor) known(img *metadata.Image, o *metadata.Object) (*runningQuery, queryDefinition) {
+	s.starting.Lock()
+	defer s.starting.Unlock()
+	if s.dropping[o.OID] {
+		return nil, queryDefinition{}
+	}
+	def, err := queryDef(o)
+	if err != nil {
+		s.e.logger.Error("query cannot be read", "query", o.Name, "err", err)
+		return nil, def
+	}
+	if q, ok := s.query(uint32(o.OID)); ok {
+		return q, def
+	}
+	q, err := s.plan(img, o, def)
+	if err != nil {
+		s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
+		return nil, def
+	}
+	q.start = startOffsets(def)
+	q.life, q.end = context.WithCancel(s.ctx)
+	q.placed, q.move = context.WithCancel(q.life)
+	q.own = map[exec.TaskKey]struct{}{}
+	s.mu.Lock()
+	s.mu.running[o.OID] = q
+	s.mu.Unlock()
+	return q, def
+}
+
+// startQuery makes the tasks of a query that run here those that img says.
 func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
+	q, def := s.known(img, o)
+	if q == nil {
+		return
+	}
 	s.starting.Lock()
 	defer s.starting.Unlock()
 	if s.dropping[o.OID] {
 		return
 	}
-	def, err := queryDef(o)
-	if err != nil {
-		s.e.logger.Error("query cannot be read", "query", o.Name, "err", err)
-		return
-	}
-	q, known := s.query(uint32(o.OID))
-	if !known {
-		if q, err = s.plan(img, o, def); err != nil {
-			s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
-			return
-		}
-		q.start = startOffsets(def)
-		q.life, q.end = context.WithCancel(s.ctx)
-		q.stay, q.leave = context.WithCancel(q.life)
-		s.mu.Lock()
-		s.mu.running[o.OID] = q
-		s.mu.Unlock()
-	}
-	s.place(o.OID, q, s.e.owner(img, o.OID, q.plan), def.State != stateRunning)
+	s.place(o.OID, q, s.e.taskNodes(img, o.OID, q.plan), def.State != stateRunning)
 	if def.State != stateRunning {
 		return
 	}
 	q.state = stateRunning
-	if node, _ := s.where(q); node != s.e.opts.NodeID || s.runs(q) {
-		return
-	}
-	s.setTasks(q, true)
-	err = s.startTasks(o, q)
+	err := s.startTasks(o, q)
 	if errors.Is(err, errNotClaimed) {
-		s.halt(o.OID)
 		s.retry = true
-		s.e.logger.Info("a query cannot be taken up yet", "query", o.Name, "err", err)
+		s.e.logger.Info("tasks of a query cannot be taken up yet", "query", o.Name, "err", err)
 	} else if err != nil {
 		s.failed(uint64(o.OID), 0, err)
 	}
 }
-
-// errNotClaimed: the coordinator of a query's group did not answer, and another may soon.
-var errNotClaimed = errors.New("the query's group is not claimed")
 
 // plan plans a query from its definition.
 func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefinition) (*runningQuery, error) {
@@ -604,60 +516,6 @@ func (s *supervisor) deleteGroup(name string) (err error) {
 		}
 	}
 	return err
-}
-
-// claim takes a new generation of a group for this node.
-func (s *supervisor) claim(group, member string) (generation int32, err error) {
-	generation, _, _, err = s.e.opts.Groups.Group(group)
-	if err != nil {
-		return 0, err
-	}
-	generation++
-	return generation, s.e.opts.Groups.SetGroup(s.ctx, group, generation, []coordinator.GroupMember{{ID: member, ClientID: "millrace"}})
-}
-
-// startTasks takes a new generation of the query's groups and starts its tasks under them, inputs before those that read them.
-func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
-	member := fmt.Sprintf("node-%d", s.e.opts.NodeID)
-	generations := map[string]int32{}
-	for _, f := range q.plan.Fragments {
-		group := exec.FragmentGroup(groupName(o.OID), q.plan, f)
-		generation, claimed := generations[group]
-		if !claimed {
-			var err error
-			if generation, err = s.claim(group, member); err != nil && s.e.opts.Peers != nil {
-				return fmt.Errorf("%w: %w", errNotClaimed, err)
-			} else if err != nil {
-				return err
-			}
-			generations[group] = generation
-		}
-		for p := range f.Partitions {
-			err := s.e.runner.Start(exec.TaskSpec{
-				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: p,
-				Group: group, Member: member, Generation: generation, IdleTimeout: q.sink.IdleTimeout, Start: q.start,
-				StateRetention: s.stateRetention(),
-			})
-			if err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// movedStateAge is how old local state may be that a query goes on from: another node may have run it meanwhile, and tombstones of its changelog are kept for twice as long
-// (Kafka's delete.retention.ms).
-const movedStateAge = 12 * time.Hour
-
-// stateRetention is movedStateAge where there are nodes that a query can move to.
-func (s *supervisor) stateRetention() time.Duration {
-	for k := range s.e.meta.Image().Brokers() {
-		if k.ID != s.e.opts.NodeID {
-			return movedStateAge
-		}
-	}
-	return 0
 }
 
 // waitActed waits until the supervisor has acted on an image of at least index.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
@@ -18,8 +19,8 @@ type noPeers struct{}
 
 func (noPeers) Ask(context.Context, int32, []byte) ([]byte, error) { return nil, exec.ErrUnavailable }
 
-// TestEveryQueryThatIsLostIsTakenBack: however many tasks tell at once that they are lost, no query stays marked as running here without tasks.
-func TestEveryQueryThatIsLostIsTakenBack(t *testing.T) {
+// TestEveryTaskThatIsLostIsTakenBack: however many tasks tell at once that they are lost, none stays marked as running here without doing so.
+func TestEveryTaskThatIsLostIsTakenBack(t *testing.T) {
 	logger := slog.New(slog.DiscardHandler)
 	e := &Engine{opts: Options{Peers: noPeers{}}, clock: clock.Real, logger: logger}
 	s := newSupervisor(e)
@@ -29,18 +30,20 @@ func TestEveryQueryThatIsLostIsTakenBack(t *testing.T) {
 
 	const queries, tasks = 3_000, 4
 	for oid := range metadata.OID(queries) {
-		q := &runningQuery{tasks: true}
+		q := &runningQuery{own: map[exec.TaskKey]struct{}{}}
 		q.life, q.end = context.WithCancel(s.ctx)
-		q.stay, q.leave = context.WithCancel(q.life)
+		q.placed, q.move = context.WithCancel(q.life)
 		s.mu.running[oid] = q
 		for p := range int32(tasks) {
-			s.lost(exec.TaskSpec{Query: uint64(oid), Partition: p}, errors.New("fenced"))
+			spec := exec.TaskSpec{Query: uint64(oid), Partition: p, Fragment: &planner.Fragment{ID: 1}}
+			q.own[spec.Key()] = struct{}{}
+			s.lost(spec, errors.New("fenced"))
 		}
 	}
 	require.True(t, s.wait(nil), "the loop is woken")
 	require.True(t, s.takeBack())
 	for oid, q := range s.queries() {
-		require.False(t, s.runs(q), "query %d has no tasks and is not taken up again", oid)
+		require.Empty(t, q.own, "tasks of query %d do not run and are not taken up again", oid)
 	}
 	require.True(t, s.takeBack(), "nothing is left to take back")
 }

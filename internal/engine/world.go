@@ -228,7 +228,9 @@ func (w *world) Queries() []pgcatalog.Query {
 func (w *world) Tasks() []pgcatalog.Task {
 	var out []pgcatalog.Task
 	for _, o := range queries(w.img) {
-		out = append(out, w.e.taskStats(uint64(o.OID), o.Name)...)
+		if def, err := queryDef(o); err == nil {
+			out = append(out, w.e.taskStats(uint64(o.OID), o.Name, strings.ToUpper(def.State))...)
+		}
 	}
 	return out
 }

@@ -195,16 +195,20 @@ func TestQueriesAreDealtOutToTheNodes(t *testing.T) {
 	}
 	write(conn)
 	check(c)
-	nodes := texts(t, conn, "SELECT DISTINCT node FROM millrace.queries ORDER BY 1")
-	require.Len(t, nodes, 3, "each node has some of the queries: %v", nodes)
-	before := texts(t, conn, "SELECT id, node FROM millrace.queries ORDER BY 1")
+	tasksOn := func(members []*nodetest.Member, want ...string) {
+		t.Helper()
+		eventually(t, members, []string{fmt.Sprintf("%v", want)}, "SELECT string_agg(DISTINCT node::text, ' ' ORDER BY node::text) FROM millrace.tasks")
+	}
+	tasksOn(c, "1", "2", "3")
+	several := texts(t, conn, "SELECT count(*) FROM millrace.queries WHERE nodes = '1,2,3'")
+	require.NotEqual(t, []string{"0"}, several, "the tasks of one query are on all nodes")
 
 	c[2].Kill()
 	write(conn)
 	check(c[:2])
 	c[2].Start()
 	require.NotNil(t, c[2].Node)
-	eventually(t, c, bracketed(before), "SELECT id, node FROM millrace.queries ORDER BY 1")
+	tasksOn(c, "1", "2", "3")
 	check(c)
 
 	replicated(t, c[1])
@@ -213,12 +217,4 @@ func TestQueriesAreDealtOutToTheNodes(t *testing.T) {
 	eventually(t, rest, []string{fmt.Sprintf("[%d]", next)}, "SELECT count(*) FROM t")
 	write(nodetest.Connect(t, nodetest.ConnString(c[1].Node)))
 	check(rest)
-}
-
-func bracketed(rows []string) []string {
-	out := make([]string, len(rows))
-	for i, r := range rows {
-		out[i] = "[" + r + "]"
-	}
-	return out
 }

@@ -69,7 +69,7 @@ func (c *catalog) fillMillQueries(t *table) {
 		t.add(row{
 			"id": text(q.ID), "sink": text(q.Sink), "state": text(q.State), "sqlstate": optional(q.SQLState), "error": optional(q.Error),
 			"rows_in": num(q.RowsIn), "rows_out": num(q.RowsOut), "late_rows": num(q.LateRows), "error_rows": num(q.ErrorRows), "lag": num(q.Lag),
-			"statement": text(q.Statement), "node": num(int64(q.Node)),
+			"statement": text(q.Statement), "nodes": text(q.Nodes),
 		})
 	}
 }
@@ -79,6 +79,7 @@ func (c *catalog) fillMillTasks(t *table) {
 		t.add(row{
 			"query": text(k.Query), "fragment": num(int64(k.Fragment)), "partition": num(int64(k.Partition)), "state": text(k.State),
 			"rows_in": num(k.RowsIn), "rows_out": num(k.RowsOut), "state_bytes": num(k.StateBytes),
+			"node": num(int64(k.Node)), "lag": num(k.Lag),
 		})
 	}
 }

@@ -127,20 +127,20 @@ type Setting struct {
 	ReadOnly                                    bool
 }
 
-// Query is a persistent query. Counters are of this node since it started.
+// Query is a persistent query. Counters are of its tasks since they started.
 type Query struct {
 	OID                                                   uint32
 	ID, Sink, State, SQLState, Error, Statement           string
 	RowsIn, RowsOut, LateRows, ErrorRows, StateBytes, Lag int64
-	Node                                                  int32 // that runs it
+	Nodes                                                 string // that run its tasks, ids with commas between
 }
 
 // Task is a task of a persistent query.
 type Task struct {
-	Query                       string
-	Fragment, Partition         int32
-	State                       string
-	RowsIn, RowsOut, StateBytes int64
+	Query                            string
+	Fragment, Partition, Node        int32
+	State                            string
+	RowsIn, RowsOut, StateBytes, Lag int64
 }
 
 // Topic is a topic of the log.

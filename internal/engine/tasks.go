@@ -1,0 +1,224 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/millracedb/millrace/coordinator"
+	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
+)
+
+// where are the nodes that run the tasks of a fragment, by partition, and whether it should have none; changed ends when that changes.
+func (s *supervisor) where(q *runningQuery, f *planner.Fragment) (nodes []int32, paused bool, changed context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(q.plan.Fragments, f); i >= 0 && i < len(q.nodes) {
+		nodes = q.nodes[i]
+	}
+	return nodes, q.paused, q.placed
+}
+
+// placed returns a context that ends when a task of a query gets another node, or ends here.
+func (s *supervisor) placed(q *runningQuery) context.Context {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return q.placed
+}
+
+// nodesOf are the nodes that run a query's tasks, each once, in order.
+func (s *supervisor) nodesOf(q *runningQuery) []int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(q.nodes...))))
+}
+
+// place notes where a query's tasks run; those that are to run elsewhere end here first.
+func (s *supervisor) place(oid metadata.OID, q *runningQuery, nodes [][]int32, paused bool) {
+	s.mu.Lock()
+	if !slices.EqualFunc(q.nodes, nodes, slices.Equal) || q.paused != paused {
+		q.movedLocked()
+	}
+	q.nodes, q.paused = nodes, paused
+	var leave []exec.TaskKey
+	for i, f := range q.plan.Fragments {
+		for p := range f.Partitions {
+			k := exec.TaskKey{Query: uint64(oid), Fragment: f.ID, Partition: p}
+			if _, ok := q.own[k]; ok && nodes[i][p] != s.e.opts.NodeID {
+				leave = append(leave, k)
+			}
+		}
+	}
+	s.mu.Unlock()
+	s.halt(q, leave)
+}
+
+func (q *runningQuery) movedLocked() {
+	q.move()
+	q.placed, q.move = context.WithCancel(q.life)
+}
+
+// halt ends tasks of a query here.
+func (s *supervisor) halt(q *runningQuery, tasks []exec.TaskKey) {
+	s.mu.Lock()
+	tasks = slices.DeleteFunc(tasks, func(k exec.TaskKey) bool {
+		_, ok := q.own[k]
+		return !ok
+	})
+	for _, k := range tasks {
+		delete(q.own, k)
+	}
+	if len(tasks) > 0 {
+		q.movedLocked()
+	}
+	s.mu.Unlock()
+	if len(tasks) > 0 {
+		s.e.runner.Stop(tasks[0].Query, tasks...)
+	}
+}
+
+// disown notes that no task of a query runs here any more.
+func (s *supervisor) disown(q *runningQuery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(q.own)
+	q.movedLocked()
+}
+
+// lost is told by the runner that a task ended because another node took over. If this node should run it all the same, it takes it up again.
+func (s *supervisor) lost(spec exec.TaskSpec, err error) {
+	s.e.logger.Warn("task lost its partition", "query", spec.Name, "partition", spec.Partition, "err", err)
+	if s.e.opts.Peers == nil {
+		return
+	}
+	s.mu.Lock()
+	s.mu.over[spec.Key()] = struct{}{}
+	s.mu.Unlock()
+	s.lookAgain()
+}
+
+// takeBack clears away tasks whose claims are over, and pauses before they are claimed again: by now another node may have them. False when the supervisor ends.
+func (s *supervisor) takeBack() bool {
+	taken := false
+	for over := s.takeOver(); len(over) > 0; over = s.takeOver() { // what the tasks that have ended by now told
+		taken = true
+		byQuery := map[uint64][]exec.TaskKey{}
+		for k := range over {
+			byQuery[k.Query] = append(byQuery[k.Query], k)
+		}
+		for oid, tasks := range byQuery {
+			if q, ok := s.query(uint32(oid)); ok {
+				s.halt(q, tasks)
+			}
+		}
+	}
+	if !taken {
+		return true
+	}
+	timer := s.e.clock.NewTimer(restartPause)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-s.ctx.Done():
+		return false
+	}
+}
+
+func (s *supervisor) takeOver() map[exec.TaskKey]struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	over := s.mu.over
+	s.mu.over = map[exec.TaskKey]struct{}{}
+	return over
+}
+
+// errNotClaimed: the coordinator of a query's group did not answer, and another may soon.
+var errNotClaimed = errors.New("the query's partitions are not claimed")
+
+// missing are the tasks of a query that are to run here and do not, by fragment.
+func (s *supervisor) missing(oid metadata.OID, q *runningQuery) map[*planner.Fragment][]exec.TaskKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[*planner.Fragment][]exec.TaskKey{}
+	for i, f := range q.plan.Fragments {
+		for p := range f.Partitions {
+			k := exec.TaskKey{Query: uint64(oid), Fragment: f.ID, Partition: p}
+			if _, ok := q.own[k]; !ok && q.nodes[i][p] == s.e.opts.NodeID {
+				out[f] = append(out[f], k)
+			}
+		}
+	}
+	return out
+}
+
+// startTasks claims the partitions of a query's tasks that are to run here and do not, and starts them, inputs before those that read them.
+func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
+	missing := s.missing(o.OID, q)
+	claims := map[string][]exec.TopicPartition{}
+	for f, tasks := range missing {
+		group := exec.FragmentGroup(groupName(o.OID), q.plan, f)
+		for _, k := range tasks {
+			claims[group] = append(claims[group], exec.TaskInputs(f, k.Partition)...)
+		}
+	}
+	generations := map[string]int32{}
+	for _, group := range slices.Sorted(maps.Keys(claims)) {
+		generation, err := s.e.claim(s.ctx, o.OID, group, memberName(s.e.opts.NodeID), claims[group])
+		if err != nil && s.e.opts.Peers != nil {
+			return fmt.Errorf("%w: %w", errNotClaimed, err)
+		} else if err != nil {
+			return err
+		}
+		generations[group] = generation
+	}
+	for _, f := range q.plan.Fragments {
+		group := exec.FragmentGroup(groupName(o.OID), q.plan, f)
+		for _, k := range missing[f] {
+			err := s.e.runner.Start(exec.TaskSpec{
+				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: k.Partition,
+				Group: group, Member: memberName(s.e.opts.NodeID), Generation: generations[group], IdleTimeout: q.sink.IdleTimeout, Start: q.start,
+				StateRetention: s.stateRetention(),
+			})
+			if err != nil {
+				return err
+			}
+			s.mu.Lock()
+			q.own[k] = struct{}{}
+			s.mu.Unlock()
+		}
+	}
+	return nil
+}
+
+// memberName is a node as a member of the groups of queries.
+func memberName(node int32) string { return fmt.Sprintf("node-%d", node) }
+
+// claim makes a node the owner of partitions in a query's group, at the coordinator, and returns the generation.
+func (e *Engine) claim(ctx context.Context, oid metadata.OID, group, member string, tps []exec.TopicPartition) (int32, error) {
+	if e.opts.Worker {
+		return e.claimAfar(ctx, oid, group, member, tps)
+	}
+	parts := make([]coordinator.TopicPartition, len(tps))
+	for i, tp := range tps {
+		parts[i] = coordinator.TopicPartition(tp)
+	}
+	return e.opts.Groups.Claim(ctx, group, member, parts)
+}
+
+// movedStateAge is how old local state may be that a task goes on from: another node may have run it meanwhile, and tombstones of its changelog are kept for twice as long
+// (Kafka's delete.retention.ms).
+const movedStateAge = 12 * time.Hour
+
+// stateRetention is movedStateAge where there are nodes that a task can move to.
+func (s *supervisor) stateRetention() time.Duration {
+	if s.e.alone(s.e.meta.Image()) {
+		return 0
+	}
+	return movedStateAge
+}
