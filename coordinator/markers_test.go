@@ -18,6 +18,7 @@ type noPeers struct{}
 func (noPeers) Leader(string, int32) (int32, bool) { return 0, false }
 func (noPeers) Spread(string) bool                 { return false }
 func (noPeers) Others() bool                       { return true }
+func (noPeers) Active() []int32                    { return nil }
 func (noPeers) Call(context.Context, int32, kmsg.Request) (kmsg.Response, error) {
 	return nil, kerr.BrokerNotAvailable
 }

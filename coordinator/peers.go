@@ -21,8 +21,10 @@ type Peers interface {
 	Leader(topic string, partition int32) (node int32, ok bool)
 	// Spread reports whether nodes other than the coordinators' may lead partitions of the topic.
 	Spread(topic string) bool
-	// Others reports whether there are other nodes now.
+	// Others reports whether there are other nodes now, be they in touch or not.
 	Others() bool
+	// Active are those that are in touch.
+	Active() []int32
 	// Call sends a request to a node. An error says that it is not known whether it was carried out.
 	Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error)
 }

@@ -104,6 +104,9 @@ func newTransactions(cfg Config, m *markers) *Transactions {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.wg.Go(c.expireLoop)
+	if c.peers != nil {
+		c.wg.Go(c.sweepLoop)
+	}
 	return c
 }
 

@@ -37,12 +37,7 @@ func (c *Transactions) sweepOrphans(ctx context.Context) {
 	if len(open) == 0 {
 		return
 	}
-	var leases []*lease
-	for i := range c.leases {
-		if l := c.leases[i].Load(); l != nil && l.ready.Load() {
-			leases = append(leases, l)
-		}
-	}
+	leases := c.serving()
 	owners, newest := ownersOf(leases)
 	for _, o := range open {
 		own, known := owners[o.ProducerID]
@@ -53,6 +48,16 @@ func (c *Transactions) sweepOrphans(ctx context.Context) {
 			c.settleOrphan(ctx, o, newest)
 		}
 	}
+}
+
+// serving are the leases that are loaded.
+func (c *Transactions) serving() (leases []*lease) {
+	for i := range c.leases {
+		if l := c.leases[i].Load(); l != nil && l.ready.Load() {
+			leases = append(leases, l)
+		}
+	}
+	return leases
 }
 
 // sweepOrphan aborts a suspect if it is an orphan while nothing can happen to its producer's transactions.

@@ -80,6 +80,8 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 		return s.coord.Produce(ctx, r), nil
 	case *kmsg.AddPartitionsToTxnRequest:
 		return s.coord.AddPartitionsToTxn(ctx, r), nil
+	case *kmsg.DescribeProducersRequest:
+		return s.coord.DescribeOpen(r), nil
 	case *kmsg.WriteTxnMarkersRequest:
 		return s.coord.WriteTxnMarkers(ctx, r), nil
 	case *kmsg.InitProducerIDRequest:

@@ -93,6 +93,16 @@ func (p peers) Others() bool {
 	return false
 }
 
+// Active implements coordinator.Peers.
+func (p peers) Active() (nodes []int32) {
+	for k := range p.Image().Brokers() {
+		if k.ID != p.n.identity.NodeID && !k.Fenced {
+			nodes = append(nodes, k.ID)
+		}
+	}
+	return nodes
+}
+
 // Ask implements engine.Peers.
 func (p peers) Ask(ctx context.Context, node int32, question []byte) ([]byte, error) {
 	req := kmsg.NewPtrEnvelopeRequest()

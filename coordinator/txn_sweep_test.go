@@ -1,0 +1,101 @@
+package coordinator
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/record"
+)
+
+// pair is two nodes as either sees the other: node 1 coordinates, node 2 leads all other topics.
+type pair struct {
+	brokers map[int32]*Broker
+	self    int32
+}
+
+func (p pair) Leader(topic string, _ int32) (int32, bool) {
+	if topic == TransactionTopic || topic == OffsetsTopic {
+		return 1, true
+	}
+	return 2, true
+}
+
+func (p pair) Spread(topic string) bool { return topic == "out" }
+func (p pair) Others() bool             { return true }
+func (p pair) Active() []int32          { return []int32{3 - p.self, 9} }
+
+func (p pair) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
+	b := p.brokers[node]
+	if b == nil {
+		return nil, kerr.BrokerNotAvailable
+	}
+	switch r := req.(type) {
+	case *kmsg.DescribeProducersRequest:
+		return b.DescribeOpen(r), nil
+	case *kmsg.WriteTxnMarkersRequest:
+		return b.WriteTxnMarkers(ctx, r), nil
+	}
+	return nil, kerr.UnsupportedVersion
+}
+
+// TestOrphansAreAbortedWhereverTheyAre: a transaction that no coordinator knows is ended in a partition of another node, and one that goes on there is left alone.
+func TestOrphansAreAbortedWhereverTheyAre(t *testing.T) {
+	brokers, logs := map[int32]*Broker{}, map[int32]*memLog{1: newMemLog(testTopics()), 2: newMemLog(testTopics())}
+	logs[1].setAway(out0, out1, in0)
+	for id := range int32(2) {
+		id++
+		brokers[id] = New(Config{
+			Partitions: logs[id], Peers: pair{brokers, id}, AllocateIDs: (&ids{next: 1000}).allocate, Clock: clock.Real, InternalPartitions: testPartitions,
+		})
+	}
+	t.Cleanup(func() {
+		for _, b := range brokers {
+			require.NoError(t, b.Close())
+		}
+	})
+	open := func(tp TopicPartition) int { return len(openIn(logs[2], tp)) }
+
+	// A batch whose producer nobody knows, and one of a producer that is at another transaction by now.
+	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
+	p := &testProducer{b: brokers[1], txID: "tx"}
+	require.NoError(t, p.init(testCtx))
+	write := func(tp TopicPartition, id int64, epoch int16) {
+		var b record.Builder
+		b.Reset(record.BatchOptions{Transactional: true, Idempotent: true, ProducerID: id, ProducerEpoch: epoch})
+		require.NoError(t, b.Append(1, nil, []byte("v")))
+		batch, err := b.Finish(nil)
+		require.NoError(t, err)
+		_, _, err = logs[2].get(tp.Topic, tp.Partition).Append(testCtx, batch, AppendOptions{})
+		require.NoError(t, err)
+	}
+	write(out1, 77, 3)
+	write(in0, p.id, p.epoch)
+
+	// The transaction that goes on is in out0 alone.
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = p.txID, p.id, p.epoch
+	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: out0.Topic, Partitions: []int32{out0.Partition}}}
+	require.Zero(t, brokers[1].AddPartitionsToTxn(testCtx, add).Topics[0].Partitions[0].ErrorCode)
+	write(out0, p.id, p.epoch)
+
+	require.Eventually(t, func() bool { return open(out1)+open(in0) == 0 }, time.Minute, time.Millisecond, "orphans stay open")
+	require.Empty(t, logs[2].get("out", 1).committedValues())
+	require.Equal(t, 1, open(out0))
+	require.NoError(t, p.end(testCtx, true))
+	require.Equal(t, []string{"v"}, logs[2].get("out", 0).committedValues())
+}
+
+func openIn(m *memLog, tp TopicPartition) (open []OpenTransaction) {
+	for _, o := range m.OpenTransactions() {
+		if o.TopicPartition == tp {
+			open = append(open, o)
+		}
+	}
+	return open
+}
