@@ -40,7 +40,8 @@ const (
 	maxRoundOutput = 8 << 20 // bytes
 	taskRetryMin   = 50 * time.Millisecond
 	taskRetryMax   = 5 * time.Second
-	idleTick       = time.Second // how often a silent task looks at the clock
+	taskHealthy    = 2 * taskRetryMax // a task that has run for so long is well again
+	idleTick       = time.Second      // how often a silent task looks at the clock
 )
 
 // errReload: what is in memory is not what is committed; start again from that.
@@ -50,8 +51,9 @@ var errReload = errors.New("reload the task")
 func (t *task) run() {
 	defer close(t.done)
 	defer t.cancel()
-	pause := taskRetryMin
+	pause := retryPause{}
 	for t.ctx.Err() == nil {
+		begun := t.r.cfg.Clock.Now()
 		err := t.session()
 		if t.ctx.Err() != nil {
 			return
@@ -72,11 +74,23 @@ func (t *task) run() {
 			t.r.cfg.OnFailed(t.spec.Query, t.spec.Partition, err)
 			return
 		}
-		if !t.sleep(pause) {
+		if !t.sleep(pause.after(t.r.cfg.Clock.Since(begun))) {
 			return
 		}
-		pause = min(2*pause, taskRetryMax)
 	}
+}
+
+// retryPause is the pause before a task starts over. It grows with each, until the task has run for a while again.
+type retryPause struct{ last time.Duration }
+
+// after returns the pause after a session that lasted so long.
+func (p *retryPause) after(lasted time.Duration) time.Duration {
+	if lasted >= taskHealthy || p.last == 0 {
+		p.last = taskRetryMin
+	} else {
+		p.last = min(2*p.last, taskRetryMax)
+	}
+	return p.last
 }
 
 // damagedState reports whether err says that a row of local state does not decode. The changelog has what it should be.
