@@ -60,11 +60,21 @@ func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.D
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
 	live := &liveContext{Context: sctx, whole: sctx}
 	bq := &bounded.Query{Env: s.env(live, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
-	it, err := bounded.Open(bq, q.Root)
+	it, err := openOver(bq, q.Root, snap)
 	if err != nil {
-		return nil, errors.Join(s.dropped(cause(sctx, err), q.Reads), snap.close())
+		return nil, s.dropped(cause(sctx, err), q.Reads)
 	}
 	return &pullRows{it: it, snap: snap, live: live, reads: q.Reads}, nil
+}
+
+// openOver opens a plan over its snapshot, which is closed if that fails, also by a panic.
+func openOver(q *bounded.Query, root planner.Node, snap *snapshot) (it bounded.Iter, err error) {
+	defer func() {
+		if it == nil {
+			err = errors.Join(err, snap.close())
+		}
+	}()
+	return bounded.Open(q, root)
 }
 
 // liveContext is the context of the call in progress. whole bounds the statement, by statement_timeout.
