@@ -58,7 +58,7 @@ type cluster struct {
 
 func (c *cluster) run(t *testing.T, s *sqllogictest.Script, killAt int) {
 	for try := 1; ; try++ {
-		served := int32(0)
+		served := int64(0)
 		failures, err := s.Run(t.Context(), sqllogictest.Options{
 			Engine: "millrace", Vars: map[string]string{"partitions": "4"}, KillAt: killAt,
 			Fresh: func(ctx context.Context) (sqllogictest.Target, error) {
@@ -69,7 +69,7 @@ func (c *cluster) run(t *testing.T, s *sqllogictest.Script, killAt int) {
 		})
 		if killAt == 0 && (len(failures) > 0 || err != nil) && try < clusterTries {
 			if now := c.serving(t.Context()); now != served {
-				t.Logf("the sessions have moved from node %d to %d; again", served, now)
+				t.Logf("the sessions have moved (terms %d, then %d); again", served, now)
 				continue
 			}
 		}
@@ -81,8 +81,8 @@ func (c *cluster) run(t *testing.T, s *sqllogictest.Script, killAt int) {
 	}
 }
 
-// serving is the node whose sessions all nodes pass on; 0 if it cannot be told.
-func (c *cluster) serving(ctx context.Context) (id int32) {
+// serving tells the terms in which nodes have served the sessions so far: they go up when the sessions move, also if they come back. 0 if it cannot be told.
+func (c *cluster) serving(ctx context.Context) (terms int64) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, nodetest.ConnString(c.members[0].Node))
@@ -90,8 +90,8 @@ func (c *cluster) serving(ctx context.Context) (id int32) {
 		return 0
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	_ = conn.QueryRow(ctx, "SELECT id FROM millrace.nodes WHERE queries").Scan(&id) // 0 differs from all
-	return id
+	_ = conn.QueryRow(ctx, "SELECT sum(leader_epoch)::bigint FROM millrace.partitions WHERE topic = '__transaction_state'").Scan(&terms) // 0 differs from all
+	return terms
 }
 
 // fresh makes the cluster empty, or a new one where that cannot be: nobody can take rows out of millrace.errors.
@@ -168,6 +168,7 @@ FROM millrace.relations WHERE schema <> 'millrace'
 UNION ALL SELECT 'DROP SEQUENCE IF EXISTS ' || quote_ident(n.nspname) || '.' || quote_ident(c.relname) || ' CASCADE' FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'S'
 UNION ALL SELECT 'DROP SCHEMA IF EXISTS ' || quote_ident(nspname) || ' CASCADE' FROM pg_namespace WHERE nspname NOT IN ('public', 'millrace', 'information_schema') AND nspname NOT LIKE 'pg%'
 UNION ALL SELECT 'TERMINATE ' || id FROM millrace.queries
+UNION ALL SELECT 'DROP TYPE IF EXISTS ' || quote_ident(name) FROM millrace.types WHERE oid >= 16384
 UNION ALL SELECT 'DROP ROLE ' || quote_ident(rolname) FROM pg_roles WHERE rolname NOT LIKE 'pg%' AND rolname <> 'millrace'
 UNION ALL SELECT 'rows of millrace.errors' FROM millrace.errors
 UNION ALL SELECT 'topic ' || name FROM millrace.topics WHERE name NOT LIKE '!_%' ESCAPE '!'`
@@ -181,16 +182,22 @@ func (c *cluster) clean(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = conn.Close(ctx) }()
-	drops, err := nodetest.Texts(ctx, conn, leftovers)
-	if err != nil {
-		return false, err
+	var refused error
+	before := -1
+	for {
+		drops, err := nodetest.Texts(ctx, conn, leftovers)
+		if err != nil || len(drops) == 0 {
+			return err == nil, err
+		}
+		if len(drops) == before {
+			c.t.Logf("a new cluster, for there is no way to %s: %v", drops[0][0], refused)
+			return false, nil
+		}
+		before, refused = len(drops), nil
+		for _, d := range drops {
+			if _, err := conn.Exec(ctx, d[0]); refused == nil {
+				refused = err // another may have taken it along, or keep it until it is gone itself
+			}
+		}
 	}
-	for _, d := range drops {
-		_, _ = conn.Exec(ctx, d[0]) // another may have taken it along
-	}
-	remains, err := nodetest.Texts(ctx, conn, leftovers)
-	if len(remains) > 0 {
-		c.t.Logf("a new cluster, for there is no way to %s", remains[0][0])
-	}
-	return len(remains) == 0, err
 }
