@@ -271,6 +271,19 @@ func TestEndIsAnsweredOnlyWhenMarkersAreReadable(t *testing.T) {
 	require.Equal(t, []string{"b"}, m.get("out", 1).committedValues())
 }
 
+// TestACommitIsNotAcknowledgedByACoordinatorThatWasDeposed: whoever coordinates next may not have its decision.
+func TestACommitIsNotAcknowledgedByACoordinatorThatWasDeposed(t *testing.T) {
+	for _, commit := range []bool{true, false} {
+		b, m := newTestBroker(t)
+		p := &testProducer{b: b, txID: "tx"}
+		require.NoError(t, p.init(testCtx))
+		require.NoError(t, p.produce(testCtx, out0, "a"))
+		m.get(TransactionTopic, PartitionFor("tx", testPartitions)).depose()
+		require.ErrorIs(t, p.end(testCtx, commit), kerr.NotCoordinator)
+		require.Empty(t, m.get("out", 0).committedValues())
+	}
+}
+
 func TestMarkersOfDeletedTopicAreLeftOut(t *testing.T) {
 	b, m := newTestBroker(t)
 	p := &testProducer{b: b, txID: "tx", local: true}

@@ -42,6 +42,7 @@ type memPartition struct {
 		epochs   map[int64]int16
 		refusals int           // number of appends still to be refused
 		stuck    chan struct{} // while set the high watermark rests until it closes
+		deposed  bool          // another node leads: nothing more comes below the high watermark
 	}
 }
 
@@ -237,8 +238,11 @@ func (p *memPartition) flushLocked(int64) {
 
 func (p *memPartition) WaitHighWatermark(ctx context.Context, offset int64) error {
 	p.mu.Lock()
-	stuck := p.mu.stuck
+	stuck, deposed := p.mu.stuck, p.mu.deposed
 	p.mu.Unlock()
+	if deposed {
+		return kerr.NotLeaderForPartition
+	}
 	if stuck != nil {
 		select {
 		case <-stuck:
@@ -253,6 +257,13 @@ func (p *memPartition) WaitHighWatermark(ctx context.Context, offset int64) erro
 		return kerr.KafkaStorageError
 	}
 	return ctx.Err()
+}
+
+// depose ends the leadership as a coordinator sees it that has not been told yet: it appends, and hears that another node leads when it waits.
+func (p *memPartition) depose() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.deposed = true
 }
 
 // block makes the high watermark rest until unblock is called.

@@ -60,13 +60,13 @@ func (c *Transactions) end(ctx context.Context, req *kmsg.EndTxnRequest) (txn, *
 			return txn{}, coordinatorError(err)
 		}
 	}
-	done, kerror := c.decide(l, e, next)
+	x, kerror := c.decide(l, e, next)
 	if kerror != nil {
 		return txn{}, kerror
 	}
 	select {
-	case <-done:
-		if l.ctx.Err() != nil {
+	case <-x.done:
+		if !x.settled {
 			return txn{}, kerr.NotCoordinator
 		}
 		return next.complete(0), nil
@@ -110,45 +110,51 @@ type partitionEnd struct {
 	next int64
 }
 
+// ending is a decided transaction on its way.
+type ending struct {
+	done    chan struct{} // closed when this node has done with it
+	settled bool          // then: the outcome is readable everywhere. If not, the next leader knows whether there is a decision
+}
+
 // decide writes the decision and starts a goroutine that drives it to its end. It takes the turn over from the caller; done closes
 // when it is given up again.
-func (c *Transactions) decide(l *lease, e *txnEntry, t txn) (done <-chan struct{}, _ *kerr.Error) {
+func (c *Transactions) decide(l *lease, e *txnEntry, t txn) (*ending, *kerr.Error) {
 	next, err := c.install(l, e, t)
 	if err != nil {
 		e.unlock()
 		return nil, coordinatorError(err)
 	}
 	e.loose = false
-	ended := make(chan struct{})
+	x := &ending{done: make(chan struct{})}
 	c.wg.Go(func() {
-		defer close(ended)
+		defer close(x.done)
 		defer e.unlock()
-		c.run(l, e, t, next)
+		x.settled = c.run(l, e, t, next)
 	})
-	return ended, nil
+	return x, nil
 }
 
 // run drives a transaction whose decision ends at offset next of the state log: the decision becomes durable, the markers are
-// written and below the high watermark, then the completion is written. It gives up only when the lease ends; the next
-// leader finds the decision in the log.
-func (c *Transactions) run(l *lease, e *txnEntry, t txn, next int64) {
+// written and below the high watermark, then the completion is written. It gives up only when the lease ends, or the leadership that
+// it is for: then the next leader finds the decision in the log, or does not. settled: the outcome is readable everywhere.
+func (c *Transactions) run(l *lease, e *txnEntry, t txn, next int64) (settled bool) {
 	for {
 		err := l.part.WaitHighWatermark(l.ctx, next)
 		if err == nil {
 			break
 		}
 		if !c.again(l, t, "decision", err) {
-			return
+			return false
 		}
 	}
 	c.markers.writeAll(l.ctx, t, l.epoch)
 	if l.ctx.Err() != nil {
-		return
+		return false
 	}
 	for {
 		_, err := c.install(l, e, t.complete(c.nowMillis()))
 		if err == nil || !c.again(l, t, "completion", err) {
-			return
+			return true
 		}
 	}
 }

@@ -72,12 +72,12 @@ func (c *Transactions) initTransactional(ctx context.Context, req *kmsg.InitProd
 		if t.state == stateOngoing {
 			fenced = t.fence(c.nowMillis())
 		}
-		done, kerror := c.decide(l, e, fenced)
+		x, kerror := c.decide(l, e, fenced)
 		if kerror != nil {
 			return txn{}, kerror
 		}
 		select {
-		case <-done:
+		case <-x.done:
 		case <-ctx.Done():
 			return txn{}, kerr.ConcurrentTransactions
 		}
