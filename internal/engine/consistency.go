@@ -47,7 +47,7 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 		if err == nil {
 			continue
 		}
-		if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
+		if ctx.Err() != nil || wctx.Err() == nil { // a request to another node has a time-out of its own, which says nothing of read_wait
 			return cause(ctx, err)
 		}
 		if level == "session" {
