@@ -78,10 +78,11 @@ type Node struct {
 
 	listeners struct{ pg, kafka, http net.Listener }
 
-	addrs struct{ pg, kafka, http, raft net.Addr }
-	ready atomic.Bool
-	wg    sync.WaitGroup // of the listeners
-	fatal chan error     // the first reason to stop, buffered
+	addrs  struct{ pg, kafka, http, raft net.Addr }
+	ready  atomic.Bool
+	failed atomic.Bool    // it has to stop
+	wg     sync.WaitGroup // of the listeners
+	fatal  chan error     // the first reason to stop, buffered
 
 	closeOnce sync.Once
 	closeErr  error
@@ -119,8 +120,10 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// stop is told why the node cannot go on.
+// stop is told why the node cannot go on. It serves nothing as leader from now on: it may never hear that others lead in its place.
 func (n *Node) stop(err error) {
+	n.failed.Store(true)
+	n.onCutOff(true)
 	select {
 	case n.fatal <- err:
 	default:
@@ -199,7 +202,7 @@ func (n *Node) onCutOff(cut bool) {
 	if s == nil || s.repl == nil {
 		return
 	}
-	s.repl.CutOff(cut)
+	s.repl.CutOff(cut || n.failed.Load())
 	select {
 	case n.cutOff <- struct{}{}:
 	default:

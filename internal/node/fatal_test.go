@@ -1,0 +1,41 @@
+package node_test
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/node/nodetest"
+)
+
+// TestANodeThatCannotFollowTheMetadataServesNothing: it would not hear that another node leads in its place, and answer with what was there before.
+func TestANodeThatCannotFollowTheMetadataServesNothing(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	lone, err := pgx.Connect(t.Context(), nodetest.ConnString(c[0].Node)) // the first node runs the queries
+	require.NoError(t, err)
+	replicated(t, c[1])
+	c[0].FS.Inject(func(op fsys.Op, path string) error {
+		if op == fsys.OpWrite && strings.Contains(path, "/meta/") {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	_, _ = once(t.Context(), c[1], "CREATE TABLE u (id INT PRIMARY KEY)") // whatever becomes of it
+	select {
+	case err := <-c[0].Fatal():
+		require.ErrorContains(t, err, "no space left")
+	case <-time.After(time.Minute):
+		t.Fatal("the node does not say that it must stop")
+	}
+	_, err = lone.Exec(t.Context(), "SELECT id FROM t")
+	require.Error(t, err, "it answers nothing that it leads")
+	c[0].Kill()
+	eventually(t, c[1:], []string{"[1]"}, "SELECT id FROM t")
+}
