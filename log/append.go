@@ -303,13 +303,29 @@ func (l *Log) write(batches []written, frames []byte, config *Config) error {
 }
 
 func (l *Log) writeFailed(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		if l.opts.OnDiskFull != nil {
-			l.opts.OnDiskFull()
-		}
+	if noRoom(err) {
+		l.diskFull()
 		return storageError(ErrDiskFull, err)
 	}
 	return l.fail(err)
+}
+
+func noRoom(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
+
+func (l *Log) diskFull() {
+	if l.opts.OnDiskFull != nil {
+		l.opts.OnDiskFull()
+	}
+}
+
+// replace calls write, which replaces a file whole or leaves it as it was, and once more when the disk was full: the ballast has made room then.
+func (l *Log) replace(write func() error) error {
+	err := write()
+	if noRoom(err) {
+		l.diskFull()
+		err = write()
+	}
+	return err
 }
 
 // publish moves the log end and everything that hangs on it.

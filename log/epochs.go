@@ -148,13 +148,7 @@ func (l *Log) AssignEpoch(epoch int32) error {
 
 // assignEpoch is AssignEpoch at any offset. The caller holds appendMu.
 func (l *Log) assignEpoch(epoch int32, start int64) error {
-	l.mu.Lock()
-	changed := l.mu.epochs.assign(epoch, start)
-	l.mu.Unlock()
-	if !changed {
-		return nil
-	}
-	return l.saveEpochs()
+	return l.changeEpochs(func(c *epochCache) bool { return c.assign(epoch, start) })
 }
 
 // LatestEpoch returns the newest leader epoch the log knows, or UndefinedEpoch.
@@ -179,12 +173,20 @@ func (l *Log) EpochAt(offset int64) int32 {
 	return l.mu.epochs.epochAt(offset)
 }
 
-func (l *Log) saveEpochs() error {
+// changeEpochs changes the epochs and makes that durable. If there is no room for it they stay as they were, and the log goes on. The caller holds appendMu, without which nobody
+// changes them.
+func (l *Log) changeEpochs(change func(*epochCache) bool) error {
 	l.mu.Lock()
-	entries := l.mu.epochs.entries
+	next := l.mu.epochs
 	l.mu.Unlock()
-	if err := saveEpochs(l.opts.FS, l.dir, entries); err != nil {
-		return l.fail(err)
+	if !change(&next) {
+		return nil
 	}
+	if err := l.replace(func() error { return saveEpochs(l.opts.FS, l.dir, next.entries) }); err != nil {
+		return l.writeFailed(err)
+	}
+	l.mu.Lock()
+	l.mu.epochs = next
+	l.mu.Unlock()
 	return nil
 }

@@ -261,3 +261,52 @@ func TestManySyncsShareOneCall(t *testing.T) {
 	require.Equal(t, SyncParallelMax, count[fsys.OpSync])
 	require.NoError(t, m.Close())
 }
+
+func TestALogOutlivesAFullDiskWhateverItWrites(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		file   string // whose writing finds no room
+		do     func(*Log) error
+		newest int32 // epoch after it has succeeded
+		kept   int32 // and after a restart, which forgets an epoch without records
+	}{
+		{"an epoch begins", epochFile, func(l *Log) error { return l.AssignEpoch(7) }, 7, 3},
+		{"a log is cut", epochFile, func(l *Log) error { _, err := l.TruncateTo(1); return err }, 0, 0},
+		{"a recovery point is lowered", recoveryPointFile, func(l *Log) error { _, err := l.TruncateTo(1); return err }, 0, 0},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			fs := fsys.NewMem()
+			m := openManager(t, fs)
+			l := openLog(t, m, TopicPartition{"a", 0}, Config{})
+			require.NoError(t, l.AssignEpoch(0))
+			mustAppend(t, l, plain(t, "x"))
+			require.NoError(t, l.AssignEpoch(3))
+			_, err := l.Append(plain(t, "y"), AppendInfo{LeaderEpoch: 3})
+			require.NoError(t, err)
+			waitDurable(t, l, 2)
+			full := true
+			fs.Inject(func(op fsys.Op, path string) error {
+				if op != fsys.OpWrite || !strings.Contains(path, tc.file) {
+					return nil
+				}
+				if _, err := fs.Stat("/data/" + ballastFile); full || err == nil {
+					return syscall.ENOSPC
+				}
+				return nil
+			})
+			before := l.LatestEpoch()
+			require.ErrorIs(t, tc.do(l), ErrDiskFull)
+			require.NoError(t, l.Failure())
+			require.Equal(t, before, l.LatestEpoch(), "what is not on the disk is not believed")
+			full = false
+			m.disk.check() // the ballast is there again, and is what makes room
+			require.NoError(t, tc.do(l))
+			require.Equal(t, tc.newest, l.LatestEpoch())
+			fs.Inject(nil)
+			require.NoError(t, m.Close())
+			m = openManager(t, fs)
+			require.Equal(t, tc.kept, openLog(t, m, TopicPartition{"a", 0}, Config{}).LatestEpoch())
+			require.NoError(t, m.Close())
+		})
+	}
+}

@@ -85,11 +85,10 @@ func (l *Log) raiseStart(start int64) (removed int, err error) {
 	}
 	gone := l.mu.segments[:n:n]
 	l.mu.segments = l.mu.segments[n:]
-	changed := l.mu.epochs.truncateFromStart(start)
 	l.mu.cleanPoint = max(l.mu.cleanPoint, l.mu.segments[0].base)
 	l.mu.Unlock()
 	if n > 0 && l.opts.BeforeCut != nil {
-		if err := l.opts.BeforeCut(); err != nil {
+		if err := l.replace(l.opts.BeforeCut); err != nil {
 			return 0, l.fail(err)
 		}
 	}
@@ -100,8 +99,5 @@ func (l *Log) raiseStart(start int64) (removed int, err error) {
 		// Losing a snapshot that is not needed any more cannot hurt, nor can keeping it.
 		_ = l.opts.FS.Remove(segmentFile(l.opts.FS, l.dir, s.base, snapshotSuffix))
 	}
-	if changed {
-		return n, l.saveEpochs()
-	}
-	return n, nil
+	return n, l.changeEpochs(func(c *epochCache) bool { return c.truncateFromStart(start) })
 }

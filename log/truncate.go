@@ -26,6 +26,9 @@ func (l *Log) TruncateTo(offset int64) (int64, error) {
 		return leo, fmt.Errorf("truncate to offset %d below the log start %d: %w", offset, start, kerr.OffsetOutOfRange)
 	}
 	if offset < leo {
+		if err := l.lowerRecoveryPoint(offset, false); err != nil {
+			return leo, l.writeFailed(err) // nothing is cut yet
+		}
 		if err := l.truncate(offset); err != nil {
 			return leo, l.fail(err)
 		}
@@ -35,20 +38,12 @@ func (l *Log) TruncateTo(offset int64) (int64, error) {
 
 // cutEpochs drops leader epochs beyond the log's end.
 func (l *Log) cutEpochs() error {
-	l.mu.Lock()
-	changed := l.mu.epochs.truncateFromEnd(l.mu.leo)
-	l.mu.Unlock()
-	if !changed {
-		return nil
-	}
-	return l.saveEpochs()
+	leo := l.LEO()
+	return l.changeEpochs(func(c *epochCache) bool { return c.truncateFromEnd(leo) })
 }
 
-// truncate does the work of TruncateTo, under appendMu and syncMu.
+// truncate does the work of TruncateTo, under appendMu and syncMu, with the recovery point lowered.
 func (l *Log) truncate(offset int64) error {
-	if err := l.lowerRecoveryPoint(offset, false); err != nil {
-		return err
-	}
 	l.tail.clear()
 	l.mu.Lock()
 	i := l.segmentAtLocked(offset)
@@ -96,7 +91,7 @@ func (l *Log) lowerRecoveryPoint(offset int64, all bool) error {
 	if !lower || l.opts.BeforeCut == nil {
 		return nil
 	}
-	return l.opts.BeforeCut()
+	return l.replace(l.opts.BeforeCut)
 }
 
 // cutSegment truncates the file of old to pos and returns it as a new active segment.
