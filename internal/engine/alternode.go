@@ -10,8 +10,12 @@ import (
 	"github.com/millracedb/millrace/sql"
 )
 
-// removeWait bounds the wait for a node to be forgotten.
-const removeWait = 30 * time.Second
+const (
+	// removeWait bounds the wait for a node to be forgotten.
+	removeWait = 30 * time.Second
+	// silenceWait bounds the wait for the controller to notice that a node has stopped: longer than a session of the controller.
+	silenceWait = 5 * time.Second
+)
 
 // alterNode runs ALTER NODE. DRAIN and UNDRAIN are wishes that the controller sees to, REMOVE waits until it has.
 func (s *session) alterNode(ctx context.Context, q *sql.AlterNode) (string, error) {
@@ -24,6 +28,11 @@ func (s *session) alterNode(ctx context.Context, q *sql.AlterNode) (string, erro
 	}
 	if s.tx.stages() {
 		return "", sqlerr.New(sqlerr.ActiveSQLTransaction, "ALTER NODE cannot run inside a transaction block").At(q.Offset())
+	}
+	if q.Action == "REMOVE" {
+		if err := s.awaitSilence(ctx, q); err != nil {
+			return "", err
+		}
 	}
 	d := s.beginDDL()
 	k, err := findNode(d.img, q)
@@ -79,6 +88,24 @@ func remove(d *ddl, k *metadata.Broker) error {
 	}
 	d.batch.Remove(k.ID)
 	return nil
+}
+
+// awaitSilence waits until the node that a statement names is out of touch, or silenceWait: one that has just been stopped is so a moment later.
+func (s *session) awaitSilence(ctx context.Context, q *sql.AlterNode) error {
+	limited, cancel := context.WithTimeout(ctx, silenceWait)
+	defer cancel()
+	for {
+		img, changed := s.e.meta.Watch()
+		k, err := findNode(img, q)
+		if err != nil || k.Fenced || !k.Draining && !img.Drained(k.ID) {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-limited.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // awaitRemoved waits until the node is forgotten.
