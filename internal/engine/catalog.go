@@ -32,6 +32,9 @@ const (
 	kindSequence = "sequence"
 	kindIndex    = "index"
 
+	// spaceReplacement has results that are being made beside those whose place they will take.
+	spaceReplacement = "replacement"
+
 	spaceType = "type"
 	kindType  = "type"
 
@@ -66,6 +69,12 @@ type definition struct {
 	// Indexes are those beside the primary key; IndexRules counts how often they have changed.
 	Indexes    []indexDefinition `json:"indexes,omitempty"`
 	IndexRules uint32            `json:"index_rules,omitempty"`
+	// Shapes are the names of the columns at each alteration before the last CREATE OR REPLACE, Generation counts the rows' shapes until then.
+	Shapes     [][]string `json:"shapes,omitempty"`
+	Generation uint32     `json:"generation,omitempty"`
+	// Replaces is the relation that this one is to take the place of, Swapping that it has begun to.
+	Replaces uint32 `json:"replaces,omitempty"`
+	Swapping bool   `json:"swapping,omitempty"`
 	// OnCommit is that of a temporary table.
 	OnCommit sql.OnCommit `json:"on_commit,omitempty"`
 }
@@ -92,13 +101,15 @@ type queryDefinition struct {
 	Statement string            `json:"statement"`
 	Settings  map[string]string `json:"settings"`
 	Sink      uint32            `json:"sink"`
-	State     string            `json:"state"` // running, paused, failed
+	State     string            `json:"state"`
 	SQLState  string            `json:"sqlstate,omitempty"`
 	Error     string            `json:"error,omitempty"`
 	PlanVer   int               `json:"plan_version"`
 	Names     names             `json:"names,omitempty"`
 	// Start is where auto_offset_reset = 'latest' has the query begin: offsets by topic and partition.
 	Start map[string][]int64 `json:"start,omitempty"`
+	// Revision counts the plans that it has had.
+	Revision int `json:"revision,omitempty"`
 }
 
 // The states of a persistent query.
@@ -106,6 +117,8 @@ const (
 	stateRunning = "running"
 	statePaused  = "paused"
 	stateFailed  = "failed"
+	// stateReplacing: it or another is about to take over, and neither runs.
+	stateReplacing = "replacing"
 )
 
 // planVersion is written into stored plans.
@@ -184,7 +197,7 @@ func (c *catalog) found(ctx context.Context, o *metadata.Object, as string) (*pl
 		if err != nil {
 			return nil, err
 		}
-		c.record[as] = named{OID: uint32(o.OID), Alters: len(def.Alters)}
+		c.record[as] = named{OID: uint32(o.OID), Alters: def.level()}
 	}
 	return c.e.relation(ctx, c.img, o)
 }
@@ -207,7 +220,7 @@ func (c *catalog) namedRelation(ctx context.Context, n named, name string) (*pla
 		return nil, err
 	}
 	c.use(o)
-	if n.Alters == len(def.Alters) {
+	if n.Alters == def.level() {
 		n.Alters = present
 	}
 	b, err := c.e.boundAt(ctx, c.img, o, n.Alters)

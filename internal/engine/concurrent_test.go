@@ -153,3 +153,41 @@ func TestOneOfManyGetsAUniqueValue(t *testing.T) {
 	require.Empty(t, rows)
 	exec(t, owner, "DROP SCHEMA unique_race CASCADE")
 }
+
+func TestReadersOfAResultThatIsReplacedSeeOneQueryOrTheOther(t *testing.T) {
+	conn := nodetest.Connect(t, nodetest.ConnString(shared))
+	exec(t, conn, "CREATE SCHEMA replaced")
+	defer exec(t, conn, "DROP SCHEMA replaced CASCADE")
+	exec(t, conn, "CREATE STREAM replaced.s (k INT, v INT)")
+	exec(t, conn, "INSERT INTO replaced.s SELECT g % 50, g FROM generate_series(1, 1000) AS g")
+	define := func(times int) string {
+		return fmt.Sprintf("CREATE OR REPLACE TABLE replaced.t AS SELECT k, sum(v * %d)::bigint AS v FROM replaced.s GROUP BY k", times)
+	}
+	exec(t, conn, define(1))
+	ctx, stop := context.WithCancel(t.Context())
+	errs := make(chan error, 3)
+	for range cap(errs) {
+		reader := nodetest.Connect(t, nodetest.ConnString(shared))
+		go func() {
+			errs <- func() error {
+				for ctx.Err() == nil {
+					var rows, sum int64
+					if err := reader.QueryRow(t.Context(), "SELECT count(*), sum(v)::bigint FROM replaced.t").Scan(&rows, &sum); err != nil {
+						return err
+					}
+					if rows != 50 || sum%500500 != 0 || sum > 5*500500 {
+						return fmt.Errorf("%d rows with the sum %d", rows, sum)
+					}
+				}
+				return nil
+			}()
+		}()
+	}
+	for times := 2; times <= 5; times++ {
+		exec(t, conn, define(times))
+	}
+	stop()
+	for range cap(errs) {
+		require.NoError(t, <-errs)
+	}
+}

@@ -125,35 +125,42 @@ func (w *waiter) relation(ctx context.Context, r *planner.Relation) (positions, 
 	if r.Kind != planner.Table {
 		return out, nil
 	}
-	return out, w.e.tables.waitApplied(ctx, r, out)
+	return out, w.rowsOf(ctx, r, out)
 }
 
 // feeders are the queries that write each relation, as of one image. Every pull query asks for them, so they are worked out once an image.
 type feeders struct {
-	img *metadata.Image
-	of  map[uint32][]uint32
+	img   *metadata.Image
+	of    map[uint32][]uint32
+	state map[uint32]string // of the queries
 }
 
-// feedersOf returns the OIDs of the queries that write a relation.
-func (e *Engine) feedersOf(img *metadata.Image, oid uint32) []uint32 {
+// feedersIn returns the queries of an image.
+func (e *Engine) feedersIn(img *metadata.Image) *feeders {
 	f := e.feeders.Load()
 	if f == nil || f.img != img {
-		f = &feeders{img: img, of: map[uint32][]uint32{}}
+		f = &feeders{img: img, of: map[uint32][]uint32{}, state: map[uint32]string{}}
 		for _, o := range queries(img) {
 			if def, err := queryDef(o); err == nil {
-				f.of[def.Sink] = append(f.of[def.Sink], uint32(o.OID))
+				f.of[def.Sink], f.state[uint32(o.OID)] = append(f.of[def.Sink], uint32(o.OID)), def.State
 			}
 		}
 		e.feeders.Store(f)
 	}
-	return f.of[oid]
+	return f
 }
+
+// feedersOf returns the OIDs of the queries that write a relation.
+func (e *Engine) feedersOf(img *metadata.Image, oid uint32) []uint32 { return e.feedersIn(img).of[oid] }
 
 // query waits until a query has brought through what its sources hold.
 func (w *waiter) query(ctx context.Context, oid uint32) error {
+	if w.e.feedersIn(w.img).state[oid] == stateReplacing {
+		return w.replaced(ctx, oid)
+	}
 	q, ok := w.e.super.query(oid)
 	if !ok {
-		return w.notRunning(oid)
+		return w.missing(ctx, oid)
 	}
 	base := positions{}
 	for _, r := range q.plan.Reads {
@@ -166,8 +173,14 @@ func (w *waiter) query(ctx context.Context, oid uint32) error {
 	wctx, stop := mergeDone(ctx, q.life)
 	defer stop()
 	err := w.through(wctx, q, oid, base)
-	if err != nil && ctx.Err() == nil && q.life.Err() != nil {
-		return w.notRunning(oid)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case w.e.feedersIn(w.e.meta.Image()).state[oid] == stateReplacing:
+		return w.replaced(ctx, oid)
+	case q.life.Err() != nil:
+		return w.over(oid, q)
+	case sqlerr.CodeOf(err) == sqlerr.ObjectNotInPrerequisiteState && w.startsAgain(ctx, oid):
+		return errReplaced
 	}
 	return err
 }

@@ -78,9 +78,13 @@ func (s *session) createRelation(ctx context.Context, p *portal, q *sql.CreateRe
 			return tag, nil
 		case q.OrReplace && q.Kind == sql.KindView && old.Kind == kindView:
 			return tag, s.storeRelation(ctx, q, p.st.parsed.Text, schema, old)
+		case q.OrReplace && q.Query != nil && q.Kind != sql.KindView:
+			return tag, s.replaceQuery(ctx, q, p.st.parsed.Text, old)
+		case q.OrReplace && q.Query == nil && q.Kind != sql.KindView:
+			return tag, s.replaceSource(ctx, q, p.st.parsed.Text, old)
 		case q.OrReplace:
-			return "", sqlerr.New(sqlerr.FeatureNotSupported, "CREATE OR REPLACE of an existing %s is not supported yet", strings.ToLower(string(q.Kind))).
-				WithHint("DROP it and create it anew.")
+			return "", sqlerr.New(sqlerr.WrongObjectType, "%q is not a %s", name, strings.ToLower(string(q.Kind))).WithDetail("It is %s.", article(kindWord(old.Kind))).
+				WithHint("DROP it first, or choose another name.").At(q.Name.Offset())
 		}
 		return "", sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", name)
 	}

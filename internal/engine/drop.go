@@ -341,6 +341,9 @@ func controlQuery(b *metadata.Batch, img *metadata.Image, o *metadata.Object, ac
 	if err != nil {
 		return err
 	}
+	if def.State == stateReplacing {
+		return sqlerr.New(sqlerr.ObjectInUse, "query %q is being replaced", o.Name).WithHint("Try again in a moment.")
+	}
 	switch action {
 	case "PAUSE":
 		def.State = statePaused

@@ -144,10 +144,14 @@ func (e *Engine) claimAfar(ctx context.Context, oid metadata.OID, group, member 
 	return a.Generation, err
 }
 
-// answerClaim refuses claims of queries that are no more: they would make the group anew.
+// answerClaim refuses claims of queries that are no more, for they would make the group anew, and of those that are being replaced.
 func (e *Engine) answerClaim(ctx context.Context, q question) (int32, error) {
-	if _, ok := e.queryObject(uint32(q.Query)); !ok || e.opts.Worker {
+	o, ok := e.queryObject(uint32(q.Query))
+	if !ok || e.opts.Worker {
 		return 0, sqlerr.New(sqlerr.UndefinedObject, "this node does not coordinate query %d", q.Query)
+	}
+	if def, err := queryDef(o); err != nil || def.State == stateReplacing {
+		return 0, errors.Join(err, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %s is being replaced", o.Name))
 	}
 	var tps []exec.TopicPartition
 	for _, end := range q.Ends {

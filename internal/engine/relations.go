@@ -115,8 +115,16 @@ func (e *Engine) bind(ctx context.Context, img *metadata.Image, o *metadata.Obje
 	if err := setSequences(rel, def); err != nil {
 		return cachedRelation{}, err
 	}
-	if rel, err = e.altered(ctx, img, rel, def, alters); err != nil {
+	rel.Generation = def.Generation
+	since := alters - len(def.Shapes) // alterations of what the last CREATE OR REPLACE made
+	if alters < len(def.Shapes) {
+		since = present
+	}
+	if rel, err = e.altered(ctx, img, rel, def, since); err != nil {
 		return cachedRelation{}, err
+	}
+	if alters != present && alters < len(def.Shapes) {
+		rel = shaped(rel, def.Shapes[alters])
 	}
 	setIndexes(img, rel, def)
 	rel.OID, rel.Schema, rel.Name, rel.Comment = uint32(o.OID), o.Schema, o.Name, o.Comment

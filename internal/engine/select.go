@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/bounded"
@@ -29,8 +30,26 @@ func (s *session) env(ctx context.Context, args []types.Datum) *expr.Env {
 	}
 }
 
-// openQuery runs a SELECT: a pull query here, a push query in push.go.
+// maxReplans bounds how often a plan is made anew for one execution.
+const maxReplans = 5
+
+// openQuery runs a SELECT. If what it reads is replaced while it waits, it begins again.
 func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
+	for n := 0; ; n++ {
+		r, err := s.openPlan(ctx, p)
+		if !errors.Is(err, errReplaced) || n == maxReplans {
+			return r, err
+		}
+		fresh, err := s.refresh(ctx, p.st)
+		if err != nil {
+			return nil, err
+		}
+		p.st, p.visible = fresh, fresh.visible()
+	}
+}
+
+// openPlan opens the plan of a portal: a pull query here, a push query in push.go.
+func (s *session) openPlan(ctx context.Context, p *portal) (rows, error) {
 	q := p.st.query
 	if q.Unbounded {
 		return s.openPush(ctx, p)
@@ -40,7 +59,15 @@ func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
 			return r, err
 		}
 	}
-	return s.openPull(ctx, q, p.args, p.cursor)
+	r, err := s.openPull(ctx, q, p.args, p.cursor)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.replacedSince(ctx, p.st.image, q.Reads); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 // openPull waits until what the query reads is fresh enough, takes a snapshot and opens the plan over it. A pinned one sees this moment
@@ -51,6 +78,9 @@ func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.D
 	if err := s.freeze(sctx, snap, q.Reads); err != nil {
 		cancel()
 		return nil, s.dropped(err, q.Reads)
+	}
+	if snap.state == nil && slices.ContainsFunc(q.Reads, func(r *planner.Relation) bool { return r.Query != 0 }) {
+		snap.state = s.e.opts.State.Snapshot() // not later, when the relation may have been replaced
 	}
 	if pinned {
 		if err := snap.pin(sctx, q.Reads); err != nil {

@@ -31,6 +31,9 @@ type supervisor struct {
 	starting sync.Mutex
 	dropping map[metadata.OID]bool
 
+	// replacing are the replacements that somebody looks after.
+	replacing replacements
+
 	gone  map[int32]bool // nodes whose lanes have been fenced since they were last seen; of the loop
 	retry bool           // something could not be started; of the loop
 
@@ -49,11 +52,12 @@ type supervisor struct {
 
 // runningQuery is a persistent query, some tasks of which may run here.
 type runningQuery struct {
-	version uint64
-	plan    *planner.Persistent
-	sink    *planner.Relation
-	start   map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
-	state   string
+	version  uint64
+	revision int
+	plan     *planner.Persistent
+	sink     *planner.Relation
+	start    map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
+	state    string
 	// Guarded by the supervisor's mu.
 	nodes  [][]int32                 // that run its tasks, by fragment and partition
 	paused bool                      // it should have none
@@ -212,6 +216,7 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 		return
 	}
 	s.stopGone(img)
+	s.finishReplacements(img)
 	s.e.cache.forget(img)
 	for o := range img.Objects() {
 		switch {
@@ -386,14 +391,18 @@ func (s *supervisor) known(img *metadata.Image, o *metadata.Object) (*runningQue
 		return nil, def
 	}
 	if q, ok := s.query(uint32(o.OID)); ok {
-		return q, def
+		if q.revision == def.Revision {
+			return q, def
+		}
+		s.e.runner.StopQuery(uint64(o.OID)) // CREATE OR REPLACE has given it another plan
+		s.forget(o.OID)
 	}
 	q, err := s.plan(img, o, def)
 	if err != nil {
 		s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
 		return nil, def
 	}
-	q.start = startOffsets(def)
+	q.start, q.revision = startOffsets(def), def.Revision
 	q.life, q.end = context.WithCancel(s.ctx)
 	q.placed, q.move = context.WithCancel(q.life)
 	q.own = map[exec.TaskKey]struct{}{}
