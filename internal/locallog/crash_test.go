@@ -8,7 +8,6 @@ import (
 	randv2 "math/rand/v2"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
@@ -154,21 +153,29 @@ type lossy struct {
 	rng    *rand.Rand
 	cutEnd bool // cut at the next EndTxn, before or after it is carried out
 	cut    bool
+	left   int // requests until giveUp, once it is cut
+	giveUp context.CancelFunc
 }
 
-// lossyPatience is how long a round is tried on a transport that is cut.
-const lossyPatience = 20 * time.Millisecond
+// lossyPatience is how many requests are tried on a transport that is cut before their round is given up.
+const lossyPatience = 3
 
 var errLost = errors.New("connection lost")
 
 func (l *lossy) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	if _, ok := req.(*kmsg.EndTxnRequest); ok && l.cutEnd {
-		l.cut = true
+	if _, ok := req.(*kmsg.EndTxnRequest); ok && l.cutEnd && !l.cut {
+		l.cut, l.left = true, lossyPatience
 		if l.rng.Intn(2) == 0 {
 			_, _ = l.Transport.Request(ctx, req)
 		}
 	}
-	if l.cut || l.rng.Intn(8) == 0 {
+	if l.cut {
+		if l.left--; l.left == 0 {
+			l.giveUp()
+		}
+		return nil, errLost
+	}
+	if l.rng.Intn(8) == 0 {
 		return nil, errLost
 	}
 	resp, err := l.Transport.Request(ctx, req)
@@ -200,10 +207,8 @@ func TestRoundsCountOnceOverALossyTransport(t *testing.T) {
 				task.Batches = append(task.Batches, valueBatch(t, tp, fmt.Sprint(next)))
 			}
 			transport.cutEnd = rng.Intn(5) == 0
-			ctx, cancel := t.Context(), context.CancelFunc(func() {})
-			if transport.cutEnd {
-				ctx, cancel = context.WithTimeout(ctx, lossyPatience)
-			}
+			ctx, cancel := context.WithCancel(t.Context())
+			transport.giveUp = cancel
 			_, err = l.Commit(ctx, []exec.TaskCommit{task})
 			cancel()
 		}
