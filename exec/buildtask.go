@@ -30,7 +30,7 @@ type taskEnv struct {
 
 // buildPipeline makes the operators of a fragment whose root is root.
 func buildPipeline(env *taskEnv, root planner.Node) (*pipeline, error) {
-	p := &pipeline{}
+	p := &pipeline{m: newMeter(env.clock)}
 	b := &builder{env: env, p: p}
 	if err := b.root(root); err != nil {
 		return nil, err
@@ -45,6 +45,7 @@ type builder struct {
 }
 
 func (b *builder) root(n planner.Node) error {
+	at := b.p.count(n)
 	switch n := n.(type) {
 	case *planner.Sink:
 		if n.Rel.Ordinary {
@@ -52,16 +53,14 @@ func (b *builder) root(n planner.Node) error {
 			if b.p.table, err = newTableSink(b.env.cx, n, b.env.tables); err != nil {
 				return err
 			}
-			b.p.ops = append(b.p.ops, b.p.table)
-			return b.build(n.In, edge{next: b.p.table}, true)
+			return b.one(at, b.p.table, nil, n.In, true)
 		}
 		s, err := newSink(b.env.cx, n, b.env)
 		if err != nil {
 			return err
 		}
 		b.p.sink = s
-		b.p.ops = append(b.p.ops, s)
-		return b.build(n.In, edge{next: s}, true)
+		return b.one(at, s, nil, n.In, true)
 	case *planner.Exchange:
 		if n.In != nil {
 			w, err := newExchangeWriter(b.env.cx, n, b.env)
@@ -69,18 +68,19 @@ func (b *builder) root(n planner.Node) error {
 				return err
 			}
 			b.p.writer = w
-			b.p.ops = append(b.p.ops, w)
-			return b.build(n.In, edge{next: w}, true)
+			return b.one(at, w, nil, n.In, true)
 		}
 	}
-	return b.build(n, edge{next: b.env.collect}, true)
+	b.p.counts = b.p.counts[:0]
+	return b.build(n, edge{next: b.env.collect, into: at}, true)
 }
 
 // build makes the operator of n, whose output goes to to, and then its inputs. drives says whether the sources below count for
 // the task's stream time.
 func (b *builder) build(n planner.Node, to edge, drives bool) error {
 	cx := b.env.cx
-	to.rows = b.p.count(n)
+	at := b.p.count(n)
+	to.from, to.m = at, b.p.m
 	switch n := n.(type) {
 	case *planner.Scan:
 		return b.scan(n, to, drives)
@@ -88,35 +88,35 @@ func (b *builder) build(n planner.Node, to edge, drives bool) error {
 		if b.env.all {
 			return b.build(n.In, to, drives)
 		}
-		s := b.source(TopicPartition{n.Topic, b.env.partition}, to, drives)
+		s := b.source(TopicPartition{n.Topic, b.env.partition}, to, at, drives)
 		newExchangeSource(s, n, b.env.planEpoch)
 		s.times = newTimeTracker(0)
 		return nil
 	case *planner.Filter:
 		f, err := newFilter(cx, n.Cond, n.In.Props().Mode, schemaOf(n), to)
-		return b.one(f, err, n.In, drives)
+		return b.one(at, f, err, n.In, drives)
 	case *planner.Project:
 		p, err := newProject(cx, n, to)
-		return b.one(p, err, n.In, drives)
+		return b.one(at, p, err, n.In, drives)
 	case *planner.Normalize:
-		return b.one(newNormalize(cx, n, to), nil, n.In, drives)
+		return b.one(at, newNormalize(cx, n, to), nil, n.In, drives)
 	case *planner.Materialize:
-		return b.one(newMaterialize(cx, n, to), nil, n.In, drives)
+		return b.one(at, newMaterialize(cx, n, to), nil, n.In, drives)
 	case *planner.Aggregate:
 		a, err := newAggregate(cx, n, to)
 		if err == nil && n.Window != nil {
 			b.p.windows = append(b.p.windows, a)
 		}
-		return b.one(a, err, n.In, drives)
+		return b.one(at, a, err, n.In, drives)
 	case *planner.TopN:
-		return b.one(newTopN(cx, n, to), nil, n.In, drives)
+		return b.one(at, newTopN(cx, n, to), nil, n.In, drives)
 	case *planner.WindowFunc:
-		return b.one(newOver(cx, n, to), nil, n.In, drives)
+		return b.one(at, newOver(cx, n, to), nil, n.In, drives)
 	case *planner.Repeat:
-		return b.one(newRepeat(n, to), nil, n.In, drives)
+		return b.one(at, newRepeat(n, to), nil, n.In, drives)
 	case *planner.Expand:
 		x, err := newExpand(cx, n, to)
-		return b.one(x, err, n.In, drives)
+		return b.one(at, x, err, n.In, drives)
 	case *planner.SetOp:
 		if n.Kind == planner.Union && n.All {
 			if err := b.build(n.L, to, drives); err != nil {
@@ -134,12 +134,12 @@ func (b *builder) build(n planner.Node, to edge, drives bool) error {
 	return sqlerr.New(sqlerr.FeatureNotSupported, "a continuous query cannot run %s yet", nodeName(n))
 }
 
-func (b *builder) one(op operator, err error, in planner.Node, drives bool) error {
+func (b *builder) one(at *opCount, op operator, err error, in planner.Node, drives bool) error {
 	if err != nil {
 		return err
 	}
-	b.p.ops = append(b.p.ops, op)
-	return b.build(in, edge{next: op}, drives)
+	b.p.ops = append(b.p.ops, counted{op, at})
+	return b.build(in, edge{next: op, into: at}, drives)
 }
 
 func (b *builder) join(n *planner.Join, to edge, drives bool) error {
@@ -162,13 +162,13 @@ func (b *builder) join(n *planner.Join, to edge, drives bool) error {
 	if err != nil {
 		return err
 	}
-	b.p.ops = append(b.p.ops, op)
+	b.p.ops = append(b.p.ops, counted{op, to.from})
 	begin := len(b.p.sources)
-	if err := b.build(n.L, edge{next: op, port: portLeft}, drives); err != nil {
+	if err := b.build(n.L, edge{next: op, port: portLeft, into: to.from}, drives); err != nil {
 		return err
 	}
 	first := len(b.p.sources)
-	if err := b.build(n.R, edge{next: op, port: portRight}, rightDrives); err != nil {
+	if err := b.build(n.R, edge{next: op, port: portRight, into: to.from}, rightDrives); err != nil {
 		return err
 	}
 	if n.Strategy == planner.StreamTable {
@@ -216,27 +216,28 @@ func writtenFrom(plan *planner.Persistent, exchange string) string {
 	return ""
 }
 
-func (b *builder) source(tp TopicPartition, to edge, drives bool) *source {
-	s := &source{log: b.env.log, timer: b.env.clock, tp: tp, to: to, drives: drives, exact: drives}
+func (b *builder) source(tp TopicPartition, to edge, at *opCount, drives bool) *source {
+	s := &source{log: b.env.log, timer: b.env.clock, tp: tp, to: to, at: at, drives: drives, exact: drives}
 	b.p.sources = append(b.p.sources, s)
 	return s
 }
 
 func (b *builder) scan(n *planner.Scan, to edge, drives bool) error {
+	at := to.from
 	if n.Filter != nil {
 		f, err := newFilter(b.env.cx, n.Filter, n.P.Mode, schemaOf(n), to)
 		if err != nil {
 			return err
 		}
-		b.p.ops = append(b.p.ops, f)
-		to = edge{next: f}
+		b.p.ops = append(b.p.ops, counted{f, at})
+		to = edge{next: f, into: at, m: b.p.m}
 	}
 	first, last := b.env.partition, b.env.partition
 	if b.env.all {
 		first, last = 0, b.env.counts[n.Rel.Topic]-1
 	}
 	for p := first; p <= last; p++ {
-		s := b.source(TopicPartition{n.Rel.Topic, p}, to, drives)
+		s := b.source(TopicPartition{n.Rel.Topic, p}, to, at, drives)
 		s.times, s.scan = newTimeTracker(1), n
 		s.exact = drives && !b.env.all // one partition's time is not that of an operator that reads several
 		if err := newScanSource(s, n, b.env.cx, b.env.clock); err != nil {

@@ -27,21 +27,29 @@ type operator interface {
 	flush(now int64) error
 }
 
-// edge is where an operator's output goes, and how many rows went there.
+// edge is where an operator's output goes, and who counts it.
 type edge struct {
 	next operator
 	port int
-	rows *int64
+	from *opCount // the node whose rows they are; nil: the rows are not counted
+	into *opCount // the node that next is a part of
+	m    *meter   // nil: the time is not counted
 }
 
 func (e edge) send(c chunk) error {
 	if c.Len() == 0 {
 		return nil
 	}
-	if e.rows != nil {
-		*e.rows += int64(c.Len())
+	if e.from != nil {
+		e.from.rows += int64(c.Len())
 	}
-	return e.next.push(c, e.port)
+	if e.m == nil {
+		return e.next.push(c, e.port)
+	}
+	was := e.m.enter(e.into)
+	err := e.next.push(c, e.port)
+	e.m.enter(was)
+	return err
 }
 
 // opContext is what all operators of a task share.

@@ -12,7 +12,8 @@ import (
 // pipeline is a plan, or a fragment of one, made runnable.
 type pipeline struct {
 	sources []*source
-	ops     []operator // inputs before those they feed
+	ops     []counted // inputs before those they feed
+	m       *meter
 	windows []*aggregateOp
 	joins   []*streamJoin
 	writer  *exchangeWriter // the root, if it is one
@@ -21,24 +22,24 @@ type pipeline struct {
 	counts  []*opCount
 }
 
-// opCount counts the rows that leave a node of the plan.
-type opCount struct {
-	node planner.Node
-	rows int64
+// counted is an operator with the counters of the node that it is a part of.
+type counted struct {
+	operator
+	at *opCount
 }
 
-// count makes the counter of n.
-func (p *pipeline) count(n planner.Node) *int64 {
+// count makes the counters of n.
+func (p *pipeline) count(n planner.Node) *opCount {
 	c := &opCount{node: n}
 	p.counts = append(p.counts, c)
-	return &c.rows
+	return c
 }
 
-// operatorStats are the counters of all nodes, the root's input first.
+// operatorStats are the counters of all nodes, the root first.
 func (p *pipeline) operatorStats(st *taskState) []OperatorStats {
 	stats := make([]OperatorStats, len(p.counts))
 	for i, c := range p.counts {
-		stats[i] = OperatorStats{Node: c.node, Rows: c.rows}
+		stats[i] = OperatorStats{Node: c.node, Rows: c.rows, Time: c.took}
 		if id := c.node.Props().OpID; id != 0 {
 			stats[i].StateBytes = st.sizeOf(id)
 		}
@@ -137,10 +138,13 @@ func (p *pipeline) resume(now int64) error {
 func (p *pipeline) flush(now, data int64) error {
 	for _, op := range p.ops {
 		at := now
-		if p.writer != nil && op == operator(p.writer) {
+		if p.writer != nil && op.operator == operator(p.writer) {
 			at = data
 		}
-		if err := op.flush(at); err != nil {
+		was := p.m.enter(op.at)
+		err := op.flush(at)
+		p.m.enter(was)
+		if err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
@@ -198,6 +199,7 @@ func (r *Runner) Stats(query uint64) []TaskStats {
 	var all []TaskStats
 	for k, s := range p.mu.stats {
 		s.Fragment, s.Partition = k.Fragment, k.Partition
+		s.RowsPerSecond = s.rate.as(r.cfg.Clock.Now())
 		all = append(all, s)
 	}
 	slices.SortFunc(all, func(a, b TaskStats) int {
@@ -208,24 +210,29 @@ func (r *Runner) Stats(query uint64) []TaskStats {
 
 // TaskStats are the counters of one task since it started.
 type TaskStats struct {
-	Fragment   uint32
-	Partition  int32
-	RowsIn     int64
-	RowsOut    int64
-	SourceRows int64 // of RowsIn, those of streams and tables rather than of exchanges
-	SinkRows   int64 // of RowsOut, those for the query's result
-	Errors     ErrorCounts
-	Commits    int64
-	StateBytes int64 // of rows in memory
-	StreamTime int64 // ms, math.MinInt64 before anything was read
-	Lag        int64 // records known to be readable and not read
-	// Operators are the nodes of the fragment, what feeds the sink or exchange first, each before its inputs.
+	Fragment      uint32
+	Partition     int32
+	RowsIn        int64
+	RowsPerSecond float64 // of RowsIn, over the last few seconds
+	RowsOut       int64
+	SourceRows    int64 // of RowsIn, those of streams and tables rather than of exchanges
+	SinkRows      int64 // of RowsOut, those for the query's result
+	Errors        ErrorCounts
+	Commits       int64
+	StateBytes    int64         // of rows in memory
+	StreamTime    int64         // ms, math.MinInt64 before anything was read
+	Time          time.Duration // that the operators took
+	Lag           int64         // records known to be readable and not read
+	// Operators are the nodes of the fragment, the sink or exchange first, each before its inputs.
 	Operators []OperatorStats
+
+	rate rate // of RowsIn
 }
 
 // OperatorStats say what one node of a fragment has done since its task last began.
 type OperatorStats struct {
-	Node       planner.Node // of the plan: do not change it
-	Rows       int64        // that left the node
-	StateBytes int64        // of its rows in memory
+	Node       planner.Node  // of the plan: do not change it
+	Rows       int64         // that left the node; of the root, those written
+	Time       time.Duration // that it took, without fetching and waiting
+	StateBytes int64         // of its rows in memory
 }

@@ -27,6 +27,7 @@ type source struct {
 	timer   clock.Clock
 	tp      TopicPartition
 	to      edge
+	at      *opCount // the counters of the leaf
 	decode  recordDecoder
 	scan    *planner.Scan // what it reads, nil for an exchange
 	times   *timeTracker
@@ -192,6 +193,9 @@ func (s *source) firstTime() int64 { return s.iter.Record.Timestamp }
 
 // step decodes what is at hand, up to one batch of rows, and sends it on. What needs another fetch is left for later.
 func (s *source) step(ctx context.Context, wall time.Time) error {
+	if m := s.to.m; m != nil {
+		defer m.enter(m.enter(s.at))
+	}
 	s.batch.Reset()
 	s.batch.Source = nil
 	s.clock = s.clock[:0]

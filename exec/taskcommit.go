@@ -300,6 +300,15 @@ func (t *task) publishPositions() {
 	for _, s := range t.pipe.sources {
 		t.stats.Lag += max(0, s.end-s.position())
 	}
-	t.stats.Operators = t.pipe.operatorStats(t.cx.state)
+	t.stats.Operators, t.stats.Time = t.pipe.operatorStats(t.cx.state), 0
+	for _, o := range t.stats.Operators {
+		t.stats.Time += o.Time
+	}
+	if ops := t.stats.Operators; t.pipe.writer == nil {
+		ops[0].Rows = t.stats.RowsOut
+	} else {
+		ops[0].Rows = ops[1].Rows // its records are blocks of rows
+	}
+	t.stats.rate.total(t.r.cfg.Clock.Now(), t.stats.RowsIn)
 	t.progress.publish(t.positions(), t.outputs, t.spec.Key(), t.stats)
 }

@@ -55,7 +55,8 @@ func (e *Engine) taskStats(oid uint64, name, state string) []pgcatalog.Task {
 	for _, t := range e.stats(oid) {
 		out = append(out, pgcatalog.Task{
 			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state, Node: t.Node,
-			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes, Lag: t.Lag,
+			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes, RowsPerSecond: t.RowsPerSecond, LateRows: t.Errors.Late,
+			ErrorRows: t.Errors.Eval + t.Errors.Decode, Commits: t.Commits, Lag: t.Lag, Micros: t.Time.Microseconds(),
 		})
 	}
 	return out
@@ -79,16 +80,42 @@ func (s *session) explainRunning(o *metadata.Object) (string, error) {
 	if len(stats) == 0 {
 		return b.String(), nil
 	}
-	fmt.Fprintf(&b, "\n%-9s %-9s %-5s %12s %12s %8s %8s %8s %10s %8s\n", "fragment", "partition", "node", "rows in", "rows out", "late", "errors", "commits", "state", "lag")
-	for _, t := range stats {
-		fmt.Fprintf(&b, "%-9d %-9d %-5d %12d %12d %8d %8d %8d %10d %8d\n",
-			t.Fragment, t.Partition, t.Node, t.RowsIn, t.RowsOut, t.Errors.Late, t.Errors.Eval+t.Errors.Decode, t.Commits, t.StateBytes, t.Lag)
-	}
+	explainTasks(&b, stats)
 	explainOperators(&b, stats)
 	return b.String(), nil
 }
 
-// explainOperators says what left each operator of a fragment, and what it keeps in memory, over all its tasks.
+// explainTasks says what each task has done, and under them what all have: read of streams and tables, and written as the query's result.
+func explainTasks(b *strings.Builder, stats []taskCount) {
+	fmt.Fprintf(b, "\n%-9s %-9s %-5s %12s %10s %12s %8s %8s %8s %10s %8s %10s\n",
+		"fragment", "partition", "node", "rows in", "rows/s", "rows out", "late", "errors", "commits", "state", "lag", "ms")
+	var all exec.TaskStats
+	line := func(fragment, partition, node string, t exec.TaskStats) {
+		fmt.Fprintf(b, "%-9s %-9s %-5s %12d %10.1f %12d %8d %8d %8d %10d %8d %10.1f\n", fragment, partition, node, t.RowsIn, t.RowsPerSecond, t.RowsOut,
+			t.Errors.Late, t.Errors.Eval+t.Errors.Decode, t.Commits, t.StateBytes, t.Lag, milliseconds(t.Time))
+	}
+	for _, t := range stats {
+		line(strconv.Itoa(int(t.Fragment)), strconv.Itoa(int(t.Partition)), strconv.Itoa(int(t.Node)), t.TaskStats)
+		all.RowsIn += t.SourceRows
+		all.RowsPerSecond += t.RowsPerSecond * float64(t.SourceRows) / float64(max(t.RowsIn, 1))
+		all.RowsOut += t.SinkRows
+		all.Errors.Late += t.Errors.Late
+		all.Errors.Eval += t.Errors.Eval
+		all.Errors.Decode += t.Errors.Decode
+		all.Commits += t.Commits
+		all.StateBytes += t.StateBytes
+		all.Lag += t.Lag
+		all.Time += t.Time
+	}
+	if len(stats) > 1 {
+		line("all", "", "", all)
+	}
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// explainOperators says what left each operator of a fragment, how long it took and what part that is of all, and what it keeps in memory, over all
+// tasks.
 func explainOperators(b *strings.Builder, stats []taskCount) {
 	type key struct {
 		fragment uint32
@@ -96,6 +123,7 @@ func explainOperators(b *strings.Builder, stats []taskCount) {
 	}
 	sums := map[key]*operatorCount{}
 	var order []key
+	var total time.Duration
 	for _, t := range stats {
 		for i, o := range t.Counts {
 			k := key{t.Fragment, i}
@@ -103,15 +131,19 @@ func explainOperators(b *strings.Builder, stats []taskCount) {
 				sums[k], order = &operatorCount{Name: o.Name}, append(order, k)
 			}
 			sums[k].Rows += o.Rows
+			sums[k].Time += o.Time
 			sums[k].StateBytes += o.StateBytes
+			total += o.Time
 		}
 	}
 	if len(order) == 0 {
 		return
 	}
-	fmt.Fprintf(b, "\n%-9s %12s %10s  %s\n", "fragment", "rows", "state", "operator")
+	fmt.Fprintf(b, "\n%-9s %12s %10s %5s %10s  %s\n", "fragment", "rows", "ms", "%", "state", "operator")
 	for _, k := range order {
-		fmt.Fprintf(b, "%-9d %12d %10d  %s\n", k.fragment, sums[k].Rows, sums[k].StateBytes, sums[k].Name)
+		o := sums[k]
+		fmt.Fprintf(b, "%-9d %12d %10.1f %5.1f %10d  %s\n", k.fragment, o.Rows, milliseconds(o.Time), 100*float64(o.Time)/float64(max(total, 1)),
+			o.StateBytes, o.Name)
 	}
 }
 

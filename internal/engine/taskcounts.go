@@ -19,9 +19,10 @@ type taskCount struct {
 
 // operatorCount is exec.OperatorStats with the name of the node of the plan.
 type operatorCount struct {
-	Name       string `json:"name"`
-	Rows       int64  `json:"rows"`
-	StateBytes int64  `json:"state"`
+	Name       string        `json:"name"`
+	Rows       int64         `json:"rows"`
+	StateBytes int64         `json:"state"`
+	Time       time.Duration `json:"time"`
 }
 
 // ownCounts are the counters of a query's tasks here.
@@ -30,7 +31,7 @@ func (e *Engine) ownCounts(oid uint64) []taskCount {
 	for _, s := range e.runner.Stats(oid) {
 		c := taskCount{TaskStats: s, Node: e.opts.NodeID}
 		for _, o := range s.Operators {
-			c.Counts = append(c.Counts, operatorCount{planner.NodeName(o.Node), o.Rows, o.StateBytes})
+			c.Counts = append(c.Counts, operatorCount{planner.NodeName(o.Node), o.Rows, o.StateBytes, o.Time})
 		}
 		c.Operators = nil
 		out = append(out, c)

@@ -141,6 +141,9 @@ type Task struct {
 	Fragment, Partition, Node        int32
 	State                            string
 	RowsIn, RowsOut, StateBytes, Lag int64
+	LateRows, ErrorRows, Commits     int64
+	RowsPerSecond                    float64
+	Micros                           int64 // that its operators took
 }
 
 // Topic is a topic of the log.
