@@ -337,6 +337,13 @@ func (p *parser) streamWindow(s *Select) {
 	s.Window = w
 }
 
+// windowHints say how a stream window is written.
+var windowHints = map[WindowKind]string{
+	Tumbling: "Write WINDOW TUMBLING (SIZE 1 HOUR [, GRACE PERIOD 10 MINUTES] [, RETENTION 1 DAY]).",
+	Hopping:  "Write WINDOW HOPPING (SIZE 1 HOUR, ADVANCE BY 10 MINUTES [, GRACE PERIOD 10 MINUTES] [, RETENTION 1 DAY]).",
+	Session:  "Write WINDOW SESSION (30 SECONDS [, GRACE PERIOD 10 MINUTES] [, RETENTION 1 DAY]).",
+}
+
 // windowBounds parses what stands in the parentheses of a stream window.
 func (p *parser) windowBounds(w *StreamWindow) {
 	pos := p.pos()
@@ -352,7 +359,7 @@ func (p *parser) windowBounds(w *StreamWindow) {
 		case p.accept("grace", "period"):
 			dst = &w.Grace
 		default:
-			p.unexpected()
+			p.unexpected().Hint = windowHints[w.Kind]
 			return
 		}
 		if *dst != nil {

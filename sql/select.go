@@ -35,6 +35,10 @@ func (p *parser) selectCore() QueryBody {
 	if p.isWord("group") {
 		s.GroupBy = p.groupBy()
 	}
+	if s.GroupBy != nil && p.isWord("window") && p.peek(2).is(p.src, "(") {
+		p.unexpected().Hint = "The window comes before GROUP BY."
+		return s
+	}
 	if p.accept("partition", "by") {
 		s.PartitionBy = p.exprList()
 	}

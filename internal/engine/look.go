@@ -41,7 +41,11 @@ func (s *session) analyzeLook(ctx context.Context, p *planner.Planner, st *state
 	case *sql.ShowObjects:
 		base, ok := showQueries[strings.ToUpper(q.What)]
 		if !ok {
-			return sqlerr.New(sqlerr.FeatureNotSupported, "SHOW %s is not supported yet", q.What)
+			err := sqlerr.New(sqlerr.FeatureNotSupported, "SHOW %s is not supported yet", q.What)
+			if strings.EqualFold(q.What, "errors") {
+				err = err.WithHint("SELECT * FROM millrace.errors lists the rows that took no part.")
+			}
+			return err
 		}
 		text = "SELECT * FROM (" + base + ") s"
 		var conds []string
