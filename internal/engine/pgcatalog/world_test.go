@@ -122,7 +122,7 @@ func (w *fakeWorld) Queries() []pgcatalog.Query {
 }
 
 func (w *fakeWorld) Tasks() []pgcatalog.Task {
-	return []pgcatalog.Task{{Query: "ctas_per_user", Fragment: 1, Partition: 2, State: "RUNNING", RowsIn: 7, RowsOut: 3, StateBytes: 99}}
+	return []pgcatalog.Task{{Query: "ctas_per_user", Fragment: 1, Partition: 2, State: "RUNNING", RowsIn: 7, RowsOut: 3, StateBytes: 99, RowsPerSecond: 1.5, LateRows: 4, ErrorRows: 5, Commits: 6, Lag: 8, Micros: 10}}
 }
 
 func (w *fakeWorld) Topics() []pgcatalog.Topic {
