@@ -85,5 +85,5 @@ var kindNames = map[types.Kind]string{
 	types.Name: "name", types.Char: "char", types.Regclass: "regclass", types.Regtype: "regtype", types.Regproc: "regproc",
 	types.Regnamespace: "regnamespace", types.Regrole: "regrole", types.Regprocedure: "regprocedure", types.Regoperator: "regoperator", types.Int2Vector: "int2vector", types.OIDVector: "oidvector",
 	types.Void: "void", types.Any: "any", types.AnyElement: "anyelement", types.AnyArray: "anyarray",
-	types.EnumKind: "enum", types.AnyEnum: "anyenum",
+	types.JSONPath: "jsonpath", types.EnumKind: "enum", types.AnyEnum: "anyenum",
 }

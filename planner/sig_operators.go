@@ -164,6 +164,8 @@ const jsonOperators = `
 #>(json,text[]) json
 #>>(json,text[]) text
 @>(jsonb,jsonb) bool
+@?(jsonb,jsonpath) bool
+@@(jsonb,jsonpath) bool
 <@(jsonb,jsonb) bool
 ?(jsonb,text) bool
 ?|(jsonb,text[]) bool

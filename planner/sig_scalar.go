@@ -308,6 +308,18 @@ jsonb_strip_nulls(jsonb) jsonb
 json_strip_nulls(json) json
 jsonb_pretty(jsonb) text
 jsonb_contains(jsonb,jsonb) bool
+jsonb_path_exists(jsonb,jsonpath) bool
+jsonb_path_exists(jsonb,jsonpath,jsonb) bool
+jsonb_path_exists(jsonb,jsonpath,jsonb,bool) bool
+jsonb_path_match(jsonb,jsonpath) bool
+jsonb_path_match(jsonb,jsonpath,jsonb) bool
+jsonb_path_match(jsonb,jsonpath,jsonb,bool) bool
+jsonb_path_query_array(jsonb,jsonpath) jsonb
+jsonb_path_query_array(jsonb,jsonpath,jsonb) jsonb
+jsonb_path_query_array(jsonb,jsonpath,jsonb,bool) jsonb
+jsonb_path_query_first(jsonb,jsonpath) jsonb
+jsonb_path_query_first(jsonb,jsonpath,jsonb) jsonb
+jsonb_path_query_first(jsonb,jsonpath,jsonb,bool) jsonb
 jsonb_exists(jsonb,text) bool
 extractjsonfield(text,text) text
 `
@@ -400,6 +412,9 @@ regexp_split_to_table(text,text) text
 string_to_table(text,text) text ; null
 string_to_table(text,text,text) text ; null
 jsonb_array_elements(jsonb) jsonb ; cols=value:jsonb
+jsonb_path_query(jsonb,jsonpath) jsonb
+jsonb_path_query(jsonb,jsonpath,jsonb) jsonb
+jsonb_path_query(jsonb,jsonpath,jsonb,bool) jsonb
 jsonb_array_elements_text(jsonb) text ; cols=value:text
 jsonb_object_keys(jsonb) text
 jsonb_each(jsonb) record ; cols=key:text,value:jsonb

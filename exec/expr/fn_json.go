@@ -59,7 +59,12 @@ func registerGetters(k string) {
 			arrow, hash = "->>", "#>>"
 		}
 		row(arrow+"("+k+",text)", func(_ *Call, a []types.Datum) (types.Datum, error) { return result(jsonMember(a[0].S, a[1].S)) })
-		row(arrow+"("+k+",int4)", func(_ *Call, a []types.Datum) (types.Datum, error) { return result(jsonItem(a[0].S, a[1].I)) })
+		row(arrow+"("+k+",int4)", func(_ *Call, a []types.Datum) (types.Datum, error) {
+			if k == "jsonb" && !isContainer(a[0].S) && (a[1].I == 0 || a[1].I == -1) {
+				return result(a[0].S, true) // a scalar is the one element of an array to PostgreSQL
+			}
+			return result(jsonItem(a[0].S, a[1].I))
+		})
 		row(hash+"("+k+",text[])", func(_ *Call, a []types.Datum) (types.Datum, error) { return result(jsonPath(a[0].S, path(a))) })
 		row(k+"_extract_path"+suffix+"("+k+",text...)", func(_ *Call, a []types.Datum) (types.Datum, error) { return result(jsonPath(a[0].S, a[1:])) })
 	}

@@ -42,7 +42,7 @@ func AppendBinary(dst []byte, t Type, d Datum) []byte {
 		dst = binary.BigEndian.AppendUint64(dst, uint64(iv.Micros))
 		dst = binary.BigEndian.AppendUint32(dst, uint32(iv.Days))
 		return binary.BigEndian.AppendUint32(dst, uint32(iv.Months))
-	case JSONB, Map:
+	case JSONB, Map, JSONPath:
 		return append(append(dst, jsonbVersion), d.S...)
 	case Struct:
 		return AppendJSON(append(dst, jsonbVersion), t, d)
@@ -166,7 +166,7 @@ func parseBinary(t Type, src []byte) (Datum, error) {
 		return BytesDatum(string(src)), nil
 	case Numeric:
 		return parseNumericBinary(src)
-	case JSONB, Map, Struct:
+	case JSONB, Map, Struct, JSONPath:
 		if len(src) == 0 || src[0] != jsonbVersion {
 			return NullDatum, badBinary(t)
 		}

@@ -34,6 +34,7 @@ var kinds = [...]kindInfo{
 	UUID:         {2950, 2951, "uuid", "uuid", 16, 'U'},
 	JSONB:        {3802, 3807, "jsonb", "jsonb", -1, 'U'},
 	JSON:         {114, 199, "json", "json", -1, 'U'},
+	JSONPath:     {4072, 4073, "jsonpath", "jsonpath", -1, 'U'},
 	EnumKind:     {0, 0, "enum", "enum", 4, 'E'},
 	Array:        {0, 0, "array", "array", -1, 'A'},
 	Map:          {3802, 3807, "jsonb", "map", -1, 'U'},

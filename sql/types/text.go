@@ -49,6 +49,12 @@ func parseText(t Type, s string, set *Settings) (Datum, error) {
 		return iv.Datum(), err
 	case UUID:
 		return parseUUID(s)
+	case JSONPath:
+		x, err := ParseJSONPath(s)
+		if err != nil {
+			return NullDatum, err
+		}
+		return BytesDatum(x.String()), nil
 	case EnumKind:
 		return parseEnum(t, s)
 	case JSON:

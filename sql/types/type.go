@@ -36,6 +36,7 @@ const (
 	UUID                     // S: 16 bytes [bytes]
 	JSONB                    // S: canonical text as PostgreSQL prints jsonb [bytes]
 	JSON                     // S: text as given [bytes]
+	JSONPath                 // S: the path as PostgreSQL prints it, see jsonpath.go [bytes]
 	EnumKind                 // I: the order of the label, see enum.go [int64]
 	Array                    // S: see array.go [bytes]
 	Map                      // S: canonical JSONB object text; on the wire jsonb [bytes]

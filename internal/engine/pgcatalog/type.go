@@ -46,6 +46,7 @@ const typeTable = `
 2950 uuid rcp uuid_in 2952 uuid_out 2953 uuid_recv 2961 uuid_send 2962
 3802 jsonb rix jsonb_in 3806 jsonb_out 3804 jsonb_recv 3805 jsonb_send 3803
 3500 anyenum vip anyenum_in 3504 anyenum_out 3505 - 0
+4072 jsonpath rix jsonpath_in 4001 jsonpath_out 4003 jsonpath_recv 4002 jsonpath_send 4004
 4089 regnamespace vip regnamespacein 4084 regnamespaceout 4085 regnamespacerecv 4087 regnamespacesend 4088
 4096 regrole vip regrolein 4098 regroleout 4092 regrolerecv 4094 regrolesend 4095
 `
