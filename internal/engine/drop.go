@@ -312,6 +312,9 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 			return "", err
 		}
 	}
+	if q.Action != "RESUME" {
+		d.after = s.awaitEverywhere
+	}
 	return q.Action, d.end(ctx)
 }
 

@@ -29,12 +29,13 @@ const (
 )
 
 // question is what one engine asks of another: reached (have the tasks of a fragment there taken in everything below these ends?), stats (what have the tasks there counted?), claim (of these
-// partitions, in a query's group).
+// partitions, in a query's group), acted (has the node acted on the metadata of this index?).
 type question struct {
 	Kind     string   `json:"kind"`
 	Query    uint64   `json:"query,omitempty"`
 	Fragment uint32   `json:"fragment,omitempty"`
 	Ends     []endsAt `json:"ends,omitempty"`
+	Index    uint64   `json:"index,omitempty"`
 	Group    string   `json:"group,omitempty"`
 	Member   string   `json:"member,omitempty"`
 }
@@ -86,6 +87,8 @@ func (e *Engine) Answer(ctx context.Context, data []byte) ([]byte, error) {
 	switch q.Kind {
 	case "reached":
 		a.Done, err = e.answerReached(ctx, q)
+	case "acted":
+		a.Done = e.answerActed(ctx, q.Index)
 	case "stats":
 		a.Stats = e.ownStats()
 	case "claim":

@@ -1,0 +1,58 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+)
+
+// everywhereLimit bounds how long a statement waits for other nodes to act on it.
+const everywhereLimit = 10 * time.Second
+
+// awaitEverywhere waits until every node has acted on the metadata as it is now: what was paused or dropped has no tasks any more. A node that is fenced runs nothing that counts. Who does not
+// tell in time is named in a WARNING.
+func (s *session) awaitEverywhere(ctx context.Context) error {
+	if s.e.opts.Peers == nil {
+		return nil
+	}
+	index := s.e.meta.Image().Index()
+	wctx, cancel := context.WithTimeout(ctx, everywhereLimit)
+	defer cancel()
+	for k := range s.e.meta.Image().Brokers() {
+		if k.ID == s.e.opts.NodeID || s.e.awaitActedAt(wctx, k.ID, index) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return cause(ctx, ctx.Err())
+		}
+		s.warn(sqlerr.Warning, "tasks on node %d may go on for a moment: it does not answer", k.ID)
+	}
+	return nil
+}
+
+// awaitActedAt waits until a node has acted on an image of at least index, or has no part in the cluster; false when ctx has ended before.
+func (e *Engine) awaitActedAt(ctx context.Context, node int32, index uint64) bool {
+	for {
+		if k, ok := e.meta.Image().Broker(node); !ok || k.Fenced || k.Draining {
+			return true
+		}
+		if a, err := e.ask(ctx, node, question{Kind: "acted", Index: index}); err == nil && a.Done {
+			return true
+		}
+		timer := e.clock.NewTimer(askPause)
+		select {
+		case <-timer.C():
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		}
+	}
+}
+
+// answerActed waits a while until this node has acted on an image.
+func (e *Engine) answerActed(ctx context.Context, index uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, reachedWait)
+	defer cancel()
+	return e.super.waitActed(ctx, index) == nil
+}
