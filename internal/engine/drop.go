@@ -312,9 +312,7 @@ func (s *session) queryControl(ctx context.Context, q *sql.QueryControl) (string
 			return "", err
 		}
 	}
-	if q.Action != "RESUME" {
-		d.after = s.awaitEverywhere
-	}
+	d.after = s.awaitEverywhere
 	return q.Action, d.end(ctx)
 }
 
