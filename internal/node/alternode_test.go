@@ -4,6 +4,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/node/nodetest"
@@ -40,9 +41,17 @@ func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
 	eventually(t, c[:2], []string{"[1]", "[2]"}, "SELECT id FROM millrace.nodes ORDER BY id")
 	eventually(t, c[:2], nil, "INSERT INTO t VALUES (2) ON CONFLICT DO NOTHING")
 
+	removed := c[2].FS.CrashClone(vfs.CrashCloneCfg{})
+	err := c[2].TryStart()
+	require.ErrorContains(t, err, "node 3 was removed from the cluster", "its old directory")
+	require.ErrorContains(t, err, "start the node on an empty one")
 	c[2].Wipe()
 	c[2].Start()
 	require.NotNil(t, c[2].Node)
+	// Neither when its id has another directory by now.
+	old := nodetest.NewMember(t, 3, c[0].Addr)
+	old.FS = removed
+	require.ErrorContains(t, old.TryStart(), "node id 3 belongs to data directory")
 	replicated(t, c[0])
 	eventually(t, c, []string{"[1]", "[2]", "[3]"}, "SELECT id FROM millrace.nodes WHERE state = 'online' ORDER BY id")
 	eventually(t, c[2:], []string{"[1]", "[2]"}, "SELECT id FROM t ORDER BY id")

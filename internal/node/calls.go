@@ -44,7 +44,9 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 		return nil, errStarting
 	}
 	if k, ok := s.meta.Image().Broker(from.NodeID); ok && k.Directory.String() != from.DirectoryID {
-		if _, joins := req.(*kmsg.AddRaftVoterRequest); !joins {
+		switch req.(type) {
+		case *kmsg.AddRaftVoterRequest, *kmsg.DescribeQuorumRequest: // it is told more there
+		default:
 			return nil, fmt.Errorf("%w: node id %d belongs to another directory", peer.ErrRefused, from.NodeID)
 		}
 	}
@@ -54,6 +56,8 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 			return serveQuestion(ctx, s, r)
 		}
 		return serveForwarded(ctx, s.meta, r), nil
+	case *kmsg.DescribeQuorumRequest:
+		return serveQuorum(s.meta, r), nil
 	case *kmsg.AddRaftVoterRequest:
 		return n.serveJoin(ctx, s, from, r), nil
 	case *kmsg.BrokerHeartbeatRequest:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -183,7 +184,7 @@ func (n *Node) peers() *metadata.Peers {
 	if n.port == nil {
 		return nil
 	}
-	p := &metadata.Peers{Join: n.join, Forward: n.forward}
+	p := &metadata.Peers{Join: n.join, Removed: n.removed, Forward: n.forward}
 	if !n.cfg.clustered() {
 		p.Found = func(context.Context) (bool, error) { return true, nil }
 		return p
@@ -226,6 +227,64 @@ func (n *Node) join(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// removed asks the nodes it knows whether this directory is a member of the cluster still, and says so when it is not. A directory that is being taken in has no need to ask.
+func (n *Node) removed(ctx context.Context) error {
+	req := kmsg.NewPtrDescribeQuorumRequest()
+	req.Version = quorumVersion
+	for waits := true; waits; waits = n.pause(ctx, lookPause) == nil {
+		for _, addr := range n.askable() {
+			if members := n.membersAt(ctx, addr, req); len(members) > 0 && !slices.Contains(members, n.identity.Directory) {
+				return fmt.Errorf("node %d was removed from the cluster, and this data directory is not started again: start the node on an empty one, with --join or the flags that it had",
+					n.identity.NodeID)
+			}
+		}
+	}
+	return nil
+}
+
+// quorumVersion is the first version of DescribeQuorum that names directories (KIP-853).
+const quorumVersion = 2
+
+// membersAt are the directories of the metadata group, if the node at addr leads it.
+func (n *Node) membersAt(ctx context.Context, addr string, req *kmsg.DescribeQuorumRequest) (members []metadata.UUID) {
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	resp, err := n.caller.Call(ctx, addr, req)
+	if err != nil {
+		return nil
+	}
+	for _, topic := range resp.(*kmsg.DescribeQuorumResponse).Topics {
+		for _, p := range topic.Partitions {
+			for _, v := range p.CurrentVoters {
+				members = append(members, v.ReplicaDirectoryID)
+			}
+		}
+	}
+	return members
+}
+
+// serveQuorum tells the members of the metadata group, voters or not, if this node leads it.
+func serveQuorum(meta *metadata.Store, r *kmsg.DescribeQuorumRequest) *kmsg.DescribeQuorumResponse {
+	resp := r.ResponseKind().(*kmsg.DescribeQuorumResponse)
+	members, err := meta.Members()
+	if err != nil || !meta.Leads() {
+		resp.ErrorCode = kerr.NotLeaderForPartition.Code
+		return resp
+	}
+	p := kmsg.NewDescribeQuorumResponseTopicPartition()
+	for _, m := range members {
+		if directory, err := metadata.ParseUUID(string(m.ID)); err == nil {
+			v := kmsg.NewDescribeQuorumResponseTopicPartitionReplicaState()
+			v.ReplicaDirectoryID = directory
+			p.CurrentVoters = append(p.CurrentVoters, v)
+		}
+	}
+	topic := kmsg.NewDescribeQuorumResponseTopic()
+	topic.Partitions = append(topic.Partitions, p)
+	resp.Topics = append(resp.Topics, topic)
+	return resp
 }
 
 // askable are the addresses of nodes that may know the cluster.

@@ -24,6 +24,8 @@ type Peers struct {
 	Found func(ctx context.Context) (bool, error)
 	// Join has the group's leader take this node in, at its present address, and returns when it has.
 	Join func(ctx context.Context) error
+	// Removed returns an error when the group's leader says that this directory is no member any more, and otherwise waits for ctx to end. It may be nil.
+	Removed func(ctx context.Context) error
 	// Forward has the leader, whose node port is at addr, do what Store.Forwarded does. ErrNotLeader in its error says that surely nothing was done.
 	Forward func(ctx context.Context, addr string, entry []byte) (outcome []byte, err error)
 }

@@ -190,7 +190,23 @@ func (s *Store) begin(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.Barrier(ctx)
+	return s.awaitGroup(ctx)
+}
+
+// awaitGroup is Barrier for a node whose group may have forgotten it while it did not run: the others do not answer it then.
+func (s *Store) awaitGroup(ctx context.Context) error {
+	if s.opts.Peers == nil || s.opts.Peers.Removed == nil {
+		return s.Barrier(ctx)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	removed := make(chan error, 1)
+	go func() {
+		defer cancel()
+		removed <- s.opts.Peers.Removed(ctx)
+	}()
+	err := s.Barrier(ctx)
+	cancel()
+	return errors.Join(<-removed, err)
 }
 
 // lead makes this node, the only voter, the leader and waits until it has applied all that was committed. It need not wait for a heartbeat to fail: it
