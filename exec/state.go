@@ -12,6 +12,8 @@ type StateStore interface {
 	Snapshot() StateSnapshot
 	// Drop deletes every partition of the object (a query or a table).
 	Drop(object uint64) error
+	// Objects returns the objects that have state here.
+	Objects() ([]uint64, error)
 	Close() error
 }
 

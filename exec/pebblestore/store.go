@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -133,6 +134,24 @@ func (s *Store) Drop(object uint64) error {
 		return fmt.Errorf("drop state: %d is not an object", object)
 	}
 	return s.db.DeleteRange(start, end, pebble.NoSync)
+}
+
+// Objects returns the objects that have state, in ascending order. It looks at one key of each.
+func (s *Store) Objects() (objects []uint64, err error) {
+	it, err := s.db.NewIter(nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok && len(it.Key()) >= objectLen; {
+		object := binary.BigEndian.Uint64(it.Key())
+		objects = append(objects, object)
+		if object == math.MaxUint64 {
+			break
+		}
+		ok = it.SeekGE(binary.BigEndian.AppendUint64(nil, object+1))
+	}
+	return objects, it.Error()
 }
 
 // Metrics returns the bytes that the store uses on disk and in memory.

@@ -124,6 +124,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	e.dropForgotten()
 	e.super.start()
 	if opts.Worker {
 		return e, nil
@@ -133,6 +134,22 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
+}
+
+// dropForgotten deletes the local state of what was dropped while this node did not run, or had no part in it.
+func (e *Engine) dropForgotten() {
+	objects, err := e.opts.State.Objects()
+	if err != nil {
+		e.logger.Warn("local state of what was dropped stays on the disk", "err", err)
+	}
+	img := e.meta.Image()
+	for _, o := range objects {
+		oid := metadata.OID(o)
+		if _, known := img.Object(oid); known || oid < metadata.FirstOID || uint64(oid) != o {
+			continue
+		}
+		e.super.dropState(oid)
+	}
 }
 
 // giveBackTimeout bounds how long a stop waits for the metadata to take back values of sequences.
