@@ -37,7 +37,7 @@ func upgrade(c *classicGroup, view TopicsView, now time.Time) (*consumerGroup, e
 
 // upgradeMember takes what a member says and has. While assignments are made it has what it said when it joined.
 func upgradeMember(cm *classicMember, view TopicsView) (*consumerMember, error) {
-	sub, err := readSubscription(cm.protocols[0].metadata)
+	sub, err := readSubscription(cm.protocols[0].metadata, view)
 	if err != nil {
 		return nil, err
 	}
@@ -46,10 +46,10 @@ func upgradeMember(cm *classicMember, view TopicsView) (*consumerMember, error) 
 		return nil, err
 	}
 	if cm.assignment == nil {
-		assigned = ownedOf(&sub, view)
+		assigned = sub.owned
 	}
 	return &consumerMember{id: cm.id, visible: everyTopic, memberRecord: memberRecord{
-		known: true, instance: cm.instance, rack: sub.Rack, clientID: cm.clientID, host: cm.host, names: subscribed(&sub), rebalance: cm.rebalance,
+		known: true, instance: cm.instance, rack: sub.rack, clientID: cm.clientID, host: cm.host, names: sub.topics, rebalance: cm.rebalance,
 		assigned: assigned, classic: &classicMembership{cm.session, cm.protocols},
 	}}, nil
 }

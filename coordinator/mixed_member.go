@@ -2,10 +2,11 @@ package coordinator
 
 import (
 	"bytes"
-	"fmt"
+	"errors"
 	"slices"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -36,48 +37,64 @@ func (m *consumerMember) memberType() int8 {
 	return 1
 }
 
-// readSubscription reads what a classic member of consumers says of itself for one of its strategies.
-func readSubscription(metadata []byte) (kmsg.ConsumerMemberMetadata, error) {
-	sub := kmsg.NewConsumerMemberMetadata()
-	if err := sub.ReadFrom(metadata); err != nil {
-		return sub, fmt.Errorf("the subscription of a member: %w", err)
+// subscription is what a classic member of consumers says of itself for one of its strategies.
+type subscription struct {
+	version int16
+	topics  []string // sorted
+	owned   assignment
+	rack    *string
+}
+
+// readSubscription reads the consumers' embedded protocol (KIP-429, KIP-792, KIP-881), of topics that exist. What it takes is in proportion to the bytes, whatever counts they tell of.
+func readSubscription(metadata []byte, view TopicsView) (subscription, error) {
+	r := kbin.Reader{Src: metadata}
+	sub := subscription{version: r.Int16(), owned: assignment{}}
+	for n := r.ArrayLen(); n > 0 && r.Ok(); n-- {
+		sub.topics = append(sub.topics, r.String())
+	}
+	sub.topics = slices.Compact(slices.Sorted(slices.Values(sub.topics)))
+	r.NullableBytes() // user data
+	if sub.version >= 1 {
+		sub.owned = readNamed(&r, view)
+	}
+	if sub.version >= 2 {
+		r.Int32() // generation
+	}
+	if sub.version >= 3 {
+		sub.rack = r.NullableString()
+	}
+	if !r.Ok() {
+		return sub, errors.New("the subscription of a member is cut short")
 	}
 	return sub, nil
 }
 
-// subscribed is the topics of a subscription as the group keeps them.
-func subscribed(sub *kmsg.ConsumerMemberMetadata) []string {
-	return slices.Compact(slices.Sorted(slices.Values(sub.Topics)))
-}
-
-// addNamed adds partitions of a topic to an assignment, if the topic exists.
-func (a assignment) addNamed(view TopicsView, topic string, partitions []int32) {
-	if t, ok := view.Topic(topic); ok && len(partitions) > 0 {
-		a[t.ID] = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(a[t.ID]), partitions...))))
-	}
-}
-
-// ownedOf is what a classic member says that it has. One of an eager strategy has given up all before it joins.
-func ownedOf(sub *kmsg.ConsumerMemberMetadata, view TopicsView) assignment {
+// readNamed reads partitions by topic, of topics that exist.
+func readNamed(r *kbin.Reader, view TopicsView) assignment {
 	out := assignment{}
-	for _, t := range sub.OwnedPartitions {
-		out.addNamed(view, t.Topic, t.Partitions)
+	for n := r.ArrayLen(); n > 0 && r.Ok(); n-- {
+		topic := r.String()
+		var parts []int32
+		for m := r.ArrayLen(); m > 0 && r.Ok(); m-- {
+			parts = append(parts, r.Int32())
+		}
+		if t, ok := view.Topic(topic); ok && len(parts) > 0 {
+			out[t.ID] = slices.Compact(slices.Sorted(slices.Values(append(parts, out[t.ID]...))))
+		}
 	}
 	return out
 }
 
-// decodeAssignment reads what the leader of a classic group has assigned to a member.
+// decodeAssignment reads what the leader of a classic group has assigned to a member; nothing is an empty one.
 func decodeAssignment(b []byte, view TopicsView) (assignment, error) {
-	out := assignment{}
 	if len(b) == 0 {
-		return out, nil
+		return assignment{}, nil
 	}
-	a := kmsg.NewConsumerMemberAssignment()
-	if err := a.ReadFrom(b); err != nil {
-		return nil, fmt.Errorf("the assignment of a member: %w", err)
-	}
-	for _, t := range a.Topics {
-		out.addNamed(view, t.Topic, t.Partitions)
+	r := kbin.Reader{Src: b}
+	r.Int16() // version; all have this in common
+	out := readNamed(&r, view)
+	if !r.Ok() {
+		return nil, errors.New("the assignment of a member is cut short")
 	}
 	return out, nil
 }
@@ -85,8 +102,8 @@ func decodeAssignment(b []byte, view TopicsView) (assignment, error) {
 // classicAssignment is what m has, as a classic client reads it: in the version of its subscription.
 func (m *consumerMember) classicAssignment(view TopicsView) []byte {
 	a := kmsg.NewConsumerMemberAssignment()
-	if sub, err := readSubscription(m.classic.protocols[0].metadata); err == nil {
-		a.Version = sub.Version
+	if sub, err := readSubscription(m.classic.protocols[0].metadata, view); err == nil {
+		a.Version = sub.version
 	}
 	for _, id := range m.assigned.topics() {
 		if t, ok := view.TopicByID(id); ok {

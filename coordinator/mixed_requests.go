@@ -19,7 +19,8 @@ func (gs *Groups) joinMixedLocked(g *consumerGroup, m *classicMember, req *kmsg.
 	if !g.agrees(req.ProtocolType, m.protocols, m.id) {
 		return kerr.InconsistentGroupProtocol
 	}
-	sub, err := readSubscription(m.protocols[0].metadata)
+	view := gs.offsets.topics()
+	sub, err := readSubscription(m.protocols[0].metadata, view)
 	if err != nil {
 		return kerr.InconsistentGroupProtocol
 	}
@@ -33,8 +34,7 @@ func (gs *Groups) joinMixedLocked(g *consumerGroup, m *classicMember, req *kmsg.
 			return nil
 		}
 	}
-	view := gs.offsets.topics()
-	b := classicBeat(m, &sub, view)
+	b := classicBeat(m, &sub)
 	b.fresh, b.now = fresh, gs.clock.Now()
 	out, err := g.heartbeat(b, view)
 	if err == nil {
@@ -54,13 +54,13 @@ func (gs *Groups) joinMixedLocked(g *consumerGroup, m *classicMember, req *kmsg.
 }
 
 // classicBeat is a classic join as the heartbeat that says the same.
-func classicBeat(m *classicMember, sub *kmsg.ConsumerMemberMetadata, view TopicsView) *beat {
+func classicBeat(m *classicMember, sub *subscription) *beat {
 	req := kmsg.NewPtrConsumerGroupHeartbeatRequest()
-	req.MemberID, req.MemberEpoch, req.InstanceID, req.RackID = m.id, 0, m.instance, sub.Rack
+	req.MemberID, req.MemberEpoch, req.InstanceID, req.RackID = m.id, 0, m.instance, sub.rack
 	req.RebalanceTimeoutMillis = int32(m.rebalance / time.Millisecond)
-	req.SubscribedTopicNames, req.SubscribedTopicRegex = append([]string{}, sub.Topics...), kmsg.StringPtr("")
+	req.SubscribedTopicNames, req.SubscribedTopicRegex = append([]string{}, sub.topics...), kmsg.StringPtr("")
 	req.Topics = []kmsg.ConsumerGroupHeartbeatRequestTopic{}
-	for id, parts := range ownedOf(sub, view) {
+	for id, parts := range sub.owned {
 		req.Topics = append(req.Topics, kmsg.ConsumerGroupHeartbeatRequestTopic{TopicID: id, Partitions: parts})
 	}
 	return &beat{

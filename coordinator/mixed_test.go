@@ -194,12 +194,10 @@ func (c *mover) hearJoin() {
 func (c *mover) lead(members []kmsg.JoinGroupResponseMember) []kmsg.SyncGroupRequestGroupAssignment {
 	owner := map[int32]string{}
 	for _, m := range members {
-		sub, err := readSubscription(m.ProtocolMetadata)
+		sub, err := readSubscription(m.ProtocolMetadata, c.topics)
 		require.NoError(c.t, err)
-		for _, t := range sub.OwnedPartitions {
-			for _, p := range t.Partitions {
-				owner[p] = m.MemberID
-			}
+		for tp := range sub.owned.all {
+			owner[tp.partition] = m.MemberID
 		}
 	}
 	parts := map[string][]int32{}
@@ -544,4 +542,36 @@ func TestAClassicMemberIsKeptAsKafkaKeepsIt(t *testing.T) {
 	c := &classicMembership{session: time.Second, protocols: []groupProtocolOf{{"range", []byte{7}}}}
 	require.Equal(t, "01"+"000003e8"+"02"+"0672616e6765"+"0207"+"00"+"00", hex.EncodeToString(c.encode()))
 	require.Equal(t, c, readClassicMembership(&kbin.Reader{Src: c.encode()}))
+}
+
+// FuzzClassicMember reads what clients say in the embedded protocol, and what kmsg makes of the same.
+func FuzzClassicMember(f *testing.F) {
+	rack := "r"
+	full := kmsg.ConsumerMemberMetadata{Version: 3, Topics: []string{"b", "a"}, UserData: []byte("u"), Generation: 7, Rack: &rack}
+	full.OwnedPartitions = []kmsg.ConsumerMemberMetadataOwnedPartition{{Topic: "a", Partitions: []int32{1, 0}}, {Topic: "x", Partitions: []int32{1}}}
+	f.Add(full.AppendTo(nil))
+	f.Add((&kmsg.ConsumerMemberMetadata{Topics: []string{"a"}}).AppendTo(nil))
+	f.Add((&kmsg.ConsumerMemberAssignment{Topics: []kmsg.ConsumerMemberAssignmentTopic{{Topic: "a", Partitions: []int32{2}}}}).AppendTo(nil))
+	topics := &fakeTopics{topics: map[string]TopicInfo{}}
+	topics.set("a", 4)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		_, _ = decodeAssignment(b, topics)
+		_ = readClassicMembership(&kbin.Reader{Src: b})
+		got, err := readSubscription(b, topics)
+		want := kmsg.NewConsumerMemberMetadata()
+		if err != nil || want.ReadFrom(b) != nil {
+			return
+		}
+		require.ElementsMatch(t, slices.Compact(slices.Sorted(slices.Values(want.Topics))), got.topics)
+		require.Equal(t, want.Rack, got.rack)
+		owned := map[int32]bool{}
+		for _, o := range want.OwnedPartitions {
+			for _, p := range o.Partitions {
+				owned[p] = owned[p] || o.Topic == "a"
+			}
+		}
+		for tp := range got.owned.all {
+			require.True(t, owned[tp.partition])
+		}
+	})
 }
