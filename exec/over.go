@@ -48,13 +48,13 @@ func newOver(cx *opContext, n *planner.WindowFunc, to edge) *overOp {
 }
 
 func (o *overOp) flush(int64) error {
-	if err := o.refreshAll(o.refresh); err != nil {
+	if err := o.refreshAll(o.refresh, o.emit); err != nil {
 		return err
 	}
 	return o.out.sendAll()
 }
 
-// refresh computes a partition anew and emits what changed in it.
+// refresh computes a partition anew and emits what changed in it; what came it leaves to refreshAll.
 func (o *overOp) refresh(group []byte) error {
 	o.part.Reset()
 	err := o.rows.walk(group, func(_, val []byte) (bool, error) {
@@ -101,9 +101,7 @@ func (o *overOp) refresh(group []byte) error {
 		if err := o.shown.put(group, []byte(key), next.vals[key]); err != nil {
 			return err
 		}
-		if err := o.emit(next.vals[key], vec.Insert); err != nil {
-			return err
-		}
+		o.came = append(o.came, next.vals[key])
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ type sortedGroups struct {
 	rows    *orderedTable
 	shown   *stateTable // what was given for each group
 	touched keyIndex    // groups that changed since the last flush
+	came    [][]byte    // values in shown of the rows that came into a group's result since then
 	cols    []*vec.Vector
 	gbuf    []byte
 	kbuf    []byte
@@ -65,13 +66,21 @@ func (g *sortedGroups) push(in chunk, _ int) error {
 	return nil
 }
 
-// refreshAll calls refresh for each group that changed, and hands the state on.
-func (g *sortedGroups) refreshAll(refresh func(group []byte) error) error {
+// refreshAll calls refresh for each group that changed, emits the rows that came, and hands the state on. Rows come when all that leave have left: a
+// row that moved from one group to another is the same row to those who read the result.
+func (g *sortedGroups) refreshAll(refresh func(group []byte) error, emit func(val []byte, op vec.Op) error) error {
 	for n := range g.touched.len() {
 		if err := refresh(g.touched.key(int32(n))); err != nil {
 			return err
 		}
 	}
+	for _, val := range g.came {
+		if err := emit(val, vec.Insert); err != nil {
+			return err
+		}
+	}
+	clear(g.came)
+	g.came = g.came[:0]
 	g.touched.empty()
 	g.rows.flush()
 	g.shown.flush()

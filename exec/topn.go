@@ -37,7 +37,7 @@ func newTopN(cx *opContext, n *planner.TopN, to edge) *topNOp {
 }
 
 func (o *topNOp) flush(int64) error {
-	if err := o.refreshAll(o.refresh); err != nil {
+	if err := o.refreshAll(o.refresh, o.emit); err != nil {
 		return err
 	}
 	return o.out.sendAll()
@@ -46,7 +46,7 @@ func (o *topNOp) flush(int64) error {
 // topRow is a row that shows: its key and its value in shown.
 type topRow struct{ key, val []byte }
 
-// refresh emits how the first rows of a group changed: what left, and then what came.
+// refresh emits how the first rows of a group changed: what left; what came it leaves to refreshAll.
 func (o *topNOp) refresh(group []byte) error {
 	first, err := o.first(group)
 	if err != nil {
@@ -90,9 +90,7 @@ func (o *topNOp) refresh(group []byte) error {
 		if err := o.shown.put(group, r.key, r.val); err != nil {
 			return err
 		}
-		if err := o.emit(r.val, vec.Insert); err != nil {
-			return err
-		}
+		o.came = append(o.came, r.val)
 	}
 	return nil
 }
