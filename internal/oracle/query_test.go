@@ -58,16 +58,20 @@ func same(r relation, query string) view {
 	}
 }
 
-// project is a filter and a projection, of a relation or of the tumbling windows of its rows.
+// project is a filter and a projection, of a relation or of the windows of its rows, and of each row several times.
 func (g *gen) project(name string) (view, bool) {
 	from, _ := g.source(func(relation) bool { return true })
 	s, table, where := from.as("r"), from.name+" r", g.where(from.as("r"))
-	if times := s.of(instant); len(times) > 0 && g.one(4) {
-		table = tumble(from.name, strings.TrimPrefix(pick(g, times...), "r."), pick(g, 1, 5, 60, 7))
+	rel := relation{name: name, stream: from.stream, depth: from.depth + 1}
+	if times := s.of(instant); len(times) > 0 && g.one(3) {
+		call := g.windowTable(from, strings.TrimPrefix(pick(g, times...), "r."))
+		table, rel.stream = call.from, rel.stream && !call.updates
 		s = append(s, column{"r.windowstart", instant}, column{"r.windowend", instant})
+	} else if g.one(6) {
+		table += fmt.Sprintf(" CROSS JOIN LATERAL generate_series(1, %s %% 4) AS copies(n)", g.column(s, integer))
+		s = append(s, column{"copies.n", integer})
 	}
 	items, cols := g.columns(s)
-	rel := relation{name: name, stream: from.stream, depth: from.depth + 1}
 	if isTimed(from) {
 		at, whole := "r."+from.time, table == from.name+" r"
 		if whole && g.one(2) { // the rows of TUMBLE() have no rowtime to select
@@ -78,13 +82,6 @@ func (g *gen) project(name string) (view, bool) {
 	}
 	rel.cols = cols
 	return same(rel, fmt.Sprintf("SELECT %s FROM %s%s", list(items), table, where)), true
-}
-
-// tumble is TUMBLE() in FROM, called r.
-func tumble(table, at string, minutes int) string {
-	start := bin("x."+at, minutes)
-	return fork(fmt.Sprintf("TUMBLE(%s, %s, INTERVAL '%d minutes') AS r", table, at, minutes),
-		fmt.Sprintf("(SELECT x.*, %s AS windowstart, %s + interval '%d minutes' AS windowend FROM %s x WHERE x.%s IS NOT NULL) r", start, start, minutes, table, at))
 }
 
 // grouping is a GROUP BY and a SELECT list for it; before are items and columns that come first.

@@ -72,6 +72,11 @@ func (g *gen) first(name string) (view, bool) {
 	}
 }
 
+// partition is what OVER partitions by: mostly a column, sometimes with another, which may change while the first, a key, does not.
+func (g *gen) partition(s scope) string {
+	return g.column(s, pick(g, exact...)) + pick(g, "", "", ", 1", ", "+g.column(s, pick(g, exact...)))
+}
+
 // over is a projection with window functions whose values do not depend on the order of equal rows.
 func (g *gen) over(name string) (view, bool) {
 	from, _ := g.source(func(relation) bool { return true })
@@ -84,7 +89,7 @@ func (g *gen) over(name string) (view, bool) {
 		if cast != "" {
 			cast = "::" + cast
 		}
-		window := fmt.Sprintf("(PARTITION BY %s ORDER BY %s%s)", g.column(s, pick(g, exact...))+pick(g, "", ", 1"), g.expr(s, integer, 1), pick(g, "", " DESC", " NULLS FIRST"))
+		window := fmt.Sprintf("(PARTITION BY %s ORDER BY %s%s)", g.partition(s), g.expr(s, integer, 1), pick(g, "", " DESC", " NULLS FIRST"))
 		items, cols = append(items, fmt.Sprintf("(%s OVER %s)%s AS %s", fn, window, cast, alias(k))), append(cols, column{alias(k), integer})
 	}
 	rel := relation{name: name, cols: cols, depth: from.depth + 1}
@@ -101,11 +106,7 @@ func (g *gen) numbered(name string) (view, bool) {
 		e, _, _ := strings.Cut(i, " AS ")
 		by = append(by, "("+e+")"+pick(g, "", " DESC", " NULLS FIRST"))
 	}
-	partition := g.column(s, pick(g, exact...))
-	if !strings.Contains(partition, ".") {
-		return view{}, false
-	}
-	k := len(cols)
+	k, partition := len(cols), g.partition(s)
 	cols = append(cols, column{alias(k), integer})
 	query := fmt.Sprintf("SELECT * FROM (SELECT %s, row_number() OVER (PARTITION BY %s ORDER BY %s) AS %s FROM %s r%s) q WHERE %s %s %d",
 		list(items), partition, list(by), alias(k), from.name, g.where(s), alias(k), pick(g, "<=", "<", "="), 1+g.IntN(3))

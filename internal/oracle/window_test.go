@@ -82,7 +82,9 @@ func (g *gen) windowed(name string) (view, bool) {
 	rel := relation{name: name, depth: from.depth + 1, stream: final && g.one(2)}
 	at := "r." + from.time
 	if from.stream {
-		items, cols = g.byOffset(s, at, items, cols)
+		if from.name == "s" { // of rows with equal times any may be the last in PostgreSQL
+			items, cols = g.byOffset(s, at, items, cols)
+		}
 		items, cols, rel.time = append(items, "max("+at+") AS at"), append(cols, column{"at", instant}), "at"
 	}
 	rel.cols = cols
