@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/sstable"
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/internal/fsys"
@@ -70,7 +71,10 @@ func Open(o Options) (*Store, error) {
 	}
 	for i := range po.Levels {
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		po.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 	}
+	// What is flushed is soon compacted: to compress it would cost more than the space is worth.
+	po.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	db, err := pebble.Open(o.Dir, po)
 	if err != nil && damaged(err) {
 		if o.Logger != nil {
