@@ -115,6 +115,10 @@ kafka-diff: ## Compare every answer with Apache Kafka's, and record these (after
 suites-kafka: ## Run the test suites of kgo and confluent-kafka-go against a node and count what passes
 	.ci/suites-kafka
 
+.PHONY: suites-kafka-cluster
+suites-kafka-cluster: ## Run the test suite of kgo against three nodes of which one is restarted or killed every 30 seconds
+	.ci/suites-kafka-cluster
+
 .PHONY: bench-kafka
 bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
 	.ci/bench-kafka
