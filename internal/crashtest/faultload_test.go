@@ -78,6 +78,7 @@ type meter struct {
 		sync.Mutex
 		done    int
 		errs    int
+		err     error // the newest
 		last    time.Time
 		longest time.Duration
 	}
@@ -87,7 +88,7 @@ type meter struct {
 func (m *meter) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.mu.done, m.mu.errs, m.mu.longest = 0, 0, 0
+	m.mu.done, m.mu.errs, m.mu.err, m.mu.longest = 0, 0, nil, 0
 	if m.mu.last.IsZero() {
 		m.mu.last = time.Now()
 	}
@@ -97,12 +98,19 @@ func (m *meter) note(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if err != nil {
-		m.mu.errs++
+		m.mu.errs, m.mu.err = m.mu.errs+1, err
 		return
 	}
 	now := time.Now()
 	m.mu.longest = max(m.mu.longest, now.Sub(m.mu.last))
 	m.mu.done, m.mu.last = m.mu.done+1, now
+}
+
+// said is the newest error since begin.
+func (m *meter) said() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.mu.err
 }
 
 // stop ends the last pause of a run of the clients.

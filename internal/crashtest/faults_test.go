@@ -167,6 +167,7 @@ type row struct {
 	healed time.Duration // from the healing until all clients succeed and all replicas are in sync
 	ends   int           // how often a process ended by itself
 	rows   int
+	said   []string // errors that idempotent producers were told: not wrong, but never to be seen by users who restart a node
 	wrong  string
 }
 
@@ -225,6 +226,9 @@ func (r *faultRun) cycle(ctx context.Context, f fault) (row, bool) {
 	for _, m := range r.load.meters {
 		_, errs, longest := m.read()
 		out.pauses, out.errs = append(out.pauses, longest), append(out.errs, errs)
+		if errs > 0 && (m == r.load.produced || m == r.load.defaults) {
+			out.said = append(out.said, fmt.Sprintf("%s: %v", m.name, m.said()))
+		}
 	}
 	cancel()
 	clients.Wait()

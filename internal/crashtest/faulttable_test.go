@@ -49,6 +49,9 @@ func (tb *table) add(n int, r row) {
 		}
 	}
 	fmt.Printf("%s %s | %d | %d | %d | %s |\n", line, seconds(r.healed), producers, r.ends, r.rows, r.wrong)
+	for _, said := range r.said {
+		fmt.Println("  " + said)
+	}
 	if tb.rows[r.fault] == nil {
 		tb.faults = append(tb.faults, r.fault)
 	}
