@@ -24,6 +24,7 @@ type taskEnv struct {
 	cx         *opContext
 	tables     *Tables  // that a continuous INSERT writes; nil where there are none
 	born       bool     // the task was asked for what it gives before it reads
+	each       bool     // one change per input row
 	all        bool     // for a push query: every partition of a topic is read, and exchanges need not be
 	collect    operator // for a push query: takes what the root gives
 }
@@ -217,6 +218,9 @@ func writtenFrom(plan *planner.Persistent, exchange string) string {
 }
 
 func (b *builder) source(tp TopicPartition, to edge, at *opCount, drives bool) *source {
+	if b.env.each {
+		to = edge{next: &eachRow{cx: b.env.cx, p: b.p, to: to}}
+	}
 	s := &source{log: b.env.log, timer: b.env.clock, tp: tp, to: to, at: at, drives: drives, exact: drives}
 	b.p.sources = append(b.p.sources, s)
 	return s

@@ -141,14 +141,18 @@ func (p *pipeline) flush(now, data int64) error {
 		if p.writer != nil && op.operator == operator(p.writer) {
 			at = data
 		}
-		was := p.m.enter(op.at)
-		err := op.flush(at)
-		p.m.enter(was)
-		if err != nil {
+		if err := p.flushOne(op, at); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// flushOne flushes an operator, in its own time.
+func (p *pipeline) flushOne(op counted, now int64) error {
+	was := p.m.enter(op.at)
+	defer p.m.enter(was)
+	return op.flush(now)
 }
 
 func (p *pipeline) close() {

@@ -74,7 +74,7 @@ func OpenPush(ctx context.Context, cfg PushConfig, q *planner.Query) (*PushQuery
 		p.cx.env = newEnv(cfg.Clock)
 	}
 	p.out.schema, p.out.newOnly = schemaOf(q.Root), !q.ShowOp && q.Root.Props().Mode != planner.ModeAppend
-	env := &taskEnv{log: cfg.Log, clock: cfg.Clock, partitions: 1, counts: map[string]int32{}, cx: p.cx, all: true, collect: &p.out}
+	env := &taskEnv{log: cfg.Log, clock: cfg.Clock, partitions: 1, counts: map[string]int32{}, cx: p.cx, all: true, each: q.Each, collect: &p.out}
 	for _, topic := range taskTopics(q.Root) {
 		n, err := cfg.Log.PartitionCount(ctx, topic)
 		if errors.Is(err, ErrUnknownTopic) {

@@ -24,6 +24,9 @@ func ExplainQuery(q *Query) string {
 	e.tree(q.Root, "", "")
 	var b strings.Builder
 	b.WriteString(e.text())
+	if q.Each {
+		b.WriteString("Emits each change\n")
+	}
 	if q.LimitRows >= 0 {
 		fmt.Fprintf(&b, "Ends after %d rows\n", q.LimitRows)
 	}
@@ -52,6 +55,9 @@ func ExplainPersistent(p *Persistent) string {
 	topics := append([]TopicSpec(nil), p.Topics...)
 	if p.SinkTopic != nil {
 		topics = append(topics, *p.SinkTopic)
+	}
+	if p.Each {
+		b.WriteString("\nEmits each change\n")
 	}
 	if len(topics) > 0 {
 		b.WriteString("\nTopics\n")

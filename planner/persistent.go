@@ -286,7 +286,7 @@ func (m *maker) finish(name string) *Persistent {
 	if !m.rel.Ordinary {
 		passHeaders(m.root.(*Sink).In)
 	}
-	out := &Persistent{Sink: m.root.(*Sink), Reads: m.st.reads}
+	out := &Persistent{Sink: m.root.(*Sink), Reads: m.st.reads, Each: m.st.p.Settings.Each}
 	fragment(out, m.root, name, m.s.partitions, m.st.p.replicas())
 	return out
 }

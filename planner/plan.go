@@ -339,6 +339,8 @@ type Query struct {
 	Unbounded bool
 	// ShowOp: the query selects the pseudo column op, or the session shows changes.
 	ShowOp bool
+	// Each: a push query gives one change per input row.
+	Each bool
 	// LimitRows and ForInterval end a push query; -1 and 0 for none.
 	LimitRows   int64
 	ForInterval int64 // milliseconds
@@ -369,6 +371,8 @@ type Persistent struct {
 	// SinkTopic is the topic of the relation that CREATE ... AS makes; nil for INSERT into an existing relation.
 	SinkTopic *TopicSpec
 	Reads     []*Relation
+	// Each: the result has one change per input row, in their order; else one per key and commit.
+	Each bool
 }
 
 // LatestStreams are the streams that the query reads from their end as of its making.

@@ -22,6 +22,8 @@ type Settings struct {
 	Text *types.Settings
 	// Latest: auto_offset_reset is latest, so push queries over streams start at their end.
 	Latest bool
+	// Each: emit is each, so continuous queries give one change per input row.
+	Each bool
 	// ShowChanges asks for the column op in push results over updating plans.
 	ShowChanges bool
 	// IdleTimeout is fixed in relations at CREATE; 0 is the default of 10 s.

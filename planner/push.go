@@ -26,7 +26,7 @@ func (p *Planner) planPush(st *statement, q *sql.Query) (*Query, error) {
 		}
 		n, showOp, asked = p.optimize(n), true, true
 	}
-	out := &Query{Unbounded: true, LimitRows: -1, ShowOp: showOp}
+	out := &Query{Unbounded: true, LimitRows: -1, ShowOp: showOp, Each: p.Settings.Each}
 	if out.LimitRows, out.ForInterval, err = st.pushEnd(q, limit); err != nil {
 		return nil, err
 	}

@@ -182,7 +182,7 @@ func (s *session) planner(cat *catalog) *planner.Planner {
 
 func (s *session) plannerSettings() planner.Settings {
 	return planner.Settings{
-		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"),
+		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"), Each: s.set.must("emit") == "each",
 		IdleTimeout: s.set.duration("idle_timeout"), Partitions: s.e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas,
 	}
 }

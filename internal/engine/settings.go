@@ -94,7 +94,7 @@ func init() {
 	define(catStream, "read_wait", "5s", "How long a pull query waits for the views it reads.", checkDuration)
 	define(catStream, "idle_timeout", "10s", "When a partition without news counts as idle; fixed at CREATE.", checkDuration)
 	define(catStream, "commit_interval", "100ms", "The longest a task holds results back.", checkDuration)
-	define(catStream, "emit", "commit", "commit: one change per key and commit.", oneOf("commit"))
+	define(catStream, "emit", "commit", "commit: one change per key and commit; each: one per input row.", oneOf("commit", "each"))
 	define(catStream, "background_ddl", "off", "CREATE ... AS answers at once.", checkBool)
 	define(catStream, "show_changes", "off", "Push queries over updating results have a first column op.", checkBool)
 	define(catStream, "push_output", "rows", "How psql gets push queries.", oneOf("rows", "copy"))
