@@ -25,9 +25,9 @@ func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, h
 	if err := s.checkFailed(st); err != nil {
 		return nil, err
 	}
+	st.image = s.imageIndex() // before the catalog is taken, so that a plan is at least as new as it says
 	cat := s.catalog()
 	cat.used = &accesses{}
-	st.image = s.imageIndex()
 	if err := s.analyzeStatement(ctx, cat, st, hints); err != nil {
 		return nil, err
 	}

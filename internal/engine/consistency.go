@@ -178,7 +178,7 @@ func (w *waiter) query(ctx context.Context, oid uint32) error {
 	case w.e.feedersIn(w.e.meta.Image()).state[oid] == stateReplacing:
 		return w.replaced(ctx, oid)
 	case q.life.Err() != nil:
-		return w.over(oid, q)
+		return w.over(oid)
 	case sqlerr.CodeOf(err) == sqlerr.ObjectNotInPrerequisiteState && w.startsAgain(ctx, oid):
 		return errReplaced
 	}

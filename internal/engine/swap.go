@@ -367,9 +367,10 @@ func (w *waiter) startsAgain(ctx context.Context, oid uint32) bool {
 	return behind || w.e.feedersIn(w.e.meta.Image()).state[oid] == stateRunning
 }
 
-// over says why a query has ended under those who waited for it.
-func (w *waiter) over(oid uint32, q *runningQuery) error {
-	if _, ok := w.e.meta.Image().Object(metadata.OID(q.sink.OID)); ok && w.e.super.ctx.Err() == nil {
+// over is told to those who waited for a query that has ended under them: it was replaced or dropped, or has got another plan, and the newest definitions
+// say which. Only when the node stops there are none to ask.
+func (w *waiter) over(oid uint32) error {
+	if w.e.super.ctx.Err() == nil {
 		return errReplaced
 	}
 	return w.notRunning(oid)
