@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"hash/fnv"
 	"slices"
@@ -16,12 +17,14 @@ type QueryTasks struct {
 	Nodes [][]int32
 	// Leaders lead what the tasks read: of nodes that are as good, that one gets the task.
 	Leaders [][]int32
+	// Stateful marks the fragments that a standby can hold the state of.
+	Stateful []bool
 	// Home marks the fragments that run on the home node and nowhere else.
 	Home []bool
 }
 
 // AssignTasks deals out the tasks of all queries to the active nodes, and returns for each query the nodes of its tasks, by fragment and partition. It is sticky: a task stays where it is while
-// its node is active. The others go to the nodes with the fewest tasks, and of those to the one with the fewest of the same query. Then tasks move from the fullest node to the emptiest until no
+// its node is active. One whose node has gone goes to its standby, unless that has its share of tasks already. The others go to the nodes with the fewest tasks, and of those to the one with the fewest of the same query. Then tasks move from the fullest node to the emptiest until no
 // two are further apart than slack: no more of them than must, and the same ones again when a node comes back. The result depends on nothing but the arguments.
 func AssignTasks(active []int32, home int32, queries []QueryTasks, slack int) [][][]int32 {
 	a := assignor{queries: queries, load: map[int32]int{}, of: make([]map[int32]int, len(queries)), nodes: make([][][]int32, len(queries))}
@@ -50,12 +53,42 @@ func AssignTasks(active []int32, home int32, queries []QueryTasks, slack int) []
 	if len(a.active) == 0 {
 		return a.nodes
 	}
+	a.takeOver(orphans)
 	for _, t := range orphans {
-		a.put(t, a.best(t))
+		if a.nodes[t.query][t.fragment][t.partition] == NoNode {
+			a.put(t, a.best(t))
+		}
 	}
 	for a.level(max(slack, 1)) {
 	}
 	return a.nodes
+}
+
+// Standbys are the nodes that keep the state of a task that runs on another: so many of the active ones, the first to take over first. As AssignTasks, it goes by nothing but its arguments; without the
+// node of the task the same nodes come first.
+func Standbys(active []int32, running int32, query uint64, fragment, partition, n int) []int32 {
+	hash := func(node int32) uint64 { return taskHash(query, fragment, partition, node) }
+	others := slices.DeleteFunc(slices.Clone(active), func(node int32) bool { return node == running })
+	slices.SortFunc(others, func(x, y int32) int { return cmp.Or(cmp.Compare(hash(y), hash(x)), cmp.Compare(x, y)) })
+	return others[:min(n, len(others))]
+}
+
+// takeOver gives tasks whose node has gone to their standbys, as long as those have less than their share.
+func (a *assignor) takeOver(orphans []taskRef) {
+	total := len(orphans)
+	for _, n := range a.load {
+		total += n
+	}
+	share := total / len(a.active)
+	for _, t := range orphans {
+		q := &a.queries[t.query]
+		if last := q.Nodes[t.fragment][t.partition]; last == NoNode || !q.Stateful[t.fragment] {
+			continue
+		}
+		if to := Standbys(a.active, NoNode, q.ID, t.fragment, t.partition, 1)[0]; a.load[to] < share {
+			a.put(t, to)
+		}
+	}
 }
 
 type taskRef struct{ query, fragment, partition int }
@@ -142,12 +175,16 @@ func (a *assignor) level(slack int) bool {
 	return found
 }
 
-// hash is that of rendezvous hashing: it makes the same choice again whatever else is there.
 func (a *assignor) hash(t taskRef, node int32) uint64 {
+	return taskHash(a.queries[t.query].ID, t.fragment, t.partition, node)
+}
+
+// taskHash is that of rendezvous hashing: it makes the same choice again whatever else is there.
+func taskHash(query uint64, fragment, partition int, node int32) uint64 {
 	var b [20]byte
-	binary.BigEndian.PutUint64(b[:], a.queries[t.query].ID)
-	binary.BigEndian.PutUint32(b[8:], uint32(t.fragment))
-	binary.BigEndian.PutUint32(b[12:], uint32(t.partition))
+	binary.BigEndian.PutUint64(b[:], query)
+	binary.BigEndian.PutUint32(b[8:], uint32(fragment))
+	binary.BigEndian.PutUint32(b[12:], uint32(partition))
 	binary.BigEndian.PutUint32(b[16:], uint32(node))
 	h := fnv.New64a()
 	_, _ = h.Write(b[:]) // it never fails

@@ -11,7 +11,8 @@ import (
 // newQuery is a query of so many fragments of four tasks that nobody runs yet.
 func newQuery(id uint64, fragments int) QueryTasks {
 	q := QueryTasks{ID: id, Home: make([]bool, fragments)}
-	for range fragments {
+	for f := range fragments {
+		q.Stateful = append(q.Stateful, f > 0)
 		q.Nodes = append(q.Nodes, []int32{NoNode, NoNode, NoNode, NoNode})
 		q.Leaders = append(q.Leaders, []int32{1, 2, 1, 2})
 	}
@@ -107,6 +108,37 @@ func TestTasksOfOneQueryAreSpread(t *testing.T) {
 	queries[0].Home = []bool{true}
 	_, load = deal([]int32{1, 2, 3}, 2, queries, 1)
 	require.Equal(t, map[int32]int{1: 0, 2: 4, 3: 0}, load, "what is bound to a node is there")
+}
+
+func TestTasksOfANodeThatWentGoToTheirStandbys(t *testing.T) {
+	var queries []QueryTasks
+	for id := range uint64(100) {
+		queries = append(queries, newQuery(id, 2))
+	}
+	nodes := []int32{1, 2, 3}
+	deal(nodes, 1, queries, 1)
+	standby := map[taskRef]int32{}
+	for task := range tasksOf(queries, 3) {
+		if task.fragment == 1 {
+			s := Standbys(nodes, 3, queries[task.query].ID, task.fragment, task.partition, 1)
+			require.Len(t, s, 1)
+			require.NotEqual(t, int32(3), s[0])
+			standby[task] = s[0]
+		}
+	}
+	require.NotEmpty(t, standby)
+	moved, load := deal([]int32{1, 2}, 1, queries, 1)
+	require.Zero(t, moved, "the tasks of the others stay")
+	require.Equal(t, load[1], load[2])
+	kept := 0
+	for task, node := range standby {
+		if queries[task.query].Nodes[task.fragment][task.partition] == node {
+			kept++
+		}
+	}
+	require.Greater(t, kept, len(standby)*9/10)
+	require.Equal(t, []int32{2}, Standbys([]int32{1, 2}, 1, 7, 0, 0, 3), "there are no more")
+	require.Empty(t, Standbys([]int32{1}, 1, 7, 0, 0, 1))
 }
 
 // TestAssignmentIsCompleteStickyAndBalanced tries histories of nodes and queries that come and go.

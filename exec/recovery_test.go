@@ -140,6 +140,57 @@ func (h *harness) move(from, to *worker, q *query, f *planner.Fragment, p int32)
 	require.NoError(h.t, to.runner.Start(h.spec(to, q, f, p)))
 }
 
+// TestAStandbyTakesOverWithoutReplayingWhatItHasSeen has another worker follow a query's changelogs, and then run its tasks.
+func TestAStandbyTakesOverWithoutReplayingWhatItHasSeen(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE STREAM s (id INT KEY, k TEXT) WITH (topic = 's')`)
+	h.run(`CREATE TABLE c AS SELECT k, count(*) AS n FROM s GROUP BY k`)
+	put := func(from, to int) {
+		for i := from; i < to; i++ {
+			h.put("s", fmt.Sprintf(`{"id":%d,"k":"k%d"}`, i, i%4))
+		}
+	}
+	put(0, 40)
+	h.ends(context.Background(), "c")
+	other, q := h.newWorker("v", fsys.NewMem()), h.queries["c"]
+	var follows *planner.Fragment
+	for _, f := range q.plan.Fragments {
+		for p := range f.Partitions {
+			if err := other.runner.StartStandby(h.spec(other, q, f, p)); f.Stateful {
+				require.NoError(t, err)
+				require.NoError(t, other.runner.StartStandby(h.spec(other, q, f, p)), "it follows already")
+				follows = f
+			} else {
+				require.ErrorContains(t, err, "no changelog")
+			}
+		}
+	}
+	put(40, 80) // the standbys follow while it grows
+	h.ends(context.Background(), "c")
+	h.eventually("the standbys have all", func() bool {
+		snap := other.state.Snapshot()
+		defer func() { require.NoError(t, snap.Close()) }()
+		for p := range follows.Partitions {
+			_, m, ok, err := snap.Partition(exec.StateID{Object: q.oid, Fragment: follows.ID, Partition: p})
+			require.NoError(t, err)
+			o, err := h.log.Offsets(t.Context(), exec.TopicPartition{Topic: follows.Changelog, Partition: p})
+			require.NoError(t, err)
+			if o.LastStable > 0 && (!ok || m.Changelog < o.LastStable) {
+				return false
+			}
+		}
+		return true
+	})
+	h.w.runner.StopQuery(q.oid)
+	read := h.log.Fetched(follows.Changelog)
+	h.start(other, q, func(int32) bool { return true })
+	put(80, 100)
+	h.eventually("the other worker goes on", func() bool {
+		return fmt.Sprint(h.rows("c")) == "[k0|25 k1|25 k2|25 k3|25]"
+	})
+	require.Equal(t, read, h.log.Fetched(follows.Changelog), "nothing was replayed")
+}
+
 // TestFencedWorkerCommitsNothing takes all tasks over from a worker that is thought dead and is not.
 func TestFencedWorkerCommitsNothing(t *testing.T) {
 	h := newHarness(t, 2)

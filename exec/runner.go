@@ -93,6 +93,7 @@ type Runner struct {
 	mu     struct {
 		sync.Mutex
 		tasks    map[TaskKey]*task
+		standbys map[TaskKey]*standby
 		progress map[uint64]*progress
 		closed   bool
 		next     int
@@ -119,6 +120,7 @@ func NewRunner(cfg RunnerConfig) *Runner {
 	r := &Runner{cfg: cfg}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	r.mu.tasks = map[TaskKey]*task{}
+	r.mu.standbys = map[TaskKey]*standby{}
 	r.mu.progress = map[uint64]*progress{}
 	for _, id := range RunnerLanes(cfg.LanePrefix, cfg.Lanes) {
 		r.lanes = append(r.lanes, startCommitter(r.ctx, &r.wg, cfg.Log, cfg.Clock, id, committerOptions{patient: true, regain: cfg.Regain}))
@@ -129,9 +131,10 @@ func NewRunner(cfg RunnerConfig) *Runner {
 // errRunnerClosed answers calls after Close.
 var errRunnerClosed = errors.New("the runner is closed")
 
-// Start starts a task. It returns when the task has its goroutine; what goes wrong later is told by OnFailed and OnLost. A
+// Start starts a task; a standby of it ends first. It returns when the task has its goroutine; what goes wrong later is told by OnFailed and OnLost. A
 // task that runs already is an error.
 func (r *Runner) Start(spec TaskSpec) error {
+	r.StopStandbys(func(k TaskKey) bool { return k == spec.Key() })
 	if spec.CommitInterval <= 0 {
 		spec.CommitInterval = DefaultCommitInterval
 	}
@@ -185,16 +188,18 @@ func (r *Runner) Stop(query uint64, tasks ...TaskKey) {
 	}
 }
 
-// StopQuery stops all tasks of a query here. Its progress is forgotten.
+// StopQuery stops all tasks and standbys of a query here. Its progress is forgotten.
 func (r *Runner) StopQuery(query uint64) {
+	r.StopStandbys(func(k TaskKey) bool { return k.Query == query })
 	r.stop(func(k TaskKey) bool { return k.Query == query })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.mu.progress, query)
 }
 
-// PauseQuery stops all tasks of a query here and keeps its progress, marked as paused. To resume, Start the tasks again.
+// PauseQuery stops all tasks and standbys of a query here and keeps its progress, marked as paused. To resume, Start the tasks again.
 func (r *Runner) PauseQuery(query uint64) {
+	r.StopStandbys(func(k TaskKey) bool { return k.Query == query })
 	r.stop(func(k TaskKey) bool { return k.Query == query })
 	if p := r.find(query); p != nil {
 		p.setState(QueryPaused, nil)
@@ -264,6 +269,7 @@ func (r *Runner) Close() error {
 	r.mu.Lock()
 	r.mu.closed = true
 	r.mu.Unlock()
+	r.StopStandbys(func(TaskKey) bool { return true })
 	r.stop(func(TaskKey) bool { return true })
 	r.cancel()
 	r.wg.Wait()

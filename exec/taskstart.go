@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
@@ -143,7 +144,7 @@ func (t *task) recover() error {
 	if err != nil {
 		return err
 	}
-	if !ok || !t.trusted(mark, bounds) {
+	if !ok || !t.spec.trusted(mark, bounds, t.r.cfg.Clock.Now()) {
 		if err := t.state.Clear(); err != nil {
 			return err
 		}
@@ -208,42 +209,21 @@ func (t *task) restoreOutputs(m Mark) {
 }
 
 // trusted reports whether local state can be continued from its mark: the mark lies within the changelog, is not from a leader
-// that the changelog does not know, and is not so old that tombstones it has not seen may have been compacted away.
-func (t *task) trusted(m Mark, bounds Offsets) bool {
+// that the changelog does not know, and either misses nothing or is not so old that tombstones it has not seen may have been compacted away.
+func (s *TaskSpec) trusted(m Mark, bounds Offsets, now time.Time) bool {
 	if m.Changelog < bounds.LogStart || m.Changelog > bounds.HighWatermark || m.ChangelogEpoch > bounds.LeaderEpoch {
 		return false
 	}
-	age := t.r.cfg.Clock.Now().Sub(extraWall(m.Extra))
-	return t.spec.StateRetention == 0 || age <= t.spec.StateRetention
+	return s.StateRetention == 0 || m.Changelog >= bounds.LastStable || now.Sub(extraWall(m.Extra)) <= s.StateRetention
 }
 
 // replay applies the changelog from the mark to end and returns the new mark.
 func (t *task) replay(m Mark, end int64) (Mark, error) {
 	reader := logReader{log: t.r.cfg.Log, timer: t.r.cfg.Clock, tp: t.changelog.TopicPartition, offset: m.Changelog}
+	m.Inputs = t.positions()
 	for reader.offset < end {
-		b := t.state.NewBatch(0, 0)
-		more, err := reader.read(t.ctx, func(r *record.Record) error {
-			if len(r.Key) < 4 {
-				return fmt.Errorf("changelog %s-%d at %d: the key is too short", reader.tp.Topic, reader.tp.Partition, r.Offset)
-			}
-			op, key := binary.BigEndian.Uint32(r.Key), r.Key[4:]
-			switch {
-			case op == metaOp:
-				m.Extra = append([]byte(nil), r.Value...)
-			case r.Value == nil:
-				b.Delete(op, key)
-			default:
-				b.Set(op, key, r.Value)
-			}
-			return nil
-		})
+		more, err := reader.apply(t.ctx, t.state, &m)
 		if err != nil {
-			return m, errors.Join(err, b.Commit())
-		}
-		m.Changelog, m.ChangelogEpoch = reader.offset, reader.epoch
-		m.Inputs = t.positions()
-		b.SetMark(m)
-		if err := b.Commit(); err != nil {
 			return m, err
 		}
 		if !more && reader.end < end {
@@ -269,6 +249,32 @@ type logReader struct {
 	end    int64 // last stable offset as of the last read
 	frames record.CommittedReader
 	iter   record.Iterator
+}
+
+// apply makes state what one fetch of a changelog says, and moves the mark there. It reports false when there was nothing.
+func (r *logReader) apply(ctx context.Context, state StatePartition, m *Mark) (bool, error) {
+	b := state.NewBatch(0, 0)
+	more, err := r.read(ctx, func(rec *record.Record) error {
+		if len(rec.Key) < 4 {
+			return fmt.Errorf("changelog %s-%d at %d: the key is too short", r.tp.Topic, r.tp.Partition, rec.Offset)
+		}
+		op, key := binary.BigEndian.Uint32(rec.Key), rec.Key[4:]
+		switch {
+		case op == metaOp:
+			m.Extra = append([]byte(nil), rec.Value...)
+		case rec.Value == nil:
+			b.Delete(op, key)
+		default:
+			b.Set(op, key, rec.Value)
+		}
+		return nil
+	})
+	if err != nil || !more {
+		return false, errors.Join(err, b.Close())
+	}
+	m.Changelog, m.ChangelogEpoch = r.offset, r.epoch
+	b.SetMark(*m)
+	return true, b.Commit()
 }
 
 // read calls f with the records of one fetch; they are valid during the call. It reports false when there was nothing.

@@ -44,6 +44,49 @@ func (e *Engine) taskNodes(img *metadata.Image, oid metadata.OID, plan *planner.
 	return stored
 }
 
+// activeNodes are the nodes that may run tasks, in order.
+func activeNodes(img *metadata.Image) []int32 {
+	var active []int32
+	for k := range img.Brokers() {
+		if !k.Fenced && !k.Draining && !img.Drained(k.ID) {
+			active = append(active, k.ID)
+		}
+	}
+	slices.Sort(active)
+	return active
+}
+
+// standbys are the nodes that keep the state of a query's tasks besides those that run them, by fragment and partition; none for those without a changelog.
+func standbys(img *metadata.Image, oid metadata.OID, q *runningQuery, nodes [][]int32) [][][]int32 {
+	active := activeNodes(img)
+	out := make([][][]int32, len(nodes))
+	for i, f := range q.plan.Fragments {
+		out[i] = make([][]int32, len(nodes[i]))
+		for p, node := range nodes[i] {
+			if f.Stateful && q.standbys > 0 {
+				out[i][p] = coordinator.Standbys(active, node, uint64(oid), i, p, q.standbys)
+			}
+		}
+	}
+	return out
+}
+
+// standbysOf are the standbys of a query's tasks, by task.
+func (e *Engine) standbysOf(oid uint64) map[exec.TaskKey][]int32 {
+	q, ok := e.super.query(uint32(oid))
+	img := e.meta.Image()
+	if !ok || e.alone(img) {
+		return nil
+	}
+	out := map[exec.TaskKey][]int32{}
+	for i, fragment := range standbys(img, metadata.OID(oid), q, e.taskNodes(img, metadata.OID(oid), q.plan)) {
+		for p, nodes := range fragment {
+			out[exec.TaskKey{Query: oid, Fragment: q.plan.Fragments[i].ID, Partition: int32(p)}] = nodes
+		}
+	}
+	return out
+}
+
 // lastNodes are the nodes that the metadata has for the tasks of a query; NoLeader for those that were not dealt out since the plan has them.
 func lastNodes(img *metadata.Image, oid metadata.OID, plan *planner.Persistent) [][]int32 {
 	stored := img.TaskNodes(oid)
@@ -74,13 +117,7 @@ func (s *supervisor) dealOut(img *metadata.Image) *metadata.Image {
 	if home, ok := img.QueryNode(); !ok || home != s.e.opts.NodeID || s.e.opts.Worker || s.e.alone(img) {
 		return img
 	}
-	var active []int32
-	for k := range img.Brokers() {
-		if !k.Fenced && !k.Draining && !img.Drained(k.ID) {
-			active = append(active, k.ID)
-		}
-	}
-	slices.Sort(active)
+	active := activeNodes(img)
 	oids, tasks := s.tasksOf(img)
 	b := s.e.meta.NewBatch()
 	slack := 1
@@ -122,7 +159,7 @@ func (s *supervisor) dealOut(img *metadata.Image) *metadata.Image {
 func (s *supervisor) tasksOf(img *metadata.Image) (oids []metadata.OID, tasks []coordinator.QueryTasks) {
 	for _, o := range queries(img) {
 		q, ok := s.query(uint32(o.OID))
-		if !ok {
+		if !ok || q.version != o.Version { // it may have been replaced
 			if q, _ = s.known(img, o); q == nil {
 				continue
 			}
@@ -131,6 +168,7 @@ func (s *supervisor) tasksOf(img *metadata.Image) (oids []metadata.OID, tasks []
 		for i, f := range q.plan.Fragments {
 			t.Home = append(t.Home, atHome(q.plan, f))
 			t.Leaders = append(t.Leaders, leaders(img, f))
+			t.Stateful = append(t.Stateful, f.Stateful)
 			if t.Home[i] {
 				t.Nodes[i] = slices.Repeat([]int32{s.e.opts.NodeID}, int(f.Partitions))
 			}

@@ -280,7 +280,7 @@ func (c *catalog) regName(k types.Kind, oid uint32) (string, bool) {
 }
 
 // definitionSettings are the settings that a definition keeps.
-var definitionSettings = []string{"search_path", "timezone", "datestyle", "intervalstyle", "dialect", "emit", "idle_timeout", "max_future"}
+var definitionSettings = []string{"search_path", "timezone", "datestyle", "intervalstyle", "dialect", "emit", "idle_timeout", "max_future", "num_standby_replicas"}
 
 func (s *session) definitionSettings() map[string]string {
 	out := map[string]string{}

@@ -93,6 +93,7 @@ func init() {
 	define(catStream, "consistency", "latest", "What a pull query waits for.", oneOf("latest", "session", "eventual"))
 	define(catStream, "read_wait", "5s", "How long a pull query waits for the views it reads.", checkDuration)
 	define(catStream, "idle_timeout", "10s", "When a partition without news counts as idle; fixed at CREATE.", checkDuration)
+	define(catStream, "num_standby_replicas", "1", "How many other nodes keep the state of each task; fixed at CREATE.", checkInt(0, maxStandbys))
 	define(catStream, "commit_interval", "100ms", "The longest a task holds results back.", checkDuration)
 	define(catStream, "emit", "commit", "commit: one change per key and commit; each: one per input row.", oneOf("commit", "each"))
 	define(catStream, "background_ddl", "off", "CREATE ... AS answers at once.", checkBool)

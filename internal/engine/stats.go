@@ -52,11 +52,13 @@ func addCounts(q *pgcatalog.Query, tasks []taskCount) {
 
 func (e *Engine) taskStats(oid uint64, name, state string) []pgcatalog.Task {
 	var out []pgcatalog.Task
+	standbys := e.standbysOf(oid)
 	for _, t := range e.stats(oid) {
 		out = append(out, pgcatalog.Task{
 			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state, Node: t.Node,
 			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes, RowsPerSecond: t.RowsPerSecond, LateRows: t.Errors.Late,
 			ErrorRows: t.Errors.Eval + t.Errors.Decode, Commits: t.Commits, Lag: t.Lag, Micros: t.Time.Microseconds(),
+			Standbys: nodeList(standbys[exec.TaskKey{Query: oid, Fragment: t.Fragment, Partition: t.Partition}]),
 		})
 	}
 	return out

@@ -58,6 +58,8 @@ type runningQuery struct {
 	sink     *planner.Relation
 	start    map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
 	state    string
+	// standbys is how many other nodes keep the state of each task.
+	standbys int
 	// Guarded by the supervisor's mu.
 	nodes  [][]int32                 // that run its tasks, by fragment and partition
 	paused bool                      // it should have none
@@ -402,7 +404,7 @@ func (s *supervisor) known(img *metadata.Image, o *metadata.Object) (*runningQue
 		s.failed(uint64(o.OID), 0, fmt.Errorf("its plan cannot be made: %w", err))
 		return nil, def
 	}
-	q.start, q.revision = startOffsets(def), def.Revision
+	q.start, q.revision, q.standbys = startOffsets(def), def.Revision, standbyReplicas(def.Settings)
 	q.life, q.end = context.WithCancel(s.ctx)
 	q.placed, q.move = context.WithCancel(q.life)
 	q.own = map[exec.TaskKey]struct{}{}
@@ -429,6 +431,9 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 	}
 	q.state = stateRunning
 	err := s.startTasks(o, q)
+	if err == nil {
+		err = s.followTasks(img, o, q)
+	}
 	if errors.Is(err, errNotClaimed) {
 		s.retry = true
 		s.e.logger.Info("tasks of a query cannot be taken up yet", "query", o.Name, "err", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/millracedb/millrace/coordinator"
@@ -194,6 +195,41 @@ func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
 		}
 	}
 	return nil
+}
+
+// followTasks makes this node a standby of those tasks of a query that it is to be one of.
+func (s *supervisor) followTasks(img *metadata.Image, o *metadata.Object, q *runningQuery) error {
+	follow := map[exec.TaskKey]*planner.Fragment{}
+	if q.standbys > 0 && !s.e.alone(img) {
+		for i, fragment := range standbys(img, o.OID, q, s.e.taskNodes(img, o.OID, q.plan)) {
+			for p, on := range fragment {
+				if slices.Contains(on, s.e.opts.NodeID) {
+					f := q.plan.Fragments[i]
+					follow[exec.TaskKey{Query: uint64(o.OID), Fragment: f.ID, Partition: int32(p)}] = f
+				}
+			}
+		}
+	}
+	s.e.runner.StopStandbys(func(k exec.TaskKey) bool { return k.Query == uint64(o.OID) && follow[k] == nil })
+	for k, f := range follow {
+		spec := exec.TaskSpec{Query: k.Query, Name: o.Name, Plan: q.plan, Fragment: f, Partition: k.Partition, StateRetention: s.stateRetention()}
+		if err := s.e.runner.StartStandby(spec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxStandbys bounds num_standby_replicas.
+const maxStandbys = 4
+
+// standbyReplicas is the setting with which a query was made; queries of earlier releases have its default.
+func standbyReplicas(settings map[string]string) int {
+	n, err := strconv.Atoi(newSettings(settings).must("num_standby_replicas"))
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // memberName is a node as a member of the groups of queries.

@@ -132,6 +132,7 @@ func TestTasksOfOneQueryOnAllNodesSurviveTheDeathOfAny(t *testing.T) {
 	send(500)
 	check(c)
 	groupHasAllNodes(t, c)
+	eventually(t, c, []string{"[t t]"}, "SELECT count(*) FILTER (WHERE standbys = node::text) = 0, count(*) FILTER (WHERE standbys IN ('1', '2', '3')) >= 8 FROM millrace.tasks")
 	for _, dead := range []int{2, 1, 0} { // at last the node that has the sessions
 		send(500)
 		c[dead].Kill()

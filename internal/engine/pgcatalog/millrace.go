@@ -80,7 +80,7 @@ func (c *catalog) fillMillTasks(t *table) {
 			"query": text(k.Query), "fragment": num(int64(k.Fragment)), "partition": num(int64(k.Partition)), "state": text(k.State),
 			"rows_in": num(k.RowsIn), "rows_out": num(k.RowsOut), "state_bytes": num(k.StateBytes), "node": num(int64(k.Node)),
 			"rows_per_second": types.FloatDatum(k.RowsPerSecond), "late_rows": num(k.LateRows), "error_rows": num(k.ErrorRows),
-			"commits": num(k.Commits), "lag": num(k.Lag), "time_us": num(k.Micros),
+			"commits": num(k.Commits), "lag": num(k.Lag), "time_us": num(k.Micros), "standbys": text(k.Standbys),
 		})
 	}
 }

@@ -143,7 +143,8 @@ type Task struct {
 	RowsIn, RowsOut, StateBytes, Lag int64
 	LateRows, ErrorRows, Commits     int64
 	RowsPerSecond                    float64
-	Micros                           int64 // that its operators took
+	Micros                           int64  // that its operators took
+	Standbys                         string // nodes that keep its state too, ids with commas between
 }
 
 // Topic is a topic of the log.
