@@ -2,10 +2,14 @@ package nodes
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"testing"
 
+	"github.com/anishathalye/porcupine"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // The checkers find what they are there for.
@@ -49,4 +53,52 @@ func TestTheAggregateCheckerFindsWhatIsWrong(t *testing.T) {
 	} {
 		require.Len(t, differCells(want, have), 1, what)
 	}
+}
+
+func TestTheRecordCheckerFindsWhatIsWrong(t *testing.T) {
+	value := func(name string, n int) string { return fmt.Sprintf(`{"producer": "%s", "n": %d}`, name, n) }
+	sound := func() map[place]string {
+		return map[place]string{{0, 0}: value("p1", 1), {0, 1}: value("p1", 3), {1, 0}: value("p1", 2), {0, 2}: value("p2", 1)}
+	}
+	acked := map[string]place{value("p1", 1): {0, 0}, value("p1", 3): {0, 1}, value("p2", 1): {0, 2}}
+	counts, wrong := compareRecords(sound(), acked)
+	require.Empty(t, wrong)
+	require.Equal(t, map[string]cell{"p1": {3, 6}, "p2": {1, 1}}, counts)
+	for what, change := range map[string]func(map[place]string){
+		"missing":                 func(r map[place]string) { delete(r, place{0, 2}) },
+		"doubled":                 func(r map[place]string) { r[place{2, 0}] = value("p1", 2) },
+		"out of order":            func(r map[place]string) { r[place{1, 1}] = value("p2", 5); r[place{1, 2}] = value("p2", 4) },
+		"something else is there": func(r map[place]string) { r[place{0, 2}] = value("p2", 9) },
+	} {
+		records := sound()
+		change(records)
+		_, wrong := compareRecords(records, acked)
+		require.Len(t, wrong, 1, what)
+	}
+	p := &producers{}
+	p.mu.read = map[place]string{{0, 0}: "before"}
+	require.Len(t, p.note(kgo.Fetches{{Topics: []kgo.FetchTopic{{Partitions: []kgo.FetchPartition{{Records: []*kgo.Record{{Value: []byte("after")}}}}}}}}), 1)
+}
+
+func TestTheBooksTellHalfATransfer(t *testing.T) {
+	b := &bank{}
+	b.mu.of = map[int64]transfer{0: {1, 2, 30}}
+	balances, spent := b.books(map[int64]bool{0: true})
+	require.Empty(t, differCells(map[string]cell{"1": {1, 30}}, spent))
+	require.Equal(t, cell{total: openingBalance - 30}, balances["1"])
+	require.Equal(t, cell{total: openingBalance + 30}, balances["2"])
+	balances["2"] = cell{total: openingBalance}
+	whole, _ := b.books(map[int64]bool{0: true})
+	require.Len(t, differCells(whole, balances), 1)
+}
+
+func TestTheOrderCheckerFindsAStaleAnswer(t *testing.T) {
+	op := func(kind string, answer nameAnswer, call, end int64) porcupine.Operation {
+		return porcupine.Operation{ClientId: int(call), Input: nameOp{kind: kind}, Output: answer, Call: call, Return: end}
+	}
+	require.True(t, linear([]porcupine.Operation{op("create", done, 1, 2), op("look", done, 3, 4), op("drop", done, 5, 6), op("look", already, 7, 8)}))
+	require.True(t, linear([]porcupine.Operation{op("create", unknown, 1, math.MaxInt64), op("look", already, 3, 4), op("look", done, 5, 6)}), "it comes to pass late")
+	require.False(t, linear([]porcupine.Operation{op("create", done, 1, 2), op("look", already, 3, 4)}), "a read on a node that lags")
+	require.False(t, linear([]porcupine.Operation{op("create", done, 1, 2), op("create", done, 3, 4)}), "made twice")
+	require.False(t, linear([]porcupine.Operation{op("create", unknown, 1, math.MaxInt64), op("look", done, 3, 4), op("look", already, 5, 6)}), "it goes again")
 }

@@ -1,7 +1,9 @@
 package nodes
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -85,4 +87,11 @@ func differ(want map[int64]bool, have map[int64]int) (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// inOrder are the places of records, by partition and offset.
+func inOrder(records map[place]string) []place {
+	return slices.SortedFunc(maps.Keys(records), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.partition, b.partition), cmp.Compare(a.offset, b.offset))
+	})
 }

@@ -21,7 +21,7 @@ import (
 
 const (
 	// ciSeeds is how many seeds "go test" runs.
-	ciSeeds = 20
+	ciSeeds = 8
 	// seedLimit is the real time after which a seed is taken to hang; it then keeps its trace and prints its goroutines.
 	seedLimit = 10 * time.Minute
 	// insideEnv tells a process that it is one of its own, and where to write what became of its seed.
@@ -54,7 +54,7 @@ func chosenFaults(t *testing.T) []fault {
 }
 
 // allClients are those of every run.
-var allClients = []func(*world) client{newEvents}
+var allClients = []func(*world) client{newEvents, newBank, newProducers, newTransactions, newNames}
 
 // outcome is what the process of a seed tells.
 type outcome struct {

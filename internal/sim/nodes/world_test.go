@@ -11,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
@@ -232,6 +233,17 @@ func (w *world) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	return w.outside.Dial(ctx, addr)
 }
 
+// kafka returns a client of Kafka's protocol that knows all nodes.
+func (w *world) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+	var seeds []string
+	for _, m := range w.machines {
+		seeds = append(seeds, m.addr(kafkaPort))
+	}
+	return kgo.NewClient(append([]kgo.Opt{
+		kgo.SeedBrokers(seeds...), kgo.Dialer(w.dial), kgo.MetadataMinAge(250 * time.Millisecond), kgo.RetryTimeout(opLimit), kgo.RequestTimeoutOverhead(5 * time.Second),
+	}, opts...)...)
+}
+
 // session is a PostgreSQL client that looks for another node when its connection breaks. It is for one goroutine.
 type session struct {
 	w    *world
@@ -277,6 +289,9 @@ func (s *session) close() {
 
 // errNotAsked: there was no connection, so nothing was asked for.
 var errNotAsked = errors.New("no connection")
+
+// errUnknown is an outcome that nobody was told.
+var errUnknown = errors.New("unknown outcome")
 
 // refused tells an error that says that nothing was done from one that says nothing.
 func refused(err error) bool {
