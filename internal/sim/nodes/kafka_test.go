@@ -237,10 +237,7 @@ func (w *world) readTopic(ctx context.Context, topic string) (map[place]string, 
 		return nil, err
 	}
 	defer cl.Close()
-	ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
-	if err == nil {
-		err = ends.Error()
-	}
+	ends, err := endsOf(ctx, cl, topic)
 	if err != nil {
 		return nil, fmt.Errorf("the ends of %s: %w", topic, err)
 	}
@@ -265,6 +262,19 @@ func (w *world) readTopic(ctx context.Context, topic string) (map[place]string, 
 		}
 	}
 	return records, nil
+}
+
+// endsOf asks where the partitions of a topic end, until all leaders know: one that has just been elected may not know yet (KIP-207).
+func endsOf(ctx context.Context, cl *kgo.Client, topic string) (kadm.ListedOffsets, error) {
+	for {
+		ends, err := kadm.NewClient(cl).ListEndOffsets(ctx, topic)
+		if err == nil {
+			err = ends.Error()
+		}
+		if err == nil || !pause(ctx, 100*time.Millisecond) {
+			return ends, err
+		}
+	}
 }
 
 // compareRecords says what is wrong with the records of idempotent producers, given what was acknowledged: each where it was acknowledged, none twice, those of a producer in the order in which it wrote them in
