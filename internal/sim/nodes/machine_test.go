@@ -68,10 +68,10 @@ func (m *machine) start() {
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	m.mu.run = r
 	m.w.trace.printf("%s starts", m.ip)
-	m.w.machinesRun.Go(func() {
+	go func() {
 		defer close(r.done)
 		r.live()
-	})
+	}()
 }
 
 // current is the run of the node, nil while it is down.
@@ -94,7 +94,11 @@ func (m *machine) stop() {
 	}
 	m.w.trace.printf("%s stops in order", m.ip)
 	r.cancel()
-	<-r.done
+	select {
+	case <-r.done:
+	case <-time.After(settleLimit):
+		m.w.violate("%s does not come to an end after it was told to stop", m.ip)
+	}
 }
 
 // crash takes the machine's power. Of what was not synced survives the given percentage; the others hear of it at once or, if it is silent, when the machine is back.

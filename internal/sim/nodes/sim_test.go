@@ -160,7 +160,6 @@ func TestInsideOneSeed(t *testing.T) {
 		return
 	}
 	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
-	var r result
 	tr := &trace{}
 	hangs := time.AfterFunc(seedLimit, func() {
 		panic(fmt.Sprintf("seed %d takes more than %v; its trace: %s", seed, seedLimit, tr.keep(seed)))
@@ -170,14 +169,17 @@ func TestInsideOneSeed(t *testing.T) {
 	if os.Getenv(brokenEnv) != "" {
 		p.skip = unsynced
 	}
-	synctest.Test(t, func(t *testing.T) { r = simulate(t.Context(), p) })
-	o := outcome{Violations: r.violations, Acknowledged: r.acknowledged}
-	if len(r.violations) > 0 || os.Getenv("MILLRACE_SIM_TRACE") != "" {
-		o.Trace = tr.keep(seed)
-	}
-	data, err := json.Marshal(o)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(file, data, 0o600))
+	synctest.Test(t, func(t *testing.T) {
+		r := simulate(t.Context(), p)
+		o := outcome{Violations: r.violations, Acknowledged: r.acknowledged}
+		if len(r.violations) > 0 || os.Getenv("MILLRACE_SIM_TRACE") != "" {
+			o.Trace = tr.keep(seed)
+		}
+		data, err := json.Marshal(o)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(file, data, 0o600))
+		os.Exit(0) // the nodes go with the process
+	})
 }
 
 // TestInsideMutexes holds what package bubble promises.
