@@ -240,9 +240,20 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 		n.coord.Resign(allInternal(), allInternal()) // who waits for a commit hears of it
 	}
 	if d.engine != nil {
-		// Tasks commit what they have; they need log and coordinators for that.
-		errs = append(errs, d.engine.Close())
+		errs = append(errs, d.endEngine(drain))
 	}
 	n.coord.Resign(allInternal(), allInternal())
 	return errors.Join(errs...)
+}
+
+// endEngine has the tasks commit what they have, for which they need log and coordinators. Where the other replicas have stopped before this node nothing commits any more: after drain it
+// is left as it is, and settled by who leads next.
+func (d *duty) endEngine(drain time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		d.engine.Abandon()
+		d.n.coord.Resign(allInternal(), allInternal())
+	})()
+	return d.engine.Close()
 }
