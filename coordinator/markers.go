@@ -141,7 +141,7 @@ func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32) {
 				return
 			}
 			m.log.Warn("markers are held up", "transactional_id", t.id, "partitions", len(left), "err", err)
-			if !pause(ctx, m.clock, retryPause) {
+			if !clock.Wait(ctx, m.clock, retryPause) {
 				return
 			}
 		}

@@ -376,7 +376,7 @@ func (l *offsetLease) deleteGroup(ctx context.Context, groupID string, force boo
 
 // expireLoop forgets offsets of groups that nobody uses.
 func (o *Offsets) expireLoop() {
-	for pause(o.ctx, o.clock, offsetsExpireInterval) {
+	for clock.Wait(o.ctx, o.clock, offsetsExpireInterval) {
 		for i := range o.leases {
 			if l := o.leases[i].Load(); l != nil && l.ready.Load() {
 				o.expire(l)

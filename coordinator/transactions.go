@@ -222,18 +222,6 @@ func (c *Transactions) installDurably(ctx context.Context, l *lease, e *txnEntry
 	return nil
 }
 
-// pause waits for d of the injected clock; false when ctx ended first.
-func pause(ctx context.Context, c clock.Clock, d time.Duration) bool {
-	timer := c.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // producerIDs hands out producer ids from blocks of the metadata quorum.
 type producerIDs struct {
 	allocate func(context.Context) (first, count int64, err error)

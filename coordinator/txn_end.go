@@ -6,6 +6,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 // EndTxn answers key 26, once the outcome is readable everywhere. If ctx ends before that the answer is CONCURRENT_TRANSACTIONS and
@@ -165,5 +167,5 @@ func (c *Transactions) again(l *lease, t txn, what string, err error) bool {
 		return false
 	}
 	c.log.Warn("transaction is held up", "transactional_id", t.id, "at", what, "err", err)
-	return pause(l.ctx, c.clock, retryPause)
+	return clock.Wait(l.ctx, c.clock, retryPause)
 }

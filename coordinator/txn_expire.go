@@ -1,12 +1,13 @@
 package coordinator
 
 import (
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
 )
 
 // expireLoop aborts transactions that take too long, or that went down with a node, and forgets transactional ids that nobody uses.
 func (c *Transactions) expireLoop() {
-	for pause(c.ctx, c.clock, expireInterval) {
+	for clock.Wait(c.ctx, c.clock, expireInterval) {
 		c.sweepOrphans(c.ctx)
 		for i := range c.leases {
 			if l := c.leases[i].Load(); l != nil && l.ready.Load() {

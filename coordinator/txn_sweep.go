@@ -6,6 +6,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/log"
 )
@@ -15,7 +16,7 @@ import (
 
 // sweepLoop looks for orphans at the other nodes while this one coordinates. Nodes may be slow to answer, so it has a goroutine of its own.
 func (c *Transactions) sweepLoop() {
-	for pause(c.ctx, c.clock, expireInterval) {
+	for clock.Wait(c.ctx, c.clock, expireInterval) {
 		leases := c.serving()
 		if len(leases) == 0 {
 			continue

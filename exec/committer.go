@@ -121,11 +121,7 @@ func (m *committer) round(ctx context.Context, round []*commitRequest) {
 			answer(round, results, err)
 			return
 		}
-		timer := m.clock.NewTimer(pause)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
+		if !clock.Wait(ctx, m.clock, pause) {
 			answer(round, nil, ctx.Err())
 			return
 		}

@@ -60,14 +60,10 @@ const settleEvery = 10 * time.Millisecond
 
 // awaitLeader pauses before another read of a partition whose leader knew less than the one before it: it has just been elected, and learns in a moment how far that had come (KIP-207).
 func awaitLeader(ctx context.Context, c clock.Clock) error {
-	timer := c.NewTimer(settleEvery)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return nil
-	case <-ctx.Done():
+	if !clock.Wait(ctx, c, settleEvery) {
 		return ctx.Err()
 	}
+	return nil
 }
 
 // recordDecoder turns records into rows of a batch.

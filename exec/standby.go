@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 // standby keeps the state of a task that runs on another node up to its changelog, so that this node can take the task over without replaying all of it. Its goroutine owns the state until it is
@@ -64,12 +66,7 @@ func (s *standby) run() {
 			return
 		}
 		s.r.cfg.Logger.Info("a standby begins again", "query", s.spec.Name, "fragment", s.spec.Fragment.ID, "partition", s.spec.Partition, "err", err)
-		timer := s.r.cfg.Clock.NewTimer(pause)
-		select {
-		case <-timer.C():
-		case <-s.ctx.Done():
-			timer.Stop()
-		}
+		clock.Wait(s.ctx, s.r.cfg.Clock, pause)
 	}
 }
 

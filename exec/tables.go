@@ -298,11 +298,7 @@ func (p *tablePart) run() {
 			p.fail(err)
 			return
 		}
-		timer := p.t.cfg.Clock.NewTimer(pause)
-		select {
-		case <-timer.C():
-		case <-p.ctx.Done():
-			timer.Stop()
+		if !clock.Wait(p.ctx, p.t.cfg.Clock, pause) {
 			return
 		}
 		pause = min(2*pause, taskRetryMax)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millracedb/millrace/exec/vec"
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 // task runs one fragment on one partition. Its goroutine owns everything below it; others only cancel it and read progress.
@@ -74,7 +75,7 @@ func (t *task) run() {
 			t.r.cfg.OnFailed(t.spec.Query, t.spec.Partition, err)
 			return
 		}
-		if !t.sleep(pause.after(t.r.cfg.Clock.Since(begun))) {
+		if !clock.Wait(t.ctx, t.r.cfg.Clock, pause.after(t.r.cfg.Clock.Since(begun))) {
 			return
 		}
 	}
@@ -96,17 +97,6 @@ func (p *retryPause) after(lasted time.Duration) time.Duration {
 // damagedState reports whether err says that a row of local state does not decode. The changelog has what it should be.
 func damagedState(err error) bool {
 	return errors.Is(err, vec.ErrCorruptRow) || errors.Is(err, errCorruptAccumulator) || errors.Is(err, errCorruptTimes)
-}
-
-func (t *task) sleep(d time.Duration) bool {
-	timer := t.r.cfg.Clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return true
-	case <-t.ctx.Done():
-		return false
-	}
 }
 
 // session runs from the committed state until something goes wrong or the task is stopped.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 // Limits that quotas set, as Kafka names them (KIP-13, KIP-124, KIP-546).
@@ -217,15 +219,12 @@ func (c *conn) rest() error {
 	if c.pause == 0 {
 		return nil
 	}
-	timer := c.server.config.Clock.NewTimer(c.pause)
-	defer timer.Stop()
+	pause := c.pause
 	c.pause = 0
-	select {
-	case <-timer.C():
-		return nil
-	case <-c.ctx.Done():
+	if !clock.Wait(c.ctx, c.server.config.Clock, pause) {
 		return c.ctx.Err()
 	}
+	return nil
 }
 
 // quotaUnit says what a limit is of, for messages; empty for one that there is not.

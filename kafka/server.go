@@ -10,7 +10,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
 )
@@ -113,7 +112,7 @@ func (s *Server) Serve(l net.Listener) error {
 			return fmt.Errorf("kafka: accept: %w", err)
 		default:
 			s.config.Logger.Warn("cannot accept a connection", "err", err)
-			s.pause(acceptPause)
+			clock.Wait(s.ctx, s.config.Clock, acceptPause)
 		}
 	}
 }
@@ -132,15 +131,6 @@ func (s *Server) remove(l net.Listener) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.mu.listeners, l)
-}
-
-func (s *Server) pause(d time.Duration) {
-	timer := s.config.Clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-	case <-s.ctx.Done():
-	}
 }
 
 // start serves nc in a goroutine of its own, unless there are too many connections.

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"time"
 
 	"github.com/xdg-go/scram"
 
@@ -111,20 +110,10 @@ func (s *Server) Serve(l net.Listener) error {
 				return fmt.Errorf("pgwire: accept: %w", err)
 			}
 			s.config.Logger.Warn("cannot accept a connection", "err", err)
-			s.pause(acceptPause)
+			clock.Wait(s.ctx, s.config.Clock, acceptPause)
 			continue
 		}
 		s.start(nc)
-	}
-}
-
-// pause waits, but not beyond the server's end.
-func (s *Server) pause(d time.Duration) {
-	timer := s.config.Clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-	case <-s.ctx.Done():
 	}
 }
 

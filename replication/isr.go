@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/replication/core"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -76,11 +77,7 @@ func (m *Manager) proposeISR(a ask) core.Verdict {
 		case errors.Is(err, metadata.ErrNotLeader):
 			b = nil // surely not applied: look again
 		}
-		timer := m.opts.Clock.NewTimer(askPause)
-		select {
-		case <-timer.C():
-		case <-m.ctx.Done():
-			timer.Stop()
+		if !clock.Wait(m.ctx, m.opts.Clock, askPause) {
 			return core.Unknown
 		}
 	}

@@ -263,14 +263,10 @@ func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicParti
 	for {
 		offsets, err := l.committedOnce(ctx, group, tps)
 		if kerr.IsRetriable(err) {
-			timer := l.clock.NewTimer(stablePause)
-			select {
-			case <-timer.C():
-				continue
-			case <-ctx.Done():
-				timer.Stop()
+			if !clock.Wait(ctx, l.clock, stablePause) {
 				return nil, ctx.Err()
 			}
+			continue
 		}
 		if err != nil {
 			return nil, lane.Explain(err)

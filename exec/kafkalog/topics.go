@@ -11,6 +11,7 @@ import (
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/lane"
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 const (
@@ -129,11 +130,7 @@ func (c *topicCache) atLeader(ctx context.Context, tp exec.TopicPartition, f fun
 		if try == leaderTries {
 			return lane.Explain(err)
 		}
-		timer := c.log.clock.NewTimer(leaderPause)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
+		if !clock.Wait(ctx, c.log.clock, leaderPause) {
 			return ctx.Err()
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 const (
@@ -121,11 +122,7 @@ func (p *producer) retryFor(ctx context.Context, patience time.Duration, f func(
 		if err == nil || !again || ctx.Err() != nil || p.clock.Since(start) > patience {
 			return err
 		}
-		timer := p.clock.NewTimer(wait)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
+		if !clock.Wait(ctx, p.clock, wait) {
 			return err
 		}
 	}

@@ -131,17 +131,8 @@ func (w *Watcher) Run(ctx context.Context) {
 		}
 		wg.Wait()
 		if failed {
-			w.sleep(ctx)
+			clock.Wait(ctx, w.clock, pollPause)
 		}
-	}
-}
-
-func (w *Watcher) sleep(ctx context.Context) {
-	timer := w.clock.NewTimer(pollPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-	case <-ctx.Done():
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 // idleConns is how many connections are open and do nothing.
@@ -44,8 +46,8 @@ var connections = &benchmark{
 				return nil, err
 			}
 		}
-		if err := r.pause(ctx, idleAfter); err != nil {
-			return nil, err
+		if !clock.Wait(ctx, r.clock, idleAfter) {
+			return nil, ctx.Err()
 		}
 		mib, err := p.residentMiB()
 		return []Measure{{"connections", "MiB", mib}}, err

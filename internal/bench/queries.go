@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 const (
@@ -58,8 +60,8 @@ var manyQueries = &benchmark{
 		if err != nil {
 			return nil, err
 		}
-		if err := r.pause(ctx, idleAfter); err != nil {
-			return nil, err
+		if !clock.Wait(ctx, r.clock, idleAfter) {
+			return nil, ctx.Err()
 		}
 		mib, err := p.residentMiB()
 		return []Measure{{"queries", "MiB", mib}, {"queries/made", "queries/s", made}, {"queries/answer", "s", 1 / took}}, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 var ready = &benchmark{
@@ -71,22 +73,10 @@ var idle = &benchmark{
 		if err != nil {
 			return nil, err
 		}
-		if err := r.pause(ctx, idleAfter); err != nil {
-			return nil, errors.Join(err, p.stop())
+		if !clock.Wait(ctx, r.clock, idleAfter) {
+			return nil, errors.Join(ctx.Err(), p.stop())
 		}
 		mib, err := p.residentMiB()
 		return []Measure{{"idle", "MiB", mib}}, errors.Join(err, p.stop())
 	},
-}
-
-// pause lets time pass.
-func (r *runner) pause(ctx context.Context, d time.Duration) error {
-	timer := r.clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

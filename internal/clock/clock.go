@@ -2,7 +2,10 @@
 // was given (the linter holds that), so that tests and simulation decide what time it is.
 package clock
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Clock tells time and makes timers. It is safe for concurrent use.
 type Clock interface {
@@ -19,6 +22,18 @@ type Timer interface {
 	C() <-chan time.Time
 	Stop() bool
 	Reset(d time.Duration) bool
+}
+
+// Wait lets d pass. It returns false, at once, when ctx ends before.
+func Wait(ctx context.Context, c Clock, d time.Duration) bool {
+	timer := c.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // Real is the machine's clock.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
@@ -40,11 +41,7 @@ func (e *Engine) awaitActedAt(ctx context.Context, node int32, index uint64) boo
 		if a, err := e.ask(ctx, node, question{Kind: "acted", Index: index}); err == nil && a.Done {
 			return true
 		}
-		timer := e.clock.NewTimer(askPause)
-		select {
-		case <-timer.C():
-		case <-ctx.Done():
-			timer.Stop()
+		if !clock.Wait(ctx, e.clock, askPause) {
 			return false
 		}
 	}

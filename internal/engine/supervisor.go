@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
@@ -521,11 +522,7 @@ func (s *supervisor) deleteGroup(name string) (err error) {
 		if err = s.e.opts.Groups.DeleteGroup(s.ctx, name, true); !errors.Is(err, kerr.NonEmptyGroup) || s.e.opts.Peers == nil {
 			return err
 		}
-		timer := s.e.clock.NewTimer(askPause)
-		select {
-		case <-timer.C():
-		case <-s.ctx.Done():
-			timer.Stop()
+		if !clock.Wait(s.ctx, s.e.clock, askPause) {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
@@ -100,11 +101,7 @@ func (s *supervisor) takeOverFor(oid metadata.OID) error {
 			return err
 		}
 		s.e.logger.Warn("a relation is not replaced yet", "oid", oid, "err", err)
-		timer := s.e.clock.NewTimer(restartPause)
-		select {
-		case <-timer.C():
-		case <-s.ctx.Done():
-			timer.Stop()
+		if !clock.Wait(s.ctx, s.e.clock, restartPause) {
 			return s.ctx.Err()
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -118,17 +119,7 @@ func (s *supervisor) takeBack() bool {
 			}
 		}
 	}
-	if !taken {
-		return true
-	}
-	timer := s.e.clock.NewTimer(restartPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return true
-	case <-s.ctx.Done():
-		return false
-	}
+	return !taken || clock.Wait(s.ctx, s.e.clock, restartPause)
 }
 
 func (s *supervisor) takeOver() map[exec.TaskKey]struct{} {

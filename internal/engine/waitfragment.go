@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -61,7 +61,7 @@ func (e *Engine) waitFragment(ctx context.Context, q *runningQuery, oid uint32, 
 		if paused {
 			return errPaused
 		}
-		if !e.pause(ctx, askPause) {
+		if !clock.Wait(ctx, e.clock, askPause) {
 			return ctx.Err()
 		}
 	}
@@ -123,16 +123,4 @@ func (e *Engine) waitAll(ctx context.Context, query uint64, fragment uint32, due
 		return fmt.Errorf("%w: %w", exec.ErrUnavailable, err)
 	}
 	return nil
-}
-
-// pause waits; false when ctx ends first.
-func (e *Engine) pause(ctx context.Context, d time.Duration) bool {
-	timer := e.clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/millracedb/millrace/exec/expr"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
@@ -409,14 +410,10 @@ func (c catalogSession) SetSetting(name, value string, local bool) error {
 }
 
 func (c catalogSession) Sleep(seconds float64) error {
-	t := c.s.e.clock.NewTimer(seconds2duration(seconds))
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return nil
-	case <-c.ctx.Done():
+	if !clock.Wait(c.ctx, c.s.e.clock, seconds2duration(seconds)) {
 		return cause(c.ctx, c.ctx.Err())
 	}
+	return nil
 }
 
 func (c catalogSession) Notify(channel, payload string) error { return c.s.notify(channel, payload) }

@@ -271,7 +271,7 @@ func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicParti
 		if !l.anywhere {
 			wait = coordinatorPause
 		}
-		if !l.pause(ctx, wait) {
+		if !clock.Wait(ctx, l.clock, wait) {
 			return nil, lane.Explain(err)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/lane"
 	"github.com/millracedb/millrace/exec/logwatch"
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/replication"
 )
 
@@ -64,7 +65,7 @@ func (l *Log) atLeader(ctx context.Context, tp exec.TopicPartition, here func(*r
 		if err == nil {
 			return nil
 		}
-		if !again || l.clock.Since(begun) > leaderPatience || !l.pause(ctx, wait) {
+		if !again || l.clock.Since(begun) > leaderPatience || !clock.Wait(ctx, l.clock, wait) {
 			return lane.Explain(err)
 		}
 	}
@@ -91,18 +92,6 @@ func (l *Log) onceAtLeader(tp exec.TopicPartition, here func(*replication.Partit
 func (l *Log) spread(tp exec.TopicPartition) bool {
 	place, err := l.peers.Place(tp.Topic, tp.Partition)
 	return err == nil && (place.Spread || l.anywhere)
-}
-
-// pause waits before another try; false when ctx has ended.
-func (l *Log) pause(ctx context.Context, d time.Duration) bool {
-	timer := l.clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C():
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // readAt has the leader elsewhere answer one read; without bytes only the bounds are asked.

@@ -115,11 +115,7 @@ func (p *Port) accept() {
 			return
 		}
 		p.opts.Logger.Error("node port: accepting", "err", err)
-		pause := p.opts.Clock.NewTimer(acceptPause)
-		select {
-		case <-pause.C():
-		case <-p.ctx.Done():
-			pause.Stop()
+		if !clock.Wait(p.ctx, p.opts.Clock, acceptPause) {
 			return
 		}
 	}

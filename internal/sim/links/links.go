@@ -240,14 +240,10 @@ func (n *Network) pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
-	t := n.clock.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C():
-		return nil
-	case <-ctx.Done():
+	if !clock.Wait(ctx, n.clock, d) {
 		return context.Cause(ctx)
 	}
+	return nil
 }
 
 // listener is an open port of a host.
