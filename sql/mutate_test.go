@@ -2,14 +2,13 @@ package sql
 
 import (
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 // mutants is how many statements TestMutatedStatements makes; MILLRACE_MUTANTS overrides it for longer runs.
@@ -18,12 +17,7 @@ const mutants = 4000
 // TestMutatedStatementsRoundTripOrFail cuts, swaps and splices the tokens of real statements: what still parses must
 // survive printing, and what does not must say so with a code and a position.
 func TestMutatedStatementsRoundTripOrFail(t *testing.T) {
-	n := mutants
-	if s := os.Getenv("MILLRACE_MUTANTS"); s != "" {
-		var err error
-		n, err = strconv.Atoi(s)
-		require.NoError(t, err)
-	}
+	n := testenv.Int(t, "MILLRACE_MUTANTS", mutants)
 	var corpus [][]string
 	for _, q := range append(clientQueries(t), scripts(t)...) {
 		for stmt := range strings.SplitSeq(q, ";") {

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 // aroundKill is how long clients write before a node of a cluster is killed and again after: long enough for another to take over.
@@ -106,8 +107,8 @@ func (c *cluster) settled(ctx context.Context, i int) *pgx.Conn {
 }
 
 func TestThreeNodesLoseNothingWhenOneIsKilled(t *testing.T) {
-	rounds := envInt(t, "MILLRACE_CLUSTER_ROUNDS", 1)
-	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
+	rounds := testenv.Int(t, "MILLRACE_CLUSTER_ROUNDS", 1)
+	seed := uint64(testenv.Int(t, "MILLRACE_SEED", 1))
 	t.Logf("seed %d, %d rounds: to repeat, MILLRACE_SEED=%d", seed, rounds, seed)
 	w := newWorkload(seed)
 	ctx := t.Context()

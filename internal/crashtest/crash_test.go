@@ -16,6 +16,7 @@ import (
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 const (
@@ -134,8 +135,8 @@ func checkAfter(t reporter, fs *fsys.Mem, w *workload) *fsys.Mem {
 }
 
 func TestNothingAcknowledgedIsLostOrDoubledByPowerLoss(t *testing.T) {
-	seeds := envInt(t, "MILLRACE_CRASH_SEEDS", 5)
-	first := int64(envInt(t, "MILLRACE_SEED", 1))
+	seeds := testenv.Int(t, "MILLRACE_CRASH_SEEDS", 5)
+	first := int64(testenv.Int(t, "MILLRACE_SEED", 1))
 	for seed := first; seed < first+int64(seeds); seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 			t.Logf("to repeat: MILLRACE_SEED=%d MILLRACE_CRASH_SEEDS=1 go test -run PowerLoss ./internal/crashtest", seed)

@@ -17,6 +17,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 const (
@@ -259,8 +261,8 @@ func (r *faultRun) quiet(n int) string {
 
 func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 	require.Zero(t, os.Geteuid(), "the real-fault test makes network namespaces and mounts: run it as root")
-	cycles := envInt(t, "MILLRACE_FAULT_CYCLES", 3)
-	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
+	cycles := testenv.Int(t, "MILLRACE_FAULT_CYCLES", 3)
+	seed := uint64(testenv.Int(t, "MILLRACE_SEED", 1))
 	chosen := chooseFaults(t, os.Getenv("MILLRACE_FAULTS"))
 	logs := os.Getenv("MILLRACE_FAULT_LOGS")
 	if logs == "" {

@@ -3,8 +3,6 @@ package crashtest
 import (
 	"context"
 	"fmt"
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -12,21 +10,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 // startLimit bounds how long clients write to a node before it is killed for good.
 const startLimit = 120 * time.Second
-
-func envInt(t *testing.T, name string, def int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return def
-	}
-	n, err := strconv.Atoi(v)
-	require.NoError(t, err, name)
-	return n
-}
 
 // process is a node in a process of its own.
 type process struct {
@@ -46,8 +34,8 @@ func (p *process) dial(ctx context.Context) (*pgx.Conn, error) {
 }
 
 func TestNothingAcknowledgedIsLostOrDoubledByKill9(t *testing.T) {
-	rounds := envInt(t, "MILLRACE_KILL_ROUNDS", 3)
-	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
+	rounds := testenv.Int(t, "MILLRACE_KILL_ROUNDS", 3)
+	seed := uint64(testenv.Int(t, "MILLRACE_SEED", 1))
 	t.Logf("seed %d, %d rounds: to repeat, MILLRACE_SEED=%d", seed, rounds, seed)
 	bin, dir := nodetest.Build(t), t.TempDir()
 	w := newWorkload(seed)

@@ -14,6 +14,7 @@ import (
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 const (
@@ -61,8 +62,8 @@ func replaceUntil(t *testing.T, fs *fsys.Mem, n int64, cfg vfs.CrashCloneCfg) *f
 }
 
 func TestAResultIsReplacedWhollyOrNotAtAllByPowerLoss(t *testing.T) {
-	seeds := envInt(t, "MILLRACE_CRASH_SEEDS", 5)
-	first := int64(envInt(t, "MILLRACE_SEED", 1))
+	seeds := testenv.Int(t, "MILLRACE_CRASH_SEEDS", 5)
+	first := int64(testenv.Int(t, "MILLRACE_SEED", 1))
 	base := replaceable(t)
 	for seed := first; seed < first+int64(seeds); seed++ {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {

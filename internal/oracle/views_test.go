@@ -4,9 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +16,7 @@ import (
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
 	"github.com/millracedb/millrace/internal/pgtest"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 const (
@@ -27,17 +26,6 @@ const (
 	// endsWithin is how long what closes at the end of a world's time may take to do so.
 	endsWithin = 2 * time.Minute
 )
-
-func envInt(t *testing.T, name string, def int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return def
-	}
-	n, err := strconv.Atoi(v)
-	require.NoError(t, err, name)
-	return n
-}
 
 // world is a node and a database with the same relations.
 type world struct {
@@ -53,8 +41,8 @@ type world struct {
 }
 
 func TestRandomViewsEqualPostgreSQL(t *testing.T) {
-	views := envInt(t, "MILLRACE_VIEWS", defaultViews)
-	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
+	views := testenv.Int(t, "MILLRACE_VIEWS", defaultViews)
+	seed := uint64(testenv.Int(t, "MILLRACE_SEED", 1))
 	oracle := nodetest.Connect(t, pgtest.Start(t))
 	for i := 0; i < views; i += viewsPerWorld {
 		seed := seed + uint64(i)

@@ -2,11 +2,11 @@ package sim
 
 import (
 	"fmt"
-	"os"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 const steps = 400
@@ -29,12 +29,7 @@ func run(t *testing.T, from, seeds uint64, off Defence) (violation string, commi
 }
 
 func TestAClusterLosesNothingThatWasCommitted(t *testing.T) {
-	seeds := uint64(2000)
-	if v := os.Getenv("MILLRACE_SIM_SEEDS"); v != "" {
-		var err error
-		seeds, err = strconv.ParseUint(v, 10, 64)
-		require.NoError(t, err)
-	}
+	seeds := uint64(testenv.Int(t, "MILLRACE_SIM_SEEDS", 2000))
 	violation, committed := run(t, 0, seeds, None)
 	require.Empty(t, violation)
 	require.Greater(t, committed, int(seeds)*5, "the model gets work done")

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/sim/bubble"
+	"github.com/millracedb/millrace/internal/testenv"
 )
 
 const (
@@ -31,17 +31,6 @@ const (
 	// brokenEnv gives such a process disks that lie.
 	brokenEnv = "MILLRACE_SIM_BROKEN"
 )
-
-func envInt(t *testing.T, name string, def int) int {
-	t.Helper()
-	v := os.Getenv(name)
-	if v == "" {
-		return def
-	}
-	n, err := strconv.Atoi(v)
-	require.NoError(t, err, name)
-	return n
-}
 
 // chosenFaults are those that MILLRACE_SIM_FAULTS names, with commas between, or all; the steady ones if it is not set.
 func chosenFaults(t *testing.T) []fault {
@@ -68,7 +57,7 @@ type outcome struct {
 }
 
 func TestAClusterOfWholeNodesKeepsItsPromises(t *testing.T) {
-	first, seeds, repeat := envInt(t, "MILLRACE_SEED", 1), envInt(t, "MILLRACE_SIM_SEEDS", ciSeeds), envInt(t, "MILLRACE_SIM_REPEAT", 1)
+	first, seeds, repeat := testenv.Int(t, "MILLRACE_SEED", 1), testenv.Int(t, "MILLRACE_SIM_SEEDS", ciSeeds), testenv.Int(t, "MILLRACE_SIM_REPEAT", 1)
 	program := build(t)
 	t.Run("time passes while a goroutine waits for a mutex", func(t *testing.T) { runInside(t, program, "TestInsideMutexes", insideEnv+"=") })
 	t.Run("segments that are not synced are missed", func(t *testing.T) {
@@ -159,7 +148,7 @@ func TestInsideOneSeed(t *testing.T) {
 	if !ok {
 		return
 	}
-	seed := uint64(envInt(t, "MILLRACE_SEED", 1))
+	seed := uint64(testenv.Int(t, "MILLRACE_SEED", 1))
 	tr := &trace{}
 	hangs := time.AfterFunc(seedLimit, func() {
 		panic(fmt.Sprintf("seed %d takes more than %v; its trace: %s", seed, seedLimit, tr.keep(seed)))
