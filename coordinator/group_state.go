@@ -125,16 +125,25 @@ func newClassicGroup(id string) *classicGroup {
 	return &classicGroup{id: id, members: map[string]*classicMember{}, static: map[string]string{}, pending: map[string]time.Time{}}
 }
 
-// find returns the member that a request speaks for. A static member that another one has replaced is fenced (KIP-345).
+// checkInstance returns the error for a request that speaks for member id as a static member, given who the static members are now. One that another has replaced is fenced (KIP-345).
+func checkInstance(static map[string]string, id string, instance *string) *kerr.Error {
+	if instance == nil {
+		return nil
+	}
+	now, ok := static[*instance]
+	switch {
+	case !ok:
+		return kerr.UnknownMemberID
+	case now != id:
+		return kerr.FencedInstanceID
+	}
+	return nil
+}
+
+// find returns the member that a request speaks for.
 func (g *classicGroup) find(id string, instance *string) (*classicMember, *kerr.Error) {
-	if instance != nil {
-		now, ok := g.static[*instance]
-		switch {
-		case !ok:
-			return nil, kerr.UnknownMemberID
-		case now != id:
-			return nil, kerr.FencedInstanceID
-		}
+	if err := checkInstance(g.static, id, instance); err != nil {
+		return nil, err
 	}
 	m := g.members[id]
 	if m == nil {

@@ -128,14 +128,8 @@ func (g *consumerGroup) agrees(protocolType string, protocols []groupProtocolOf,
 
 // findClassic returns the classic member that a request speaks for.
 func (g *consumerGroup) findClassic(id string, instance *string, generation int32) (*consumerMember, *kerr.Error) {
-	if instance != nil {
-		now, ok := g.static[*instance]
-		switch {
-		case !ok:
-			return nil, kerr.UnknownMemberID
-		case now != id:
-			return nil, kerr.FencedInstanceID
-		}
+	if err := checkInstance(g.static, id, instance); err != nil {
+		return nil, err
 	}
 	m := g.members[id]
 	switch {

@@ -1,10 +1,7 @@
 package kafka_test
 
 import (
-	"context"
 	"fmt"
-	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -31,30 +28,7 @@ func TestMembersOfAGroupShareATopic(t *testing.T) {
 				cl.Produce(t.Context(), &kgo.Record{Topic: "a", Key: fmt.Append(nil, i), Value: []byte(v)}, nil)
 			}
 			require.NoError(t, cl.Flush(t.Context()))
-			var mu sync.Mutex
-			var got []string
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			var wg sync.WaitGroup
-			for range 3 {
-				member := client(t, n, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("a"), kgo.Balancers(balancer), kgo.DisableAutoCommit())
-				wg.Go(func() {
-					for ctx.Err() == nil {
-						fetches := member.PollFetches(ctx)
-						mu.Lock()
-						fetches.EachRecord(func(r *kgo.Record) { got = append(got, string(r.Value)) })
-						all := len(got) >= len(want)
-						mu.Unlock()
-						if err := member.CommitUncommittedOffsets(ctx); err == nil && all {
-							cancel()
-						}
-					}
-				})
-			}
-			wg.Wait()
-			slices.Sort(got)
-			slices.Sort(want)
-			require.Equal(t, want, slices.Compact(got))
+			drain(t, n, 3, want, kgo.ConsumerGroup("g"), kgo.ConsumeTopics("a"), kgo.Balancers(balancer), kgo.DisableAutoCommit())
 		})
 	}
 }
