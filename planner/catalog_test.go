@@ -2,13 +2,12 @@ package planner
 
 import (
 	"context"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/clients/sent"
 	"github.com/millracedb/millrace/sql"
 )
 
@@ -16,16 +15,11 @@ import (
 // columns of PostgreSQL 15's catalogs.
 func TestCapturedClientQueriesBind(t *testing.T) {
 	h := pgCatalog(t)
-	files, err := filepath.Glob("../sql/testdata/clients/*.sql")
+	all, err := sent.All()
 	require.NoError(t, err)
-	require.NotEmpty(t, files)
 	bound := 0
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		require.NoError(t, err)
-		for _, one := range strings.Split(string(text), "\n-- next\n") {
-			bound += bindCaptured(t, h, filepath.Base(f), one)
-		}
+	for _, s := range all {
+		bound += bindCaptured(t, h, s.File, s.Numbered())
 	}
 	t.Logf("%d queries", bound)
 	require.Greater(t, bound, 280)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/clients/sent"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -214,12 +215,10 @@ func seedStatements(t testing.TB) []string {
 			}
 		}
 	}
-	files, err = filepath.Glob("../sql/testdata/clients/*.sql")
+	all, err := sent.All()
 	require.NoError(t, err)
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		require.NoError(t, err)
-		out = append(out, strings.Split(string(text), "\n-- next\n")...)
+	for _, s := range all {
+		out = append(out, s.Numbered())
 	}
 	return out
 }

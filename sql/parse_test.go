@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/clients/sent"
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
@@ -78,16 +79,13 @@ func describe(err error) string {
 	return s
 }
 
-// clientQueries returns the statements that clients send, from testdata/clients.
+// clientQueries returns the statements that clients send.
 func clientQueries(t testing.TB) []string {
-	files, err := filepath.Glob("testdata/clients/*.sql")
+	all, err := sent.All()
 	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	var out []string
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		require.NoError(t, err)
-		out = append(out, strings.Split(strings.TrimSpace(string(b)), "\n-- next\n")...)
+	out := make([]string, len(all))
+	for i, s := range all {
+		out[i] = s.Numbered()
 	}
 	return out
 }

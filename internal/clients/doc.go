@@ -1,7 +1,7 @@
 // Package clients runs real PostgreSQL clients against a running millrace serve: psql, pgx, lib/pq, psycopg 3, psycopg2, asyncpg, SQLAlchemy,
 // psqlODBC, JDBC, node-postgres and postgres.js.
 //
-// There is nothing in it but tests. What clients have been seen to send, which is in testdata/queries, is sent again by every go test. The
+// There is nothing in it but tests. What clients have been seen to send, which is in the package sent, is sent again by every go test. The
 // tests with the clients themselves have the build tag clients, since they need what the script install fetches:
 //
 //	internal/clients/install

@@ -1,10 +1,8 @@
 package clients
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -17,20 +15,11 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/clients/sent"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
 	"github.com/millracedb/millrace/internal/pgtest"
 )
-
-// sent is one statement that a client sends.
-type sent struct {
-	line     int
-	extended bool
-	values   []string // of its parameters; without them it is described and not run
-	differs  string   // why its rows are not PostgreSQL's
-	other    bool     // not only its rows
-	text     string
-}
 
 // TestWhatClientsSendIsAnsweredAsByPostgreSQL sends what clients have been seen to send to PostgreSQL 15 and to a node with the same relations: they
 // must agree on the parameters, the names and types of the columns, the rows, and the SQLSTATE of what fails.
@@ -45,26 +34,21 @@ func TestWhatClientsSendIsAnsweredAsByPostgreSQL(t *testing.T) {
 			require.NoError(t, err, statement)
 		}
 	}
-	files, err := filepath.Glob("testdata/queries/*.sql")
+	all, err := sent.All()
 	require.NoError(t, err)
-	require.NotEmpty(t, files)
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			for _, q := range readSent(t, file) {
-				theirs, ours := answerTo(t, both[0], q), answerTo(t, both[1], q)
-				where := fmt.Sprintf("%s:%d\n%s", file, q.line, q.text)
-				if q.other {
-					assert.NotEqual(t, theirs.shape, ours.shape, "%s\nis answered as by PostgreSQL: %q explains nothing", where, q.differs)
-					continue
-				}
-				assert.Equal(t, theirs.shape, ours.shape, where)
-				if q.differs == "" {
-					assert.Equal(t, theirs.rows, ours.rows, where)
-				} else {
-					assert.NotEqual(t, theirs.rows, ours.rows, "%s\nhas PostgreSQL's rows: %q explains nothing", where, q.differs)
-				}
-			}
-		})
+	for _, q := range all {
+		theirs, ours := answerTo(t, both[0], q), answerTo(t, both[1], q)
+		where := fmt.Sprintf("%s:%d\n%s", q.File, q.Line, q.Text)
+		if q.Other {
+			assert.NotEqual(t, theirs.shape, ours.shape, "%s\nis answered as by PostgreSQL: %q explains nothing", where, q.Differs)
+			continue
+		}
+		assert.Equal(t, theirs.shape, ours.shape, where)
+		if q.Differs == "" {
+			assert.Equal(t, theirs.rows, ours.rows, where)
+		} else {
+			assert.NotEqual(t, theirs.rows, ours.rows, "%s\nhas PostgreSQL's rows: %q explains nothing", where, q.Differs)
+		}
 	}
 }
 
@@ -79,31 +63,6 @@ func postgres(t *testing.T) string {
 	return strings.NewReplacer("/postgres?", "/millrace?", "user=postgres", "user=millrace").Replace(at)
 }
 
-// header begins a statement: whether it came as Query or Parse, what the client was asked to do, values for parameters, and why rows differ.
-var header = regexp.MustCompile(`^--- (simple|extended) (\S+)(?: values (\S+))?(?: (rows differ|answered otherwise): (.+))?$`)
-
-func readSent(t *testing.T, file string) []sent {
-	f, err := os.Open(file)
-	require.NoError(t, err)
-	defer f.Close()
-	var out []sent
-	lines := bufio.NewScanner(f)
-	for n := 1; lines.Scan(); n++ {
-		if m := header.FindStringSubmatch(lines.Text()); m != nil {
-			q := sent{line: n, extended: m[1] == "extended", differs: m[5], other: m[4] == "answered otherwise"}
-			if m[3] != "" {
-				q.values = strings.Split(m[3], ",")
-			}
-			out = append(out, q)
-		} else if len(out) > 0 {
-			out[len(out)-1].text += lines.Text() + "\n"
-		}
-	}
-	require.NoError(t, lines.Err())
-	require.NotEmpty(t, out)
-	return out
-}
-
 type answer struct {
 	shape []string // the columns and the SQLSTATE
 	rows  []string
@@ -112,16 +71,16 @@ type answer struct {
 // reads begins what can be run: it changes nothing, and does not wait.
 var reads = regexp.MustCompile(`(?i)^\s*(SELECT|SHOW|WITH|TABLE)\b`)
 
-func answerTo(t *testing.T, conn *pgx.Conn, q sent) answer {
-	text := withOIDs(t, conn, q.text)
+func answerTo(t *testing.T, conn *pgx.Conn, q sent.Statement) answer {
+	text := withOIDs(t, conn, q.Text)
 	c := conn.PgConn()
 	run := reads.MatchString(text) && !strings.Contains(text, "pg_sleep") && !strings.Contains(text, "pg_notify")
 	switch {
-	case !q.extended && run:
+	case !q.Extended && run:
 		return readAll(c.Exec(t.Context(), text))
-	case q.extended && run && q.values != nil:
-		values := make([][]byte, len(q.values))
-		for i, v := range q.values {
+	case q.Extended && run && q.Values != nil:
+		values := make([][]byte, len(q.Values))
+		for i, v := range q.Values {
 			values[i] = []byte(withOIDs(t, conn, v))
 		}
 		r := c.ExecParams(t.Context(), text, values, nil, nil, nil)
@@ -139,12 +98,9 @@ func answerTo(t *testing.T, conn *pgx.Conn, q sent) answer {
 	}
 }
 
-var placeholder = regexp.MustCompile(`\{([a-z_]+)\}`)
-
 // withOIDs puts the OIDs of the database in.
 func withOIDs(t *testing.T, conn *pgx.Conn, text string) string {
-	return placeholder.ReplaceAllStringFunc(text, func(name string) string {
-		name = strings.Trim(name, "{}")
+	return sent.Fill(text, func(name string) string {
 		as := "regclass"
 		switch name {
 		case "mood":
