@@ -18,6 +18,9 @@ type windowSpec struct {
 type windowCollector struct{ used bool }
 
 func (b *binder) bindOver(e *sql.FuncCall) (Expr, error) {
+	if len(overloads(e.Name, AggregateFunc, OrderedSetFunc, WindowOnlyFunc)) == 0 {
+		return nil, b.notOver(e)
+	}
 	if b.windows == nil {
 		if b.clause == "an aggregate" {
 			return nil, sqlerr.New(sqlerr.GroupingError, "aggregate function calls cannot contain window function calls").At(e.Offset())
@@ -42,6 +45,17 @@ func (b *binder) bindOver(e *sql.FuncCall) (Expr, error) {
 	}
 	b.windows.used = true
 	return &windowRef{*agg, spec}, nil
+}
+
+// notOver is the error for OVER after a call of anything but an aggregate or a window function: what is wrong with the call without OVER
+// comes first.
+func (b *binder) notOver(e *sql.FuncCall) error {
+	plain := *e
+	plain.Over = nil
+	if _, err := b.bindCall(&plain); err != nil {
+		return err
+	}
+	return sqlerr.New(sqlerr.WrongObjectType, "OVER specified, but %s is not a window function nor an aggregate function", e.Name).At(e.Offset())
 }
 
 func (b *binder) namedWindow(name string, pos sql.Pos) (*sql.WindowDef, error) {
