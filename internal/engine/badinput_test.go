@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -12,7 +15,9 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/clients/sent"
 	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/sql"
 )
 
 // hijacked is a session whose messages a test writes itself.
@@ -51,7 +56,7 @@ func (h *hijacked) answer(msgs ...pgproto3.FrontendMessage) []string {
 		require.NoError(h.t, err)
 		switch m := m.(type) {
 		case *pgproto3.ErrorResponse:
-			require.NotEqual(h.t, "XX000", m.Code, "an internal error: %s %s", m.Message, m.Detail)
+			require.NotEqual(h.t, "XX000", m.Code, "an internal error: %s %s\n%s", m.Message, m.Detail, &problems)
 			require.NotEqual(h.t, "FATAL", m.Severity, m.Message)
 			codes = append(codes, m.Code)
 		case *pgproto3.CopyInResponse:
@@ -131,6 +136,34 @@ func TestBinaryParametersOfWrongLengthAreRefused(t *testing.T) {
 	require.Empty(t, h.answer(&pgproto3.Query{String: "SELECT 1"}))
 }
 
+// seedStatements are the examples of docs/sql, statements and calls of functions, and what clients have been seen to send.
+func seedStatements(tb testing.TB) []string {
+	pages, err := filepath.Glob("../../docs/sql/*.md")
+	require.NoError(tb, err)
+	require.NotEmpty(tb, pages)
+	code := regexp.MustCompile("(?s)\n```sql\n(.*?)\n```|`([^`\n]+)`")
+	var out []string
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(tb, err)
+		for _, m := range code.FindAllStringSubmatch(string(text), -1) {
+			if m[2] != "" {
+				out = append(out, "SELECT "+m[2])
+			} else if all, err := sql.Parse(m[1], sql.Options{}); err == nil {
+				for _, s := range all {
+					out = append(out, s.Text)
+				}
+			}
+		}
+	}
+	all, err := sent.All()
+	require.NoError(tb, err)
+	for _, s := range all {
+		out = append(out, s.Numbered())
+	}
+	return out
+}
+
 // FuzzSession sends any text by the simple and the extended protocol: each gets an answer, never an internal error, and the session
 // goes on.
 func FuzzSession(f *testing.F) {
@@ -143,7 +176,11 @@ func FuzzSession(f *testing.F) {
 		"SELECT array_agg(x) FILTER (WHERE x > 1) OVER (ORDER BY x) FROM generate_series(1, 3) x", "SELECT '{\"a\": [1]}'::jsonb #> '{a,0}'", "DROP TABLE IF EXISTS a CASCADE",
 		"SELECT to_char(now(), 'YYYY'), '1 day'::interval, 'x'::bytea, ARRAY[[1]]", "INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING RETURNING *", "DESCRIBE millrace.errors",
 		"SELECT pg_sleep(9)", "FETCH 1 FROM c WITH (timeout = '1s')", "TERMINATE ALL", "SELECT CASE WHEN 1/0 = 1 THEN 2 END", "VALUES (1), ('x')", ";;", "DISCARD ALL",
+		"SELECT A()OVER()", "SELECT coalesce(1) OVER (ORDER BY a())", "SELECT a() WITHIN GROUP (ORDER BY 1)",
 	} {
+		f.Add(s)
+	}
+	for _, s := range seedStatements(f) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,10 +27,37 @@ import (
 // shared is the node that the tests of this package have in common; each works in a schema of its own.
 var shared *node.Node
 
+// problems is what shared has logged as errors, the stacks of panics among them.
+var problems problemLog
+
+// problemLog keeps the newest bytes of a log.
+type problemLog struct {
+	mu struct {
+		sync.Mutex
+		text []byte
+	}
+}
+
+const keptProblems = 64 << 10
+
+func (l *problemLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.text = append(l.mu.text, bytes.ReplaceAll(b, []byte(`\n`), []byte("\n"))...)
+	l.mu.text = l.mu.text[max(0, len(l.mu.text)-keptProblems):]
+	return len(b), nil
+}
+
+func (l *problemLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.mu.text)
+}
+
 func TestMain(m *testing.M) { os.Exit(testMain(m)) }
 
 func testMain(m *testing.M) int {
-	n, err := nodetest.Open(context.Background(), node.Config{})
+	n, err := nodetest.Open(context.Background(), node.Config{Logger: slog.New(slog.NewTextHandler(&problems, &slog.HandlerOptions{Level: slog.LevelError}))})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
