@@ -14,6 +14,7 @@ type cte struct {
 	// recursive: it may name itself. work is set while its recursive term is bound: naming it then reads the last round.
 	recursive bool
 	work      *workTable
+	change    *Change // INSERT, UPDATE or DELETE
 }
 
 type workTable struct {
@@ -40,7 +41,12 @@ func (b *binder) addCTEs(w *sql.With) error {
 		seen[def.Name] = true
 		q, ok := def.Statement.(*sql.Query)
 		if !ok {
-			return notYet("INSERT, UPDATE or DELETE in WITH", "a statement changes one table at a time", "a transaction block of several statements", def.Pos)
+			change, err := b.bindChange(w, def)
+			if err != nil {
+				return err
+			}
+			b.ctes = &cte{def: def, env: b.env, next: b.ctes, change: change}
+			continue
 		}
 		if q.Emit != nil {
 			return sqlerr.New(sqlerr.SyntaxError, "EMIT is not allowed in a subquery").At(q.Emit.Offset())
@@ -73,9 +79,12 @@ func (b *binder) bindCTE(c *cte, t *sql.Table) (Node, *scope, error) {
 }
 
 func (b *binder) cteNode(c *cte, t *sql.Table) (Node, error) {
-	if c.work != nil {
+	switch {
+	case c.work != nil:
 		c.work.used = true
 		return &WorkScan{P: Props{Cols: c.work.cols}, ID: c.work.id}, nil
+	case c.change != nil:
+		return c.changed(t)
 	}
 	if err := b.st.enter(); err != nil { // WITH queries that name each other twice grow exponentially; count stops them
 		return nil, err

@@ -405,6 +405,9 @@ func (p *Planner) BindView(ctx context.Context, stmt *sql.CreateRelation, text s
 	if err != nil {
 		return nil, err
 	}
+	if err := q.RefuseChanges("views"); err != nil {
+		return nil, err
+	}
 	if len(q.Params) > 0 {
 		return nil, sqlerr.New(sqlerr.UndefinedParameter, "there is no parameter $1").At(stmt.Query.Offset())
 	}

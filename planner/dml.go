@@ -42,6 +42,8 @@ type DML struct {
 	// ReturningCols describe them; both empty without RETURNING.
 	Returning     []Expr
 	ReturningCols []Col
+	// Subqueries: there are subqueries in Returning or OnConflict.
+	Subqueries bool
 	// Params are the types of $1..$n.
 	Params []types.Type
 }

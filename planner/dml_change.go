@@ -10,16 +10,26 @@ import (
 
 // PlanUpdate plans an UPDATE.
 func (p *Planner) PlanUpdate(ctx context.Context, stmt *sql.Update, hints []types.Type) (*DML, error) {
-	c := &changer{st: p.begin(ctx, hints), out: &DML{Kind: DMLUpdate, Rowtime: -1}}
+	st := p.begin(ctx, hints)
+	st.with = stmt.With
+	out, src, err := st.binder().bindUpdate(stmt)
+	if err != nil {
+		return nil, err
+	}
+	return st.finishDML(out, src)
+}
+
+func (b *binder) bindUpdate(stmt *sql.Update) (*DML, Node, error) {
+	c := &changer{b: b, out: &DML{Kind: DMLUpdate, Rowtime: -1}}
 	if stmt.CurrentOf != "" {
-		return nil, notYet("WHERE CURRENT OF", "cursors hold no place in a table", "a condition on the key", stmt.Pos)
+		return nil, nil, notYet("WHERE CURRENT OF", "cursors hold no place in a table", "a condition on the key", stmt.Pos)
 	}
 	if err := c.open("update", stmt.With, stmt.Table, stmt.From, stmt.Where); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	set, err := c.b.bindAssignments(c.out.Rel, stmt.Set)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, x := range set {
 		if ref, plain := x.(*ColumnRef); !plain || ref.Ord != i {
@@ -33,29 +43,38 @@ func (p *Planner) PlanUpdate(ctx context.Context, stmt *sql.Update, hints []type
 		c.out.New = append(c.out.New, x)
 	}
 	if err := c.b.bindReturning(c.out, stmt.Returning, c.b.scope, c.use); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return c.close()
 }
 
 // PlanDelete plans a DELETE.
 func (p *Planner) PlanDelete(ctx context.Context, stmt *sql.Delete, hints []types.Type) (*DML, error) {
-	c := &changer{st: p.begin(ctx, hints), out: &DML{Kind: DMLDelete, Rowtime: -1}}
+	st := p.begin(ctx, hints)
+	st.with = stmt.With
+	out, src, err := st.binder().bindDelete(stmt)
+	if err != nil {
+		return nil, err
+	}
+	return st.finishDML(out, src)
+}
+
+func (b *binder) bindDelete(stmt *sql.Delete) (*DML, Node, error) {
+	c := &changer{b: b, out: &DML{Kind: DMLDelete, Rowtime: -1}}
 	if stmt.CurrentOf != "" {
-		return nil, notYet("WHERE CURRENT OF", "cursors hold no place in a table", "a condition on the key", stmt.Pos)
+		return nil, nil, notYet("WHERE CURRENT OF", "cursors hold no place in a table", "a condition on the key", stmt.Pos)
 	}
 	if err := c.open("delete from", stmt.With, stmt.Table, stmt.Using, stmt.Where); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := c.b.bindReturning(c.out, stmt.Returning, c.b.scope, c.use); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	return c.close()
 }
 
 // changer builds UPDATE and DELETE: a source of matched rows, and expressions over its output.
 type changer struct {
-	st   *statement
 	b    *binder
 	out  *DML
 	node Node
@@ -65,13 +84,12 @@ type changer struct {
 }
 
 func (c *changer) open(verb string, with *sql.With, table *sql.Table, from []sql.FromItem, where sql.Expr) error {
-	c.b = c.st.binder()
 	if with != nil {
 		if err := c.b.addCTEs(with); err != nil {
 			return err
 		}
 	}
-	rel, err := c.st.relation(table.Name)
+	rel, err := c.b.st.relation(table.Name)
 	if err != nil {
 		return err
 	}
@@ -93,7 +111,7 @@ func (c *changer) open(verb string, with *sql.With, table *sql.Table, from []sql
 			return err
 		}
 	}
-	c.st.noteRead(rel)
+	c.b.st.noteRead(rel)
 	c.node = scan
 	for _, it := range from {
 		r, rs, lateral, err := c.b.bindRight(it, sc)
@@ -152,7 +170,7 @@ func (c *changer) compute(x Expr) int {
 	return len(c.exprs) - 1
 }
 
-func (c *changer) close() (*DML, error) {
+func (c *changer) close() (*DML, Node, error) {
 	c.out.Extra = len(c.exprs) - len(c.out.Rel.Columns)
-	return c.st.finishDML(c.out, newProject(c.node, c.exprs, c.cols))
+	return c.out, newProject(c.node, c.exprs, c.cols), nil
 }

@@ -1,8 +1,6 @@
 package planner
 
 import (
-	"slices"
-
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
 )
@@ -41,11 +39,6 @@ func (b *binder) bindOnConflict(rel *Relation, stmt *sql.Insert) (*OnConflict, e
 	if err != nil {
 		return nil, err
 	}
-	for i := range sc.cols { // a bare name means the existing row
-		if sc.cols[i].tab.name == "excluded" {
-			sc.cols[i].bare = false
-		}
-	}
 	inner := *b
 	inner.scope, inner.clause = sc, "ON CONFLICT"
 	if out.Set, err = inner.bindAssignments(rel, c.Set); err != nil {
@@ -55,9 +48,6 @@ func (b *binder) bindOnConflict(rel *Relation, stmt *sql.Insert) (*OnConflict, e
 		if out.Where, err = inner.bindCondition(c.Where, "WHERE"); err != nil {
 			return nil, err
 		}
-	}
-	if slices.ContainsFunc(append(out.Set, out.Where), func(x Expr) bool { return x != nil && hasSubquery(x) }) {
-		return nil, notYet("a subquery in ON CONFLICT DO UPDATE", "it is computed by the owner of the row", "INSERT ... SELECT with the value as a column, which EXCLUDED shows", c.Pos)
 	}
 	return out, nil
 }
@@ -138,8 +128,8 @@ func (b *binder) bindReturning(out *DML, targets []*sql.Target, sc *scope, to fu
 		return sqlerr.New(sqlerr.GroupingError, "aggregate functions are not allowed in RETURNING").At(targets[0].Offset())
 	}
 	for _, t := range s.targets {
-		if hasSubquery(t.expr) || anyExpr(t.expr, isSetCall) {
-			return notYet("a subquery or set-returning function in RETURNING", "it is computed by the owner of the row", "a SELECT after the statement", t.pos)
+		if anyExpr(t.expr, isSetCall) {
+			return sqlerr.New(sqlerr.FeatureNotSupported, "set-returning functions are not allowed in RETURNING").At(t.pos.Offset())
 		}
 		x := b.settle(t.expr)
 		t.col.Type = x.Type()

@@ -28,30 +28,39 @@ func checkWritable(rel *Relation, verb string, pos int) error {
 // PlanInsert plans an INSERT that ends: VALUES, DEFAULT VALUES or a bounded SELECT.
 func (p *Planner) PlanInsert(ctx context.Context, stmt *sql.Insert, hints []types.Type) (*DML, error) {
 	st := p.begin(ctx, hints)
-	rel, err := st.relation(stmt.Table)
+	st.with = stmt.With
+	out, src, err := st.binder().bindInsert(stmt)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkWritable(rel, "insert into", stmt.Table.Offset()); err != nil {
-		return nil, err
+	return st.finishDML(out, src)
+}
+
+// bindInsert binds an INSERT: what it does, and the plan of its source.
+func (b *binder) bindInsert(stmt *sql.Insert) (*DML, Node, error) {
+	rel, err := b.st.relation(stmt.Table)
+	if err != nil {
+		return nil, nil, err
 	}
-	b := st.binder()
+	if err := checkWritable(rel, "insert into", stmt.Table.Offset()); err != nil {
+		return nil, nil, err
+	}
 	if stmt.With != nil {
 		if err := b.addCTEs(stmt.With); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	targets, err := insertTargets(rel, stmt)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ins := &inserter{b: b, rel: rel, stmt: stmt, targets: targets}
 	if err := ins.refuseGenerated(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	src, err := ins.source()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out := &DML{Kind: DMLInsert, Rel: rel, Rowtime: -1}
 	for _, t := range ins.targets {
@@ -62,12 +71,9 @@ func (p *Planner) PlanInsert(ctx context.Context, stmt *sql.Insert, hints []type
 		}
 	}
 	if out.OnConflict, err = b.bindOnConflict(rel, stmt); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := b.bindReturning(out, stmt.Returning, ins.scope(), func(ord int) int { return ord }); err != nil {
-		return nil, err
-	}
-	return st.finishDML(out, src)
+	return out, src, b.bindReturning(out, stmt.Returning, ins.scope(), func(ord int) int { return ord })
 }
 
 // finishDML settles the parameters and applies the rules to the source.
@@ -76,24 +82,31 @@ func (st *statement) finishDML(out *DML, src Node) (*DML, error) {
 	if err != nil {
 		return nil, err
 	}
-	out.Source, out.Params = q, q.Params
-	fold := func(es []Expr) {
+	st.p.settleDML(out, q)
+	return out, nil
+}
+
+// settleDML gives a change its source and applies the rules to what is computed of its rows.
+func (p *Planner) settleDML(out *DML, source *Query) {
+	out.Source, out.Params = source, source.Params
+	finish := func(es []Expr) {
 		for i := range es {
-			es[i] = st.p.foldExpr(es[i])
+			out.Subqueries = out.Subqueries || hasSubquery(es[i])
+			es[i] = p.finishExpr(es[i])
 		}
 	}
-	fold(out.New)
-	fold(out.Returning)
+	finish(out.New)
+	finish(out.Returning)
 	if out.Where != nil {
-		out.Where = st.p.foldExpr(out.Where)
+		out.Where = p.finishExpr(out.Where)
 	}
 	if c := out.OnConflict; c != nil {
-		fold(c.Set)
+		finish(c.Set)
 		if c.Where != nil {
-			c.Where = st.p.foldExpr(c.Where)
+			out.Subqueries = out.Subqueries || hasSubquery(c.Where)
+			c.Where = p.finishExpr(c.Where)
 		}
 	}
-	return out, nil
 }
 
 // insertTargets are the columns that an INSERT names, PseudoRowtime for rowtime; without a list all visible ones but headers.

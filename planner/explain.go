@@ -24,6 +24,7 @@ func ExplainQuery(q *Query) string {
 	e.tree(q.Root, "", "")
 	var b strings.Builder
 	b.WriteString(e.text())
+	explainChanges(&b, q)
 	if q.Each {
 		b.WriteString("Emits each change\n")
 	}
@@ -71,32 +72,45 @@ func ExplainPersistent(p *Persistent) string {
 // ExplainDML returns the plan of an INSERT, UPDATE or DELETE: what is done with the rows of its source.
 func ExplainDML(d *DML) string {
 	var b strings.Builder
+	explainDML(&b, d)
+	explainChanges(&b, d.Source)
+	return b.String()
+}
+
+// explainChanges adds the changes in WITH, which run first.
+func explainChanges(b *strings.Builder, q *Query) {
+	for _, c := range q.Changes {
+		fmt.Fprintf(b, "With %s, first\n", quoteName(c.Name))
+		explainDML(b, c.DML)
+	}
+}
+
+func explainDML(b *strings.Builder, d *DML) {
 	word := map[DMLKind]string{DMLInsert: "Insert into", DMLUpdate: "Update", DMLDelete: "Delete from"}[d.Kind]
-	fmt.Fprintf(&b, "%s %s", word, relationName(d.Rel))
+	fmt.Fprintf(b, "%s %s", word, relationName(d.Rel))
 	if d.Kind == DMLUpdate {
 		var set []string
 		for _, t := range d.Targets {
 			set = append(set, d.Rel.Columns[t].Name+" = "+FormatExpr(d.New[t]))
 		}
-		fmt.Fprintf(&b, " set %s", strings.Join(set, ", "))
+		fmt.Fprintf(b, " set %s", strings.Join(set, ", "))
 	}
 	if c := d.OnConflict; c != nil {
 		what := "do nothing"
 		if !c.DoNothing {
 			what = "do update"
 		}
-		fmt.Fprintf(&b, " on conflict %s", what)
+		fmt.Fprintf(b, " on conflict %s", what)
 	}
 	if len(d.Returning) > 0 {
 		p := exprPrinter{}
 		p.list(d.Returning, ", ")
-		fmt.Fprintf(&b, " returning %s", p.b.String())
+		fmt.Fprintf(b, " returning %s", p.b.String())
 	}
 	b.WriteByte('\n')
 	e := &explainer{}
 	e.tree(d.Source.Root, "└─ ", "   ")
 	b.WriteString(e.text())
-	return b.String()
 }
 
 func (e *explainer) text() string {

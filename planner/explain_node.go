@@ -92,6 +92,9 @@ func describe(n Node) (string, []string) {
 		}
 		return "Recursive union", nil
 	case *WorkScan:
+		if x.Name != "" {
+			return "Rows returned by " + quoteName(x.Name), nil
+		}
 		return "Scan of the last round", nil
 	case *WindowFunc:
 		return describeWindow(x)

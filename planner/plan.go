@@ -215,10 +215,11 @@ type RecursiveUnion struct {
 	Base, Rec Node
 }
 
-// WorkScan reads the rows of the last round of RecursiveUnion ID.
+// WorkScan reads rows that the executor keeps while it runs the statement: those of the last round of RecursiveUnion ID, or what Change ID returned.
 type WorkScan struct {
-	P  Props
-	ID int
+	P    Props
+	ID   int
+	Name string // of the change
 }
 
 // WindowFunc is OVER (bounded plans): output is the input's columns, then one per call.
@@ -346,6 +347,9 @@ type Query struct {
 	ForInterval int64 // milliseconds
 	// Reads are the relations the query reads, views expanded.
 	Reads []*Relation
+	// Changes are the INSERTs, UPDATEs and DELETEs of the statement's WITH clause, in order; those that come later may read what earlier ones
+	// return.
+	Changes []*Change
 }
 
 // Fragment is a piece of a persistent or push plan between two exchanges; a task runs it on one partition number.

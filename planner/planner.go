@@ -90,6 +90,9 @@ type statement struct {
 	positions map[*ColumnRef]sql.Pos
 	// unbounded: the statement is a push or persistent query.
 	unbounded bool
+	// with is the statement's own WITH clause, the only one that may hold changes.
+	with    *sql.With
+	changes []*Change
 }
 
 func (p *Planner) begin(ctx context.Context, hints []types.Type) *statement {
@@ -173,27 +176,36 @@ func (p *Planner) PlanQuery(ctx context.Context, q *sql.Query, hints []types.Typ
 	if q.Emit != nil {
 		return p.planPush(st, q)
 	}
-	b := st.binder()
-	n, err := b.bindQuery(q)
+	st.with = q.With
+	n, err := st.binder().bindQuery(q)
 	if err != nil {
 		return nil, err
 	}
 	return p.finishBounded(st, n)
 }
 
-// finishBounded settles types that nothing decided and applies the rules.
+// finishBounded finishes the changes of the statement and then its own plan.
 func (p *Planner) finishBounded(st *statement, n Node) (*Query, error) {
+	changes, err := st.finishChanges()
+	if err != nil {
+		return nil, err
+	}
+	q, err := p.finishPlan(st, n)
+	if err == nil {
+		q.Changes = changes
+	}
+	return q, err
+}
+
+// finishPlan settles types that nothing decided and applies the rules.
+func (p *Planner) finishPlan(st *statement, n Node) (*Query, error) {
 	n, err := st.binder().settleUnknown(n)
 	if err != nil {
 		return nil, err
 	}
 	out := &Query{Params: st.finishParams(), LimitRows: -1, Reads: st.reads}
 	n = p.optimize(n)
-	visitNodes(n, func(n Node) {
-		if s, ok := n.(*Scan); ok {
-			lookupKeys(s)
-		}
-	})
+	findLookups(n)
 	out.Root = n
 	for i, c := range n.Props().Cols {
 		if !c.Hidden {
@@ -201,4 +213,23 @@ func (p *Planner) finishBounded(st *statement, n Node) (*Query, error) {
 		}
 	}
 	return out, nil
+}
+
+func findLookups(n Node) {
+	visitNodes(n, func(n Node) {
+		if s, ok := n.(*Scan); ok {
+			lookupKeys(s)
+		}
+	})
+}
+
+// finishExpr applies the rules to an expression that stands in no plan, and to the plans of its subqueries.
+func (p *Planner) finishExpr(e Expr) Expr {
+	return mapExpr(p.foldExpr(e), func(x Expr) Expr {
+		if s, ok := x.(*Subquery); ok {
+			s.Plan = pruneAll(optimizeSubplans(push(s.Plan, nil)))
+			findLookups(s.Plan)
+		}
+		return x
+	})
 }

@@ -34,7 +34,7 @@ type Query struct {
 	Source Source
 	// Memory is charged for rows that operators hold. Nil: no limit.
 	Memory *Memory
-	// work holds the rows of the last round of each RecursiveUnion in progress.
+	// work holds what WorkScans read: the rows of the last round of each RecursiveUnion in progress, and what the caller keeps.
 	work map[int]*rowSet
 }
 
@@ -57,13 +57,26 @@ func (m *Memory) grow(n int) error {
 
 // Open builds the iterators of a plan.
 func Open(q *Query, n planner.Node) (Iter, error) {
+	q.Prepare()
+	return q.open(n)
+}
+
+// Prepare lets expressions that are evaluated with q.Env run their subqueries, also where no plan is opened.
+func (q *Query) Prepare() {
 	if q.work == nil {
 		q.work = map[int]*rowSet{}
 	}
 	if q.Env.RunSubquery == nil {
 		q.Env.RunSubquery = q.subquery
 	}
-	return q.open(n)
+}
+
+// Keep gives the WorkScans with the ID id their rows, which nobody changes any more.
+func (q *Query) Keep(id int, rows []*vec.Batch) {
+	if q.work == nil {
+		q.work = map[int]*rowSet{}
+	}
+	q.work[id] = &rowSet{batches: rows}
 }
 
 func (q *Query) open(n planner.Node) (Iter, error) {

@@ -31,7 +31,7 @@ func (s *session) analyze(ctx context.Context, text string, parsed sql.Parsed, h
 	if err := s.analyzeStatement(ctx, cat, st, hints); err != nil {
 		return nil, err
 	}
-	if err := s.checkAccess(cat.used, st.dml); err != nil {
+	if err := s.checkAccess(cat.used, st.changes()); err != nil {
 		return nil, err
 	}
 	if len(st.cols) > maxColumns {
@@ -87,6 +87,9 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 	case *sql.DeclareCursor:
 		plan, err := p.PlanQuery(ctx, q.Query, hints)
 		if err != nil {
+			return err
+		}
+		if err := plan.RefuseChanges("DECLARE CURSOR"); err != nil {
 			return err
 		}
 		st.params = plan.Params

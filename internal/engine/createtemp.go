@@ -70,6 +70,9 @@ func (s *session) createTempAs(ctx context.Context, p *portal, q *sql.CreateRela
 	if err != nil {
 		return "", err
 	}
+	if err := plan.RefuseChanges("CREATE TABLE AS"); err != nil {
+		return "", err
+	}
 	table := *q
 	table.Query, table.NoData = nil, false
 	if table.Columns, err = columnsOf(q, queryColumns(plan)); err != nil {

@@ -31,6 +31,8 @@ type change struct {
 	count     int64
 	results   []*vec.Batch
 	errs      expr.Errors
+	// at is set for a statement of several changes, or with subqueries outside of the source.
+	at *changes
 }
 
 // conflict is ON CONFLICT DO UPDATE, compiled.
@@ -72,24 +74,55 @@ func (c *change) tag() string {
 // change runs a data change into the transaction's buffer.
 func (s *session) change(ctx context.Context, p *portal) (*change, error) {
 	dml := p.st.dml
+	ctx, cancel := s.statementContext(ctx)
+	defer cancel()
+	var c *change
+	err := s.wholly(func() (err error) {
+		if !dml.Subqueries && len(dml.Source.Changes) == 0 {
+			c, err = s.runChange(ctx, dml, p.args, nil)
+			return err
+		}
+		at, err := s.runChanges(ctx, dml.Source, p.args)
+		if err != nil {
+			return err
+		}
+		defer at.close()
+		c, err = s.runChange(ctx, dml, p.args, at)
+		return err
+	})
+	return c, cause(ctx, err)
+}
+
+// wholly runs what writes, and takes back what it wrote if it fails: a statement is all or nothing, also within a block that goes on to a
+// savepoint.
+func (s *session) wholly(run func() error) error {
+	mark, temp := s.begin().writes.len(), s.temp.mark()
+	err := run()
+	if err != nil {
+		s.tx.writes.truncate(mark)
+		s.restoreTemp(temp)
+	}
+	return err
+}
+
+// runChange runs one change into the transaction's buffer.
+func (s *session) runChange(ctx context.Context, dml *planner.DML, args []types.Datum, at *changes) (*change, error) {
 	if err := s.checkTarget(dml.Rel, dml.Kind); err != nil {
 		return nil, err
 	}
-	ctx, cancel := s.statementContext(ctx)
-	defer cancel()
-	c := &change{s: s, ctx: ctx, dml: dml, env: s.env(ctx, p.args), n: len(dml.Rel.Columns)}
+	c := &change{s: s, ctx: ctx, dml: dml, n: len(dml.Rel.Columns), at: at}
+	if at == nil {
+		c.env = s.env(ctx, args)
+	} else {
+		q := s.boundedQuery(ctx, at.snap, args, at.kept)
+		q.Prepare()
+		c.env = q.Env
+	}
 	c.open()
 	if err := c.compile(); err != nil {
 		return nil, err
 	}
-	mark, temp := s.tx.writes.len(), s.temp.mark()
-	if err := c.run(p.args); err != nil {
-		// The statement is all or nothing, also within a block that goes on to a savepoint.
-		s.tx.writes.truncate(mark)
-		s.restoreTemp(temp)
-		return nil, cause(ctx, err)
-	}
-	return c, nil
+	return c, c.run(args)
 }
 
 // open finds what takes the rows.
@@ -159,7 +192,7 @@ func (c *change) compile() error {
 
 // run reads the source batch by batch and applies each.
 func (c *change) run(args []types.Datum) error {
-	src, err := c.s.openPull(c.ctx, c.dml.Source, args, false)
+	src, err := c.source(args)
 	if err != nil {
 		return err
 	}
@@ -185,6 +218,15 @@ func (c *change) run(args []types.Datum) error {
 			return err
 		}
 	}
+}
+
+// source opens the plan of the rows to write or to change.
+func (c *change) source(args []types.Datum) (*pullRows, error) {
+	if c.at == nil {
+		return c.s.openPull(c.ctx, c.dml.Source, args, false)
+	}
+	c.at.snap.users++
+	return c.s.openAt(c.at.snap, c.dml.Source, args, c.at.kept)
 }
 
 // shape copies a source batch into columns of the relation's types: sources may share their vectors.
@@ -539,6 +581,7 @@ func (c *change) update(b *vec.Batch) error {
 	if err != nil {
 		return err
 	}
+	sel = c.at.firstTo(c, b, sel)
 	return c.replace(b, sel, c.newRow, b.Cols[c.n:])
 }
 
@@ -548,8 +591,11 @@ func (c *change) delete(b *vec.Batch) error {
 		return err
 	}
 	sel, err := c.current(b)
-	if err != nil || len(sel) == 0 {
+	if err != nil {
 		return err
+	}
+	if sel = c.at.firstTo(c, b, sel); len(sel) == 0 {
+		return nil
 	}
 	gone := exec.NewRowBatch(c.dml.Rel, len(sel))
 	for _, i := range sel {

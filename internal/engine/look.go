@@ -130,7 +130,7 @@ func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (s
 	case *sql.Query:
 		plan, err := pl.PlanQuery(ctx, st, p.st.params)
 		if err == nil {
-			err = s.checkAccess(cat.used, nil)
+			err = s.checkAccess(cat.used, (&statement{query: plan}).changes())
 		}
 		if err != nil {
 			return "", err

@@ -33,7 +33,7 @@ func newPointRead(q *planner.Query) *pointRead {
 		root, shown = p.In, p.Exprs
 	}
 	scan, ok := root.(*planner.Scan)
-	if !ok || q.Unbounded || scan.Rel.Kind != planner.Table || !scan.Rel.Placement || len(scan.Keys) != 1 || scan.Index != nil || !decides(scan) {
+	if !ok || q.Unbounded || len(q.Changes) > 0 || scan.Rel.Kind != planner.Table || !scan.Rel.Placement || len(scan.Keys) != 1 || scan.Index != nil || !decides(scan) {
 		return nil
 	}
 	pr := &pointRead{rel: scan.Rel, keys: scan.Keys[0], cols: scan.Cols}

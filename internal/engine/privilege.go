@@ -135,7 +135,7 @@ type access struct {
 }
 
 // checkAccess refuses a statement that reads or writes what its role may not.
-func (s *session) checkAccess(a *accesses, dml *planner.DML) error {
+func (s *session) checkAccess(a *accesses, changes []*planner.DML) error {
 	img := s.image()
 	u, err := s.me(img)
 	if err != nil {
@@ -153,11 +153,11 @@ func (s *session) checkAccess(a *accesses, dml *planner.DML) error {
 				return denied(x.o)
 			}
 			as = owner
-		} else if dml != nil && uint32(x.o.OID) == dml.Rel.OID {
-			if err := checkWrites(img, u, x.o, dml); err != nil {
+		} else if i := slices.IndexFunc(changes, func(d *planner.DML) bool { return d.Rel.OID == uint32(x.o.OID) }); i >= 0 {
+			if err := checkWrites(img, u, x.o, changes[i]); err != nil {
 				return err
 			}
-			dml = nil // named again, it is read
+			changes = slices.Delete(changes, i, i+1) // named again, it is read
 			continue
 		}
 		if err := checkRole(img, as, x.o, need); err != nil {

@@ -35,6 +35,9 @@ const maxReplans = 5
 
 // openQuery runs a SELECT. If what it reads is replaced while it waits, it begins again.
 func (s *session) openQuery(ctx context.Context, p *portal) (rows, error) {
+	if len(p.st.query.Changes) > 0 {
+		return s.openChanging(ctx, p)
+	}
 	for n := 0; ; n++ {
 		r, err := s.openPlan(ctx, p)
 		if !errors.Is(err, errReplaced) || n == maxReplans {
@@ -73,28 +76,50 @@ func (s *session) openPlan(ctx context.Context, p *portal) (rows, error) {
 // openPull waits until what the query reads is fresh enough, takes a snapshot and opens the plan over it. A pinned one sees this moment
 // however late it reads.
 func (s *session) openPull(ctx context.Context, q *planner.Query, args []types.Datum, pinned bool) (*pullRows, error) {
-	sctx, cancel := s.statementContext(ctx)
-	snap := &snapshot{s: s, cancel: cancel, temp: s.temp.mark().tables}
-	if err := s.freeze(sctx, snap, q.Reads); err != nil {
-		cancel()
-		return nil, s.dropped(err, q.Reads)
+	snap, err := s.takeSnapshot(ctx, q.Reads, pinned)
+	if err != nil {
+		return nil, err
 	}
-	if snap.state == nil && slices.ContainsFunc(q.Reads, func(r *planner.Relation) bool { return r.Query != 0 }) {
+	return s.openAt(snap, q, args, nil)
+}
+
+// takeSnapshot waits until relations are fresh enough and takes a snapshot of them.
+func (s *session) takeSnapshot(ctx context.Context, reads []*planner.Relation, pinned bool) (*snapshot, error) {
+	sctx, cancel := s.statementContext(ctx)
+	snap := &snapshot{s: s, ctx: sctx, cancel: cancel, temp: s.temp.mark().tables, users: 1}
+	if err := s.freeze(sctx, snap, reads); err != nil {
+		cancel()
+		return nil, s.dropped(err, reads)
+	}
+	if snap.state == nil && slices.ContainsFunc(reads, func(r *planner.Relation) bool { return r.Query != 0 }) {
 		snap.state = s.e.opts.State.Snapshot() // not later, when the relation may have been replaced
 	}
 	if pinned {
-		if err := snap.pin(sctx, q.Reads); err != nil {
+		if err := snap.pin(sctx, reads); err != nil {
 			return nil, errors.Join(cause(sctx, err), snap.close())
 		}
 	}
+	return snap, nil
+}
+
+// openAt opens a plan over a snapshot, of which it takes one use over. kept are the rows of the changes that the plan reads.
+func (s *session) openAt(snap *snapshot, q *planner.Query, args []types.Datum, kept map[int][]*vec.Batch) (*pullRows, error) {
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
-	live := &liveContext{Context: sctx, whole: sctx}
-	bq := &bounded.Query{Env: s.env(live, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
-	it, err := openOver(bq, q.Root, snap)
+	live := &liveContext{Context: snap.ctx, whole: snap.ctx}
+	it, err := openOver(s.boundedQuery(live, snap, args, kept), q.Root, snap)
 	if err != nil {
-		return nil, s.dropped(cause(sctx, err), q.Reads)
+		return nil, s.dropped(cause(snap.ctx, err), q.Reads)
 	}
 	return &pullRows{it: it, snap: snap, live: live, reads: q.Reads}, nil
+}
+
+// boundedQuery is what a plan runs with.
+func (s *session) boundedQuery(ctx context.Context, snap *snapshot, args []types.Datum, kept map[int][]*vec.Batch) *bounded.Query {
+	q := &bounded.Query{Env: s.env(ctx, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
+	for id, rows := range kept {
+		q.Keep(id, rows)
+	}
+	return q
 }
 
 // openOver opens a plan over its snapshot, which is closed if that fails, also by a panic.
@@ -163,10 +188,16 @@ type snapshot struct {
 	overlays map[uint32]*overlay
 	// temp are the rows of the temporary tables when the statement began.
 	temp   map[metadata.OID]*tempTable
+	ctx    context.Context // of the statement
 	cancel context.CancelFunc
+	users  int // plans that read it, and the statement while it opens more
 }
 
+// close gives up one use.
 func (n *snapshot) close() error {
+	if n.users--; n.users > 0 {
+		return nil
+	}
 	if n.cancel != nil {
 		n.cancel()
 	}

@@ -66,6 +66,20 @@ type statement struct {
 	temp uint32
 }
 
+// changes are the INSERTs, UPDATEs and DELETEs of the statement, that in its own text first.
+func (st *statement) changes() (out []*planner.DML) {
+	q := st.query
+	if st.dml != nil {
+		out, q = append(out, st.dml), st.dml.Source
+	}
+	if q != nil {
+		for _, c := range q.Changes {
+			out = append(out, c.DML)
+		}
+	}
+	return out
+}
+
 // visible are the ordinals of the columns that a query shows; nil: all.
 func (st *statement) visible() []int {
 	if st.query == nil {
