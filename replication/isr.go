@@ -137,7 +137,7 @@ func (m *Manager) tick() {
 // CutOff says that this node must serve nothing as leader, because the controller has not answered for a session, or that it may again. Whoever waits hears
 // NOT_LEADER_OR_FOLLOWER.
 func (m *Manager) CutOff(cut bool) {
-	m.cutOff.Store(cut)
+	m.lease.cut.Store(cut)
 	for _, p := range m.Partitions() {
 		p.mu.Lock()
 		if cut {
@@ -149,8 +149,8 @@ func (m *Manager) CutOff(cut bool) {
 	}
 }
 
-// IsCutOff reports whether CutOff says so.
-func (m *Manager) IsCutOff() bool { return m.cutOff.Load() }
+// IsCutOff reports whether this node must serve nothing as leader, by CutOff or ServeUntil.
+func (m *Manager) IsCutOff() bool { return m.lease.over() }
 
 // code is the Kafka code of an error for a follower.
 func code(err error) int16 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -41,7 +40,7 @@ type Manager struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	asks   chan ask
-	cutOff atomic.Bool
+	lease  *lease
 
 	mu struct {
 		sync.Mutex
@@ -69,7 +68,7 @@ func Open(opts Options) (*Manager, error) {
 	if found := opts.Logs.Found(); len(found) > 0 && img.TopicCount() == 0 {
 		return nil, fmt.Errorf("replication: the data directory holds %d partitions, but the metadata knows no topic: it was lost, or is another cluster's", len(found))
 	}
-	m := &Manager{opts: opts, asks: make(chan ask, maxAsks)}
+	m := &Manager{opts: opts, asks: make(chan ask, maxAsks), lease: newLease(opts.Clock)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.mu.topics = map[string]*topicPartitions{}
 	m.mu.fetchers = map[int32]*fetcher{}

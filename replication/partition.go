@@ -26,8 +26,8 @@ type Partition struct {
 	clk     clock.Clock
 	logger  *slog.Logger
 	log     *log.Log
-	cutOff  *atomic.Bool // of the manager: nothing is served as leader
-	asks    chan<- ask   // of the manager: proposals for the metadata
+	lease   *lease     // of the manager: when it is over, nothing is served as leader
+	asks    chan<- ask // of the manager: proposals for the metadata
 
 	// lead is held for reading by appends and for writing while leadership changes, so that no append spans two leader epochs.
 	lead sync.RWMutex
@@ -52,7 +52,7 @@ type Partition struct {
 func (m *Manager) newPartition(t *metadata.Topic, id int32) *Partition {
 	p := &Partition{
 		topic: t.Name, topicID: t.ID, id: id, node: m.opts.NodeID, clk: m.opts.Clock, logger: m.opts.Logger.With("topic", t.Name, "partition", id),
-		cutOff: &m.cutOff, asks: m.asks,
+		lease: m.lease, asks: m.asks,
 	}
 	p.mu.epoch, p.mu.follows = -1, -1
 	return p
@@ -85,7 +85,7 @@ func (p *Partition) LeaderEpoch() int32 {
 func (p *Partition) Leads() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.mu.leader != nil && !p.cutOff.Load()
+	return p.mu.leader != nil && !p.lease.over()
 }
 
 // HighWatermark is the offset below which everything is on every in-sync replica.
@@ -123,7 +123,7 @@ func (p *Partition) servesLocked(epoch int32) error {
 	switch {
 	case p.mu.offline != nil:
 		return p.mu.offline
-	case p.mu.leader == nil, p.cutOff.Load():
+	case p.mu.leader == nil, p.lease.over():
 		return kerr.NotLeaderForPartition
 	case epoch < p.mu.epoch:
 		return kerr.FencedLeaderEpoch

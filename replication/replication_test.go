@@ -202,6 +202,22 @@ func TestLeadershipIsCheckedByEpoch(t *testing.T) {
 	require.NoError(t, err)
 }
 
+func TestANodeServesAsLeaderOnlyForItsTime(t *testing.T) {
+	n := start(t)
+	p := n.topic("a", 1, nil)
+	n.ServeUntil(time.Now().Add(-time.Minute)) // it was frozen meanwhile: nobody has called CutOff
+	require.False(t, p.Leads())
+	require.True(t, n.IsCutOff())
+	_, err := p.Fetch(0, 1, ReadUncommitted, -1)
+	require.ErrorIs(t, err, kerr.NotLeaderForPartition)
+	_, err = p.Append(t.Context(), batch(t, record.BatchOptions{}, "x"), AppendOptions{Acks: AcksAll})
+	require.ErrorIs(t, err, kerr.NotLeaderForPartition)
+	n.ServeUntil(time.Now().Add(time.Hour))
+	require.True(t, p.Leads())
+	_, err = p.Append(t.Context(), batch(t, record.BatchOptions{}, "x"), AppendOptions{Acks: AcksAll})
+	require.NoError(t, err)
+}
+
 func TestWhoWaitsIsToldWhenTheLeadershipEnds(t *testing.T) {
 	n := start(t)
 	p := n.topic("a", 1, nil)

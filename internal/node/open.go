@@ -182,7 +182,7 @@ func (n *Node) register(ctx context.Context) error {
 	if n.port != nil {
 		n.heart = controller.OpenHeart(controller.HeartOptions{
 			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, Logger: n.cfg.Logger,
-			OnCutOff: n.onCutOff, OnReplaced: func(err error) {
+			Acted: n.actedIndex, OnCutOff: n.onCutOff, OnAnswered: n.onAnswered, OnReplaced: func(err error) {
 				n.stop(fmt.Errorf("another process has registered as node %d: %w", n.identity.NodeID, err))
 			},
 		})
@@ -196,6 +196,15 @@ func (n *Node) register(ctx context.Context) error {
 	return nil
 }
 
+// actedIndex is how far this node has acted on the metadata. Before it has opened its partitions it serves nothing, so that to know is enough.
+func (n *Node) actedIndex() uint64 {
+	if s := n.served.Load(); s != nil && s.repl != nil {
+		img, _ := s.repl.Watch()
+		return img.Index()
+	}
+	return n.meta.Image().Index()
+}
+
 // onCutOff is told that the controller does not answer or has fenced this node, so that another may take over what it does, or that it has let it in again.
 func (n *Node) onCutOff(cut bool) {
 	s := n.served.Load()
@@ -206,6 +215,13 @@ func (n *Node) onCutOff(cut bool) {
 	select {
 	case n.cutOff <- struct{}{}:
 	default:
+	}
+}
+
+// onAnswered is told until when this node may lead: the controller names no other leaders before then.
+func (n *Node) onAnswered(until time.Time) {
+	if s := n.served.Load(); s != nil && s.repl != nil {
+		s.repl.ServeUntil(until)
 	}
 }
 

@@ -27,8 +27,12 @@ type HeartOptions struct {
 	Epoch  uint64 // of this node's registration
 	// Send sends a request to the node port at addr.
 	Send func(ctx context.Context, addr string, req kmsg.Request) (kmsg.Response, error)
+	// Acted is the index of the metadata up to which the node has acted: it leads nothing any more that others lead as of there.
+	Acted func() uint64
 	// OnCutOff is told when the node must serve nothing as leader any more, and when it may again. It must return soon.
 	OnCutOff func(bool)
+	// OnAnswered is told until when the node may serve as leader, each time the controller has answered. It must return soon.
+	OnAnswered func(until time.Time)
 	// OnReplaced is told that another process has registered with this node's id.
 	OnReplaced func(error)
 	Logger     *slog.Logger
@@ -133,7 +137,7 @@ func (h *Heart) beat() {
 		}
 		req := kmsg.NewPtrBrokerHeartbeatRequest()
 		req.BrokerID, req.BrokerEpoch, req.WantShutdown = h.opts.NodeID, int64(h.opts.Epoch), stopping
-		req.CurrentMetadataOffset = int64(h.opts.Meta.Image().Index())
+		req.CurrentMetadataOffset = int64(h.opts.Acted())
 		h.wg.Go(func() { h.send(m, req) })
 	}
 }
@@ -151,6 +155,7 @@ func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
 	case 0:
 		if begin.After(h.mu.answered) && !resp.IsFenced { // one that is fenced leads nothing, whatever it believes
 			h.mu.answered = begin
+			h.opts.OnAnswered(begin.Add(Session))
 		}
 	case kerr.StaleBrokerEpoch.Code:
 		h.opts.OnReplaced(kerr.StaleBrokerEpoch)
@@ -162,11 +167,15 @@ func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
 }
 
 func (h *Heart) ask(m raft.Server, req *kmsg.BrokerHeartbeatRequest) (*kmsg.BrokerHeartbeatResponse, error) {
-	if m.ID == h.opts.Meta.Self() {
-		return h.opts.Local.Heartbeat(req), nil
-	}
 	ctx, cancel := context.WithTimeout(h.ctx, Session/2)
 	defer cancel()
+	if m.ID == h.opts.Meta.Self() {
+		resp := h.opts.Local.Heartbeat(req)
+		if resp.ErrorCode != 0 {
+			return resp, nil
+		}
+		return resp, h.opts.Meta.VerifyLeads(ctx) // a node that was frozen may have been deposed since
+	}
 	resp, err := h.opts.Send(ctx, string(m.Address), req)
 	if err != nil {
 		return nil, err

@@ -138,6 +138,11 @@ func (s *Store) Forwarded(ctx context.Context, entry []byte) ([]byte, error) {
 // Leads reports whether this node leads the group: a leader that has lost touch with the majority stops leading within its lease.
 func (s *Store) Leads() bool { return s.group.Load().State() == raft.Leader }
 
+// VerifyLeads asks the other voters whether this node leads still; an error if it does not, or if a majority does not say so.
+func (s *Store) VerifyLeads(ctx context.Context) error {
+	return s.wait(ctx, s.group.Load().VerifyLeader())
+}
+
 // Self is this node among the members.
 func (s *Store) Self() raft.ServerID { return s.self() }
 
