@@ -302,7 +302,7 @@ func (m *Model) control() {
 	if m.rng.IntN(4) == 0 {
 		return // it is deposed in between, and the next one begins again
 	}
-	batches, _ := controller.Review(m.meta.Image(), m.meta.NewBatch, m.rng.IntN(2) == 0)
+	batches, _ := controller.Review(m.meta.Image(), m.meta.NewBatch, m.rng.IntN(2) == 0, nil)
 	for _, b := range batches {
 		m.write(b)
 	}

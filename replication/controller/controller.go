@@ -57,6 +57,8 @@ type Controller struct {
 	steady   time.Time
 	voters   voterReview
 	admitted admission
+	moved    uint64 // index of the newest entry that gave out leaderships, or of its first look
+	handing  bool   // a broker is on its way out and holds something still
 
 	mu struct {
 		sync.Mutex
@@ -112,7 +114,7 @@ func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHea
 		resp.ErrorCode = kerr.StaleBrokerEpoch.Code
 		return resp
 	}
-	if k.Fenced || h.stopping != before.stopping {
+	if k.Fenced || h.stopping != before.stopping || k.Draining && h.index != before.index {
 		c.wake()
 	}
 	resp.IsFenced, resp.IsCaughtUp = k.Fenced, h.index >= k.Epoch
@@ -174,6 +176,7 @@ func (c *Controller) step(ctx context.Context) error {
 // begin is called when this node has come to lead. Who it has not heard of has a session to be heard.
 func (c *Controller) begin(term uint64) {
 	c.term, c.brokers, c.settled, c.admitted = term, nil, nil, admission{}
+	c.moved = c.opts.Meta.Image().Index()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.since, c.mu.begun = c.opts.Clock.Now(), term
@@ -229,18 +232,22 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 // review writes what the partitions should be, if a broker has changed or it is time.
 func (c *Controller) review(ctx context.Context) error {
 	img := c.opts.Meta.Image()
-	if c.brokers != nil && img.SameBrokers(c.brokers) && c.opts.Clock.Since(c.reviewed) < reviewEvery {
+	if c.brokers != nil && img.SameBrokers(c.brokers) && !c.handing && c.opts.Clock.Since(c.reviewed) < reviewEvery {
 		return nil
 	}
 	if c.settled == nil || !img.SameBrokers(c.settled) {
 		c.settled, c.steady = img, c.opts.Clock.Now()
 	}
-	batches, moved := Review(img, c.opts.Meta.NewBatch, c.opts.Clock.Since(c.steady) >= steadyTime)
+	batches, moved := Review(img, c.opts.Meta.NewBatch, c.opts.Clock.Since(c.steady) >= steadyTime, c.informed)
 	for _, b := range batches {
 		if err := c.apply(ctx, b); err != nil {
 			return err
 		}
 	}
+	if moved > 0 {
+		c.moved = c.opts.Meta.Image().Index()
+	}
+	c.handing = handing(c.opts.Meta.Image())
 	if now, _ := img.QueryNode(); now != newView(img).queries {
 		c.opts.Logger.Info("controller: queries move", "from", now, "to", newView(img).queries)
 	}
@@ -249,6 +256,13 @@ func (c *Controller) review(ctx context.Context) error {
 	}
 	c.brokers, c.reviewed = img, c.opts.Clock.Now()
 	return nil
+}
+
+// informed reports whether a broker has acted on the newest entry that gave out leaderships.
+func (c *Controller) informed(id int32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.heard[id].index >= c.moved
 }
 
 // apply writes a batch unless it is empty. What was changed by others meanwhile is looked at again at the next step.

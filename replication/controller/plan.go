@@ -17,6 +17,8 @@ type view struct {
 	queries int32
 	// balance: the cluster has been steady, so leaderships may go back to the replicas that are to have them.
 	balance bool
+	// informed reports whether a broker has acted on all leaderships that were given out so far; nil: all have.
+	informed func(int32) bool
 }
 
 func newView(img *metadata.Image) view { return view{img: img, queries: chooseQueryNode(img)} }
@@ -119,18 +121,19 @@ func (v view) order(t *metadata.Topic, n *metadata.Partition) {
 	n.Replicas, n.Directories = ids, dirs
 }
 
-// shrink takes brokers that are out of touch or on their way out off the in-sync set. The last ones stay: they have what is committed. While the set is below min.insync.replicas nothing is
-// committed, so those that leave it stay eligible (KIP-966).
+// shrink takes brokers that are out of touch or on their way out off the in-sync set. The last ones stay: they have what is committed. One on its way out stays too, until it leads nothing and has
+// heard so: what is in sync must follow the new leader for anything to be committed there, so nothing is before the old one has stopped to answer for the partition. While the set is below
+// min.insync.replicas nothing is committed, so those that leave it stay eligible (KIP-966).
 func (v view) shrink(t *metadata.Topic, n *metadata.Partition) {
-	for _, may := range []func(int32) bool{v.active, v.live} {
-		stay := slices.DeleteFunc(slices.Clone(n.ISR), func(id int32) bool { return !may(id) })
-		if len(stay) == len(n.ISR) {
-			return
+	may := v.live
+	if slices.ContainsFunc(n.ISR, v.active) {
+		may = func(id int32) bool {
+			return v.active(id) || v.live(id) && (id == n.Leader || v.informed != nil && !v.informed(id))
 		}
-		if len(stay) > 0 {
-			replication.SetISR(n, stay, replication.MinISR(t, *n))
-			return
-		}
+	}
+	stay := slices.DeleteFunc(slices.Clone(n.ISR), func(id int32) bool { return !may(id) })
+	if len(stay) > 0 && len(stay) < len(n.ISR) {
+		replication.SetISR(n, stay, replication.MinISR(t, *n))
 	}
 }
 
@@ -195,10 +198,10 @@ func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 }
 
 // Review returns the batches that make the partitions of img what they should be, and choose the node that runs the queries; none if nothing is to be done. With balance, leaderships go
-// back to the replicas that are to have them. moved is how many leaderships are new.
-func Review(img *metadata.Image, newBatch func() *metadata.Batch, balance bool) (batches []*metadata.Batch, moved int) {
+// back to the replicas that are to have them. informed reports whether a broker has acted on all leaderships that were given out so far; nil: all have. moved is how many leaderships are new.
+func Review(img *metadata.Image, newBatch func() *metadata.Batch, balance bool, informed func(int32) bool) (batches []*metadata.Batch, moved int) {
 	v := newView(img)
-	v.balance = balance
+	v.balance, v.informed = balance, informed
 	add := func() *metadata.Batch {
 		if n := len(batches); n == 0 || batches[n-1].Len() >= batchPartitions {
 			batches = append(batches, newBatch())
@@ -231,6 +234,16 @@ func Released(img *metadata.Image, id int32) bool {
 // mayStop reports whether a broker on its way out holds nothing any more that others can take.
 func mayStop(img *metadata.Image, id int32) bool {
 	return !holds(img, id, func(p, next metadata.Partition) bool { return p.Leader == id && next.Leader != id }) && newView(img).queries != id
+}
+
+// handing reports whether a broker in touch is on its way out and holds something that others can take.
+func handing(img *metadata.Image) bool {
+	for k := range img.Brokers() {
+		if k.Draining && !k.Fenced && !mayStop(img, k.ID) {
+			return true
+		}
+	}
+	return false
 }
 
 // holds reports whether a broker is in an in-sync set that it is about to be taken out of, or leads so that it matters.
