@@ -103,7 +103,8 @@ func (s *server) serve(b *pgproto3.Backend) {
 	}
 	b.Send(&pgproto3.AuthenticationOk{})
 	b.Send(&pgproto3.BackendKeyData{ProcessID: 1, SecretKey: []byte{0, 0, 0, 1}})
-	b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	tx := byte('I')
+	b.Send(&pgproto3.ReadyForQuery{TxStatus: tx})
 	for b.Flush() == nil {
 		msg, err := b.Receive()
 		if err != nil {
@@ -113,15 +114,21 @@ func (s *server) serve(b *pgproto3.Backend) {
 		if !ok {
 			return
 		}
+		if q.String == "-- ping" {
+			b.Send(&pgproto3.EmptyQueryResponse{})
+			b.Send(&pgproto3.ReadyForQuery{TxStatus: tx})
+			continue
+		}
 		s.mu.Lock()
 		again := slices.Contains(s.mu.asked, q.String)
 		s.mu.asked = append(s.mu.asked, q.String)
 		s.mu.Unlock()
-		s.give(b, q.String, again)
+		tx = s.give(b, q.String, again)
 	}
 }
 
-func (s *server) give(b *pgproto3.Backend, sql string, again bool) {
+// give answers sql and returns the state after it.
+func (s *server) give(b *pgproto3.Backend, sql string, again bool) (tx byte) {
 	a, ok := s.answers[sql]
 	if a.first != "" && !again {
 		a = answer{code: a.first}
@@ -185,6 +192,7 @@ func (s *server) give(b *pgproto3.Backend, sql string, again bool) {
 		a.tx = 'I'
 	}
 	b.Send(&pgproto3.ReadyForQuery{TxStatus: a.tx})
+	return a.tx
 }
 
 const (

@@ -4,28 +4,54 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"time"
 )
 
-// retryPause is the time between two tries of a statement after a kill.
+// retryPause is the time between two tries of a statement.
 const retryPause = 50 * time.Millisecond
 
-// retryable reports whether a driver would send a statement again that ended so: the server says that it had no effect, or that it is not there, or the connection is one that the kill
-// has broken before anything was sent on it.
-func retryable(conn *connection, out outcome, err error, wantState string) bool {
+// ErrBrokenOff ends a run over several servers of which one went in the middle of what cannot be done a second time: a statement that writes, a transaction, a session of which the script needs more
+// than its settings. Whoever runs the script may run it again from its beginning, in a database that is fresh again.
+var ErrBrokenOff = errors.New("a server went while a statement was under way that cannot be sent again")
+
+// fate is what is to be done when a statement has ended.
+type fate uint8
+
+const (
+	settled   fate = iota // it is as the server says
+	again                 // it had no effect, or reads only: a driver sends it again
+	brokenOff             // nobody knows
+)
+
+// A statement may be sent twice if it begins as one that reads and has no word of one that writes.
+var (
+	reads  = regexp.MustCompile(`(?i)^\s*(SELECT|VALUES|TABLE|SHOW|WITH|EXPLAIN|DESCRIBE)\b`)
+	writes = regexp.MustCompile(`(?i)\b(INSERT|UPDATE|DELETE|MERGE|INTO|NEXTVAL|SETVAL)\b`)
+)
+
+// fateOf tells what became of a statement on one of several servers; inBlock says that a transaction was open when it was sent.
+func fateOf(sql string, inBlock bool, out outcome, err error, wantState string) fate {
 	switch {
 	case err != nil:
-		return conn.survivor
 	case out.err == nil || out.err.Code == wantState:
-		return false
+		return settled
+	default:
+		switch out.err.Code {
+		case "57P03", "40001", "08001", "08004": // it had no effect
+			if inBlock {
+				return brokenOff
+			}
+			return again
+		case "57P01", "57P02", "08006", "08007", "40003":
+		default:
+			return settled
+		}
 	}
-	switch out.err.Code {
-	case "57P01", "57P02": // the server stops or has crashed: nothing was sent on a connection that was open before
-		return conn.survivor
-	case "57P03", "40001", "08001", "08004", "08006":
-		return true
+	if !inBlock && reads.MatchString(sql) && !writes.MatchString(sql) {
+		return again
 	}
-	return false
+	return brokenOff
 }
 
 // pause waits before another try; false when ctx has ended.
@@ -78,10 +104,7 @@ func (r *run) kill(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("killing a server: %w", err)
 	}
-	r.target.ConnStrings, r.killed = connStrings, true
-	for _, c := range r.conns {
-		c.survivor = true
-	}
+	r.target.ConnStrings = connStrings
 	return nil
 }
 

@@ -2,6 +2,7 @@ package sqllogictest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -23,7 +24,8 @@ const (
 type Target struct {
 	// ConnString says how to reach it.
 	ConnString string
-	// ConnStrings are, in its stead, those of several servers of one database; the connections of a script are dealt over them.
+	// ConnStrings are, in its stead, those of several servers of one database; the connections of a script are dealt over them. Any of them may go at any time: what a driver would send again is
+	// sent again, as often as it takes, and where that cannot be the run ends with ErrBrokenOff.
 	ConnStrings []string
 	// Kill ends one of several servers without warning and returns how to reach the others. Nil: kills are left out.
 	Kill func(ctx context.Context) (connStrings []string, err error)
@@ -44,7 +46,7 @@ type Options struct {
 	// RestartAt restarts the server before the nth statement, counted from 1 as Script.Statements counts them; 0: not. Where a connection has a
 	// transaction open it waits for the next statement at which none has.
 	RestartAt int
-	// KillAt kills a server before the nth statement, by the same rules. From then on a statement that a driver would send again is sent again.
+	// KillAt kills a server before the nth statement, by the same rules.
 	KillAt int
 	// Rewrite takes the rows that the server gives as right, for Script.Rewritten.
 	Rewrite bool
@@ -107,13 +109,11 @@ type run struct {
 	statements  int  // begun
 	restartOwed bool // RestartAt is past, and a transaction was open
 	killOwed    bool
-	killed      bool
 	opened      int // connections
 }
 
 type connection struct {
 	*pgconn.PgConn
-	survivor bool     // it was opened before a server was killed, so it may be broken
 	settings []string // the SET and RESET statements that were run
 }
 
@@ -176,16 +176,20 @@ func (r *run) step(ctx context.Context, rec *record) error {
 	return r.check(rec, sql, out)
 }
 
-// send runs the SQL of a record on the current connection, after a kill as often as it takes. Without a connection the error says why.
+// several reports whether there is more than one server, of which any may go.
+func (r *run) several() bool { return len(r.target.ConnStrings) > 0 }
+
+// send runs the SQL of a record on the current connection, as often as it takes where there are several servers. Without a connection the error says why.
 func (r *run) send(ctx context.Context, rec *record, sql string) (*connection, outcome, error) {
 	for {
 		conn, err := r.connect(ctx)
 		if err != nil {
-			if r.killed && pause(ctx) {
+			if r.several() && !errors.Is(err, ErrBrokenOff) && pause(ctx) {
 				continue
 			}
 			return nil, outcome{}, err
 		}
+		inBlock := conn.TxStatus() != 'I'
 		var out outcome
 		switch rec.kind {
 		case kindPush:
@@ -197,8 +201,22 @@ func (r *run) send(ctx context.Context, rec *record, sql string) (*connection, o
 		default:
 			out, err = execute(ctx, conn.PgConn, sql)
 		}
-		if !r.killed || !retryable(conn, out, err, rec.wantState) || !pause(ctx) {
+		if !r.several() || ctx.Err() != nil {
 			return conn, out, err
+		}
+		switch fateOf(sql, inBlock, out, err, rec.wantState) {
+		case settled:
+			return conn, out, err
+		case brokenOff:
+			why := err
+			if out.err != nil {
+				why = out.err
+			}
+			return nil, outcome{}, fmt.Errorf("%w: %w", ErrBrokenOff, why)
+		case again:
+			if !pause(ctx) {
+				return conn, out, err
+			}
 		}
 	}
 }
@@ -327,13 +345,22 @@ func (r *run) substitute(text string) (string, error) {
 // connect returns the current connection, opened if need be.
 func (r *run) connect(ctx context.Context) (*connection, error) {
 	old, ok := r.conns[r.current]
-	if ok && !old.IsClosed() {
+	if !ok {
+		return r.open(ctx, r.current)
+	}
+	if !r.several() {
+		if old.IsClosed() {
+			return r.open(ctx, r.current)
+		}
 		return old, nil
 	}
-	if ok && r.killed {
-		return r.reopen(ctx, r.current, old)
+	if !old.IsClosed() && old.Ping(ctx) == nil {
+		return old, nil // as pools of drivers ask before they hand out a connection
 	}
-	return r.open(ctx, r.current)
+	if r.script.NoRestart || old.TxStatus() == 'T' {
+		return nil, fmt.Errorf("%w: connection %s", ErrBrokenOff, r.current)
+	}
+	return r.reopen(ctx, r.current, old)
 }
 
 func (r *run) open(ctx context.Context, name string) (*connection, error) {

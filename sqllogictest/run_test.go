@@ -26,6 +26,10 @@ var answers = map[string]answer{
 	"out":    {copyOut: []string{"2,b\n", "1,a\n"}, tag: "COPY 2"},
 	"later":  {first: "57P03", tag: "UPDATE 1"},
 	"lost":   {first: "40003", tag: "UPDATE 1"},
+	"late":   {code: "57P03"},
+
+	"SELECT moved": {first: "57P01", oids: []uint32{int4}, rows: [][]string{{"1"}}, tag: "SELECT 1"},
+
 	"silent": {oids: []uint32{int4}, hang: true},
 }
 
@@ -194,44 +198,56 @@ func TestHarnessWithoutRestartLeavesItOut(t *testing.T) {
 }
 
 // killed runs a script whose connections are dealt over two servers, the first of which is killed before a statement.
-func killed(t *testing.T, script string, at int) (failures []Failure, first, second []string) {
+func killed(t *testing.T, script string, at int) (failures []Failure, first, second []string, err error) {
 	t.Helper()
 	a, b := newServer(t, answers), newServer(t, answers)
-	failures, err := parse(t, script).Run(t.Context(), Options{KillAt: at, Fresh: func(context.Context) (Target, error) {
+	failures, err = parse(t, script).Run(t.Context(), Options{KillAt: at, Fresh: func(context.Context) (Target, error) {
 		return Target{ConnStrings: []string{a.connString(), b.connString()}, Kill: func(context.Context) ([]string, error) {
 			a.kill()
 			return []string{b.connString()}, nil
 		}}, nil
 	}})
-	require.NoError(t, err)
-	return failures, a.asked(), b.asked()
+	return failures, a.asked(), b.asked(), err
 }
 
 func TestConnectionsAreDealtOverServers(t *testing.T) {
-	failures, first, second := killed(t, "statement ok\nthree\n\nconnection other\n\nstatement ok\nx = 2\n\nconnection default\n\nstatement ok\ncommit", 0)
+	failures, first, second, err := killed(t, "statement ok\nthree\n\nconnection other\n\nstatement ok\nx = 2\n\nconnection default\n\nstatement ok\ncommit", 0)
+	require.NoError(t, err)
 	require.Empty(t, failures)
 	require.Equal(t, []string{"three", "commit"}, first)
 	require.Equal(t, []string{"x = 2"}, second)
 }
 
 func TestAfterAKillAStatementGoesToAnotherServer(t *testing.T) {
-	failures, first, second := killed(t, "statement ok\nSET a = 1\n\nstatement count 3\nthree\n\nstatement count 1\nlater\n\nstatement ok\ncommit", 3)
+	failures, first, second, err := killed(t, "statement ok\nSET a = 1\n\nstatement count 3\nthree\n\nstatement count 1\nlater\n\nstatement ok\ncommit", 3)
+	require.NoError(t, err)
 	require.Empty(t, failures)
 	require.Equal(t, []string{"SET a = 1", "three"}, first)
 	require.Equal(t, []string{"SET a = 1", "later", "later", "commit"}, second)
 }
 
-func TestAfterAKillOnlyWhatADriverMaySendAgainIsSentAgain(t *testing.T) {
-	failures, _, second := killed(t, "statement ok\nthree\n\nstatement ok\nlost\n\nstatement error 57P03\nlater", 2)
-	require.Len(t, failures, 1)
-	require.Contains(t, failures[0].Why, "40003")
-	require.Equal(t, []string{"lost", "later"}, second)
+func TestOnSeveralServersWhatADriverMaySendAgainIsSentAgainAsOftenAsItTakes(t *testing.T) {
+	failures, first, _, err := killed(t, "statement count 1\nlater\n\nquery I\nSELECT moved\n----\n1\n\nstatement error 57P03\nlate", 0)
+	require.NoError(t, err)
+	require.Empty(t, failures)
+	require.Equal(t, []string{"later", "later", "SELECT moved", "SELECT moved", "late"}, first)
 }
 
-func TestWithoutAKillNothingIsSentAgain(t *testing.T) {
-	failures, first, _ := killed(t, "statement ok\nlater", 0)
-	require.Len(t, failures, 1)
-	require.Equal(t, []string{"later"}, first)
+func TestWhatNobodyKnowsTheOutcomeOfEndsARunOverSeveralServers(t *testing.T) {
+	for script, killAt := range map[string]int{
+		"statement ok\nlost": 0, // a write
+		"statement ok\nbegin\n\nquery I\nSELECT moved\n----\n1":   0, // in a transaction
+		"norestart\n\nstatement ok\nthree\n\nstatement ok\nthree": 2, // a session that has more than settings
+	} {
+		_, _, _, err := killed(t, script, killAt)
+		require.ErrorIs(t, err, ErrBrokenOff, script)
+	}
+}
+
+func TestOnOneServerNothingIsSentAgain(t *testing.T) {
+	fails, asked, _ := runScript(t, "statement ok\nlater", nil)
+	require.Len(t, fails, 1)
+	require.Equal(t, []string{"later"}, asked)
 }
 
 func TestRewrittenHasWhatTheServerGave(t *testing.T) {
