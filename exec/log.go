@@ -58,9 +58,9 @@ type Log interface {
 	// its open transaction has been aborted or completed.
 	OpenLane(ctx context.Context, transactionalID string) (Lane, error)
 
-	// Committed returns the offsets that group has committed for tps, in their order, -1 where there is none. It waits
+	// Committed returns what group has committed for tps, in their order, with offset -1 where that is nothing. It waits
 	// for open transactions that touch them (KIP-447, RequireStable).
-	Committed(ctx context.Context, group string, tps []TopicPartition) ([]int64, error)
+	Committed(ctx context.Context, group string, tps []TopicPartition) ([]PartitionOffset, error)
 
 	// DeleteRecords makes everything of tp below offset before unreadable.
 	DeleteRecords(ctx context.Context, tp TopicPartition, before int64) error

@@ -93,6 +93,25 @@ func TestStateThatWasDeletedComesBackFromTheChangelog(t *testing.T) {
 	}
 }
 
+func TestRowsThatFailedStayCountedWhereATaskHasNoStateAtAll(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE STREAM s (id INT KEY, x INT) WITH (topic = 's')`)
+	h.run(`CREATE STREAM f AS SELECT id, 10 / x AS y FROM s`)
+	failed := func() (n int64) {
+		h.settle("f")
+		for _, s := range h.w.runner.Stats(h.queries["f"].oid) {
+			n += s.Errors.Eval
+		}
+		return n
+	}
+	for round := range int64(3) {
+		h.put("s", `{"id":1,"x":0}`, `{"id":2,"x":0}`, `{"id":3,"x":1}`, `{"id":4,"x":0}`)
+		require.Equal(t, 3*(round+1), failed())
+		h.restart(false)
+		require.Equal(t, 3*(round+1), failed(), "another node takes over, which has nothing")
+	}
+}
+
 func TestFaultsOfTheLogLoseAndDoubleNothing(t *testing.T) {
 	h := newHarness(t, 2)
 	pipelineOfThree(h)

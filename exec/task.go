@@ -27,6 +27,7 @@ type task struct {
 	state StatePartition
 
 	dataTime  int64     // stream time that rows alone prove
+	counts    string    // ErrorCounts as they were committed with the offsets
 	begun     time.Time // when the round got its first row
 	rowsIn    int64     // in this round
 	rebuild   bool      // local state was found damaged: the next session does without

@@ -90,6 +90,9 @@ func (t *task) contribution() (TaskCommit, []pendingBatch, error) {
 	c := TaskCommit{
 		Group: t.spec.Group, Member: t.spec.Member, Generation: t.spec.Generation, Offsets: t.positions(), Batches: batches,
 	}
+	if !t.spec.Fragment.Stateful && len(c.Offsets) > 0 {
+		c.Offsets[0].Metadata = t.counted().String() // for want of a changelog
+	}
 	pending := make([]pendingBatch, len(batches))
 	for i, b := range batches {
 		h, err := record.ParseHeader(b.Batch)

@@ -44,7 +44,7 @@ func (t *task) setUp() error {
 		errors: &errorRows{clock: t.r.cfg.Clock, query: t.spec.Query, name: t.spec.Name, origin: t.origin(), payload: t.payload}, first: t.spec.Partition == 0,
 	}
 	t.env.cx = t.cx
-	t.outputs, t.dataTime, t.rowsIn = map[TopicPartition]int64{}, noTime, 0
+	t.outputs, t.dataTime, t.rowsIn, t.counts = map[TopicPartition]int64{}, noTime, 0, ""
 	t.env.tables = t.r.cfg.Tables
 	if t.pipe, err = buildPipeline(&t.env, root); err != nil {
 		return err
@@ -110,7 +110,10 @@ func (t *task) position() error {
 		if err != nil {
 			return err
 		}
-		at := committed[i]
+		at := committed[i].Offset
+		if m := committed[i].Metadata; m != "" {
+			t.counts = m
+		}
 		switch {
 		case s.scan == nil:
 			at = max(at, bounds.LogStart) // what was read is deleted, and may reach beyond what was committed by markers
@@ -133,11 +136,7 @@ func (t *task) recover() error {
 		ok = false // a mark that does not decode is as good as none
 	}
 	if !t.spec.Fragment.Stateful {
-		if err := t.assumeOutputs(); err != nil || !ok {
-			return err
-		}
-		t.restoreOutputs(mark)
-		return t.loadExtra(mark.Extra)
+		return t.recoverStateless(mark, ok)
 	}
 	t.changelog.TopicPartition = TopicPartition{Topic: t.spec.Fragment.Changelog, Partition: t.spec.Partition}
 	bounds, err := t.settledChangelog()
@@ -162,6 +161,21 @@ func (t *task) recover() error {
 		return nil
 	}
 	return t.loadExtra(mark.Extra)
+}
+
+// recoverStateless takes over what local state says, if there is any, and the counters that were committed with the offsets: they are newer if the task has run elsewhere meanwhile.
+func (t *task) recoverStateless(mark Mark, ok bool) error {
+	if err := t.assumeOutputs(); err != nil {
+		return err
+	}
+	if ok {
+		t.restoreOutputs(mark)
+		if err := t.loadExtra(mark.Extra); err != nil {
+			return err
+		}
+	}
+	t.stats.Errors.parse(t.counts)
+	return nil
 }
 
 // settledChangelog returns the bounds of the changelog once no transaction is open in it. The offsets that the task goes on from may have been committed by the lane of another node, which

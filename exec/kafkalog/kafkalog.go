@@ -259,7 +259,7 @@ func (l *Log) OpenLane(ctx context.Context, transactionalID string) (exec.Lane, 
 func (l *Log) Transport() lane.Transport { return transport{l} }
 
 // Committed implements exec.Log.
-func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	for {
 		offsets, err := l.committedOnce(ctx, group, tps)
 		if kerr.IsRetriable(err) {
@@ -275,7 +275,7 @@ func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicParti
 	}
 }
 
-func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	req := kmsg.NewPtrOffsetFetchRequest()
 	req.RequireStable = true
 	rg := kmsg.NewOffsetFetchRequestGroup()
@@ -291,7 +291,7 @@ func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicP
 	if err != nil {
 		return nil, err
 	}
-	found := make(map[exec.TopicPartition]int64, len(tps))
+	found := make(map[exec.TopicPartition]exec.PartitionOffset, len(tps))
 	for _, g := range resp.Groups {
 		if g.ErrorCode == kerr.GroupIDNotFound.Code {
 			continue // it has committed nothing
@@ -304,19 +304,28 @@ func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicP
 				if err := kerr.ErrorForCode(rp.ErrorCode); err != nil {
 					return nil, err
 				}
-				found[exec.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}] = rp.Offset
+				tp := exec.TopicPartition{Topic: rt.Topic, Partition: rp.Partition}
+				found[tp] = exec.PartitionOffset{TopicPartition: tp, Offset: rp.Offset, Metadata: text(rp.Metadata)}
 			}
 		}
 	}
-	offsets := make([]int64, len(tps))
+	offsets := make([]exec.PartitionOffset, len(tps))
 	for i, tp := range tps {
-		offset, ok := found[tp]
+		o, ok := found[tp]
 		if !ok {
-			offset = -1
+			o = exec.PartitionOffset{TopicPartition: tp, Offset: -1}
 		}
-		offsets[i] = offset
+		offsets[i] = o
 	}
 	return offsets, nil
+}
+
+// text is a string of the protocol that may be null.
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
 }
 
 // DeleteRecords implements exec.Log.

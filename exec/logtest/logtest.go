@@ -154,8 +154,16 @@ func (h *suite) readOnce(t *testing.T, tp exec.TopicPartition, offset int64) (va
 
 func (h *suite) committed(t *testing.T, group string, tps ...exec.TopicPartition) []int64 {
 	t.Helper()
-	offsets, err := h.Log.Committed(h.ctx, group, tps)
+	got, err := h.Log.Committed(h.ctx, group, tps)
 	require.NoError(t, err)
+	return offsetsOf(got)
+}
+
+func offsetsOf(list []exec.PartitionOffset) []int64 {
+	offsets := make([]int64, len(list))
+	for i, o := range list {
+		offsets[i] = o.Offset
+	}
 	return offsets
 }
 

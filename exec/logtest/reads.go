@@ -117,7 +117,7 @@ func testRequireStable(t *testing.T, h *suite) {
 			failed <- err
 			return
 		}
-		answer <- offsets
+		answer <- offsetsOf(offsets)
 	}()
 	select {
 	case got := <-answer:

@@ -32,7 +32,7 @@ type Log struct {
 		sync.Mutex
 		topics      map[string][]*partition
 		lanes       map[string]int // epoch by transactional id
-		offsets     map[string]map[exec.TopicPartition]int64
+		offsets     map[string]map[exec.TopicPartition]exec.PartitionOffset
 		generations map[string]int32
 		fault       Fault
 		elected     func(exec.TopicPartition) bool
@@ -61,7 +61,7 @@ func New() *Log {
 	l := &Log{}
 	l.mu.topics = map[string][]*partition{}
 	l.mu.lanes = map[string]int{}
-	l.mu.offsets = map[string]map[exec.TopicPartition]int64{}
+	l.mu.offsets = map[string]map[exec.TopicPartition]exec.PartitionOffset{}
 	l.mu.generations = map[string]int32{}
 	l.mu.fetches = map[string]int{}
 	return l
@@ -254,12 +254,12 @@ func (l *Log) appendLocked(batches []exec.PartitionBatch) ([]exec.Appended, erro
 }
 
 // Committed implements exec.Log.
-func (l *Log) Committed(_ context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+func (l *Log) Committed(_ context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at := make([]int64, len(tps))
+	at := make([]exec.PartitionOffset, len(tps))
 	for i, tp := range tps {
-		at[i] = -1
+		at[i] = exec.PartitionOffset{TopicPartition: tp, Offset: -1}
 		if o, ok := l.mu.offsets[group][tp]; ok {
 			at[i] = o
 		}
@@ -345,10 +345,10 @@ func (l *Log) commitOffsetsLocked(t exec.TaskCommit) {
 		return
 	}
 	if l.mu.offsets[t.Group] == nil {
-		l.mu.offsets[t.Group] = map[exec.TopicPartition]int64{}
+		l.mu.offsets[t.Group] = map[exec.TopicPartition]exec.PartitionOffset{}
 	}
 	for _, o := range t.Offsets {
-		l.mu.offsets[t.Group][o.TopicPartition] = o.Offset
+		l.mu.offsets[t.Group][o.TopicPartition] = o
 	}
 }
 

@@ -81,7 +81,7 @@ func rounds(t *testing.T, n *node, stop *atomic.Bool, done *atomic.Int64, progre
 	defer func() { require.NoError(t, l.Close()) }()
 	committed, err := n.log.Committed(ctx, "g", []exec.TopicPartition{input})
 	require.NoError(t, err)
-	next := max(committed[0], 0)
+	next := max(committed[0].Offset, 0)
 	done.Store(next)
 	for ; !stop.Load(); next++ {
 		task := exec.TaskCommit{Group: "g", Offsets: []exec.PartitionOffset{{TopicPartition: input, Offset: next + 1}}}
@@ -99,9 +99,9 @@ func rounds(t *testing.T, n *node, stop *atomic.Bool, done *atomic.Int64, progre
 func checkRounds(t *testing.T, n *node, answered int64) {
 	committed, err := n.log.Committed(t.Context(), "g", []exec.TopicPartition{input})
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, max(committed[0], 0), answered, "an answered round is lost")
+	require.GreaterOrEqual(t, max(committed[0].Offset, 0), answered, "an answered round is lost")
 	var want []string
-	for i := range committed[0] {
+	for i := range committed[0].Offset {
 		want = append(want, fmt.Sprint(i))
 	}
 	for _, tp := range outputs {
@@ -200,7 +200,7 @@ func TestRoundsCountOnceOverALossyTransport(t *testing.T) {
 		require.NoError(t, err)
 		committed, err := n.log.Committed(t.Context(), "g", []exec.TopicPartition{input})
 		require.NoError(t, err)
-		next = max(committed[0], 0)
+		next = max(committed[0].Offset, 0)
 		for ; err == nil && next < 40; next++ {
 			task := exec.TaskCommit{Group: "g", Offsets: []exec.PartitionOffset{{TopicPartition: input, Offset: next + 1}}}
 			for _, tp := range outputs {

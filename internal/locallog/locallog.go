@@ -261,7 +261,7 @@ func (l *Log) OpenLane(ctx context.Context, transactionalID string) (exec.Lane, 
 }
 
 // Committed implements exec.Log. While the group's coordinator is loading, or moving, it waits.
-func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	for wait := coordinatorPause; ; wait = min(2*wait, maxLeaderPause) {
 		offsets, err := l.committedOnce(ctx, group, tps)
 		var ke *kerr.Error
@@ -277,7 +277,7 @@ func (l *Log) Committed(ctx context.Context, group string, tps []exec.TopicParti
 	}
 }
 
-func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	if l.anywhere {
 		return l.committedAway(ctx, group, tps)
 	}
@@ -303,8 +303,8 @@ func offsetFetch(group string, tps []exec.TopicPartition) *kmsg.OffsetFetchReque
 	return req
 }
 
-// committedIn takes the offsets of tps out of an answer.
-func committedIn(resp *kmsg.OffsetFetchResponse, tps []exec.TopicPartition) ([]int64, error) {
+// committedIn takes what was committed for tps out of an answer.
+func committedIn(resp *kmsg.OffsetFetchResponse, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	if len(resp.Groups) != 1 {
 		return nil, kerr.UnknownServerError
 	}
@@ -312,8 +312,8 @@ func committedIn(resp *kmsg.OffsetFetchResponse, tps []exec.TopicPartition) ([]i
 	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
 		return nil, err
 	}
-	offsets := make([]int64, len(tps))
-	for i := range tps {
+	offsets := make([]exec.PartitionOffset, len(tps))
+	for i, tp := range tps {
 		if i >= len(got.Topics) || len(got.Topics[i].Partitions) != 1 {
 			return nil, kerr.UnknownServerError
 		}
@@ -321,7 +321,10 @@ func committedIn(resp *kmsg.OffsetFetchResponse, tps []exec.TopicPartition) ([]i
 		if err := kerr.ErrorForCode(part.ErrorCode); err != nil { // unstable again
 			return nil, err
 		}
-		offsets[i] = part.Offset
+		offsets[i] = exec.PartitionOffset{TopicPartition: tp, Offset: part.Offset}
+		if part.Metadata != nil {
+			offsets[i].Metadata = *part.Metadata
+		}
 	}
 	return offsets, nil
 }

@@ -45,7 +45,7 @@ func (l *Log) atCoordinator(ctx context.Context, req kmsg.Request) (kmsg.Respons
 }
 
 // committedAway asks the group's coordinator for committed offsets once.
-func (l *Log) committedAway(ctx context.Context, group string, tps []exec.TopicPartition) ([]int64, error) {
+func (l *Log) committedAway(ctx context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	resp, err := l.atCoordinator(ctx, offsetFetch(group, tps))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", kerr.CoordinatorNotAvailable, err)
