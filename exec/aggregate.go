@@ -19,6 +19,8 @@ const (
 	aggTimers byte = 2
 	// aggRetained holds rows of closed windows that are to leave by RETENTION.
 	aggRetained byte = 3
+	// aggSpans holds timers of groups of sessions.
+	aggSpans byte = 4
 )
 
 // scratchSlot is where the former value of a group is decoded, to be emitted as the old row.
@@ -59,6 +61,7 @@ type aggregateOp struct {
 	sel   []int32
 	kbuf  []byte
 	vbuf  []byte
+	rbuf  []byte
 }
 
 type aggGroup struct {
@@ -70,6 +73,7 @@ type aggGroup struct {
 	baseLen uint32
 	known   bool // the group was there at the last commit
 	dirty   bool
+	brief   bool // its window came and closes between two commits: the state never sees it
 	gone    bool // its window has closed
 }
 
@@ -88,7 +92,7 @@ func newAggregate(cx *opContext, n *planner.Aggregate, to edge) (*aggregateOp, e
 	switch {
 	case n.Window == nil:
 	case n.Window.Kind == planner.Session:
-		o.sessions = newSessionIndex(n.Window)
+		o.sessions = newSessionIndex(n.Window, n.Final)
 	case n.Window.MaxWindows() > 1:
 		o.hops = newHopCache(n.Window)
 	}
@@ -256,13 +260,18 @@ func (o *aggregateOp) flush(now int64) error {
 	if o.sessions != nil { // those that are gone first
 		slices.SortStableFunc(o.dirty, func(a, b int32) int { return cmp.Compare(min(1, o.groups[a].rows), min(1, o.groups[b].rows)) })
 	}
+	now = heldBack(now, o.held)
 	for _, slot := range o.dirty {
-		if err := o.flushGroup(slot); err != nil {
+		if err := o.flushGroup(slot, now); err != nil {
 			return err
+		}
+		if o.sessions != nil && !o.sessions.exact && o.groups[slot].brief {
+			if err := o.closeSession(slot); err != nil {
+				return err
+			}
 		}
 	}
 	o.dirty, o.base = o.dirty[:0], o.base[:0]
-	now = heldBack(now, o.held)
 	o.now = max(o.now, now)
 	if o.retains() && now != noTime {
 		if err := o.expire(now); err != nil {
@@ -295,8 +304,9 @@ func (o *aggregateOp) bear() error {
 	return nil
 }
 
-// flushGroup emits the change of one group and hands its value to the state.
-func (o *aggregateOp) flushGroup(slot int32) error {
+// flushGroup emits the change of one group and hands its value to the state, unless its window is over at stream time now: what closes with this
+// flush need not be kept first.
+func (o *aggregateOp) flushGroup(slot int32, now int64) error {
 	g := &o.groups[slot]
 	g.dirty = false
 	former := o.base[g.base : g.base+g.baseLen]
@@ -310,10 +320,14 @@ func (o *aggregateOp) flushGroup(slot int32) error {
 				}
 			}
 		}
-		o.vbuf = o.encode(o.vbuf[:0], slot)
-		o.cx.state.set(o.n.P.OpID, o.index.key(slot), o.vbuf)
-		if o.sessions != nil && !had {
-			o.arm(slot)
+		if g.brief = !had && o.over(g, now); !g.brief {
+			o.vbuf = o.encode(o.vbuf[:0], slot)
+		}
+		if !o.over(g, now) {
+			o.cx.state.set(o.n.P.OpID, o.index.key(slot), o.vbuf)
+			if o.sessions != nil {
+				o.arm(slot, !had)
+			}
 		}
 	} else if had {
 		o.cx.state.del(o.n.P.OpID, o.index.key(slot))

@@ -1,8 +1,7 @@
 package exec
 
 import (
-	"cmp"
-	"errors"
+	"bytes"
 	"fmt"
 	"math"
 	"slices"
@@ -14,30 +13,34 @@ import (
 // sessionIndex knows the open sessions of an aggregate with a session window: rows of a key that are no further apart than the gap.
 //
 // A session is a group of the aggregate. Its stored key is the key of the group and the time of the row that began it, its birth: what the
-// session grows to later does not change it. Sessions of a key do not overlap, so they are in the order of their births. In memory those of a
-// key are a chain, the latest first; of what is in the store a chain has read the sessions that end at or after a time.
+// session grows to later does not change it. Sessions of a key do not overlap, so they are in the order of their births, their starts and their
+// ends. In memory those of a key are a run of the order; of what is in the store the sessions that end at or after a time have been read.
 //
-// A timer per session is a row of its own, by the time at which the session was to end when the timer was set. When it is due and the session
-// has grown, it is set anew, so growing costs nothing. A timer whose session was merged into another finds nothing.
+// When sessions close, and the timers that tell it, are in aggsessionclose.go.
 type sessionIndex struct {
 	window *planner.WindowSpec
+	exact  bool     // sessions close at their time, each by a timer of its own
+	span   int64    // else those that end in the same span of so many ms close together
 	keys   keyIndex // of the groups' keys
 	chains []sessionChain
+	order  sessionOrder
 	slots  []sessionSlot // by slot of the aggregate
 	merges []sessionMerge
 	late   []int32
 	key    []byte
+	it     roundIter
 }
 
 type sessionChain struct {
-	first int32 // the latest session, noSession at the end
+	run   sessionRun
 	from  int64 // sessions that end at or after it are in memory
+	armed int64 // the last timer that was set for a span, noTime if none was in this life of the task
 }
 
 type sessionSlot struct {
-	next  int32 // the next older session of the chain
+	chain int32
 	into  int32 // what it was merged into, noSession
-	armed int64 // the time of its timer; noTime if that was set in an earlier life of the task
+	armed int64 // the time of its own timer; noTime if it has none or that was set in an earlier life of the task
 }
 
 // relink puts a session that is in memory again into its chain.
@@ -50,19 +53,17 @@ type sessionMerge struct{ dst, src int32 }
 
 const noSession int32 = -1
 
-func newSessionIndex(w *planner.WindowSpec) *sessionIndex { return &sessionIndex{window: w} }
-
-func (x *sessionIndex) reset() { *x = sessionIndex{window: x.window} }
+func (x *sessionIndex) reset() { *x = sessionIndex{window: x.window, exact: x.exact, span: x.span} }
 
 // grow makes room for slots up to n.
 func (x *sessionIndex) grow(n int) {
 	for len(x.slots) < n {
-		x.slots = append(x.slots, sessionSlot{next: noSession, into: noSession, armed: noTime})
+		x.slots = append(x.slots, sessionSlot{into: noSession, armed: noTime})
 	}
 }
 
 func (x *sessionIndex) memSize() int64 {
-	return x.keys.memSize() + int64(16*cap(x.chains)+16*cap(x.slots))
+	return x.keys.memSize() + x.order.memSize() + int64(32*cap(x.chains)+16*cap(x.slots))
 }
 
 // root is the session that slot is part of now.
@@ -86,33 +87,25 @@ const sessionBirth = 8
 
 func groupOfSession(stored []byte) []byte { return stored[1 : len(stored)-sessionBirth] }
 
-// timerKey is the stored key of the timer of the session with the given stored key.
-func (x *sessionIndex) timerKey(at int64, stored []byte) []byte {
-	x.key = appendTime(append(x.key[:0], aggTimers), at)
-	return append(x.key, stored[1:]...)
-}
-
-// chainOf returns the chain of a group's key.
-func (o *aggregateOp) chainOf(group []byte) *sessionChain {
+// chainOf returns the number of the chain of a group's key.
+func (o *aggregateOp) chainOf(group []byte) int32 {
 	n, fresh := o.sessions.keys.add(group)
 	if fresh {
 		from := int64(math.MaxInt64)
 		if o.cx.state.committed == nil {
 			from = noTime
 		}
-		o.sessions.chains = append(o.sessions.chains, sessionChain{first: noSession, from: from})
+		o.sessions.chains = append(o.sessions.chains, sessionChain{from: from, armed: noTime})
 	}
-	return &o.sessions.chains[n]
+	return n
 }
 
 // link puts a session into a chain, at its place.
-func (o *aggregateOp) link(c *sessionChain, slot int32) {
-	at := &c.first
-	for *at != noSession && o.groups[*at].start > o.groups[slot].start {
-		at = &o.sessions.slots[*at].next
-	}
-	o.sessions.slots[slot].next = *at
-	*at = slot
+func (o *aggregateOp) link(chain, slot int32) {
+	x, start := o.sessions, o.groups[slot].start
+	c := &x.chains[chain]
+	x.slots[slot].chain = chain
+	x.order.insert(&c.run, x.order.after(c.run, start), sessionRef{start, slot})
 }
 
 // assignSessions finds the session of each selected row, joining sessions that the row lies between, and counts the row there. Late rows
@@ -123,11 +116,11 @@ func (o *aggregateOp) assignSessions(in chunk, keys []*vec.Vector) error {
 	for _, i := range o.sel {
 		rowtime, now := rowtimeOf(in.Batch, int(i)), o.timeAt(in, i)
 		o.kbuf = appendKeyCols(append(o.kbuf[:0], aggGroups), keys, int(i))
-		c := o.chainOf(o.kbuf[1:])
-		if err := o.loadSessions(c, o.kbuf, rowtime-x.window.SizeMs); err != nil {
+		chain := o.chainOf(o.kbuf[1:])
+		if err := o.loadSessions(chain, o.kbuf, rowtime-x.window.SizeMs); err != nil {
 			return err
 		}
-		slot := o.joinSessions(c, rowtime, x.horizon(now))
+		slot := o.joinSessions(&x.chains[chain], rowtime, x.horizon(now))
 		if slot == noSession {
 			if rowtime < x.horizon(now) {
 				x.late = append(x.late, i)
@@ -141,7 +134,7 @@ func (o *aggregateOp) assignSessions(in chunk, keys []*vec.Vector) error {
 			g := &o.groups[slot]
 			g.start, g.end, g.rowtime = rowtime, rowtime, rowtime
 			o.setKey(slot, keys, i)
-			o.link(c, slot)
+			o.link(chain, slot)
 		}
 		o.countRow(slot, rowtime, 1)
 		o.slots[i] = slot
@@ -155,27 +148,27 @@ func (o *aggregateOp) assignSessions(in chunk, keys []*vec.Vector) error {
 // joinSessions makes one session of those open ones that touch a row and returns it, or noSession. Sessions that end before the horizon are
 // closed.
 func (o *aggregateOp) joinSessions(c *sessionChain, rowtime, horizon int64) int32 {
-	gap, dst := o.window.SizeMs, noSession
-	for at := &c.first; *at != noSession; {
-		slot := *at
-		s, g := &o.sessions.slots[slot], &o.groups[slot]
-		switch {
-		case g.gone:
-			*at = s.next
-		case g.end < horizon || g.start > rowtime+gap:
-			at = &s.next
-		case g.end < rowtime-gap:
-			return dst // those before it ended earlier
-		case dst == noSession:
-			dst = slot
-			o.touch(slot)
-			g.start, g.end = min(g.start, rowtime), max(g.end, rowtime)
-			at = &s.next
-		default:
-			*at = s.next
-			o.mergeSession(dst, slot)
+	x, gap := o.sessions, o.window.SizeMs
+	last := x.order.after(c.run, rowtime+gap) - 1
+	first := last + 1 // those from first to last touch the row
+	refs := x.order.of(c.run)
+	for ; first > 0; first-- {
+		if g := &o.groups[refs[first-1].slot]; g.gone || g.end < max(horizon, rowtime-gap) {
+			break // those before it ended earlier
 		}
 	}
+	if first > last {
+		return noSession
+	}
+	dst := refs[last].slot
+	o.touch(dst)
+	g := &o.groups[dst]
+	g.start, g.end = min(g.start, rowtime), max(g.end, rowtime)
+	for i := last - 1; i >= first; i-- {
+		o.mergeSession(dst, refs[i].slot)
+	}
+	refs[last].start = g.start
+	x.order.remove(&c.run, first, last)
 	return dst
 }
 
@@ -210,7 +203,8 @@ func (o *aggregateOp) mergeAccumulators() error {
 }
 
 // loadSessions brings those committed sessions of a group into memory that end at or after from. stored begins with the tag and the group's key.
-func (o *aggregateOp) loadSessions(c *sessionChain, stored []byte, from int64) error {
+func (o *aggregateOp) loadSessions(chain int32, stored []byte, from int64) error {
+	c := &o.sessions.chains[chain]
 	if c.from <= from {
 		return nil
 	}
@@ -219,110 +213,28 @@ func (o *aggregateOp) loadSessions(c *sessionChain, stored []byte, from int64) e
 		return err
 	}
 	// Those that were born at c.from or after it are there, and so end after it. The one that was born last before from may end after that.
-	first := appendTime(slices.Clone(stored), from)
-	last := prefixSuccessor(stored)
-	if c.from != math.MaxInt64 {
-		last = appendTime(slices.Clone(stored), c.from)
-	}
-	it, err := o.cx.state.committed.Iter(o.n.P.OpID, stored, last)
-	if err != nil {
+	x := o.sessions
+	x.key = appendTime(append(x.key[:0], stored...), from)
+	if err := o.cx.state.iterate(&x.it, o.n.P.OpID, aggGroups); err != nil {
 		return err
 	}
-	for ok := it.SeekLT(first) || it.Next(); ok && err == nil; ok = it.Next() {
-		if o.index.find(it.Key()) < 0 {
-			slot := o.newSlot(it.Key())
-			o.groups[slot].known = true
-			err = o.decode(slot, it.Value())
-			o.link(c, slot)
+	ok := x.it.SeekLT(x.key) && groupIs(x.it.Key(), stored) || x.it.SeekGE(x.key)
+	for ; ok && groupIs(x.it.Key(), stored) && timeOfKey(x.it.Key()[len(stored):]) < c.from; ok = x.it.Next() {
+		if o.index.find(x.it.Key()) >= 0 {
+			continue
 		}
-	}
-	c.from = from
-	return errors.Join(err, it.Err(), it.Close())
-}
-
-// arm sets the timer of a session that is new.
-func (o *aggregateOp) arm(slot int32) {
-	g, s := &o.groups[slot], &o.sessions.slots[slot]
-	s.armed = g.end
-	o.cx.state.set(o.n.P.OpID, o.sessions.timerKey(g.end, o.index.key(slot)), nil)
-}
-
-// closeSessions lets go of the sessions that end before the horizon; with EMIT FINAL their rows leave first.
-func (o *aggregateOp) closeSessions(horizon int64) error {
-	open, err := o.fireTimers(horizon)
-	if err != nil {
-		return err
-	}
-	var over []int32
-	for i := 1; i < len(o.groups); i++ {
-		switch g := &o.groups[i]; {
-		case g.gone:
-		case g.end >= horizon:
-			open = min(open, g.end)
-		default:
-			over = append(over, int32(i))
-		}
-	}
-	slices.SortFunc(over, func(a, b int32) int {
-		return cmp.Or(cmp.Compare(o.groups[a].end, o.groups[b].end), slices.Compare(o.index.key(a), o.index.key(b)))
-	})
-	for _, slot := range over {
-		stored := o.index.key(slot)
-		if armed := o.sessions.slots[slot].armed; armed != noTime {
-			o.cx.state.del(o.n.P.OpID, o.sessions.timerKey(armed, stored))
-		}
-		if err := o.closeGroup(slot, stored); err != nil {
+		slot := o.newSlot(x.it.Key())
+		o.groups[slot].known = true
+		if err := o.decode(slot, x.it.Value()); err != nil {
 			return err
 		}
-		o.groups[slot].gone = true
-		o.gone++
+		o.link(chain, slot)
 	}
-	o.minOpen = open
-	return nil
+	c.from = from
+	return x.it.Err()
 }
 
-// fireTimers looks at the committed timers that are due and closes those of their sessions that are not in memory, and returns the time of
-// the next timer that is not due.
-func (o *aggregateOp) fireTimers(horizon int64) (next int64, err error) {
-	next = math.MaxInt64
-	err = o.cx.state.scan(o.n.P.OpID, []byte{aggTimers}, []byte{aggTimers + 1}, func(key, _ []byte) (bool, error) {
-		at := timeOfKey(key[1:])
-		if at >= horizon {
-			next = min(next, at)
-			return false, nil
-		}
-		o.cx.state.del(o.n.P.OpID, key)
-		stored := append([]byte{aggGroups}, key[1+8:]...)
-		end, err := o.closeStored(stored, horizon)
-		if end >= horizon {
-			o.cx.state.set(o.n.P.OpID, o.sessions.timerKey(end, stored), nil)
-			next = min(next, end)
-		}
-		return true, err
-	})
-	return next, err
-}
-
-// closeStored closes a session that is over and not in memory, and returns when it ends: noTime if there is no such session, or it is in
-// memory and over.
-func (o *aggregateOp) closeStored(stored []byte, horizon int64) (end int64, err error) {
-	if slot := o.index.find(stored); slot >= 0 {
-		g := &o.groups[slot]
-		if g.gone || g.end < horizon {
-			return noTime, nil
-		}
-		o.sessions.slots[slot].armed = g.end
-		return g.end, nil
-	}
-	val, ok, err := o.cx.state.get(nil, o.n.P.OpID, stored)
-	if err != nil || !ok {
-		return noTime, err
-	}
-	if err := o.decode(scratchSlot, val); err != nil {
-		return noTime, err
-	}
-	if end = o.groups[scratchSlot].end; end >= horizon {
-		return end, nil
-	}
-	return noTime, o.closeGroup(scratchSlot, stored)
+// groupIs reports whether the session with a stored key is of the group whose sessions' keys begin with prefix.
+func groupIs(stored, prefix []byte) bool {
+	return len(stored) == len(prefix)+sessionBirth && bytes.HasPrefix(stored, prefix)
 }

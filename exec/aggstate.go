@@ -95,8 +95,8 @@ func (o *aggregateOp) encode(dst []byte, slot int32) []byte {
 	if o.sessions != nil {
 		dst = binary.AppendVarint(dst, g.end)
 	}
-	row := vec.AppendEncodedRow(nil, o.keyRows.Cols, int(slot))
-	dst = append(binary.AppendUvarint(dst, uint64(len(row))), row...)
+	o.rbuf = vec.AppendEncodedRow(o.rbuf[:0], o.keyRows.Cols, int(slot))
+	dst = append(binary.AppendUvarint(dst, uint64(len(o.rbuf))), o.rbuf...)
 	for i := range o.calls {
 		dst = o.calls[i].acc.encode(dst, slot)
 	}

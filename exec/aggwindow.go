@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -112,7 +113,9 @@ func (o *aggregateOp) closeInMemory(last int64) error {
 			slots = append(slots, int32(i))
 		}
 	}
-	slices.SortFunc(slots, func(a, b int32) int { return slices.Compare(o.index.key(a), o.index.key(b)) })
+	if o.n.Final {
+		slices.SortFunc(slots, func(a, b int32) int { return bytes.Compare(o.index.key(a), o.index.key(b)) })
+	}
 	for _, slot := range slots {
 		if err := o.closeGroup(slot, o.index.key(slot)); err != nil {
 			return err
@@ -135,7 +138,9 @@ func (o *aggregateOp) closeGroup(slot int32, key []byte) error {
 	if o.retains() {
 		o.retain(slot, key)
 	}
-	o.cx.state.del(o.n.P.OpID, key)
+	if !o.groups[slot].brief {
+		o.cx.state.del(o.n.P.OpID, key)
+	}
 	return o.values.forget(o.keeping, key)
 }
 
@@ -159,24 +164,38 @@ func (o *aggregateOp) findOpen(from int64) error {
 			o.minOpen = min(o.minOpen, o.place(g))
 		}
 	}
-	tag := aggGroups
+	tags := []byte{aggGroups}
 	if o.sessions != nil {
-		tag = aggTimers
+		tags = []byte{aggTimers, aggSpans}
 	}
-	return o.cx.state.scan(o.n.P.OpID, appendTime([]byte{tag}, from), []byte{tag + 1}, func(key, _ []byte) (bool, error) {
-		if len(key) >= 1+8 {
-			o.minOpen = min(o.minOpen, timeOfKey(key[1:]))
+	for _, tag := range tags {
+		err := o.cx.state.scan(o.n.P.OpID, appendTime([]byte{tag}, from), []byte{tag + 1}, func(key, _ []byte) (bool, error) {
+			if len(key) >= 1+8 {
+				o.minOpen = min(o.minOpen, timeOfKey(key[1:]))
+			}
+			return false, nil
+		})
+		if err != nil {
+			return err
 		}
-		return false, nil
-	})
+	}
+	return nil
 }
 
-// place is where a group's window is among those that close one after the other: its start, and of a session its end.
+// place is where a group's window is among those that close one after the other: its start, and of a session the time of its timer.
 func (o *aggregateOp) place(g *aggGroup) int64 {
 	if o.sessions != nil {
-		return g.end
+		return o.sessions.place(g.end)
 	}
 	return g.start
+}
+
+// over reports whether a group's window takes no more rows at stream time now.
+func (o *aggregateOp) over(g *aggGroup, now int64) bool {
+	if o.sessions != nil {
+		return o.closed(g.end, now)
+	}
+	return o.window != nil && o.closed(g.start, now)
 }
 
 // commit lets closed windows' memory go where nothing else does: a push query has no store to be evicted to.

@@ -294,9 +294,10 @@ func (t *stateTable) load(group []byte) error {
 // flush hands the changed rows to the task's state.
 func (t *stateTable) flush() {
 	for _, n := range t.dirty {
-		if t.rows[n].present {
+		switch r := &t.rows[n]; {
+		case r.present:
 			t.st.set(t.op, t.index.key(n), t.value(n))
-		} else {
+		case r.stored:
 			t.st.del(t.op, t.index.key(n))
 		}
 		t.rows[n].dirty, t.rows[n].stored = false, t.rows[n].present
