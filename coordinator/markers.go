@@ -98,7 +98,7 @@ func (m *markers) over(tp TopicPartition, mk record.Marker, err error) bool {
 	}
 	m.log.Warn("marker refused", "topic", tp.Topic, "partition", tp.Partition, "producer_id", mk.ProducerID, "err", err)
 	if tp.Topic == OffsetsTopic {
-		m.offsets.finish(tp.Partition, record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch})
+		m.offsets.finish(tp.Partition, record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch, TransactionVersion: mk.TransactionVersion})
 	}
 	return true
 }

@@ -1,9 +1,6 @@
 package coordinator
 
-import (
-	"github.com/millracedb/millrace/internal/clock"
-	"github.com/millracedb/millrace/internal/record"
-)
+import "github.com/millracedb/millrace/internal/clock"
 
 // expireLoop aborts transactions that take too long, or that went down with a node, and forgets transactional ids that nobody uses.
 func (c *Transactions) expireLoop() {
@@ -56,16 +53,7 @@ func (c *Transactions) expireEntry(l *lease, e *txnEntry, seen *txn) {
 
 // forget writes a tombstone for an idle transactional id. The caller has the turn.
 func (c *Transactions) forget(l *lease, e *txnEntry, id string) error {
-	var b record.Builder
-	b.Reset(record.BatchOptions{})
-	if err := b.Append(c.nowMillis(), encodeTxnKey(id), nil); err != nil {
-		return err
-	}
-	batch, err := b.Finish(nil)
-	if err != nil {
-		return err
-	}
-	if _, _, err := l.part.Append(l.ctx, batch, coordinatorAppend); err != nil {
+	if _, err := c.appendTombstone(l, id); err != nil {
 		return err
 	}
 	e.gone = true
@@ -73,4 +61,14 @@ func (c *Transactions) forget(l *lease, e *txnEntry, id string) error {
 	defer l.mu.Unlock()
 	delete(l.mu.entries, id)
 	return nil
+}
+
+// appendTombstone deletes a transactional id from the log of a lease, and returns the offset behind the record.
+func (c *Transactions) appendTombstone(l *lease, id string) (next int64, err error) {
+	batch, err := encodeTombstones([][]byte{encodeTxnKey(id)}, c.nowMillis())
+	if err != nil {
+		return 0, err
+	}
+	_, next, err = l.part.Append(l.ctx, batch, coordinatorAppend)
+	return next, err
 }

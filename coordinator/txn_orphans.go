@@ -11,20 +11,30 @@ import (
 // A transaction is an orphan in a partition that has batches of it while its coordinator has forgotten that the partition, or the transaction at all, is part of anything: a crash took the
 // ONGOING record, so no decision can ever have been made. It is aborted, or it would hold back the last stable offset for ever. The log sees to it that no later transaction of the producer
 // takes it along (see log.Log.Append).
+//
+// A node that coordinates no more, and has not heard so yet, knows nothing of the transactions that its successor lets begin: to it they look like orphans, and its marker would abort one of them in
+// some partitions while the successor commits it in others. So nothing is aborted on the word of leases alone: see stillLeads.
 
 // abortOrphans aborts the orphans among open before any of leases serves. A producer id that none of leases knows may be another coordinator's, unless everything is led from
 // here (all).
 func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open []OpenTransaction, all bool) {
 	owners, newest := ownersOf(leases)
-	var waits []func(context.Context)
+	orphans := map[OpenTransaction]int32{} // and the coordinator epochs of their markers
 	for _, o := range open {
 		own, known := owners[o.ProducerID]
 		switch {
 		case known && !own.e.value.Load().owns(o):
-			waits = append(waits, c.abortOrphan(ctx, o, own.l.epoch))
+			orphans[o] = own.l.epoch
 		case !known && all:
-			waits = append(waits, c.abortOrphan(ctx, o, newest))
+			orphans[o] = newest
 		}
+	}
+	if len(orphans) == 0 || !c.stillLeads(ctx, leases...) {
+		return
+	}
+	var waits []func(context.Context)
+	for o, epoch := range orphans {
+		waits = append(waits, c.abortOrphan(ctx, o, epoch))
 	}
 	for _, wait := range waits {
 		wait(ctx)
@@ -44,7 +54,7 @@ func (c *Transactions) sweepOrphans(ctx context.Context) {
 		switch {
 		case known && !own.e.value.Load().owns(o):
 			c.sweepOrphan(ctx, o, own)
-		case !known && len(leases) == len(c.leases) && c.isOpen(o): // its transactional id is forgotten, so nothing can begin with this producer id
+		case !known && len(leases) == len(c.leases) && c.stillLeads(ctx, leases...) && c.isOpen(o): // its transactional id is forgotten, so nothing can begin with this producer id
 			c.settleOrphan(ctx, o, newest)
 		}
 	}
@@ -68,7 +78,7 @@ func (c *Transactions) sweepOrphan(ctx context.Context, o OpenTransaction, own o
 	default:
 		return // it is in use: look again next time
 	}
-	if !own.e.gone && !own.e.value.Load().owns(o) && c.isOpen(o) {
+	if !own.e.gone && !own.e.value.Load().owns(o) && c.isOpen(o) && c.stillLeads(ctx, own.l) {
 		c.settleOrphan(ctx, o, own.l.epoch)
 	}
 }
@@ -83,10 +93,31 @@ func (c *Transactions) isOpen(o OpenTransaction) bool {
 	return slices.Contains(c.partitions.OpenTransactions(), o)
 }
 
+// stillLeads reports whether leases were this node's at some moment after the call, so that no other coordinator can have let begin what was seen before it: a record of each comes below the high
+// watermark, for which every in-sync replica has taken it from this leader, and one of those any later leader is. The record says nothing: it deletes a transactional id that cannot be, the empty one.
+func (c *Transactions) stillLeads(ctx context.Context, leases ...*lease) bool {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	ends := make([]int64, len(leases))
+	for i, l := range leases {
+		var err error
+		if ends[i], err = c.appendTombstone(l, ""); err != nil {
+			return false
+		}
+		l.part.Flush(ends[i])
+	}
+	for i, l := range leases {
+		if l.part.WaitHighWatermark(ctx, ends[i]) != nil || l.ctx.Err() != nil {
+			return false
+		}
+	}
+	return true
+}
+
 // abortOrphan appends the marker and returns what waits until it cannot be lost.
 func (c *Transactions) abortOrphan(ctx context.Context, o OpenTransaction, coordinatorEpoch int32) (wait func(context.Context)) {
 	c.log.Info("aborting a transaction that went down with a node", "topic", o.Topic, "partition", o.Partition, "producer_id", o.ProducerID, "producer_epoch", o.ProducerEpoch)
-	mk := record.Marker{ProducerID: o.ProducerID, ProducerEpoch: log.NextEpoch(o.ProducerEpoch), CoordinatorEpoch: coordinatorEpoch}
+	mk := record.Marker{ProducerID: o.ProducerID, ProducerEpoch: log.NextEpoch(o.ProducerEpoch), CoordinatorEpoch: coordinatorEpoch, TransactionVersion: epochBumpVersion}
 	end, err := c.markers.append(ctx, o.TopicPartition, mk)
 	return func(ctx context.Context) {
 		if err == nil {

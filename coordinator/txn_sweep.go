@@ -40,7 +40,7 @@ func (c *Transactions) sweepNode(ctx context.Context, node int32, leases []*leas
 		switch {
 		case known && !own.e.value.Load().owns(o):
 			c.sweepOrphanAt(ctx, node, o, own)
-		case !known && len(leases) == len(c.leases):
+		case !known && len(leases) == len(c.leases) && c.stillLeads(ctx, leases...):
 			c.settleOrphanAt(ctx, node, o, newest)
 		}
 	}
@@ -58,7 +58,7 @@ func (c *Transactions) sweepOrphanAt(ctx context.Context, node int32, o OpenTran
 	if own.e.gone || own.e.value.Load().owns(o) {
 		return
 	}
-	if open, err := c.openAt(ctx, node); err == nil && slices.Contains(open, o) {
+	if open, err := c.openAt(ctx, node); err == nil && slices.Contains(open, o) && c.stillLeads(ctx, own.l) {
 		c.settleOrphanAt(ctx, node, o, own.l.epoch)
 	}
 }

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -98,4 +99,48 @@ func openIn(m *memLog, tp TopicPartition) (open []OpenTransaction) {
 		}
 	}
 	return open
+}
+
+// TestANodeThatCoordinatesNoMoreAbortsNothing: what its successor lets begin looks to it like what went down with a node.
+func TestANodeThatCoordinatesNoMoreAbortsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		brokers, logs := map[int32]*Broker{}, map[int32]*memLog{1: newMemLog(testTopics()), 2: newMemLog(testTopics())}
+		logs[1].setAway(out0, in0)
+		for id := range int32(2) {
+			id++
+			brokers[id] = New(Config{
+				Partitions: logs[id], Peers: pair{brokers, id}, AllocateIDs: (&ids{next: 1000}).allocate, Clock: clock.Real, InternalPartitions: testPartitions,
+			})
+		}
+		defer func() {
+			for _, b := range brokers {
+				require.NoError(t, b.Close())
+			}
+		}()
+		require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
+		p := &testProducer{b: brokers[1], txID: "tx"}
+		require.NoError(t, p.init(testCtx))
+		for i := range int32(testPartitions) {
+			logs[1].get(TransactionTopic, i).depose()
+		}
+
+		// The successor's transactions, in partitions of the one node and of the other: of a producer that both know, and of one that is new.
+		for _, at := range []struct {
+			log *memLog
+			tp  TopicPartition
+		}{{logs[1], out1}, {logs[2], out0}} {
+			for _, id := range []int64{p.id, 77} {
+				var b record.Builder
+				b.Reset(record.BatchOptions{Transactional: true, Idempotent: true, ProducerID: id, ProducerEpoch: p.epoch})
+				require.NoError(t, b.Append(1, nil, []byte("v")))
+				batch, err := b.Finish(nil)
+				require.NoError(t, err)
+				_, _, err = at.log.get(at.tp.Topic, at.tp.Partition).Append(testCtx, batch, AppendOptions{})
+				require.NoError(t, err)
+			}
+		}
+		<-time.After(10 * expireInterval) // many looks
+		require.Len(t, openIn(logs[1], out1), 2)
+		require.Len(t, openIn(logs[2], out0), 2)
+	})
 }
