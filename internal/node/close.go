@@ -37,7 +37,8 @@ func (n *Node) close() error {
 	}
 	try(n.closeListeners())
 	if d := n.duty.Swap(nil); d != nil {
-		try(d.end(drainTime, false))
+		epochs, mine := n.dutyEpochs()
+		try(d.end(drainTime, !mine || epochs != d.epochs))
 	}
 	if n.sessions != nil {
 		n.sessions.close()

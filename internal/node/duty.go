@@ -226,12 +226,14 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 		d.engine.Abandon()
 	}
 	if d.pg != nil && d.done != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), drain)
-		if err := d.pg.Shutdown(ctx); err != nil && ctx.Err() == nil {
-			errs = append(errs, err)
-		}
-		cancel()
-		<-d.done
+		errs = append(errs, d.within(drain, func(ctx context.Context) error {
+			err := d.pg.Shutdown(ctx)
+			<-d.done
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = nil // the sessions were cut off
+			}
+			return err
+		}))
 	}
 	for _, c := range d.gauges {
 		n.registry.Unregister(c)
@@ -246,14 +248,21 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 	return errors.Join(errs...)
 }
 
-// endEngine has the tasks commit what they have, for which they need log and coordinators. Where the other replicas have stopped before this node nothing commits any more: after drain it
-// is left as it is, and settled by who leads next.
+// endEngine has the tasks commit what they have, for which they need log and coordinators.
 func (d *duty) endEngine(drain time.Duration) error {
+	return d.within(drain, func(context.Context) error { return d.engine.Close() })
+}
+
+// within ends something that may wait for a commit. Where the other replicas have stopped before this node, or another leads by now, nothing commits any more: after drain what is under way is left
+// as it is, and settled by who leads next.
+func (d *duty) within(drain time.Duration, end func(ctx context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		d.engine.Abandon()
+		if d.engine != nil {
+			d.engine.Abandon()
+		}
 		d.n.coord.Resign(allInternal(), allInternal())
 	})()
-	return d.engine.Close()
+	return end(ctx)
 }

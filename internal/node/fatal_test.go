@@ -39,3 +39,27 @@ func TestANodeThatCannotFollowTheMetadataServesNothing(t *testing.T) {
 	c[0].Kill()
 	eventually(t, c[1:], []string{"[1]"}, "SELECT id FROM t")
 }
+
+// TestANodeWhoseDiskFailsWhileItStartsEnds: it waits for entries of the metadata that it cannot write.
+func TestANodeWhoseDiskFailsWhileItStartsEnds(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	c[2].Stop()
+	c[2].FS.Inject(func(op fsys.Op, path string) error {
+		if op == fsys.OpWrite && strings.Contains(path, "/meta/") && strings.HasSuffix(path, ".log") { // the store itself opens
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- c[2].TryStart() }()
+	select {
+	case err := <-ended:
+		require.ErrorContains(t, err, "no space left")
+	case <-time.After(time.Minute):
+		t.Fatal("the node neither serves nor ends")
+	}
+	c[2].FS.Inject(nil)
+	c[2].Start()
+	replicated(t, c[2])
+}

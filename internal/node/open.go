@@ -80,15 +80,16 @@ type Node struct {
 
 	addrs  struct{ pg, kafka, http, raft net.Addr }
 	ready  atomic.Bool
-	failed atomic.Bool    // it has to stop
-	wg     sync.WaitGroup // of the listeners
-	fatal  chan error     // the first reason to stop, buffered
+	failed atomic.Bool             // it has to stop
+	wg     sync.WaitGroup          // of the listeners
+	fatal  chan error              // the first reason to stop, buffered
+	giveUp context.CancelCauseFunc // ends what Open waits for
 
 	closeOnce sync.Once
 	closeErr  error
 }
 
-// Open starts a node and returns when it serves.
+// Open starts a node and returns when it serves. A failure because of which it would have to stop, as that of a disk, is an error of Open while it lasts.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	cfg.EnsureDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -100,6 +101,8 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, fatal: make(chan error, 1), cutOff: make(chan struct{}, 1), registry: prometheus.NewRegistry()}
 	n.life, n.endLife = context.WithCancel(context.Background())
 	n.stopping = n.life.Done()
+	ctx, n.giveUp = context.WithCancelCause(ctx)
+	defer n.giveUp(nil)
 	for _, step := range []func(context.Context) error{
 		n.openFiles,    // the lock on the directory
 		n.openPort,     // who we are, and who the others are
@@ -123,6 +126,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 // stop is told why the node cannot go on. It serves nothing as leader from now on: it may never hear that others lead in its place.
 func (n *Node) stop(err error) {
 	n.failed.Store(true)
+	n.giveUp(err)
 	n.onCutOff(true)
 	select {
 	case n.fatal <- err:
@@ -349,8 +353,6 @@ func (n *Node) awaitActive(ctx context.Context) error {
 		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("waiting to be let into the cluster: %w", context.Cause(ctx))
-		case err := <-n.fatal:
-			return err
 		}
 	}
 }

@@ -1,11 +1,13 @@
 package metadata
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -45,6 +47,7 @@ type store struct {
 	onFatal func(error)
 	wg      sync.WaitGroup // watchdogs
 	ending  chan struct{}  // closed when raft has been told to shut down
+	running atomic.Bool    // raft's goroutines use it
 
 	mu struct {
 		sync.Mutex
@@ -268,15 +271,19 @@ func decodeLog(b []byte, index uint64, l *raft.Log) error {
 
 func stableKey(k []byte) []byte { return append([]byte{prefixStable}, k...) }
 
-// Set saves a term or a vote.
+// Set saves a term or a vote. One that is there already is not written again: raft does that as it opens.
 func (s *store) Set(key, val []byte) error {
+	if old, err := s.Get(key); err == nil && len(old) > 0 && bytes.Equal(old, val) {
+		return nil
+	}
 	b := s.db.NewBatch()
 	defer func() { _ = b.Close() }() // it holds memory only
 	if err := b.Set(stableKey(key), val, nil); err != nil {
 		return err
 	}
-	if err := s.write(b, pebble.Sync); err == nil {
-		return nil
+	err := s.write(b, pebble.Sync)
+	if err == nil || !s.running.Load() {
+		return err
 	}
 	// Raft panics if a term or vote cannot be saved, and must not go on as if it were. The node has been told to stop: hold raft here until
 	// it is shutting down and its connections are closed, when what it believes no longer matters.
@@ -297,6 +304,9 @@ func (s *store) Get(key []byte) ([]byte, error) {
 }
 
 func (s *store) SetUint64(key []byte, val uint64) error {
+	if old, err := s.GetUint64(key); err == nil && old == val {
+		return nil // also 0, which is what is not there
+	}
 	return s.Set(key, protowire.AppendVarint(nil, val))
 }
 

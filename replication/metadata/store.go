@@ -131,6 +131,7 @@ func (s *Store) startRaft(found bool) error {
 			return fmt.Errorf("metadata: founding the group: %w", err)
 		}
 	}
+	s.store.running.Store(true)
 	group, err := raft.NewRaft(conf, s.fsm, s.store, s.store, s.store, s.transport)
 	if err != nil {
 		return fmt.Errorf("metadata: opening raft: %w", err)
