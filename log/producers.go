@@ -80,7 +80,7 @@ func newProducerTable() producerTable {
 func (t *producerTable) check(h *record.Header, frame []byte, info *AppendInfo) (dup *keptBatch, err error) {
 	p := t.byID[h.ProducerID]
 	if h.IsControl() {
-		return nil, t.checkMarker(p, frame)
+		return nil, t.checkMarker(p, frame, info.TransactionVersion)
 	}
 	if p != nil {
 		if dup, err := p.checkSequence(h); dup != nil || err != nil {
@@ -126,7 +126,7 @@ func (p *producer) nextSeq() int32 {
 	return 0
 }
 
-func (t *producerTable) checkMarker(p *producer, frame []byte) error {
+func (t *producerTable) checkMarker(p *producer, frame []byte, version int16) error {
 	m, ok, err := record.ParseControl(frame)
 	if err != nil {
 		return err
@@ -139,6 +139,10 @@ func (t *producerTable) checkMarker(p *producer, frame []byte) error {
 	}
 	if m.ProducerEpoch < p.epoch {
 		return fmt.Errorf("marker for producer %d has epoch %d, and %d is newer: %w", m.ProducerID, m.ProducerEpoch, p.epoch, kerr.InvalidProducerEpoch)
+	}
+	// The coordinator that has written the last marker here knows of what its producer has begun since; if it does not end that, its marker was sent twice, and one came late.
+	if m.TransactionVersion = version; p.txnFirst != noTxn && m.ProducerEpoch == p.epoch && m.CoordinatorEpoch == p.coordinatorEpoch && !m.Ends(p.epoch) {
+		return fmt.Errorf("marker for producer %d has epoch %d, with which it has begun the next transaction: %w", m.ProducerID, m.ProducerEpoch, kerr.InvalidProducerEpoch)
 	}
 	if m.CoordinatorEpoch < p.coordinatorEpoch {
 		return fmt.Errorf("marker for producer %d is from coordinator epoch %d, and %d is newer: %w",

@@ -183,6 +183,25 @@ func TestALostTransactionIsAbortedBeforeTheNext(t *testing.T) {
 	require.NoError(t, l.Close())
 }
 
+// TestAMarkerThatComesTwiceEndsOneTransaction: a coordinator that had no answer has sent it again, and the producer, whose next transaction has the epoch of the marker, was faster than the first.
+func TestAMarkerThatComesTwiceEndsOneTransaction(t *testing.T) {
+	l := mustOpen(t, testOptions(t, fsys.NewMem()))
+	commit := func(coordinatorEpoch int32) error {
+		frame := record.AppendControl(nil, record.Marker{ProducerID: 1, ProducerEpoch: 4, CoordinatorEpoch: coordinatorEpoch, Commit: true}, 0)
+		_, err := l.Append(frame, AppendInfo{Origin: Coordinator, TransactionVersion: 2})
+		return err
+	}
+	mustAppend(t, l, from(t, 1, 3, 0, 1, true))
+	require.NoError(t, commit(9))
+	require.NoError(t, commit(9), "the next has not begun")
+	mustAppend(t, l, from(t, 1, 4, 0, 1, true))
+	require.ErrorIs(t, commit(9), kerr.InvalidProducerEpoch)
+	require.Len(t, l.OpenTransactions(), 1)
+	require.ErrorIs(t, commit(10), kerr.InvalidProducerEpoch, "a later coordinator ends the first again: it has lost the second")
+	require.Empty(t, l.OpenTransactions())
+	require.NoError(t, l.Close())
+}
+
 func commitMarker(epoch int16) []byte {
 	return record.AppendControl(nil, record.Marker{ProducerID: 1, ProducerEpoch: epoch, Commit: true}, 0)
 }
