@@ -95,7 +95,7 @@ sim-test: ## Run the model of a cluster with SEEDS seeds
 
 .PHONY: sim-nodes
 sim-nodes: ## Run clusters of whole nodes under virtual time with SEEDS seeds and every fault
-	MILLRACE_SEED=$(SEED) MILLRACE_SIM_SEEDS=$(SEEDS) MILLRACE_SIM_FAULTS=all $(GO) test ./internal/sim/nodes -run WholeNodes -count=1 -timeout 24h
+	MILLRACE_SEED=$(SEED) MILLRACE_SIM_SEEDS=$(SEEDS) MILLRACE_SIM_FAULTS=all $(GO) test ./internal/sim/nodes -run WholeNodes -count=1 -timeout 24h -v
 
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds

@@ -61,7 +61,7 @@ func TestAClusterOfWholeNodesKeepsItsPromises(t *testing.T) {
 	program := build(t)
 	t.Run("time passes while a goroutine waits for a mutex", func(t *testing.T) { runInside(t, program, "TestInsideMutexes", insideEnv+"=") })
 	t.Run("segments that are not synced are missed", func(t *testing.T) {
-		o := runSeed(t, program, 1, brokenEnv+"=1", "MILLRACE_SIM_FAULTS=power of all")
+		o := runSeed(t, program, 1, brokenEnv+"=1", "MILLRACE_SIM_FAULTS=power of all", "TMPDIR="+t.TempDir())
 		require.NotEmpty(t, o.Violations) // rows are missing as a rule, but it may be that replicas never agree again
 	})
 	var mu sync.Mutex
@@ -71,7 +71,9 @@ func TestAClusterOfWholeNodesKeepsItsPromises(t *testing.T) {
 			for range repeat {
 				t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
 					t.Parallel()
+					begun := time.Now()
 					o := runSeed(t, program, seed)
+					t.Logf("%v, acknowledged: %v", time.Since(begun).Round(100*time.Millisecond), o.Acknowledged)
 					for _, v := range o.Violations {
 						t.Error(v)
 					}
@@ -127,7 +129,7 @@ func build(t *testing.T) string {
 func runInside(t *testing.T, program, test string, env ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+test+"$", "-test.timeout=0")
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1"), env...)
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOTRACEBACK=all"), env...)
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s %s:\n%s", test, env, out)
 }

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // maxTrace bounds the lines that a trace keeps; the oldest go first.
@@ -59,11 +62,39 @@ func (w traceWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// maxStacks bounds the text of the goroutines that a trace keeps, in bytes.
+const maxStacks = 32 << 20
+
+// goroutines notes where every goroutine is: what is stuck waits there.
+func (t *trace) goroutines() {
+	text := make([]byte, maxStacks)
+	t.printf("the goroutines:\n%s", text[:runtime.Stack(text, true)])
+}
+
+// kept is where what is kept of a seed begins.
+func kept(seed uint64) string { return filepath.Join(os.TempDir(), fmt.Sprint("millrace-sim-", seed)) }
+
+// keepDisks copies what the nodes' disks hold into a directory beside the trace, for "millrace log dump".
+func (w *world) keepDisks() {
+	for _, m := range w.machines {
+		m.mu.Lock()
+		fs := m.mu.fs
+		m.mu.Unlock()
+		fs.Inject(nil)
+		to := filepath.Join(kept(w.seed), m.ip)
+		err := os.MkdirAll(to, 0o700)
+		if err == nil {
+			_, err = vfs.Clone(fs, vfs.Default, "/data", to)
+		}
+		w.trace.printf("the disk of %s is kept in %s: %v", m.ip, to, err)
+	}
+}
+
 // keep writes the trace to a file and returns its name.
 func (t *trace) keep(seed uint64) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	name := filepath.Join(os.TempDir(), fmt.Sprintf("millrace-sim-%d.txt", seed))
+	name := kept(seed) + ".txt"
 	if err := os.WriteFile(name, []byte(strings.Join(t.mu.lines, "\n")+"\n"), 0o600); err != nil {
 		return err.Error()
 	}

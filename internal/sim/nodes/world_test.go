@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	settleLimit = 2 * time.Minute
 	// checkLimit bounds the reading of everything at the end.
 	checkLimit = 4 * time.Minute
+	// lifeLimit bounds it all: what takes longer hangs.
+	lifeLimit = 30 * time.Minute
 	// opLimit bounds one thing that a client asks for while things break. Its outcome is then unknown.
 	opLimit = 15 * time.Second
 	// maxViolations bounds what a world keeps of what is wrong.
@@ -97,10 +100,23 @@ func simulate(ctx context.Context, p plan) result {
 	for i, make := range p.clients {
 		clients[i] = make(w)
 	}
-	if err := w.live(ctx, clients); err != nil {
-		w.violate("%v", err)
+	ended := make(chan error, 1)
+	go func() { ended <- w.live(ctx, clients) }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			w.violate("%v", err)
+		}
+	case <-time.After(lifeLimit):
+		w.violate("nothing comes to an end in %v", lifeLimit)
+		w.trace.goroutines()
 	}
-	r := result{violations: w.mu.violations, acknowledged: map[string]int{}}
+	w.mu.Lock()
+	r := result{violations: slices.Clone(w.mu.violations), acknowledged: map[string]int{}}
+	w.mu.Unlock()
+	if len(r.violations) > 0 {
+		w.keepDisks()
+	}
 	for _, c := range clients {
 		r.acknowledged[fmt.Sprintf("%T", c)] += c.acknowledged()
 	}
@@ -128,6 +144,7 @@ func (w *world) live(ctx context.Context, clients []client) error {
 	w.trace.printf("everything is healed")
 	if err := w.settle(ctx); err != nil {
 		w.violate("the cluster is stuck after it was healed: %v", err) // what it holds is looked at all the same
+		w.trace.goroutines()
 	}
 	for _, c := range clients {
 		if err := w.checkOne(ctx, c); err != nil {
