@@ -284,6 +284,22 @@ func TestACommitIsNotAcknowledgedByACoordinatorThatWasDeposed(t *testing.T) {
 	}
 }
 
+// TestMarkersAreLeftToTheNextCoordinator: a node that leads no more, and cannot write the markers of what it has decided either, does not keep on trying.
+func TestMarkersAreLeftToTheNextCoordinator(t *testing.T) {
+	b, m := newTestBroker(t)
+	p := &testProducer{b: b, txID: "tx"}
+	require.NoError(t, p.init(testCtx))
+	require.NoError(t, p.produce(testCtx, out0, "a"))
+	out := m.get(out0.Topic, out0.Partition)
+	const many = 1 << 20
+	out.refuse(many)
+	ended := make(chan error, 1)
+	go func() { ended <- p.end(testCtx, true) }()
+	require.Eventually(t, func() bool { return out.refusalsLeft() < many }, time.Minute, time.Millisecond, "a marker is tried")
+	m.setAway(TopicPartition{TransactionTopic, PartitionFor("tx", testPartitions)})
+	require.ErrorIs(t, <-ended, kerr.NotCoordinator)
+}
+
 func TestMarkersOfDeletedTopicAreLeftOut(t *testing.T) {
 	b, m := newTestBroker(t)
 	p := &testProducer{b: b, txID: "tx", local: true}

@@ -125,8 +125,8 @@ func (m *markers) sendAll(ctx context.Context, away map[int32][]TopicPartition, 
 	}
 }
 
-// writeAll writes the markers of a decided transaction until all are in place or ctx ends.
-func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32) {
+// writeAll writes the markers of a decided transaction until all are in place; false if ctx ends before, or coordinates does not hold any more: whoever leads then writes them.
+func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32, coordinates func() bool) bool {
 	mk := record.Marker{
 		ProducerID: t.producerID, ProducerEpoch: t.epoch, CoordinatorEpoch: coordinatorEpoch,
 		Commit: t.state == statePrepareCommit, TransactionVersion: t.version,
@@ -137,15 +137,16 @@ func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32) {
 			if left, err = m.write(ctx, left, mk); err == nil {
 				break
 			}
-			if ctx.Err() != nil {
-				return
+			if ctx.Err() != nil || !coordinates() {
+				return false
 			}
 			m.log.Warn("markers are held up", "transactional_id", t.id, "partitions", len(left), "err", err)
 			if !clock.Wait(ctx, m.clock, retryPause) {
-				return
+				return false
 			}
 		}
 	}
+	return ctx.Err() == nil
 }
 
 // rounds are the partitions of a transaction in the order of their markers. Offsets that can be read as stable promise that all else of the transaction is readable: who goes on from them takes

@@ -149,8 +149,7 @@ func (c *Transactions) run(l *lease, e *txnEntry, t txn, next int64) (settled bo
 			return false
 		}
 	}
-	c.markers.writeAll(l.ctx, t, l.epoch)
-	if l.ctx.Err() != nil {
+	if !c.markers.writeAll(l.ctx, t, l.epoch, func() bool { return c.leads(l) }) {
 		return false
 	}
 	for {
@@ -159,6 +158,12 @@ func (c *Transactions) run(l *lease, e *txnEntry, t txn, next int64) (settled bo
 			return true
 		}
 	}
+}
+
+// leads reports whether this node leads the partition of a lease, and has since the lease began. A lease outlives the leadership as long as the node has not given it up.
+func (c *Transactions) leads(l *lease) bool {
+	p, err := c.partitions.Partition(TransactionTopic, l.index)
+	return !errors.Is(err, kerr.NotLeaderForPartition) && (err != nil || p.LeaderEpoch() == l.epoch)
 }
 
 // again pauses before another try; false when the lease is over.

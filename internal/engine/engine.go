@@ -122,7 +122,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	})
 	e.hub = newNotifyHub(e)
 	if err := e.runner.Fence(ctx, e.laneIDs()); err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(err, e.giveUp())
 	}
 	e.dropForgotten()
 	e.super.start()
@@ -131,7 +131,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	}
 	// Clients come next, and would be told that their tables are not kept here.
 	if err := e.super.waitActed(ctx, e.meta.Image().Index()); err != nil {
-		return nil, errors.Join(err, e.Close())
+		return nil, errors.Join(err, e.giveUp())
 	}
 	return e, nil
 }
@@ -195,6 +195,12 @@ func (e *Engine) ensureSuperuser(ctx context.Context) error {
 func (e *Engine) Abandon() {
 	e.runner.Abandon()
 	e.tables.kept.Abandon()
+}
+
+// giveUp is Close of an engine that nobody has asked anything yet. What its tasks have under way may never be committed: often it is that another node leads.
+func (e *Engine) giveUp() error {
+	e.Abandon()
+	return e.Close()
 }
 
 // Close stops the tasks and waits for them. Sessions must have ended.
