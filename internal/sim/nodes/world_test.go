@@ -149,6 +149,7 @@ func (w *world) live(ctx context.Context, clients []client) error {
 	for _, c := range clients {
 		if err := w.checkOne(ctx, c); err != nil {
 			w.violate("%T: checking: %v", c, err)
+			w.trace.goroutines()
 		}
 	}
 	return nil
