@@ -89,9 +89,10 @@ func (l *Log) onceAtLeader(tp exec.TopicPartition, here func(*replication.Partit
 	return !errors.Is(err, kerr.OffsetOutOfRange), err
 }
 
+// spread reports whether tp may be led elsewhere, also while nobody leads it.
 func (l *Log) spread(tp exec.TopicPartition) bool {
 	place, err := l.peers.Place(tp.Topic, tp.Partition)
-	return err == nil && (place.Spread || l.anywhere)
+	return (err == nil || errors.Is(err, kerr.LeaderNotAvailable)) && (place.Spread || l.anywhere)
 }
 
 // readAt has the leader elsewhere answer one read; without bytes only the bounds are asked.

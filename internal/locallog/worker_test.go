@@ -3,11 +3,15 @@ package locallog
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/logtest"
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
@@ -24,6 +28,49 @@ func TestAWorkersLogConforms(t *testing.T) {
 		})
 		return logtest.Harness{Log: w, Transport: n.log.Transport(), CreateTopic: n.createTopic, AddPartitions: n.addPartitions, Join: n.join}
 	})
+}
+
+// TestWhoSubscribesWhileNobodyLeadsHearsOfTheNextLeader: the replica here, if there is one, tells of itself only while it leads.
+func TestWhoSubscribesWhileNobodyLeadsHearsOfTheNextLeader(t *testing.T) {
+	n := startNode(t, fsys.NewMem(), "data")
+	defer n.stop(t)
+	n.createTopic(t, "t", 1)
+	p := &leaderless{otherNode: otherNode{n}}
+	w := NewWorker(n.partitions, n.broker, clock.Real, p)
+	defer w.Close()
+	wake := make(chan struct{}, 1)
+	cancel, err := w.Subscribe(exec.TopicPartition{Topic: "t"}, wake)
+	require.NoError(t, err)
+	defer cancel()
+	p.elected.Store(true)
+	deadline := time.After(time.Minute)
+	for p.polls.Load() == 0 {
+		select {
+		case <-wake: // also for there being no leader
+		case <-deadline:
+			t.Fatal("nobody asks the leader that there is now")
+		}
+	}
+}
+
+// leaderless is a cluster in which nobody leads before the election.
+type leaderless struct {
+	otherNode
+	elected atomic.Bool
+	polls   atomic.Int32
+}
+
+func (l *leaderless) Place(topic string, partition int32) (Place, error) {
+	place, err := l.otherNode.Place(topic, partition)
+	if err == nil && !l.elected.Load() {
+		place.Node, err = -1, kerr.LeaderNotAvailable
+	}
+	return place, err
+}
+
+func (l *leaderless) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
+	defer l.polls.Add(1)
+	return l.otherNode.Call(ctx, node, req)
 }
 
 // otherNode is Peers with one other node, which leads and coordinates everything.
