@@ -323,6 +323,8 @@ func (w *world) Nodes() []pgcatalog.Node {
 			if n.Queries || leads(w.img, b.ID) {
 				n.State = "draining"
 			}
+		case w.img.Full(b.ID):
+			n.State = "full"
 		}
 		for _, ep := range b.Endpoints {
 			switch address := net.JoinHostPort(ep.Host, strconv.Itoa(int(ep.Port))); ep.Name {

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
@@ -80,6 +81,21 @@ func TestANodeThatIsCutOffServesNothingUntilItIsBack(t *testing.T) {
 	eventually(t, rest, nil, "INSERT INTO t VALUES (3) ON CONFLICT DO NOTHING")
 	c[0].Reconnect()
 	eventually(t, c[:1], []string{"[1]", "[3]"}, "SELECT id FROM t ORDER BY id")
+}
+
+func TestANodeWhoseDiskIsFullLeavesWritingToTheOthers(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	replicated(t, c[1])
+	room, err := c[0].FS.GetDiskUsage("/")
+	require.NoError(t, err)
+	c[0].FS.SetDiskUsage(fsys.DiskUsage{AvailBytes: 1, TotalBytes: room.TotalBytes}) // the first node runs the queries
+	eventually(t, c[1:], []string{"[full]"}, "SELECT state FROM millrace.nodes WHERE id = 1 AND NOT queries")
+	eventually(t, c, nil, "INSERT INTO t VALUES (2) ON CONFLICT DO NOTHING")
+	eventually(t, c, []string{"[1]", "[2]"}, "SELECT id FROM t ORDER BY id")
+	c[0].FS.SetDiskUsage(room)
+	eventually(t, c, []string{"[online]"}, "SELECT state FROM millrace.nodes WHERE id = 1")
 }
 
 func TestNodesThatDoNotBelongAreRefused(t *testing.T) {

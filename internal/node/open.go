@@ -186,7 +186,7 @@ func (n *Node) register(ctx context.Context) error {
 	if n.port != nil {
 		n.heart = controller.OpenHeart(controller.HeartOptions{
 			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, Logger: n.cfg.Logger,
-			Acted: n.actedIndex, OnCutOff: n.onCutOff, OnAnswered: n.onAnswered, OnReplaced: func(err error) {
+			Directory: n.identity.Directory, DiskLow: n.logs.DiskLow, Acted: n.actedIndex, OnCutOff: n.onCutOff, OnAnswered: n.onAnswered, OnReplaced: func(err error) {
 				n.stop(fmt.Errorf("another process has registered as node %d: %w", n.identity.NodeID, err))
 			},
 		})

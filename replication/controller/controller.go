@@ -74,6 +74,7 @@ type heard struct {
 	epoch    uint64
 	index    uint64 // how far it had applied the metadata
 	stopping bool
+	full     bool // it takes no writes for want of room
 }
 
 // Open starts the controller of a node. Close ends it.
@@ -94,7 +95,7 @@ func (c *Controller) Close() {
 // Heartbeat answers a broker's heartbeat. Every node notes it; only the one that controls answers it without an error.
 func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
 	resp := req.ResponseKind().(*kmsg.BrokerHeartbeatResponse)
-	h := heard{c.opts.Clock.Now(), uint64(req.BrokerEpoch), uint64(req.CurrentMetadataOffset), req.WantShutdown}
+	h := heard{c.opts.Clock.Now(), uint64(req.BrokerEpoch), uint64(req.CurrentMetadataOffset), req.WantShutdown, len(req.CordonedLogDirs) > 0}
 	c.mu.Lock()
 	before := c.mu.heard[req.BrokerID]
 	c.mu.heard[req.BrokerID] = h
@@ -114,7 +115,7 @@ func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHea
 		resp.ErrorCode = kerr.StaleBrokerEpoch.Code
 		return resp
 	}
-	if k.Fenced || h.stopping != before.stopping || k.Draining && h.index != before.index {
+	if k.Fenced || h.stopping != before.stopping || h.full != before.full || k.Draining && h.index != before.index {
 		c.wake()
 	}
 	resp.IsFenced, resp.IsCaughtUp = k.Fenced, h.index >= k.Epoch
@@ -219,6 +220,11 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 		}
 		if !k.Fenced {
 			delete(c.admitted, k.ID)
+		}
+		if ok && !alone && h.full != img.Full(k.ID) {
+			c.opts.Logger.Info("controller: broker", "node", k.ID, "disk full", h.full)
+			b.SetFull(k.ID, h.full)
+			c.brokers, c.settled = nil, nil // it gives up what it leads, or may lead again once nothing has changed for a while
 		}
 		if fenced == k.Fenced && draining == k.Draining {
 			continue

@@ -14,8 +14,12 @@ import (
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
-// checkEvery is how often a node looks whether it has been cut off.
-const checkEvery = 100 * time.Millisecond
+const (
+	// checkEvery is how often a node looks whether it has been cut off.
+	checkEvery = 100 * time.Millisecond
+	// cordonVersion is the first version of BrokerHeartbeat that names cordoned directories.
+	cordonVersion = 2
+)
 
 // HeartOptions are what OpenHeart needs. All must be set.
 type HeartOptions struct {
@@ -25,10 +29,14 @@ type HeartOptions struct {
 	Local  *Controller
 	NodeID int32
 	Epoch  uint64 // of this node's registration
+	// Directory is the id of its data directory.
+	Directory metadata.UUID
 	// Send sends a request to the node port at addr.
 	Send func(ctx context.Context, addr string, req kmsg.Request) (kmsg.Response, error)
 	// Acted is the index of the metadata up to which the node has acted: it leads nothing any more that others lead as of there.
 	Acted func() uint64
+	// DiskLow reports that the node takes no writes for want of room on its disk: it should lead nothing.
+	DiskLow func() bool
 	// OnCutOff is told when the node must serve nothing as leader any more, and when it may again. It must return soon.
 	OnCutOff func(bool)
 	// OnAnswered is told until when the node may serve as leader, each time the controller has answered. It must return soon.
@@ -138,6 +146,9 @@ func (h *Heart) beat() {
 		req := kmsg.NewPtrBrokerHeartbeatRequest()
 		req.BrokerID, req.BrokerEpoch, req.WantShutdown = h.opts.NodeID, int64(h.opts.Epoch), stopping
 		req.CurrentMetadataOffset = int64(h.opts.Acted())
+		if h.opts.DiskLow() { // such a directory takes nothing new (KIP-1066)
+			req.Version, req.CordonedLogDirs = cordonVersion, [][16]byte{h.opts.Directory}
+		}
 		h.wg.Go(func() { h.send(m, req) })
 	}
 }

@@ -35,8 +35,10 @@ func (v view) active(id int32) bool {
 	return ok && !k.Fenced && !k.Draining
 }
 
-// mayLead: it is active, and no operator wants it to lead nothing.
-func (v view) mayLead(id int32) bool { return v.active(id) && !v.img.Drained(id) }
+// mayLead: it is active, has room on its disk, and no operator wants it to lead nothing.
+func (v view) mayLead(id int32) bool {
+	return v.active(id) && !v.img.Drained(id) && !v.img.Full(id)
+}
 
 // chooseQueryNode keeps the present node while it may lead; else it is the one of those which may that is in sync for the most partitions, the lowest number among equals. If none may, an
 // active one does.

@@ -172,6 +172,25 @@ func TestABrokerOnItsWayOutStaysInSyncUntilItKnowsThatOthersLead(t *testing.T) {
 	require.False(t, handing(b.machine.Image()))
 }
 
+func TestABrokerWithoutRoomOnItsDiskLeadsOnlyWhatNobodyElseCan(t *testing.T) {
+	b := newBoard(t, 3, metadata.TopicSpec{})
+	full := func(id int32, is bool) {
+		b.apply(func(x *metadata.Batch) { x.SetFull(id, is) })
+		b.review()
+	}
+	full(1, true)
+	b.is(2, []int32{1, 2, 3}, nil) // it follows
+	full(2, true)
+	full(3, true)
+	_, p := b.partition()
+	require.EqualValues(t, 3, p.Leader, "none has room: nothing moves")
+	full(1, false)
+	b.is(1, []int32{1, 2, 3}, nil)
+	b.apply(func(x *metadata.Batch) { x.CreateTopic(metadata.TopicSpec{Name: "u", Partitions: 1, Replicas: 3}) })
+	u, _ := b.machine.Image().Topic("u")
+	require.Equal(t, []int32{1}, u.Partitions[0].Replicas, "new replicas go where there is room")
+}
+
 func TestMissingReplicasAreAddedAndCountOnceTheyAreInSync(t *testing.T) {
 	b := newBoard(t, 1, metadata.TopicSpec{})
 	b.is(1, []int32{1}, nil)

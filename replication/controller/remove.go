@@ -58,6 +58,9 @@ func (c *Controller) forget(ctx context.Context) error {
 			if img.Drained(k.ID) {
 				b.Undrain(k.ID)
 			}
+			if img.Full(k.ID) {
+				b.SetFull(k.ID, false)
+			}
 		}
 		if err := c.apply(ctx, b); err != nil {
 			return err

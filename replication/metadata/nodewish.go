@@ -12,6 +12,26 @@ func removeKey(id int32) SettingKey {
 	return SettingKey{Scope: "node", Entity: strconv.Itoa(int(id)), Name: "remove"}
 }
 
+// fullKey is what a node says of itself, not what is wanted of it. It is kept here so that no release need know it.
+func fullKey(id int32) SettingKey {
+	return SettingKey{Scope: "node", Entity: strconv.Itoa(int(id)), Name: "full"}
+}
+
+// Full reports whether a node takes no writes of clients for want of room on its disk, so that it should lead nothing.
+func (img *Image) Full(id int32) bool {
+	_, ok := img.Setting(fullKey(id))
+	return ok
+}
+
+// SetFull notes whether a node is Full.
+func (b *Batch) SetFull(id int32, full bool) {
+	if full {
+		b.SetSetting(fullKey(id), "true")
+	} else {
+		b.UnsetSetting(fullKey(id))
+	}
+}
+
 // Drained reports whether a node is to lead nothing, run no queries, and hold only what no other node could.
 func (img *Image) Drained(id int32) bool {
 	_, ok := img.Setting(drainKey(id))

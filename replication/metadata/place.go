@@ -9,7 +9,7 @@ func (b *Batch) place(first, n, replicas int32, spread bool) ([]Partition, error
 	for k := range b.img.Brokers() {
 		switch {
 		case k.Fenced || k.Draining:
-		case b.img.Drained(k.ID):
+		case b.img.Drained(k.ID), b.img.Full(k.ID):
 			drained = append(drained, k)
 		default:
 			active = append(active, k)
