@@ -165,7 +165,8 @@ func code(err error) int16 {
 	}
 }
 
-// SetISR makes isr the in-sync set of n, and those eligible that KIP-966 says: while it is smaller than minISR, who was in sync or eligible before.
+// SetISR makes isr the in-sync set of n, and those eligible that KIP-966 says: while it is smaller than minISR, who was in sync or eligible before. Replicas that are in sync are not being
+// added any more, but for those of a partition that is being moved.
 func SetISR(n *metadata.Partition, isr []int32, minISR int) {
 	was := slices.Concat(n.ELR, n.ISR)
 	n.ISR, n.ELR = isr, nil
@@ -175,6 +176,9 @@ func SetISR(n *metadata.Partition, isr []int32, minISR int) {
 				n.ELR = append(n.ELR, id)
 			}
 		}
+	}
+	if n.Target != nil {
+		return // what was added counts when all of it is there
 	}
 	n.Adding = slices.DeleteFunc(slices.Clone(n.Adding), func(id int32) bool { return slices.Contains(isr, id) })
 }

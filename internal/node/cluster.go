@@ -34,7 +34,7 @@ func (n *Node) ClusterHealth() ClusterHealth {
 	for t := range img.Topics() {
 		for i := range t.Partitions {
 			p := &t.Partitions[i]
-			if len(p.ISR) < max(len(p.Replicas), min(int(t.WantedReplicas), active)) {
+			if len(p.ISR) < max(len(p.Replicas), min(t.Wants(p), active)) {
 				h.UnderReplicated++
 			}
 			if p.Leader == metadata.NoLeader {

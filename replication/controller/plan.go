@@ -76,11 +76,12 @@ func (v view) bestQueryNode(may func(int32) bool) int32 {
 func (v view) next(t *metadata.Topic, p metadata.Partition) (n metadata.Partition, newEpoch, changed bool) {
 	n = p
 	v.leave(t, &n)
+	v.settle(t, &n)
 	v.grow(t, &n)
 	v.shrink(t, &n)
 	v.elect(t, &n)
 	newEpoch = n.Leader != p.Leader
-	changed = newEpoch || !slices.Equal(n.ISR, p.ISR) || !slices.Equal(n.ELR, p.ELR) || !slices.Equal(n.Replicas, p.Replicas)
+	changed = newEpoch || !slices.Equal(n.ISR, p.ISR) || !slices.Equal(n.ELR, p.ELR) || !slices.Equal(n.Replicas, p.Replicas) || !slices.Equal(n.Target, p.Target)
 	return n, newEpoch, changed
 }
 
@@ -91,11 +92,11 @@ func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 		n.Directories = append(slices.Clone(n.Directories), k.Directory)
 		n.Adding = append(slices.Clone(n.Adding), k.ID)
 	}
-	if k, ok := v.img.Broker(v.queries); ok && !t.Spread() && !slices.Contains(n.Replicas, k.ID) && t.WantedReplicas > 1 {
+	if k, ok := v.img.Broker(v.queries); ok && !t.Spread() && !slices.Contains(n.Replicas, k.ID) && t.Wants(n) > 1 {
 		add(k)
 	}
-	missing := int(t.WantedReplicas) - len(v.staying(n.Replicas))
-	if missing <= 0 {
+	missing := t.Wants(n) - len(v.staying(n.Replicas))
+	if missing <= 0 || n.Target != nil {
 		return
 	}
 	var free []*metadata.Broker
@@ -188,14 +189,8 @@ func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 			return
 		}
 	}
-	if t.Configs[settingUnclean] != "true" {
-		return
-	}
-	for _, id := range n.Replicas {
-		if v.live(id) {
-			n.Leader, n.ISR, n.ELR, n.RecoveryState = id, []int32{id}, nil, metadata.Recovering
-			return
-		}
+	if t.Configs[settingUnclean] == "true" {
+		v.electUnclean(n)
 	}
 }
 

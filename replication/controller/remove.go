@@ -19,7 +19,7 @@ func (v view) gone(id int32) bool { return v.img.Removed(id) && !v.live(id) }
 
 // leave takes replicas off nodes that are to be forgotten, and off drained ones once as many others as the topic wants are in sync. The last replica in sync stays: it has what is committed.
 func (v view) leave(t *metadata.Topic, n *metadata.Partition) {
-	covered := len(v.staying(n.ISR)) >= int(t.WantedReplicas)
+	covered := len(v.staying(n.ISR)) >= t.Wants(n)
 	for _, id := range n.Replicas {
 		others := slices.DeleteFunc(slices.Clone(n.ISR), func(in int32) bool { return in == id })
 		if len(others) > 0 && (v.gone(id) || covered && v.img.Drained(id)) {
@@ -28,12 +28,16 @@ func (v view) leave(t *metadata.Topic, n *metadata.Partition) {
 	}
 }
 
+// takeReplica takes a replica off a record. A partition that was to be moved to nothing else is not moved any more.
 func takeReplica(n *metadata.Partition, id int32) {
 	at := slices.Index(n.Replicas, id)
 	n.Replicas = slices.Delete(slices.Clone(n.Replicas), at, at+1)
 	n.Directories = slices.Delete(slices.Clone(n.Directories), at, at+1)
-	for _, ids := range []*[]int32{&n.ISR, &n.ELR, &n.LastKnownELR, &n.Adding, &n.Removing} {
+	for _, ids := range []*[]int32{&n.ISR, &n.ELR, &n.LastKnownELR, &n.Adding, &n.Removing, &n.Target} {
 		*ids = slices.DeleteFunc(slices.Clone(*ids), func(in int32) bool { return in == id })
+	}
+	if len(n.Target) == 0 {
+		n.Target, n.Removing = nil, nil
 	}
 }
 

@@ -153,6 +153,9 @@ func (b *Batch) ChangePartition(id UUID, was, next Partition, newLeaderEpoch boo
 	if newLeaderEpoch {
 		next.LeaderEpoch++
 	}
+	if !within(next.Replicas, was.Replicas) {
+		next.AddedAt = next.PartitionEpoch
+	}
 	b.add(changePartition{id: id, partition: next, leaderEpoch: was.LeaderEpoch, isrEpochs: isrEpochs})
 }
 

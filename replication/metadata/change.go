@@ -48,7 +48,7 @@ var known = map[changeKind]struct {
 	kindCreateTopic:      {1, decodeCreateTopic},
 	kindDeleteTopic:      {1, decodeDeleteTopic},
 	kindAddPartitions:    {1, decodeAddPartitions},
-	kindChangePartition:  {1, decodeChangePartition},
+	kindChangePartition:  {2, decodeChangePartition},
 	kindSetTopicConfigs:  {1, decodeSetTopicConfigs},
 	kindSetTopicOwner:    {1, decodeSetTopicOwner},
 	kindPutObject:        {1, decodePutObject},
@@ -83,11 +83,19 @@ func (e *entry) encode() []byte {
 	b = appendUUID(b, 4, e.request)
 	for _, c := range e.changes {
 		m := appendUint(nil, 1, uint64(c.kind()))
-		m = appendUint(m, 2, known[c.kind()].version)
+		m = appendUint(m, 2, versionOf(c))
 		m = appendElement(m, 3, c.append(nil))
 		b = appendElement(b, 5, m)
 	}
 	return b
+}
+
+// versionOf is the version that a change is written with: the lowest that says all of it, so that a node of an older release stops only at what it cannot read.
+func versionOf(c change) uint64 {
+	if v, ok := c.(interface{ version() uint64 }); ok {
+		return v.version()
+	}
+	return 1
 }
 
 // decodeEntry answers *UnknownEntryError (without the index) for what a newer release wrote.

@@ -164,6 +164,14 @@ type changePartition struct {
 
 func (changePartition) kind() changeKind { return kindChangePartition }
 
+// version is 2 for records that have been moved or given replicas.
+func (c changePartition) version() uint64 {
+	if p := &c.partition; p.Target != nil || p.Wanted != 0 || p.AddedAt != 0 {
+		return 2
+	}
+	return 1
+}
+
 func (c changePartition) append(b []byte) []byte {
 	b = appendUUID(b, 1, c.id)
 	b = appendElement(b, 2, c.partition.append(nil))

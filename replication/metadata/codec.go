@@ -87,7 +87,10 @@ func (p Partition) append(b []byte) []byte {
 	b = appendInt(b, 9, int64(p.Leader))
 	b = appendInt(b, 10, int64(p.LeaderEpoch))
 	b = appendInt(b, 11, int64(p.PartitionEpoch))
-	return appendInt(b, 12, int64(p.RecoveryState))
+	b = appendInt(b, 12, int64(p.RecoveryState))
+	b = appendInts(b, 13, p.Target)
+	b = appendInt(b, 14, int64(p.Wanted))
+	return appendInt(b, 15, int64(p.AddedAt))
 }
 
 func decodePartition(b []byte) (p Partition, err error) {
@@ -118,6 +121,12 @@ func decodePartition(b []byte) (p Partition, err error) {
 			p.PartitionEpoch = r.int32()
 		case 12:
 			p.RecoveryState = RecoveryState(r.int8())
+		case 13:
+			p.Target = r.ints()
+		case 14:
+			p.Wanted = r.int32()
+		case 15:
+			p.AddedAt = r.int32()
 		}
 	}
 	return p, r.done("partition")

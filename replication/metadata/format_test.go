@@ -21,6 +21,7 @@ func everyChange() map[string]change {
 	partition := Partition{
 		ID: 1, Replicas: []int32{1, 2}, ISR: []int32{1}, ELR: []int32{2}, LastKnownELR: []int32{2}, Adding: []int32{2}, Removing: []int32{1},
 		Directories: []UUID{uuid, uuid}, Leader: NoLeader, LeaderEpoch: 3, PartitionEpoch: 4, RecoveryState: Recovering,
+		Target: []int32{2}, Wanted: 5, AddedAt: 4,
 	}
 	owner := Owner{OwnerSQL, 16384}
 	topic := &Topic{

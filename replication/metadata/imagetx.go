@@ -198,6 +198,8 @@ func validPartition(topic string, p *Partition) error {
 		return bad("an in-sync or eligible broker is not a replica")
 	case p.Leader != NoLeader && !slices.Contains(p.ISR, p.Leader):
 		return bad("the leader is not in sync")
+	case !within(p.Target, p.Replicas) || hasDuplicates(p.Target):
+		return bad("it is to be moved to a broker that is not a replica, or to one twice")
 	case p.RecoveryState == Recovering && len(p.ISR) > 1:
 		return bad("the ISR grew before the leader recovered")
 	}

@@ -1,5 +1,7 @@
 package metadata
 
+import "slices"
+
 // OID identifies a catalog object or a user for ever, in the way of PostgreSQL (docs, System Catalogs: object identifiers).
 type OID uint32
 
@@ -55,6 +57,19 @@ type Partition struct {
 	LeaderEpoch    int32  // up by one with every leader change, also to the same id
 	PartitionEpoch int32  // up by one with every change of this record
 	RecoveryState  RecoveryState
+
+	// Target are the replicas that it is being moved to, the one that is to lead first; nil if it is not being moved. Until then it has those it had and Adding.
+	Target []int32
+	// Wanted is how many replicas this partition is to have if not as many as its topic wants; 0 if as many.
+	Wanted int32
+	// AddedAt is the PartitionEpoch of the record that last added a replica. Who follows says which record it knows, and one from before that is not believed: a replica may have been taken
+	// off and added again, without anything of what it had.
+	AddedAt int32
+}
+
+// Original are the replicas that it had before any were added that are not in sync yet, or before it began to be moved.
+func (p *Partition) Original() []int32 {
+	return slices.DeleteFunc(slices.Clone(p.Replicas), func(id int32) bool { return slices.Contains(p.Adding, id) })
 }
 
 // Owner says whose a topic is and so who may write to it.
@@ -88,6 +103,14 @@ type Topic struct {
 // Spread reports whether any node may lead the topic's partitions. Those of the node itself and of SQL (the coordinators', the rows of tables, what queries write) are led by
 // the node on which the queries run, whose loss of that role must end its writes to them.
 func (t *Topic) Spread() bool { return t.Owner.Kind == OwnerNone }
+
+// Wants is how many replicas a partition of the topic is to have, if there are nodes for them.
+func (t *Topic) Wants(p *Partition) int {
+	if p.Wanted > 0 {
+		return int(p.Wanted)
+	}
+	return int(t.WantedReplicas)
+}
 
 // Object is an entry of the SQL catalog. Space, Schema and Name together are unique: Space is the name space in which the kind lives
 // ("relation" for streams, tables and views, "type", "schema", ...).
