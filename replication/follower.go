@@ -2,6 +2,7 @@ package replication
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,6 +19,7 @@ type position struct {
 	p      *Partition
 	epoch  int32 // of the leadership that is followed
 	offset int64 // the log's end, durable
+	record int32 // partition epoch of the newest record known
 }
 
 // position returns where to go on following the given leader; ok is false if this replica does not, or its log takes nothing.
@@ -27,16 +29,22 @@ func (p *Partition) position(leader int32) (pos position, ok bool) {
 	if p.mu.leader != nil || p.mu.follows != leader || p.mu.offline != nil || p.log.Failure() != nil {
 		return pos, false
 	}
-	return position{p, p.mu.followEpoch, p.log.LEO()}, true
+	return position{p, p.mu.followEpoch, p.log.LEO(), p.mu.record}, true
 }
 
-// request is the position as a part of a Fetch.
+// request is the position as a part of a Fetch. Its ReplicaDirectoryID, of which nodes have but one, has the record that this replica knows (see recordOf).
 func (pos *position) request() kmsg.FetchRequestTopicPartition {
 	r := kmsg.NewFetchRequestTopicPartition()
 	r.Partition, r.CurrentLeaderEpoch, r.FetchOffset = pos.p.id, pos.epoch, pos.offset
 	r.LastFetchedEpoch, r.LogStartOffset, r.HighWatermark = pos.p.log.LatestEpoch(), pos.p.log.LogStart(), pos.p.HighWatermark()
 	r.PartitionMaxBytes = fetchPartitionBytes
+	binary.BigEndian.PutUint32(r.ReplicaDirectoryID[:], uint32(pos.record)+1)
 	return r
+}
+
+// recordOf is the partition epoch of the newest record that the replica knows that sent r; -1 if it does not say: its release is an older one.
+func recordOf(r *kmsg.FetchRequestTopicPartition) int32 {
+	return int32(binary.BigEndian.Uint32(r.ReplicaDirectoryID[:])) - 1
 }
 
 // take acts on the leader's answer: it appends, cuts its log where it parts from the leader's, or begins anew. It is followed by finish once what was appended is durable.

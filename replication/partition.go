@@ -46,6 +46,9 @@ type Partition struct {
 		followers   []*subscription // one for each follower's fetch that waits
 		follows     int32           // whom this replica copies, negative if nobody
 		followEpoch int32           // the leader epoch of that
+
+		record  int32 // partition epoch of the newest record this replica has acted on
+		addedAt int32 // metadata.Partition.AddedAt of that
 	}
 }
 
@@ -149,7 +152,7 @@ func (p *Partition) update(t *metadata.Topic, r metadata.Partition) error {
 		Replicas: r.Replicas, ISR: r.ISR, LeaderEpoch: r.LeaderEpoch, PartitionEpoch: r.PartitionEpoch, MinISR: MinISR(t, r),
 	}
 	p.mu.Lock()
-	p.mu.owner = t.Owner
+	p.mu.owner, p.mu.record, p.mu.addedAt = t.Owner, r.PartitionEpoch, r.AddedAt
 	same := p.mu.leader != nil && r.Leader == p.node && r.LeaderEpoch == p.mu.epoch
 	if same {
 		p.raisedLocked(p.mu.leader.Changed(meta, p.nowMs()))

@@ -20,6 +20,7 @@ type replicaFetch struct {
 	fetch        core.Fetch
 	currentEpoch int32
 	lastFetched  int32 // epoch of its last batch, -1 if it has none
+	record       int32 // partition epoch of the newest record it knows, -1 if it does not say
 	hw           int64 // the high watermark it knows
 	maxBytes     int
 }
@@ -73,7 +74,7 @@ func (p *Partition) acknowledge(f *replicaFetch) error {
 	if err := p.servesLocked(f.currentEpoch); err != nil {
 		return err
 	}
-	if !slices.Contains(p.mu.leader.Meta().Replicas, f.fetch.Replica) {
+	if !slices.Contains(p.mu.leader.Meta().Replicas, f.fetch.Replica) || f.record >= 0 && f.record < p.mu.addedAt {
 		return kerr.UnknownLeaderEpoch // it has newer metadata, or older: both sides will see
 	}
 	p.raisedLocked(p.mu.leader.Fetched(f.fetch, p.nowMs()))
@@ -169,7 +170,7 @@ func (m *Manager) newFetchRound(req *kmsg.FetchRequest) *fetchRound {
 				fetch: core.Fetch{
 					Replica: req.ReplicaState.ID, BrokerEpoch: uint64(req.ReplicaState.Epoch), Offset: rp.FetchOffset, LogStart: rp.LogStartOffset, Eligible: may,
 				},
-				currentEpoch: rp.CurrentLeaderEpoch, lastFetched: rp.LastFetchedEpoch, hw: rp.HighWatermark, maxBytes: int(rp.PartitionMaxBytes),
+				currentEpoch: rp.CurrentLeaderEpoch, lastFetched: rp.LastFetchedEpoch, record: recordOf(rp), hw: rp.HighWatermark, maxBytes: int(rp.PartitionMaxBytes),
 			}}
 			part.p, part.err = m.byID(rt.TopicID, rp.Partition)
 			r.parts = append(r.parts, part)
