@@ -239,6 +239,12 @@ func (c *conn) forbiddenCluster(req kmsg.Request) response {
 			resp.ErrorCode, resp.ErrorMessage = denied, text
 			return resp
 		}
+	case *kmsg.ListPartitionReassignmentsRequest:
+		if !c.mayCluster(kmsg.ACLOperationDescribe) {
+			resp := r.ResponseKind().(*kmsg.ListPartitionReassignmentsResponse)
+			resp.ErrorCode, resp.ErrorMessage, resp.Topics = denied, text, []kmsg.ListPartitionReassignmentsResponseTopic{}
+			return resp
+		}
 	case *kmsg.DescribeLogDirsRequest:
 		if !c.mayCluster(kmsg.ACLOperationDescribe) {
 			resp := r.ResponseKind().(*kmsg.DescribeLogDirsResponse)

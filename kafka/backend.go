@@ -41,6 +41,21 @@ type PartitionState struct {
 	Leader        int32 // node id, or -1
 	LeaderEpoch   int32
 	Replicas, ISR []int32
+	// Target is where the partition is being moved to, nil if it is not: Adding are the replicas that it did not have before, Removing those that go.
+	Target, Adding, Removing []int32
+}
+
+// TopicPartition names a partition.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+// Move is a partition to be moved to replicas, of which the first is to lead; nil for one that is to stay where it was. Resize allows for more or fewer replicas than it has.
+type Move struct {
+	TopicPartition
+	Replicas []int32
+	Resize   bool
 }
 
 // NewTopic is a topic to be made. Partitions and Replicas are -1 for the default (KIP-464).
@@ -92,6 +107,11 @@ type Cluster interface {
 	TopicConfigs(name string) ([]TopicConfig, error)
 	// AlterTopicConfigs sets and unsets settings of a topic, all or none.
 	AlterTopicConfigs(ctx context.Context, name string, set map[string]string, unset []string, validateOnly bool) error
+	// Reassign begins to move partitions, and answers for each. Errors: UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, NO_REASSIGNMENT_IN_PROGRESS.
+	Reassign(ctx context.Context, moves []Move) []error
+	// Elect has partitions led by their first replica, or with unclean, those that nobody leads by any that is in touch. Errors: UNKNOWN_TOPIC_OR_PARTITION, ELECTION_NOT_NEEDED,
+	// PREFERRED_LEADER_NOT_AVAILABLE, ELIGIBLE_LEADERS_NOT_AVAILABLE.
+	Elect(ctx context.Context, partitions []TopicPartition, unclean bool) []error
 }
 
 // Partitions finds the partitions of this node.

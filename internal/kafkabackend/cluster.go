@@ -115,6 +115,9 @@ func topic(t *metadata.Topic) kafka.Topic {
 	}
 	for i, p := range t.Partitions {
 		out.Partitions[i] = kafka.PartitionState{Leader: p.Leader, LeaderEpoch: p.LeaderEpoch, Replicas: p.Replicas, ISR: p.ISR}
+		if p.Target != nil {
+			out.Partitions[i].Target, out.Partitions[i].Adding, out.Partitions[i].Removing = p.Target, p.Adding, p.Removing
+		}
 	}
 	return out
 }
@@ -273,6 +276,9 @@ func (c *Cluster) apply(ctx context.Context, change func(*metadata.Batch) error)
 		b := c.Meta.NewBatch()
 		if err := change(b); err != nil {
 			return err
+		}
+		if b.Len() == 0 {
+			return nil
 		}
 		var res metadata.Result
 		if res, err = c.Meta.Apply(ctx, b); err == nil {
