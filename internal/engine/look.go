@@ -20,7 +20,7 @@ var showQueries = map[string]string{
 	"TOPICS":     "SELECT name, partitions, owner, cleanup_policy FROM millrace.topics",
 	"FUNCTIONS":  "SELECT name, arguments, result, kind FROM millrace.functions",
 	"TYPES":      "SELECT name, oid, definition FROM millrace.types",
-	"NODES":      "SELECT id, state, queries, pg, kafka, peer, release, epoch FROM millrace.nodes",
+	"NODES":      "SELECT id, state, queries, rack, pg, kafka, peer, release, epoch FROM millrace.nodes",
 	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, replicas, isr, state FROM millrace.partitions",
 	"QUOTAS":     "SELECT user_name, client_id, name, value FROM millrace.quotas",
 	"GROUPS":     "SELECT group_id, generation, members FROM millrace.groups",

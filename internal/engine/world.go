@@ -312,7 +312,7 @@ func (w *world) Nodes() []pgcatalog.Node {
 	var out []pgcatalog.Node
 	queries, chosen := w.img.QueryNode()
 	for b := range w.img.Brokers() {
-		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Release: b.Release, State: "online", Queries: chosen && b.ID == queries}
+		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Rack: b.Rack, Release: b.Release, State: "online", Queries: chosen && b.ID == queries}
 		switch {
 		case b.Fenced:
 			n.State = "fenced"

@@ -11,6 +11,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
@@ -31,6 +32,8 @@ type Config struct {
 	JoinAddr       string
 	// RaftAdvertised is the host:port at which other nodes reach this one. Empty: its entry in BootstrapNodes, or where it listens.
 	RaftAdvertised string
+	// Rack is where the machine is, in words of the operator: a room, a zone. Replicas are spread over racks. Empty: it is not known.
+	Rack string
 	// KafkaAdvertised is the host:port that Kafka clients are told to connect to. Empty: the address at which a client has reached the node.
 	KafkaAdvertised string
 	// NoAutoTopics leaves topics that Kafka clients ask for and that do not exist unmade.
@@ -101,6 +104,9 @@ const (
 	DefaultRaft   = "127.0.0.1:7433"
 	DefaultMemory = 1 << 30
 
+	// maxRackBytes bounds the name of a rack, which goes to all clients.
+	maxRackBytes = 255
+
 	// MinMemory is the least a node runs in.
 	MinMemory = 128 << 20
 
@@ -160,6 +166,9 @@ func (c *Config) Validate() error {
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if c.Dir == "" {
 		bad("--data: a directory is needed; allowed: a path, or --ephemeral for one that is thrown away")
+	}
+	if len(c.Rack) > maxRackBytes || !utf8.ValidString(c.Rack) {
+		bad("--rack: %d bytes; allowed: up to %d bytes of text", len(c.Rack), maxRackBytes)
 	}
 	if c.NodeID < 0 {
 		bad("--node-id: %d; allowed: 1 to 2147483647", c.NodeID)

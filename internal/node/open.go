@@ -178,7 +178,7 @@ func (n *Node) openMetadata(ctx context.Context) error {
 // register makes the node a broker, and begins to tell the controller that it is there.
 func (n *Node) register(ctx context.Context) error {
 	var err error
-	n.epoch, err = n.meta.Register(ctx, metadata.Broker{FeatureMin: featureMin, FeatureMax: featureMax, Endpoints: n.endpoints()})
+	n.epoch, err = n.meta.Register(ctx, metadata.Broker{FeatureMin: featureMin, FeatureMax: featureMax, Endpoints: n.endpoints(), Rack: n.cfg.Rack})
 	if err != nil {
 		return fmt.Errorf("registering as a broker: %w", err)
 	}

@@ -64,14 +64,18 @@ func allOf(topic string, partitions int) kadm.TopicsSet {
 // TestPartitionsAreMovedWhileTheyAreWrittenAndRead moves every partition of a topic off its node by node, with acknowledged writes and a reader that must miss and repeat nothing, and a query.
 func TestPartitionsAreMovedWhileTheyAreWrittenAndRead(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	c := growTo(t, nodetest.StartCluster(t, 3), 4)
+	c := growTo(t, nodetest.StartCluster(t, 3, func(m *nodetest.Member) { m.Rack = fmt.Sprint("r", m.ID) }), 4)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	conn := nodetest.Connect(t, nodetest.ConnString(c[0].Node))
+	require.Equal(t, []string{"1 r1", "2 r2", "3 r3", "4 NULL"}, texts(t, conn, "SELECT id, rack FROM millrace.nodes ORDER BY id"))
 	exec(t, conn, "CREATE STREAM s (v INT) WITH (partitions = 3, value_format = 'json', replicas = 2)",
 		"CREATE MATERIALIZED VIEW n AS SELECT count(*) AS n, count(DISTINCT v) AS d FROM s")
 	producer := kafkaClient(t, c, kgo.DefaultProduceTopic("s"), kgo.RecordPartitioner(kgo.RoundRobinPartitioner()))
 	admin := kadm.NewClient(producer)
+	brokers, err := admin.ListBrokers(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "r2", *brokers[1].Rack)
 
 	stop, done := make(chan struct{}), make(chan int)
 	go func() {

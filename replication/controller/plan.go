@@ -85,7 +85,7 @@ func (v view) next(t *metadata.Topic, p metadata.Partition) (n metadata.Partitio
 	return n, newEpoch, changed
 }
 
-// grow gives a partition that has fewer replicas than its topic wants others on active brokers; one that is not spread has one on the query node first. They count when they are in sync.
+// grow gives a partition that has fewer replicas than its topic wants others on active brokers; one that is not spread has one on the query node first. Racks with fewer replicas come before others. They count when they are in sync.
 func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 	add := func(k *metadata.Broker) {
 		n.Replicas = append(slices.Clone(n.Replicas), k.ID)
@@ -100,15 +100,26 @@ func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 		return
 	}
 	var free []*metadata.Broker
+	var racks metadata.Racks
 	for k := range v.img.Brokers() {
-		if v.mayLead(k.ID) && !slices.Contains(n.Replicas, k.ID) {
-			free = append(free, k)
+		switch {
+		case !slices.Contains(n.Replicas, k.ID):
+			if v.mayLead(k.ID) {
+				free = append(free, k)
+			}
+		case !v.img.Drained(k.ID) && !v.gone(k.ID):
+			racks.Add(k.Rack)
 		}
 	}
-	for i := 0; i < len(free) && i < missing; i++ {
-		add(free[(i+int(n.ID))%len(free)])
+	if len(free) == 0 {
+		return
 	}
-	if t.Spread() && len(free) > 0 {
+	first := int(n.ID) % len(free)
+	free = slices.Concat(free[first:], free[:first])
+	for range min(missing, len(free)) {
+		add(racks.Take(&free))
+	}
+	if t.Spread() {
 		v.order(t, n)
 	}
 }

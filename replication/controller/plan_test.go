@@ -376,3 +376,23 @@ func TestABrokerComesBackOnlyOnceItKnowsThatOthersLead(t *testing.T) {
 	require.True(t, a.admits(b.machine.Image(), broker(), moved), "what has come since does not matter")
 	require.False(t, admission{}.admits(b.machine.Image(), broker(), moved), "a new controller does not know when that was")
 }
+
+func TestALostReplicaIsReplacedInARackThatHasNone(t *testing.T) {
+	b := newBoard(t, 1, metadata.TopicSpec{Replicas: 3})
+	for id, rack := range map[int32]string{2: "", 3: "", 4: "b", 5: "c"} {
+		b.apply(func(x *metadata.Batch) {
+			x.RegisterBroker(metadata.Broker{ID: id, Directory: metadata.UUID{byte(id)}, Rack: rack}, 0)
+		})
+	}
+	b.review()
+	_, p := b.partition()
+	require.ElementsMatch(t, []int32{1, 4, 5}, p.Replicas)
+	b.joins(1, 4, 5)
+	b.apply(func(x *metadata.Batch) {
+		x.RegisterBroker(metadata.Broker{ID: 6, Directory: metadata.UUID{6}, Rack: "c"}, 0)
+	})
+	b.wish(func(x *metadata.Batch) { x.Remove(5) })
+	b.fence(5)
+	_, p = b.partition()
+	require.ElementsMatch(t, []int32{1, 4, 6}, p.Replicas)
+}

@@ -1,9 +1,13 @@
 package metadata
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // place makes records for n partitions numbered from first, each on up to replicas of the active brokers. Leaders go round the brokers; of a topic that is not spread (Topic.Spread) the
-// node on which the queries run leads, if there is one. Followers are spread over the others by a shift that grows with each round, as Kafka's assignment does (KIP-36 without racks).
+// node on which the queries run leads, if there is one. Followers are spread over the others by a shift that grows with each round, and over the racks: as in Kafka's assignment (KIP-36) the
+// brokers stand in an order in which racks alternate, and a rack gets another replica only when each has as many. Brokers without a rack are a rack together.
 func (b *Batch) place(first, n, replicas int32, spread bool) ([]Partition, error) {
 	var active, drained []*Broker
 	for k := range b.img.Brokers() {
@@ -21,29 +25,76 @@ func (b *Batch) place(first, n, replicas int32, spread bool) ([]Partition, error
 	if len(active) == 0 {
 		return nil, &Error{ErrInvalid, "topic", "", "no broker is active to hold its partitions"}
 	}
+	active = alternate(active)
 	count := min(int(replicas), len(active))
 	queries, chosen := b.img.QueryNode()
-	chosen = chosen && !spread && slices.ContainsFunc(active, func(k *Broker) bool { return k.ID == queries })
+	at := slices.IndexFunc(active, func(k *Broker) bool { return k.ID == queries })
 	out := make([]Partition, n)
 	for i := range out {
 		slot := b.start() + b.placed
 		b.placed++
-		p := Partition{ID: first + int32(i)}
-		for r := range len(active) {
-			k := active[follower(slot, r, len(active))]
-			at := len(p.Replicas)
-			if chosen && k.ID == queries {
-				at = 0
-			}
-			p.Replicas = slices.Insert(p.Replicas, at, k.ID)
-			p.Directories = slices.Insert(p.Directories, at, k.Directory)
+		order := make([]*Broker, len(active))
+		for r := range order {
+			order[r] = active[follower(slot, r, len(active))]
 		}
-		p.Replicas, p.Directories = p.Replicas[:count:count], p.Directories[:count:count]
+		if chosen && !spread && at >= 0 {
+			order = slices.DeleteFunc(order, func(k *Broker) bool { return k.ID == queries })
+			order = slices.Insert(order, 0, active[at])
+		}
+		p := Partition{ID: first + int32(i)}
+		var racks Racks
+		for len(p.Replicas) < count {
+			k := racks.Take(&order)
+			p.Replicas, p.Directories = append(p.Replicas, k.ID), append(p.Directories, k.Directory)
+		}
 		p.ISR = p.Replicas
 		p.Leader = p.Replicas[0]
 		out[i] = p
 	}
 	return out, nil
+}
+
+// alternate orders brokers so that each is of another rack than the one before, as far as that goes: the first of each rack, then the second of each.
+func alternate(brokers []*Broker) []*Broker {
+	of := map[string][]*Broker{}
+	for _, k := range brokers {
+		of[k.Rack] = append(of[k.Rack], k)
+	}
+	racks := slices.Sorted(maps.Keys(of))
+	out := make([]*Broker, 0, len(brokers))
+	for i := 0; len(out) < len(brokers); i++ {
+		for _, r := range racks {
+			if i < len(of[r]) {
+				out = append(out, of[r][i])
+			}
+		}
+	}
+	return out
+}
+
+// Racks counts the replicas of a partition by rack.
+type Racks map[string]int
+
+// Add counts a replica.
+func (r *Racks) Add(rack string) {
+	if *r == nil {
+		*r = Racks{}
+	}
+	(*r)[rack]++
+}
+
+// Take takes the first of the brokers whose rack has the fewest replicas out of free, which is not empty, and counts it.
+func (r *Racks) Take(free *[]*Broker) *Broker {
+	best := 0
+	for i, k := range *free {
+		if (*r)[k.Rack] < (*r)[(*free)[best].Rack] {
+			best = i
+		}
+	}
+	k := (*free)[best]
+	*free = slices.Delete(*free, best, best+1)
+	r.Add(k.Rack)
+	return k
 }
 
 // start is where this batch begins in the round of brokers: it differs from one batch to the next.

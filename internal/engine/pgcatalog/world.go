@@ -179,6 +179,7 @@ type Node struct {
 	Queries        bool   // the queries run there
 	PG, HTTP       string // addresses; empty when not listened on
 	Kafka, Peer    string
+	Rack           string // empty if it is not known
 }
 
 // Backend is a session of this node.

@@ -143,7 +143,7 @@ func (w *fakeWorld) Quotas() []pgcatalog.Quota {
 }
 
 func (w *fakeWorld) Nodes() []pgcatalog.Node {
-	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", PG: "10.0.0.1:5432"}}
+	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", PG: "10.0.0.1:5432", Rack: "a"}}
 }
 
 func (w *fakeWorld) Backends() []pgcatalog.Backend {

@@ -31,6 +31,8 @@ type Member struct {
 	Join string
 	// TLS is what it shows other nodes; nil for nothing.
 	TLS *peer.TLS
+	// Rack is where it says it is.
+	Rack string
 
 	tb    testing.TB
 	peers []node.BootstrapNode
@@ -95,7 +97,7 @@ func (m *Member) TryStart() error {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
 	}
 	n, err := Open(ctx, node.Config{
-		NodeID: m.ID, NodeTLS: m.TLS, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
+		NodeID: m.ID, NodeTLS: m.TLS, Rack: m.Rack, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
 	})
 	if err != nil {
 		return err
