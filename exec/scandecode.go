@@ -21,6 +21,7 @@ type scanDecoder struct {
 	rel     *planner.Relation
 	cx      *opContext
 	clock   clock.Clock
+	latest  int64 // the last rowtime that is no error, as of some time ago, ms
 	table   bool
 	key     format.Decoder // nil when no key column is read
 	value   format.Decoder
@@ -223,7 +224,10 @@ func (d *scanDecoder) rowtime(r *record.Record, n int) (int64, error) {
 			t = floorMillis(us)
 		}
 	}
-	if t < 0 || t > d.clock.Now().Add(maxFuture).UnixMilli() {
+	if t > d.latest {
+		d.latest = d.clock.Now().Add(maxFuture).UnixMilli() // the clock is not read for each row
+	}
+	if t < 0 || t > d.latest {
 		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "the row's time, %s, is before 1970 or more than %s ahead of the clock",
 			time.UnixMilli(t).UTC().Format(time.RFC3339), maxFuture)
 	}
