@@ -15,16 +15,20 @@ type planLine struct {
 
 type explainer struct {
 	lines  []planLine
-	stream bool // show modes and keys
+	stream bool              // show modes and keys
+	actual func(Node) string // nil, or what an operator has done
 }
 
 // ExplainQuery returns the plan of a query, one operator a line.
-func ExplainQuery(q *Query) string {
-	e := &explainer{stream: q.Unbounded}
+func ExplainQuery(q *Query) string { return ExplainActual(q, nil) }
+
+// ExplainActual is ExplainQuery with what actual says of each operator.
+func ExplainActual(q *Query, actual func(Node) string) string {
+	e := &explainer{stream: q.Unbounded, actual: actual}
 	e.tree(q.Root, "", "")
 	var b strings.Builder
 	b.WriteString(e.text())
-	explainChanges(&b, q)
+	explainChanges(&b, q, actual)
 	if q.Each {
 		b.WriteString("Emits each change\n")
 	}
@@ -70,22 +74,25 @@ func ExplainPersistent(p *Persistent) string {
 }
 
 // ExplainDML returns the plan of an INSERT, UPDATE or DELETE: what is done with the rows of its source.
-func ExplainDML(d *DML) string {
+func ExplainDML(d *DML) string { return ExplainActualDML(d, nil) }
+
+// ExplainActualDML is ExplainDML with what actual says of each operator.
+func ExplainActualDML(d *DML, actual func(Node) string) string {
 	var b strings.Builder
-	explainDML(&b, d)
-	explainChanges(&b, d.Source)
+	explainDML(&b, d, actual)
+	explainChanges(&b, d.Source, actual)
 	return b.String()
 }
 
 // explainChanges adds the changes in WITH, which run first.
-func explainChanges(b *strings.Builder, q *Query) {
+func explainChanges(b *strings.Builder, q *Query, actual func(Node) string) {
 	for _, c := range q.Changes {
 		fmt.Fprintf(b, "With %s, first\n", quoteName(c.Name))
-		explainDML(b, c.DML)
+		explainDML(b, c.DML, actual)
 	}
 }
 
-func explainDML(b *strings.Builder, d *DML) {
+func explainDML(b *strings.Builder, d *DML, actual func(Node) string) {
 	word := map[DMLKind]string{DMLInsert: "Insert into", DMLUpdate: "Update", DMLDelete: "Delete from"}[d.Kind]
 	fmt.Fprintf(b, "%s %s", word, relationName(d.Rel))
 	if d.Kind == DMLUpdate {
@@ -108,7 +115,7 @@ func explainDML(b *strings.Builder, d *DML) {
 		fmt.Fprintf(b, " returning %s", p.b.String())
 	}
 	b.WriteByte('\n')
-	e := &explainer{}
+	e := &explainer{actual: actual}
 	e.tree(d.Source.Root, "└─ ", "   ")
 	b.WriteString(e.text())
 }
@@ -136,6 +143,9 @@ func (e *explainer) tree(n Node, first, rest string) {
 	l := planLine{left: first + name}
 	if _, isSink := n.(*Sink); e.stream && !isSink {
 		l.right = flow(n.Props())
+	}
+	if e.actual != nil {
+		l.right = e.actual(n)
 	}
 	e.lines = append(e.lines, l)
 	ins := n.Inputs()

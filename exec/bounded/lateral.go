@@ -84,9 +84,8 @@ func (it *lateralIter) nextRow() (bool, error) {
 	}
 	env := *it.q.Env
 	env.Outer = append(append([][]types.Datum{}, env.Outer...), it.batch.Row(it.row))
-	inner := &Query{Env: &env, Source: it.q.Source, Memory: it.q.Memory, work: it.q.work}
 	var err error
-	it.right, err = inner.open(it.n.R)
+	it.right, err = it.q.under(&env).open(it.n.R)
 	it.matched = false
 	return err == nil, err
 }

@@ -34,6 +34,8 @@ type Query struct {
 	Source Source
 	// Memory is charged for rows that operators hold. Nil: no limit.
 	Memory *Memory
+	// Actual, where not nil, gets what each operator does.
+	Actual map[planner.Node]*Actual
 	// work holds what WorkScans read: the rows of the last round of each RecursiveUnion in progress, and what the caller keeps.
 	work map[int]*rowSet
 }
@@ -80,6 +82,10 @@ func (q *Query) Keep(id int, rows []*vec.Batch) {
 }
 
 func (q *Query) open(n planner.Node) (Iter, error) {
+	return q.counted(n, func() (Iter, error) { return q.operator(n) })
+}
+
+func (q *Query) operator(n planner.Node) (Iter, error) {
 	switch n := n.(type) {
 	case *planner.Scan:
 		return q.openScan(n)
@@ -213,10 +219,16 @@ func (it *refIter) Next() (*vec.Batch, error) {
 
 func (it *refIter) Close() {}
 
+// under is q for a plan below the rows of env.
+func (q *Query) under(env *expr.Env) *Query {
+	inner := *q
+	inner.Env = env
+	return &inner
+}
+
 // subquery runs a plan for an expression.
 func (q *Query) subquery(env *expr.Env, plan planner.Node) (expr.RowIter, error) {
-	inner := &Query{Env: env, Source: q.Source, Memory: q.Memory, work: q.work}
-	it, err := inner.open(plan)
+	it, err := q.under(env).open(plan)
 	if err != nil {
 		return nil, err
 	}

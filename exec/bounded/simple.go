@@ -191,7 +191,7 @@ func (q *Query) openLimited(n *planner.Limit, skip, limit int64) (Iter, error) {
 	if !ok || n.WithTies || limit < 0 || limit > maxTopN || skip > maxTopN-limit {
 		return q.open(n.In)
 	}
-	return q.openTopN(s, int(skip+limit))
+	return q.counted(s, func() (Iter, error) { return q.openTopN(s, int(skip+limit)) })
 }
 
 func (it *limitIter) Next() (*vec.Batch, error) {

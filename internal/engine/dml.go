@@ -82,7 +82,7 @@ func (s *session) change(ctx context.Context, p *portal) (*change, error) {
 			c, err = s.runChange(ctx, dml, p.args, nil)
 			return err
 		}
-		at, err := s.runChanges(ctx, dml.Source, p.args)
+		at, err := s.runChanges(ctx, dml.Source, p.args, nil)
 		if err != nil {
 			return err
 		}
@@ -114,7 +114,7 @@ func (s *session) runChange(ctx context.Context, dml *planner.DML, args []types.
 	if at == nil {
 		c.env = s.env(ctx, args)
 	} else {
-		q := s.boundedQuery(ctx, at.snap, args, at.kept)
+		q := s.boundedQuery(ctx, at.snap, args, at)
 		q.Prepare()
 		c.env = q.Env
 	}
@@ -226,7 +226,7 @@ func (c *change) source(args []types.Datum) (*pullRows, error) {
 		return c.s.openPull(c.ctx, c.dml.Source, args, false)
 	}
 	c.at.snap.users++
-	return c.s.openAt(c.at.snap, c.dml.Source, args, c.at.kept)
+	return c.s.openAt(c.at.snap, c.dml.Source, args, c.at)
 }
 
 // shape copies a source batch into columns of the relation's types: sources may share their vectors.

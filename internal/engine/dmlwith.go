@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 
+	"github.com/millracedb/millrace/exec/bounded"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
@@ -17,15 +18,17 @@ type changes struct {
 	// touched are the keys of the rows, by table, that the statement has changed: of several changes to one row the first counts. Nil where there is
 	// but one change.
 	touched map[uint32]map[string]struct{}
+	actual  map[planner.Node]*bounded.Actual // for EXPLAIN ANALYZE
 }
 
 // runChanges runs the changes in the WITH clause of q, each to its end. The caller closes the result when the rest of the statement is open.
-func (s *session) runChanges(ctx context.Context, q *planner.Query, args []types.Datum) (*changes, error) {
+// actual is nil unless they are to be measured.
+func (s *session) runChanges(ctx context.Context, q *planner.Query, args []types.Datum, actual map[planner.Node]*bounded.Actual) (*changes, error) {
 	snap, err := s.takeSnapshot(ctx, q.Reads, true)
 	if err != nil {
 		return nil, err
 	}
-	at := &changes{s: s, snap: snap, kept: map[int][]*vec.Batch{}}
+	at := &changes{s: s, snap: snap, kept: map[int][]*vec.Batch{}, actual: actual}
 	if len(q.Changes) > 0 {
 		at.touched = map[uint32]map[string]struct{}{}
 	}
@@ -71,11 +74,11 @@ func (at *changes) firstTo(c *change, b *vec.Batch, sel []int32) []int32 {
 func (s *session) openChanging(ctx context.Context, p *portal) (r rows, err error) {
 	q := p.st.query
 	err = s.wholly(func() error {
-		at, err := s.runChanges(ctx, q, p.args)
+		at, err := s.runChanges(ctx, q, p.args, nil)
 		if err != nil {
 			return err
 		}
-		pull, err := s.openAt(at.snap, q, p.args, at.kept) // which takes the use of the snapshot over
+		pull, err := s.openAt(at.snap, q, p.args, at) // which takes the use of the snapshot over
 		if err == nil {
 			r = pull
 		}

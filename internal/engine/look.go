@@ -123,11 +123,16 @@ func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (s
 		}
 		return s.explainRunning(o)
 	}
+	opts, err := readExplain(q)
+	if err != nil {
+		return "", err
+	}
 	cat := s.catalog()
 	cat.used = &accesses{}
 	pl := s.planner(cat)
 	switch st := q.Statement.(type) {
 	case *sql.Query:
+		began := s.e.clock.Now()
 		plan, err := pl.PlanQuery(ctx, st, p.st.params)
 		if err == nil {
 			err = s.checkAccess(cat.used, (&statement{query: plan}).changes())
@@ -135,8 +140,15 @@ func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (s
 		if err != nil {
 			return "", err
 		}
+		if opts.analyze {
+			return s.explainAnalyze(ctx, plan, nil, p.args, opts, began)
+		}
 		return planner.ExplainQuery(plan), nil
 	case *sql.CreateRelation:
+		if opts.analyze {
+			return "", sqlerr.New(sqlerr.FeatureNotSupported, "EXPLAIN ANALYZE of CREATE is not supported").
+				WithHint("Leave ANALYZE out, or create it and then EXPLAIN ANALYZE QUERY its name.").At(q.Offset())
+		}
 		if st.Query == nil {
 			return "", sqlerr.New(sqlerr.FeatureNotSupported, "EXPLAIN needs a query; this CREATE has none")
 		}
@@ -151,9 +163,13 @@ func (s *session) explainText(ctx context.Context, p *portal, q *sql.Explain) (s
 	case *sql.Insert, *sql.Update, *sql.Delete:
 		inner := p.st.parsed
 		inner.Statement = q.Statement
+		began := s.e.clock.Now()
 		target, err := s.analyze(ctx, p.st.text, inner, p.st.params)
 		if err != nil {
 			return "", err
+		}
+		if opts.analyze {
+			return s.explainAnalyze(ctx, target.dml.Source, target.dml, p.args, opts, began)
 		}
 		return planner.ExplainDML(target.dml), nil
 	default:

@@ -102,11 +102,11 @@ func (s *session) takeSnapshot(ctx context.Context, reads []*planner.Relation, p
 	return snap, nil
 }
 
-// openAt opens a plan over a snapshot, of which it takes one use over. kept are the rows of the changes that the plan reads.
-func (s *session) openAt(snap *snapshot, q *planner.Query, args []types.Datum, kept map[int][]*vec.Batch) (*pullRows, error) {
+// openAt opens a plan over a snapshot, of which it takes one use over. at is nil unless it is part of a larger statement.
+func (s *session) openAt(snap *snapshot, q *planner.Query, args []types.Datum, at *changes) (*pullRows, error) {
 	// The plan outlives this call, and each call has a context of its own: the plan looks at the one in progress.
 	live := &liveContext{Context: snap.ctx, whole: snap.ctx}
-	it, err := openOver(s.boundedQuery(live, snap, args, kept), q.Root, snap)
+	it, err := openOver(s.boundedQuery(live, snap, args, at), q.Root, snap)
 	if err != nil {
 		return nil, s.dropped(cause(snap.ctx, err), q.Reads)
 	}
@@ -114,10 +114,13 @@ func (s *session) openAt(snap *snapshot, q *planner.Query, args []types.Datum, k
 }
 
 // boundedQuery is what a plan runs with.
-func (s *session) boundedQuery(ctx context.Context, snap *snapshot, args []types.Datum, kept map[int][]*vec.Batch) *bounded.Query {
+func (s *session) boundedQuery(ctx context.Context, snap *snapshot, args []types.Datum, at *changes) *bounded.Query {
 	q := &bounded.Query{Env: s.env(ctx, args), Source: snap, Memory: &bounded.Memory{Limit: s.e.queryMemory()}}
-	for id, rows := range kept {
-		q.Keep(id, rows)
+	if at != nil {
+		q.Actual = at.actual
+		for id, rows := range at.kept {
+			q.Keep(id, rows)
+		}
 	}
 	return q
 }
