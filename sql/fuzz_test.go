@@ -18,7 +18,7 @@ func FuzzLex(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		toks, err := lex(text, nil, false)
+		toks, err := lex(text, 0, nil, false)
 		if err != nil {
 			return
 		}

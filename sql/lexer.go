@@ -16,12 +16,12 @@ type lexer struct {
 	ksql bool    // `x` is a quoted name
 }
 
-// lex appends the tokens of src to toks, tokEOF last.
-func lex(src string, toks []token, ksql bool) ([]token, *sqlerr.Error) {
-	if err := checkText(src); err != nil {
+// lex appends the tokens of src from the byte offset at to toks, tokEOF last.
+func lex(src string, at int, toks []token, ksql bool) ([]token, *sqlerr.Error) {
+	if err := checkText(src[at:]); err != nil {
 		return toks, err
 	}
-	l := lexer{src: src, toks: toks, ksql: ksql}
+	l := lexer{src: src, pos: at, toks: toks, ksql: ksql}
 	for {
 		if err := l.skipBlank(); err != nil {
 			return l.toks, err

@@ -80,7 +80,7 @@ func mutate(r *rand.Rand, corpus [][]string) []string {
 
 // tokenTexts splits a statement into its tokens as written.
 func tokenTexts(stmt string) []string {
-	toks, err := lex(stmt, nil, false)
+	toks, err := lex(stmt, 0, nil, false)
 	if err != nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -31,6 +32,8 @@ const (
 	maxLogic = 50000
 	// maxParam is the largest parameter number: the protocol counts parameters in 16 bits.
 	maxParam = math.MaxUint16
+	// maxSwitches bounds how often SET dialect may change how one text is read: each time its rest is lexed again.
+	maxSwitches = 100
 	// keptTokens bounds the token buffer that a pooled parser keeps.
 	keptTokens = 1 << 14
 )
@@ -55,6 +58,7 @@ type Parsed struct {
 }
 
 // Parse splits text at semicolons and parses every statement; empty statements are left out, so the result may be empty.
+// What follows SET dialect is read in that dialect.
 // A syntax error anywhere refuses the whole text, as in PostgreSQL. Errors are *sqlerr.Error: 42601 with the position,
 // 54000 for a text that is too large, 54001 for one that is nested too deeply, 22021 for bytes that are not UTF-8.
 func Parse(text string, opts Options) ([]Parsed, error) {
@@ -69,6 +73,9 @@ func Parse(text string, opts Options) ([]Parsed, error) {
 			out = append(out, p.one())
 			if !p.isPunct(";") && p.tok().kind != tokEOF {
 				p.unexpected()
+			}
+			if d, ok := setsDialect(out[len(out)-1].Statement); ok && p.err == nil && (d == KSQL) != p.ksql {
+				p.readAs(d)
 			}
 		}
 	})
@@ -136,12 +143,7 @@ func run(text string, opts Options, f func(*parser)) (err error) {
 	}()
 	p := parsers.Get().(*parser)
 	p.reset(text, opts.Dialect)
-	if toks, lexErr := lex(text, p.toks[:0], p.ksql); lexErr != nil {
-		// What stands before the token at fault may hold an earlier syntax error, which PostgreSQL would find first.
-		p.toks, p.lexErr = append(toks, token{kind: tokEOF, pos: int32(len(text)), end: int32(len(text)), match: -1}), lexErr
-	} else {
-		p.toks = toks
-	}
+	p.lex(0)
 	f(p)
 	parseErr := p.err
 	if parseErr == nil {
@@ -167,6 +169,8 @@ type parser struct {
 	depth  int // of recursion
 	height int // of the highest tree parsed since it was last set to 0
 	params int
+	// switches counts the changes of dialect in the text.
+	switches int
 	slots
 }
 
@@ -178,6 +182,45 @@ func (p *parser) reset(src string, d Dialect) {
 	s := p.slots
 	s.reset()
 	*p = parser{src: src, ksql: d == KSQL, toks: toks, slots: s}
+}
+
+// lex reads the text from a byte offset and puts the cursor on its first token.
+func (p *parser) lex(at int) {
+	p.i = 0
+	if p.toks, p.lexErr = lex(p.src, at, p.toks[:0], p.ksql); p.lexErr != nil {
+		// What stands before the token at fault may hold an earlier syntax error, which PostgreSQL would find first.
+		p.toks = append(p.toks, token{kind: tokEOF, pos: int32(len(p.src)), end: int32(len(p.src)), match: -1})
+	}
+}
+
+// readAs has the rest of the text read in another dialect.
+func (p *parser) readAs(d Dialect) {
+	if p.switches++; p.switches > maxSwitches {
+		p.failAt(p.pos(), sqlerr.StatementTooComplex, "one text changes its dialect more than %d times", maxSwitches)
+		return
+	}
+	p.ksql = d == KSQL
+	p.lex(int(p.pos()))
+}
+
+// DialectOf is the dialect of a setting's value; ok is false if there is none of that name.
+func DialectOf(setting string) (d Dialect, ok bool) {
+	switch strings.ToLower(setting) {
+	case "millrace":
+		return Millrace, true
+	case "ksql":
+		return KSQL, true
+	}
+	return Millrace, false
+}
+
+// setsDialect reports whether a statement is SET dialect, and which.
+func setsDialect(s Statement) (Dialect, bool) {
+	set, ok := s.(*Set)
+	if !ok || !strings.EqualFold(set.Name, "dialect") || len(set.Values) != 1 {
+		return Millrace, false
+	}
+	return DialectOf(set.Values[0].Text)
 }
 
 // one parses one statement and its slots.

@@ -187,6 +187,25 @@ func TestBytesThatAreNotTextAreRefused(t *testing.T) {
 	}
 }
 
+func TestWhatFollowsSetDialectIsReadInIt(t *testing.T) {
+	text := "SELECT a FROM t; SET dialect = 'ksql'; SELECT a, `b` FROM T; SET dialect TO millrace; SELECT A FROM T"
+	parsed, err := Parse(text, Options{})
+	require.NoError(t, err)
+	var got []string
+	for _, p := range parsed {
+		got = append(got, String(p.Statement))
+		require.Equal(t, p.Text, text[p.Start:p.Start+len(p.Text)])
+	}
+	require.Equal(t, []string{"SELECT a FROM t", "SET dialect TO 'ksql'", `SELECT "A", b FROM "T"`, "SET dialect TO 'millrace'", "SELECT a FROM t"}, got)
+
+	_, err = Parse("SET dialect = 'ksql'; SELECT `a` FROM t WHERE )", Options{})
+	require.Equal(t, sqlerr.SyntaxError, sqlerr.CodeOf(err))
+	require.Equal(t, 47, sqlerr.From(err).Position)
+
+	_, err = Parse(strings.Repeat("SET dialect = ksql; SET dialect = millrace;", maxSwitches), Options{})
+	require.Equal(t, sqlerr.StatementTooComplex, sqlerr.CodeOf(err))
+}
+
 func TestDialectsFoldNamesTheirWay(t *testing.T) {
 	text := "select Foo, \"Bar\", Count(*) from Baz"
 	require.Equal(t, []string{`SELECT foo, "Bar", count(*) FROM baz`}, requireRoundTrip(t, text, Options{}))

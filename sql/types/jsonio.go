@@ -75,19 +75,57 @@ func appendJSONFloat(dst []byte, k Kind, f float64) []byte {
 	return appendFloat(dst, f, bits)
 }
 
+// AppendEpochJSON is AppendJSON with dates as days since 1970, times as milliseconds of the day and timestamps as milliseconds since 1970, as
+// ksqlDB writes them; microseconds are a fraction. Infinities, and times inside of maps, are texts.
+func AppendEpochJSON(dst []byte, t Type, d Datum) []byte {
+	switch {
+	case d.Null:
+	case t.Kind == Array:
+		return appendJSONElements(dst, t.elemType(), d.S, AppendEpochJSON)
+	case t.Kind == Struct:
+		return appendJSONFields(dst, t.Fields, d.S, AppendEpochJSON)
+	case t.Kind == Date && d.I != DateInfinity && d.I != DateNegInfinity:
+		return strconv.AppendInt(dst, d.I, 10)
+	case t.Kind == Time, (t.Kind == Timestamp || t.Kind == TimestampTZ) && d.I >= minTimestamp && d.I <= maxTimestamp:
+		return append(dst, strings.TrimSuffix(strings.TrimRight(decimalOfMicros(d.I), "0"), ".")...)
+	}
+	return AppendJSON(dst, t, d)
+}
+
+// decimalOfMicros are microseconds as milliseconds with three decimals.
+func decimalOfMicros(us int64) string {
+	sign := ""
+	if us < 0 {
+		sign, us = "-", -us
+	}
+	frac := strconv.FormatInt(us%1000, 10)
+	return sign + strconv.FormatInt(us/1000, 10) + "." + strings.Repeat("0", 3-len(frac)) + frac
+}
+
+// appendJSONValue is AppendJSON or one of its variants.
+type appendJSONValue func(dst []byte, t Type, d Datum) []byte
+
 func appendJSONArray(dst []byte, elem Type, s string) []byte {
+	return appendJSONElements(dst, elem, s, AppendJSON)
+}
+
+func appendJSONElements(dst []byte, elem Type, s string, appendValue appendJSONValue) []byte {
 	dst = append(dst, '[')
 	it := NewElements(s)
 	for first := true; it.Next(elem); first = false {
 		if !first {
 			dst = append(dst, ',')
 		}
-		dst = AppendJSON(dst, elem, it.Value)
+		dst = appendValue(dst, elem, it.Value)
 	}
 	return append(dst, ']')
 }
 
 func appendJSONStruct(dst []byte, fields []Field, s string) []byte {
+	return appendJSONFields(dst, fields, s, AppendJSON)
+}
+
+func appendJSONFields(dst []byte, fields []Field, s string, appendValue appendJSONValue) []byte {
 	dst = append(dst, '{')
 	it := NewElements(s)
 	for i, f := range fields {
@@ -99,7 +137,7 @@ func appendJSONStruct(dst []byte, fields []Field, s string) []byte {
 			d = it.Value
 		}
 		dst = append(AppendJSONString(dst, f.Name), ':')
-		dst = AppendJSON(dst, f.Type, d)
+		dst = appendValue(dst, f.Type, d)
 	}
 	return append(dst, '}')
 }
