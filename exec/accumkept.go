@@ -42,11 +42,13 @@ type keptRows struct {
 	greatest bool // sorted by the value, the greatest first
 	byValue  bool // by value, each with its place: of input that only grows the first place alone
 	updating bool
+	arrival  bool  // a row's place is the order in which it came
 	limit    int64 // how many rows matter, 0 for all; of input that only grows no others are kept
 }
 
 type keptSlot struct {
 	n     int64 // rows
+	came  int64 // rows that ever came, where their order is their place
 	value types.Datum
 	stale bool
 	err   error
@@ -68,6 +70,7 @@ func newKept(o *aggregateOp, a *planner.Agg, ordinal int) (func() accumulator, e
 func (a *keptAcc) plan(updating bool) (err error) {
 	f := a.agg.Func
 	a.keep = keptRows{strict: !f.NotStrict, updating: updating, once: a.agg.Distinct, place: f.Ordered && !a.agg.Distinct}
+	a.keep.arrival = a.agg.Arrival && !updating
 	if f.Kind == planner.OrderedSetFunc {
 		return a.planSet()
 	}
@@ -189,7 +192,7 @@ func (a *keptAcc) encodeRow(in *aggInput, cols []*vec.Vector, i int) []byte {
 	case a.keep.byValue:
 		a.key = appendKeyCols(a.key, cols, i)
 		mark := len(a.key)
-		a.key = a.appendPlace(a.key, in.batch, i)
+		a.key = a.appendPlace(a.key, in, i)
 		a.val = binary.AppendUvarint(a.val, uint64(len(a.key)-mark))
 		a.val = append(append(a.val, a.key[mark:]...), a.row...)
 		if !a.keep.updating {
@@ -198,7 +201,7 @@ func (a *keptAcc) encodeRow(in *aggInput, cols []*vec.Vector, i int) []byte {
 		return a.val
 	case a.keep.place:
 		mark := len(a.key)
-		a.key = a.appendPlace(a.key, in.batch, i)
+		a.key = a.appendPlace(a.key, in, i)
 		if a.keep.last {
 			for k := mark; k < len(a.key); k++ {
 				a.key[k] = ^a.key[k]
@@ -217,8 +220,14 @@ func (a *keptAcc) encodeRow(in *aggInput, cols []*vec.Vector, i int) []byte {
 
 // appendPlace appends what orders rows for which nothing else does: rowtime, and then the place in the source, or for rows that update their
 // change key, for those have no place of their own.
-func (a *keptAcc) appendPlace(dst []byte, b *vec.Batch, i int) []byte {
-	if !a.keep.updating {
+func (a *keptAcc) appendPlace(dst []byte, in *aggInput, i int) []byte {
+	b := in.batch
+	switch {
+	case a.keep.arrival:
+		s := &a.slots[in.slots[i]]
+		s.came++
+		return appendTime(dst, s.came)
+	case !a.keep.updating:
 		return appendPosition(dst, b, i)
 	}
 	dst = appendTime(dst, rowtimeOf(b, i))
@@ -259,6 +268,9 @@ func (a *keptAcc) encode(dst []byte, slot int32) []byte {
 	one.AppendDatum(s.value)
 	row := vec.AppendEncodedRow(a.val[:0], []*vec.Vector{one}, 0)
 	dst = binary.AppendVarint(dst, s.n)
+	if a.keep.arrival {
+		dst = binary.AppendVarint(dst, s.came)
+	}
 	return append(binary.AppendUvarint(dst, uint64(len(row))), row...)
 }
 
@@ -267,6 +279,11 @@ func (a *keptAcc) decode(slot int32, src []byte) (rest []byte, err error) {
 	*s = keptSlot{}
 	if s.n, src, err = takeVarint(src); err != nil {
 		return nil, err
+	}
+	if a.keep.arrival {
+		if s.came, src, err = takeVarint(src); err != nil {
+			return nil, err
+		}
 	}
 	row, rest, err := takeBytes(src)
 	if err != nil {
@@ -286,6 +303,6 @@ func (a *keptAcc) setValue(s *keptSlot, d types.Datum) {
 }
 
 // keptSlotBytes is what a slot takes beside its value's bytes.
-const keptSlotBytes = 80
+const keptSlotBytes = 88
 
 func (a *keptAcc) memSize() int64 { return a.bytes + int64(keptSlotBytes*cap(a.slots)) }

@@ -22,6 +22,9 @@ const (
 // time, and grace; so that it leaves the state once no row that is not late can match it. A waiting row leaves alone already when the other
 // side has passed the last partner's time and grace: a row that comes out of order after that, and matches, is counted as late for it.
 //
+// Where the join is eager no row waits: one of an outer side that finds nothing when it comes leaves alone at once, and with each partner that
+// comes later as well.
+//
 // joinstreamstate.go lays out what is kept.
 type streamJoin struct {
 	cx      *opContext
@@ -128,6 +131,9 @@ func newStreamJoin(cx *opContext, n *planner.Join, to edge) (*streamJoin, error)
 
 // heldByJoin is how far behind its sides' times a join of streams may give a row, beyond what its inputs do: a row that waits leaves late.
 func heldByJoin(n *planner.Join) (held int64) {
+	if n.Within.Eager {
+		return 0
+	}
 	if n.Kind == planner.LeftJoin || n.Kind == planner.FullJoin {
 		held = max(held, n.Within.AfterMs+n.Within.GraceMs)
 	}

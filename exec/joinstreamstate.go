@@ -76,10 +76,12 @@ func (j *streamJoin) keep(in chunk, keys []*vec.Vector, side *streamSide) {
 		}
 		rowtime := rowtimeOf(in.Batch, i)
 		waits := side.outer && j.fate[i] == rowAlone
-		if other.now != noTime && rowtime+side.keep < other.now { // nothing that comes can match it
-			if waits {
-				j.emitAlone(side, in.Batch, i, j.outTime(in, i, side))
-			}
+		over := other.now != noTime && rowtime+side.keep < other.now // nothing that comes can match it
+		if waits && (over || j.n.Within.Eager) {
+			j.emitAlone(side, in.Batch, i, j.outTime(in, i, side))
+			waits = false
+		}
+		if over {
 			continue
 		}
 		j.seq++ // tells rows of one key and time apart

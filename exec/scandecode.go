@@ -31,10 +31,10 @@ type scanDecoder struct {
 	absent  []*vec.Vector // columns that are not in the records, and so NULL: those dropped
 	headers []headerCol
 	pairs   []record.Pair
-	passes  bool               // headers go on with the rows
-	raw     []byte             // of the record at hand
-	time    *vec.Vector        // the column that gives rowtime, nil for the record's timestamp
-	pattern *types.DatePattern // how that column, a text, is read; nil for a column of time
+	passes  bool        // headers go on with the rows
+	raw     []byte      // of the record at hand
+	time    *vec.Vector // the column that gives rowtime, nil for the record's timestamp
+	pattern timePattern // how that column, a text, is read; nil for a column of time
 	byOrd   []*vec.Vector
 	extra   []*vec.Vector // decoded, but not part of the rows
 	mark    *expr.Program // WATERMARK, nil for rowtime
@@ -66,7 +66,10 @@ func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) err
 	if n.Rel.TimestampColumn >= 0 {
 		d.time = d.want(n.Rel.TimestampColumn)
 		if n.Rel.TimestampFormat != "" {
-			d.pattern = types.ParseDatePattern(n.Rel.TimestampFormat)
+			var err error
+			if d.pattern, err = parseTimePattern(n.Rel); err != nil {
+				return err
+			}
 		}
 	}
 	if n.Rel.Watermark != nil {
@@ -80,6 +83,19 @@ func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) err
 	}
 	s.decode = d
 	return d.decoders(n.Rel)
+}
+
+// timePattern reads a text as microseconds since 1970.
+type timePattern interface {
+	Parse(text string, zone *time.Location) (int64, error)
+}
+
+// parseTimePattern reads timestamp_format: a pattern of to_timestamp, in the dialect ksql one of Java's.
+func parseTimePattern(rel *planner.Relation) (timePattern, error) {
+	if rel.KSQL {
+		return types.ParseJavaPattern(rel.TimestampFormat)
+	}
+	return types.ParseDatePattern(rel.TimestampFormat), nil
 }
 
 // want makes sure that column ord is decoded.

@@ -45,7 +45,7 @@ func valueOrdinals(rel *planner.Relation) []int {
 }
 
 func valueSchema(rel *planner.Relation) format.Schema {
-	s := format.Schema{Format: rel.ValueFormat, Unwrapped: !rel.WrapSingleValue, Delimiter: rel.ValueDelimiter}
+	s := format.Schema{Format: rel.ValueFormat, Unwrapped: !rel.WrapSingleValue, Delimiter: rel.ValueDelimiter, Epoch: rel.KSQL}
 	for _, ord := range valueOrdinals(rel) {
 		s.Columns = append(s.Columns, fieldOf(rel, ord))
 	}

@@ -144,10 +144,12 @@ func (b *binder) bindColumn(e *sql.ColumnRef) (Expr, error) {
 	x, err := b.lookup(e)
 	if err != nil && b.window != nil && len(e.Parts) == 1 {
 		switch e.Parts[0] {
-		case "windowstart":
-			return &windowBound{false}, nil
-		case "windowend":
-			return &windowBound{true}, nil
+		case "windowstart", "windowend":
+			return &windowBound{e.Parts[0] == "windowend"}, nil
+		case "WINDOWSTART", "WINDOWEND":
+			if b.ksql() {
+				return millis(&windowBound{e.Parts[0] == "WINDOWEND"}), nil
+			}
 		}
 	}
 	if err != nil {
@@ -187,7 +189,12 @@ func (b *binder) condition(x Expr, what string, e sql.Expr) (Expr, error) {
 	if t.Kind != types.Bool && t.Kind != types.Unknown {
 		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "argument of %s must be type boolean, not type %s", what, t).At(e.Offset())
 	}
-	return b.coerce(x, types.Of(types.Bool), CastImplicit, posOf(e))
+	x, err := b.coerce(x, types.Of(types.Bool), CastImplicit, posOf(e))
+	switch what {
+	case "WHERE", "HAVING", "JOIN/ON", "FILTER":
+		return holds(x), err
+	}
+	return x, err
 }
 
 func posOf(n sql.Node) sql.Pos { return sql.Pos(n.Offset()) }
@@ -333,7 +340,7 @@ func (b *binder) bindLike(e *sql.Like) (Expr, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.operatorExpr(op, x, y, e.Pos)
+	return b.compare(op, x, y, e.Pos)
 }
 
 func (b *binder) bindCase(e *sql.Case) (Expr, error) {

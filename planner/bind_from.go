@@ -121,6 +121,9 @@ func (b *binder) bindTable(t *sql.Table) (Node, *scope, error) {
 	}
 	b.st.noteRead(rel)
 	n, sc := newScan(rel)
+	if b.ksql() && (rel.Kind == Stream || rel.Kind == Table) {
+		ksqlScan(rel, sc)
+	}
 	if t.Alias != nil {
 		if err := renameScope(sc, t.Alias, rel.Name, t.Pos); err != nil {
 			return nil, nil, err
@@ -287,7 +290,7 @@ func (b *binder) bindView(rel *Relation, t *sql.Table) (Node, *scope, error) {
 	b.st.copying++
 	outside := b.st.p
 	inner := *outside
-	inner.Catalog = outside.Catalog.Inside(rel)
+	inner.Catalog, inner.Settings.KSQL = outside.Catalog.Inside(rel), rel.KSQL
 	b.st.p = &inner
 	n, err := b.st.binder().bindQuery(q)
 	b.st.p = outside

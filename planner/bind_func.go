@@ -139,6 +139,9 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 	if variadic {
 		return nil, notYet("VARIADIC", "functions take their arguments one by one", "list the arguments", e.Pos)
 	}
+	if b.ksql() && (e.Name == "round" || e.Name == "trunc") && len(xs) == 2 && xs[0].Type().Kind == types.Float8 {
+		return b.roundDouble(e, xs)
+	}
 	if len(fs) == 0 {
 		if x, ok, err := b.castCall(e, xs); ok || err != nil {
 			return x, err
@@ -335,6 +338,7 @@ func (b *binder) bindAggCall(e *sql.FuncCall, kinds ...FuncKind) (*Agg, error) {
 	if agg.OrderBy, err = b.bindSortKeys(e.OrderBy); err != nil {
 		return nil, err
 	}
+	agg.Arrival = b.ksql() && agg.Func.Ordered && len(agg.OrderBy) == 0 && (b.window == nil || b.window.Kind != Session)
 	if agg.Distinct && len(agg.OrderBy) > 0 && !sortedByArgs(agg) {
 		return nil, sqlerr.New(sqlerr.InvalidColumnReference, "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list").At(e.Offset())
 	}

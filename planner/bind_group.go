@@ -177,7 +177,11 @@ func (s *selectBlock) groupExpr(e sql.Expr) ([]int, error) {
 		t.col.Type = t.expr.Type()
 		x = t.expr
 	}
-	if _, ok := x.(*windowBound); ok {
+	bound := x
+	if at, ok := isMillis(x); ok {
+		bound = at
+	}
+	if _, ok := bound.(*windowBound); ok {
 		return []int{}, nil // every group has its window anyway
 	}
 	return []int{s.group.add(s.b.settle(x))}, nil

@@ -48,7 +48,7 @@ func (b *binder) bindIn(e *sql.In) (Expr, error) {
 				return nil, err
 			}
 		}
-		if alts[i], err = b.operatorExpr("=", xs[0], xs[i+1], e.Pos); err != nil {
+		if alts[i], err = b.compare("=", xs[0], xs[i+1], e.Pos); err != nil {
 			return nil, err
 		}
 	}
@@ -62,6 +62,10 @@ func (b *binder) inList(e *sql.In, xs []Expr, nodes []sql.Expr, t types.Type, eq
 			return nil, err
 		}
 		xs[i] = y
+	}
+	if b.ksql() {
+		x, err := b.twoValued(&InList{Arg: xs[0], List: xs[1:], Eq: eq}, nil)
+		return negateIf(e.Not, x), err
 	}
 	return &InList{Arg: xs[0], List: xs[1:], Eq: eq, Negated: e.Not}, nil
 }
@@ -127,7 +131,7 @@ func (b *binder) bindQuantified(e *sql.Quantified) (Expr, error) {
 			return nil, err
 		}
 	}
-	return &ArrayCompare{Left: call.Args[0], Array: arr, Op: call.Func, All: e.All}, nil
+	return b.twoValued(&ArrayCompare{Left: call.Args[0], Array: arr, Op: call.Func, All: e.All}, nil)
 }
 
 func (b *binder) bindSubquery(e *sql.Subquery) (Expr, error) {

@@ -27,7 +27,7 @@ func (b *binder) bindBinary(e *sql.BinaryOp) (Expr, error) {
 	if c, ok := r.(*Const); ok && e.Op == "->" && isRow(l.Type().Kind) && !c.Val.Null && (isString(c.Typ.Kind) || c.Typ.Kind == types.Unknown) {
 		return fieldOf(l, c.Val.S, e.Pos) // s->'f', as of jsonb
 	}
-	return b.operatorExpr(e.Op, l, r, e.Pos)
+	return b.compare(e.Op, l, r, e.Pos)
 }
 
 func checkOperatorSchema(schema, op string, pos sql.Pos) error {

@@ -84,7 +84,7 @@ func (s *selectBlock) bindTargets() error {
 		}
 		name := t.Alias
 		if name == "" {
-			name = targetName(t.Expr)
+			name = s.unnamed(t.Expr)
 		}
 		col := Col{Name: name, Type: x.Type()}
 		col.TableOID, col.AttNum = s.b.baseColumn(x)
@@ -159,6 +159,14 @@ func (s *selectBlock) addFields(x Expr, pos sql.Pos) error {
 		s.targets = append(s.targets, selectTarget{expr: &FieldRef{x, i, f.Type}, col: Col{Name: f.Name, Type: f.Type}, pos: pos})
 	}
 	return nil
+}
+
+// unnamed is the name of a column without AS.
+func (s *selectBlock) unnamed(e sql.Expr) string {
+	if s.b.ksql() {
+		return ksqlName(e, s.targets)
+	}
+	return targetName(e)
 }
 
 // targetName is the name PostgreSQL gives a column without AS (its FigureColname).

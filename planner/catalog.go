@@ -72,6 +72,8 @@ type Relation struct {
 	// ViewText and ViewColumns define a View.
 	ViewText    string
 	ViewColumns []string
+	// KSQL: the statement that made the relation is in the dialect ksql.
+	KSQL bool
 	// Definition is the statement that made the relation, for SHOW CREATE.
 	Definition string
 	Owner      string

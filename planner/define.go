@@ -39,6 +39,7 @@ func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) 
 	d.rel = &Relation{
 		Schema: stmt.Name.Schema(), Name: stmt.Name.Object(), Kind: Stream, Topic: opts.Topic, Partitions: opts.Partitions,
 		WrapSingleValue: opts.WrapSingleValue, TimestampColumn: -1, IdleTimeout: p.idleTimeout(), Window: opts.Window,
+		KSQL: p.Settings.KSQL,
 	}
 	if stmt.Kind == sql.KindTable {
 		d.rel.Kind = Table
@@ -338,14 +339,11 @@ func (d *definer) time() error {
 	if name == "" {
 		return nil
 	}
-	i := d.rel.column(name)
-	if i < 0 {
-		i = d.rel.column(strings.ToLower(name))
-	}
+	i := d.st.optionColumn(d.rel, name)
 	if i < 0 {
 		return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", name).At(pos)
 	}
-	if err := checkTimestamp(&d.rel.Columns[i], d.opts.TimestampFormat, pos); err != nil {
+	if err := checkTimestamp(&d.rel.Columns[i], d.opts, d.rel.KSQL, pos); err != nil {
 		return err
 	}
 	d.rel.TimestampColumn, d.rel.TimestampFormat = i, d.opts.TimestampFormat
@@ -355,14 +353,32 @@ func (d *definer) time() error {
 	return d.watermark(d.stmt.Watermark)
 }
 
+// optionColumn finds the column that an option names, as written or folded.
+func (st *statement) optionColumn(rel *Relation, name string) int {
+	if i := rel.column(name); i >= 0 {
+		return i
+	}
+	if st.p.Settings.KSQL {
+		return rel.column(strings.ToUpper(name))
+	}
+	return rel.column(strings.ToLower(name))
+}
+
 // checkTimestamp refuses columns that cannot give rowtime.
-func checkTimestamp(c *Column, format string, pos int) error {
+func checkTimestamp(c *Column, opts *Options, ksql bool, pos int) error {
+	format, example := opts.TimestampFormat, "YYYY-MM-DD HH24:MI:SS"
+	if ksql {
+		example = "yyyy-MM-dd HH:mm:ss"
+		if _, err := types.ParseJavaPattern(format); format != "" && err != nil {
+			return sqlerr.From(err).At(opts.given["timestamp_format"].Offset())
+		}
+	}
 	switch c.Type.Kind {
 	case types.Timestamp, types.TimestampTZ, types.Int8, types.Date:
 	case types.Text, types.Varchar:
 		if format == "" {
 			return sqlerr.New(sqlerr.InvalidTableDefinition, "rowtime from column %q of type %s needs option \"timestamp_format\"", c.Name, c.Type).
-				WithHint("For example timestamp_format = 'YYYY-MM-DD HH24:MI:SS'.").At(pos)
+				WithHint("For example timestamp_format = '%s'.", example).At(pos)
 		}
 	default:
 		return sqlerr.New(sqlerr.DatatypeMismatch, "column %q of type %s cannot give rowtime", c.Name, c.Type).
@@ -413,7 +429,7 @@ func (p *Planner) BindView(ctx context.Context, stmt *sql.CreateRelation, text s
 	}
 	rel := &Relation{
 		Schema: stmt.Name.Schema(), Name: stmt.Name.Object(), Kind: View, ViewText: sql.String(stmt.Query), ViewColumns: stmt.Aliases,
-		TimestampColumn: -1, Definition: text,
+		TimestampColumn: -1, Definition: text, KSQL: p.Settings.KSQL,
 	}
 	if len(stmt.Aliases) > len(q.Columns) {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "CREATE VIEW specifies more column names than columns").At(stmt.Offset())

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
@@ -122,7 +123,7 @@ func insertTargets(rel *Relation, stmt *sql.Insert) ([]int, error) {
 	}
 	for _, name := range stmt.Columns {
 		i := rel.column(name)
-		if i < 0 && name == "rowtime" && (rel.Kind == Stream || rel.Kind == Table) {
+		if i < 0 && strings.EqualFold(name, "rowtime") && (rel.Kind == Stream || rel.Kind == Table) {
 			i = PseudoRowtime
 		} else if i < 0 || rel.Columns[i].Hidden {
 			return nil, relationColumnError(rel, name, stmt.Offset())
@@ -219,7 +220,7 @@ func (ins *inserter) source() (Node, error) {
 	}
 	given := identity(n)
 	for i, t := range ins.targets {
-		if given[i], err = ins.b.assign(given[i], ins.column(t), posOf(q)); err != nil {
+		if given[i], err = ins.assign(given[i], t, posOf(q)); err != nil {
 			return nil, err
 		}
 	}
@@ -279,6 +280,17 @@ func (ins *inserter) column(t int) *Column {
 	return &ins.rel.Columns[t]
 }
 
+// assign converts a value to the type of its target.
+func (ins *inserter) assign(x Expr, t int, pos sql.Pos) (Expr, error) {
+	if t == PseudoRowtime {
+		var err error
+		if x, err = ins.b.rowtimeGiven(x, pos); err != nil {
+			return nil, err
+		}
+	}
+	return ins.b.assign(x, ins.column(t), pos)
+}
+
 func (ins *inserter) values(v *sql.Values) (Node, error) {
 	out := newValues(nil, ins.cols())
 	ins.b.clause = "VALUES"
@@ -297,7 +309,7 @@ func (ins *inserter) values(v *sql.Values) (Node, error) {
 			if err != nil {
 				return nil, err
 			}
-			if given[i], err = ins.b.assign(x, c, posOf(e)); err != nil {
+			if given[i], err = ins.assign(x, ins.targets[i], posOf(e)); err != nil {
 				return nil, err
 			}
 		}

@@ -262,7 +262,11 @@ func describeWithin(w *Within) string {
 	if w.BeforeMs != w.AfterMs {
 		s = "right row from " + at(-w.BeforeMs) + " to " + at(w.AfterMs) + " the left row"
 	}
-	return s + ", grace " + formatMs(w.GraceMs)
+	s += ", grace " + formatMs(w.GraceMs)
+	if w.Eager {
+		s += ", unmatched rows at once"
+	}
+	return s
 }
 
 func describeWindow(x *WindowFunc) (string, []string) {

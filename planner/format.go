@@ -304,6 +304,9 @@ func (p *exprPrinter) agg(a Agg) {
 		}
 		p.sortKeys(a.OrderBy)
 	}
+	if a.Arrival {
+		p.s(" as they come")
+	}
 	p.s(")")
 	if a.Filter != nil {
 		p.s(" FILTER (WHERE ")

@@ -10,6 +10,7 @@ func (s *selectBlock) buildAggregate() error {
 	if !s.group.present && len(s.aggs.aggs) == 0 && s.having == nil && !s.aggs.grouping {
 		return nil
 	}
+	s.dropNullGroups()
 	a := &Aggregate{In: s.node, Sets: s.group.sets, Window: s.b.window, Aggs: s.aggs.aggs}
 	r := &regrouper{s: s}
 	collect := func(e Expr) { r.rewrite(e) }

@@ -16,7 +16,7 @@ func (m *maker) relation() error {
 	}
 	m.rel = &Relation{
 		Schema: m.spec.Schema, Name: m.spec.Name, Kind: Table, Topic: m.opts.Topic, Partitions: m.s.partitions, WrapSingleValue: m.opts.WrapSingleValue,
-		Placement: true, TimestampColumn: -1, IdleTimeout: m.st.p.idleTimeout(),
+		Placement: true, TimestampColumn: -1, IdleTimeout: m.st.p.idleTimeout(), KSQL: m.st.p.Settings.KSQL,
 	}
 	if m.stream() {
 		m.rel.Kind = Stream
@@ -48,11 +48,11 @@ func (m *maker) relation() error {
 		return err
 	}
 	if m.opts.Timestamp != "" {
-		if m.rel.TimestampColumn = m.rel.column(m.opts.Timestamp); m.rel.TimestampColumn < 0 {
+		if m.rel.TimestampColumn = m.st.optionColumn(m.rel, m.opts.Timestamp); m.rel.TimestampColumn < 0 {
 			return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", m.opts.Timestamp).At(m.opts.given["timestamp"].Offset())
 		}
 		m.rel.TimestampFormat = m.opts.TimestampFormat
-		if err := checkTimestamp(&m.rel.Columns[m.rel.TimestampColumn], m.rel.TimestampFormat, m.opts.given["timestamp"].Offset()); err != nil {
+		if err := checkTimestamp(&m.rel.Columns[m.rel.TimestampColumn], m.opts, m.rel.KSQL, m.opts.given["timestamp"].Offset()); err != nil {
 			return err
 		}
 	}

@@ -116,6 +116,8 @@ type Agg struct {
 	// OrderBy is the order in which rows are taken; for an ordered-set aggregate it is that of WITHIN GROUP, and Args are the direct arguments, which
 	// have no columns.
 	OrderBy []SortKey
+	// Arrival: rows of input that only grows are taken in the order in which they come, not by rowtime and place.
+	Arrival bool
 	Typ     types.Type
 	Name    string
 }

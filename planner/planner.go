@@ -24,6 +24,8 @@ type Settings struct {
 	Latest bool
 	// Each: emit is each, so continuous queries give one change per input row.
 	Each bool
+	// KSQL: the statement was read in the dialect ksql and means what ksqlDB makes of it.
+	KSQL bool
 	// ShowChanges asks for the column op in push results over updating plans.
 	ShowChanges bool
 	// IdleTimeout is fixed in relations at CREATE; 0 is the default of 10 s.

@@ -94,12 +94,23 @@ func (s *scope) table(schema, name string) *scopeTab {
 // lookup resolves a column name of one to four parts: column, table.column, schema.table.column, or any of these followed by
 // fields of a struct.
 func (b *binder) lookup(ref *sql.ColumnRef) (Expr, error) {
-	parts := ref.Parts
+	x, err := b.lookupParts(ref.Parts, ref.Pos)
+	if x == nil && err == nil && b.ksql() {
+		x, err = b.lookupFolded(ref)
+	}
+	if x == nil && err == nil {
+		err = b.undefinedColumn(ref)
+	}
+	return x, err
+}
+
+// lookupParts returns nil if the parts name nothing.
+func (b *binder) lookupParts(parts []string, pos sql.Pos) (Expr, error) {
 	for level, e := 0, (&env{scope: b.scope, next: b.env}); e != nil; level, e = level+1, e.next {
 		if e.scope == nil {
 			continue
 		}
-		x, err := e.scope.resolve(parts, ref.Pos)
+		x, err := e.scope.resolve(parts, pos)
 		if err != nil {
 			return nil, err
 		}
@@ -112,7 +123,7 @@ func (b *binder) lookup(ref *sql.ColumnRef) (Expr, error) {
 		e.used = true
 		return toOuter(x, level), nil
 	}
-	return nil, b.undefinedColumn(ref)
+	return nil, nil
 }
 
 // resolve returns nil if the parts name nothing in s.

@@ -132,6 +132,9 @@ func (s *selectBlock) bindWindow() error {
 	if err != nil {
 		return err
 	}
+	if s.b.ksql() {
+		spec.ksqlDefaults()
+	}
 	s.b.window = spec
 	return nil
 }
@@ -201,6 +204,9 @@ func (m *maker) retention() error {
 	own := m.windowed()
 	if m.stream() || m.rel.Window == nil || m.spec.Query == nil { // the last: an INSERT
 		own = nil
+	}
+	if own != nil && m.st.p.Settings.KSQL {
+		own.Window.ksqlRetention()
 	}
 	var err error
 	visitNodes(m.root, func(n Node) {

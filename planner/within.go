@@ -15,6 +15,8 @@ const maxWithinMs = 1000 * 366 * 86_400_000
 // [-BeforeMs, AfterMs]. Either may be negative, not their sum. GraceMs is how late, beyond what their own times allow, rows may come.
 type Within struct {
 	BeforeMs, AfterMs, GraceMs int64
+	// Eager: a row of an outer side that meets no partner when it comes leaves alone at once, and is joined as well if a partner comes later.
+	Eager bool
 }
 
 // joinWithin reads WITHIN and GRACE PERIOD. In a query that ends they are a condition on the rowtimes like any other.
@@ -43,6 +45,9 @@ func (b *binder) joinWithin(n *Join, j *sql.Join) error {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "WITHIN bounds a join of two streams").
 			WithDetail("Reason: a table's rows have no end, so they always can be looked up.").
 			WithHint("What works: the join without WITHIN.").At(j.Within.Offset())
+	}
+	if b.ksql() && j.Within.Grace == nil {
+		w.GraceMs, w.Eager = w.defaultGrace(), n.Kind == LeftJoin || n.Kind == RightJoin || n.Kind == FullJoin
 	}
 	if b.st.unbounded {
 		n.Within = w

@@ -33,6 +33,8 @@ type Schema struct {
 	Columns []Column
 	// Key tells keys from values. Keys are written canonically; a lone column of a key is not wrapped.
 	Key bool
+	// Epoch: JSON values have dates and times as ksqlDB writes them, numbers of days and milliseconds.
+	Epoch bool
 	// Unwrapped: a lone column of a value is the value itself, not a member of an object (wrap_single_value = false).
 	Unwrapped bool
 }

@@ -19,8 +19,11 @@ type jsonEncoder struct {
 
 func newJSONEncoder(s Schema) *jsonEncoder {
 	e := &jsonEncoder{columns: s.Columns, wrapped: s.wrapped(), leavesOut: !s.Key, append: types.AppendJSON}
-	if s.Key {
+	switch {
+	case s.Key:
 		e.append = types.AppendKeyJSON
+	case s.Epoch:
+		e.append = types.AppendEpochJSON
 	}
 	for _, c := range s.Columns {
 		var name []byte

@@ -343,7 +343,7 @@ func (a *relationAlter) anyRow(ctx context.Context, query string) (bool, error) 
 	if err != nil {
 		return false, err
 	}
-	plan, err := a.s.planner(a.cat).PlanQuery(ctx, parsed.Statement.(*sql.Query), nil)
+	plan, err := a.s.ownPlanner(a.cat).PlanQuery(ctx, parsed.Statement.(*sql.Query), nil)
 	if err != nil {
 		return false, err
 	}

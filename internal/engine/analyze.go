@@ -183,9 +183,16 @@ func (s *session) planner(cat *catalog) *planner.Planner {
 	return &planner.Planner{Catalog: cat, Settings: s.plannerSettings(), Evaluator: folder{text: s.text()}}
 }
 
+// ownPlanner is planner for statements that the engine itself writes: they are not in the session's dialect.
+func (s *session) ownPlanner(cat *catalog) *planner.Planner {
+	p := s.planner(cat)
+	p.Settings.KSQL = false
+	return p
+}
+
 func (s *session) plannerSettings() planner.Settings {
 	return planner.Settings{
-		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"), Each: s.set.must("emit") == "each",
+		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"), Each: s.set.must("emit") == "each", KSQL: s.set.ksql(),
 		IdleTimeout: s.set.duration("idle_timeout"), Partitions: s.e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas,
 	}
 }

@@ -135,17 +135,39 @@ type catalog struct {
 	// used, if set, collects the relations that a statement names; as is the role whose rights count for them, 0 for the session's.
 	used *accesses
 	as   metadata.OID
+	// ksql: unquoted names came in upper case.
+	ksql bool
 }
 
 var _ planner.Catalog = (*catalog)(nil)
 
 // catalog returns the newest image under the session's search path.
 func (s *session) catalog() *catalog {
-	return &catalog{img: s.image(), e: s.e, path: s.set.searchPath(), text: s.text()}
+	return &catalog{img: s.image(), e: s.e, path: s.set.searchPath(), text: s.text(), ksql: s.set.ksql()}
 }
 
-// Relation implements planner.Catalog.
+// Relation implements planner.Catalog. In the dialect ksql a name that is not there in upper case is looked for in lower case: system tables,
+// and what was made in the other dialect.
 func (c *catalog) Relation(ctx context.Context, schema, name string) (*planner.Relation, error) {
+	lowerSchema, lower := strings.ToLower(schema), strings.ToLower(name)
+	if !c.ksql || lower == name && lowerSchema == schema {
+		return c.relationAs(ctx, schema, name)
+	}
+	_, asWritten := c.names[schema+"."+name]
+	if _, stored := c.names[lowerSchema+"."+lower]; stored && !asWritten {
+		return c.relationAs(ctx, lowerSchema, lower)
+	}
+	r, err := c.relationAs(ctx, schema, name)
+	if sqlerr.CodeOf(err) == sqlerr.UndefinedTable {
+		if found, lowerErr := c.relationAs(ctx, lowerSchema, lower); lowerErr == nil {
+			return found, nil
+		}
+	}
+	return r, err
+}
+
+// relationAs finds a relation by a name as it is.
+func (c *catalog) relationAs(ctx context.Context, schema, name string) (*planner.Relation, error) {
 	if n, ok := c.names[schema+"."+name]; ok {
 		return c.namedRelation(ctx, n, name)
 	}
@@ -241,7 +263,8 @@ func (c *catalog) Inside(view *planner.Relation) planner.Catalog {
 	}
 	in.as = ownerOf(o)
 	if def, err := relationDef(o); err == nil {
-		in.names, in.path = def.Names, newSettings(def.Settings).searchPath()
+		set := newSettings(def.Settings)
+		in.names, in.path, in.ksql = def.Names, set.searchPath(), set.ksql()
 	}
 	return in
 }

@@ -231,7 +231,12 @@ func addTopic(d *ddl, bc boundCreate, oid metadata.OID, q *sql.CreateRelation) (
 		if !hasOption(q, "topic", "kafka_topic") {
 			return false, 0, sqlerr.New(sqlerr.DuplicateTable, "topic %q already exists", spec.Name).WithHint("To use it, write WITH (topic = '%s').", spec.Name)
 		}
-		if t.Owner.Kind != metadata.OwnerNone || q.Query != nil {
+		if t.Owner.Kind == metadata.OwnerNone && q.Query != nil {
+			return false, 0, sqlerr.New(sqlerr.ObjectInUse, "topic %q has records already", spec.Name).
+				WithDetail("The topic of a query's result holds that result alone.").
+				WithHint("Choose another name with WITH (topic = ...). CREATE STREAM over the topic, then DROP STREAM ... DELETE TOPIC, deletes it.")
+		}
+		if t.Owner.Kind != metadata.OwnerNone {
 			return false, 0, sqlerr.New(sqlerr.ObjectInUse, "topic %q is written by another relation", spec.Name).WithHint("Choose another name with WITH (topic = ...).")
 		}
 		return false, int32(len(t.Partitions)), nil

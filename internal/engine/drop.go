@@ -191,7 +191,8 @@ func (d *dropSet) ownedByDropped(o *metadata.Object) bool {
 	return ok
 }
 
-// dropAll removes objects, and the topics that came with them, in one entry.
+// dropAll removes objects, and the topics that came with them, in one entry. In the dialect ksql the topics of relations stay unless deleteTopic
+// says so, and are anybody's.
 func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) error {
 	d := s.beginDDL()
 	gone := map[metadata.UUID]bool{}
@@ -201,19 +202,27 @@ func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) e
 			d.batch.DeleteTopic(t.ID)
 		}
 	}
+	keep := s.set.ksql() && !deleteTopic
 	for _, o := range set.order {
-		for t := range set.img.TopicsOwnedBy(o.OID) {
-			remove(t)
-		}
 		if isRelation(o) && o.Kind != kindView {
 			t, err := s.ownTopic(ctx, set.img, o, deleteTopic)
 			if err != nil {
 				d.cancel()
 				return err
 			}
-			if t != nil {
+			switch {
+			case t == nil:
+			case keep:
+				gone[t.ID] = true
+				if t.Owner.Kind == metadata.OwnerSQL {
+					d.batch.SetTopicOwner(t.ID, t.Owner, metadata.Owner{})
+				}
+			default:
 				remove(t)
 			}
+		}
+		for t := range set.img.TopicsOwnedBy(o.OID) {
+			remove(t)
 		}
 		d.batch.DeleteObject(o.OID, o.Version)
 	}
@@ -221,10 +230,10 @@ func (s *session) dropAll(ctx context.Context, set *dropSet, deleteTopic bool) e
 	return d.end(ctx)
 }
 
-// ownTopic is the topic that goes with a relation, nil if it stays.
-func (s *session) ownTopic(ctx context.Context, img *metadata.Image, o *metadata.Object, deleteTopic bool) (*metadata.Topic, error) {
+// ownTopic is the topic that came with a relation, with anyTopic also one that it found; nil if there is none.
+func (s *session) ownTopic(ctx context.Context, img *metadata.Image, o *metadata.Object, anyTopic bool) (*metadata.Topic, error) {
 	def, err := relationDef(o)
-	if err != nil || !def.OwnsTopic && !deleteTopic {
+	if err != nil || !def.OwnsTopic && !anyTopic {
 		return nil, err
 	}
 	rel, err := s.e.relation(ctx, img, o)

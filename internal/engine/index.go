@@ -276,7 +276,7 @@ func (s *session) firstRow(ctx context.Context, cat *catalog, query string) ([]t
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.planner(cat).PlanQuery(ctx, parsed.Statement.(*sql.Query), nil)
+	plan, err := s.ownPlanner(cat).PlanQuery(ctx, parsed.Statement.(*sql.Query), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -76,7 +76,9 @@ func (s *session) analyzeLook(ctx context.Context, p *planner.Planner, st *state
 	if err != nil {
 		return err
 	}
-	if err := s.analyzeQuery(ctx, p, st, parsed.Statement.(*sql.Query), nil); err != nil {
+	own := *p
+	own.Settings.KSQL = false // the query is not in the session's dialect
+	if err := s.analyzeQuery(ctx, &own, st, parsed.Statement.(*sql.Query), nil); err != nil {
 		return err
 	}
 	st.verb, st.counts, st.kind = verb, false, pgwire.PortalRows

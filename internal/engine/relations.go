@@ -92,7 +92,7 @@ func (e *Engine) bind(ctx context.Context, img *metadata.Image, o *metadata.Obje
 	if err != nil {
 		return cachedRelation{}, err
 	}
-	parsed, err := sql.ParseOne(def.Statement, sql.Options{})
+	parsed, err := sql.ParseOne(def.Statement, newSettings(def.Settings).reading())
 	if err != nil {
 		return cachedRelation{}, err
 	}
@@ -244,12 +244,12 @@ func bindStatement(ctx context.Context, p *planner.Planner, q *sql.CreateRelatio
 func (e *Engine) storedPlanner(img *metadata.Image, settings map[string]string, stored, record names) *planner.Planner {
 	set := newSettings(settings)
 	text := set.text(e.clock.Now())
-	cat := &catalog{img: img, e: e, path: set.searchPath(), text: text, names: stored, record: record}
+	cat := &catalog{img: img, e: e, path: set.searchPath(), text: text, names: stored, record: record, ksql: set.ksql()}
 	text.RegOID, text.RegName = cat.regOID, cat.regName
 	return &planner.Planner{
 		Catalog:   cat,
 		Evaluator: folder{text: text},
-		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), Each: set.must("emit") == "each", Partitions: e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas},
+		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), Each: set.must("emit") == "each", KSQL: set.ksql(), Partitions: e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas},
 	}
 }
 

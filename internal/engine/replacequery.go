@@ -103,7 +103,7 @@ func (d *definition) queryName() (string, error) {
 	if d.QueryName != "" {
 		return d.QueryName, nil
 	}
-	parsed, err := sql.ParseOne(d.Statement, sql.Options{})
+	parsed, err := sql.ParseOne(d.Statement, newSettings(d.Settings).reading())
 	if err != nil {
 		return "", err
 	}

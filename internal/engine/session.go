@@ -148,7 +148,7 @@ type parsedQuery struct {
 
 // Parse implements pgwire.Session.
 func (s *session) Parse(_ context.Context, text string) ([]pgwire.Query, error) {
-	all, err := sql.Parse(text, sql.Options{})
+	all, err := sql.Parse(text, s.set.reading())
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (s *session) Run(ctx context.Context, q pgwire.Query) (pgwire.Portal, error
 
 // Prepare implements pgwire.Session.
 func (s *session) Prepare(ctx context.Context, name, text string, oids []uint32) (pgwire.Statement, error) {
-	parsed, err := sql.ParseOne(text, sql.Options{})
+	parsed, err := sql.ParseOne(text, s.set.reading())
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -102,7 +103,7 @@ func init() {
 	define(catStream, "push_query_timeout", "0", "Ends push queries after this long; 0 is never.", checkDuration)
 	define(catStream, "transaction_buffer", "64MB", "The most a transaction block may hold back.", checkBytes)
 	define(catStream, "max_future", "1h", "How far rowtime may be ahead of the clock.", checkDuration)
-	define(catStream, "dialect", "millrace", "The SQL dialect.", oneOf("millrace"))
+	define(catStream, "dialect", "millrace", "The SQL dialect: millrace, or ksql for ksqlDB's rules.", oneOf("millrace", "ksql"))
 }
 
 func oneOf(allowed ...string) func(string) (string, error) {
@@ -278,10 +279,22 @@ func (s *settings) defaultOf(name string) (string, bool) {
 	if v, ok := s.base[name]; ok {
 		return v, true
 	}
+	if name == "emit" && s.ksql() {
+		return "each", true // ksqlDB's results have a version for each row
+	}
 	if d, ok := settingDefs[name]; ok {
 		return d.value, true
 	}
 	return "", false
+}
+
+// ksql reports whether statements are read by ksqlDB's rules.
+func (s *settings) ksql() bool { return s.must("dialect") == "ksql" }
+
+// reading is how the text of a statement is parsed.
+func (s *settings) reading() sql.Options {
+	d, _ := sql.DialectOf(s.must("dialect"))
+	return sql.Options{Dialect: d}
 }
 
 // must returns a setting that is known to exist.
@@ -300,9 +313,21 @@ func (s *settings) duration(name string) time.Duration {
 
 func (s *settings) on(name string) bool { return s.must(name) == "on" }
 
+// ksqlSettings are ksqlDB's names of settings, without the prefixes that it allows.
+var ksqlSettings = map[string]string{"auto.offset.reset": "auto_offset_reset"}
+
+// key is the lower-case name of a setting, ours for one of ksqlDB's.
+func (s *settings) key(name string) string {
+	key := strings.ToLower(name)
+	if own, ok := ksqlSettings[strings.TrimPrefix(key, "ksql.streams.")]; ok && s.ksql() {
+		return own
+	}
+	return key
+}
+
 // set gives name a value; it returns the name as reported.
 func (s *settings) set(name, value string, local bool) (string, error) {
-	key := strings.ToLower(name)
+	key := s.key(name)
 	d, ok := settingDefs[key]
 	if !ok {
 		// A name with a dot is the user's own (PostgreSQL docs, 20.16).
@@ -363,7 +388,7 @@ func unknownSetting(name string) error {
 
 // reset gives name its value from the start of the session.
 func (s *settings) reset(name string) (string, error) {
-	key := strings.ToLower(name)
+	key := s.key(name)
 	if _, ok := s.get(key); !ok {
 		return "", unknownSetting(name)
 	}

@@ -468,7 +468,7 @@ func (s *supervisor) plan(img *metadata.Image, o *metadata.Object, def queryDefi
 
 // planInsert plans a query that an INSERT has made.
 func (s *supervisor) planInsert(img *metadata.Image, o *metadata.Object, def queryDefinition, sink *planner.Relation) (*runningQuery, error) {
-	parsed, err := sql.ParseOne(def.Statement, sql.Options{})
+	parsed, err := sql.ParseOne(def.Statement, newSettings(def.Settings).reading())
 	if err != nil {
 		return nil, err
 	}
