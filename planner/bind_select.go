@@ -135,7 +135,11 @@ func (s *selectBlock) expandStar(star *sql.Star) error {
 				s.b.st.notePos(&fresh, star.Pos)
 				x = &fresh
 			}
-			col := Col{Name: c.name, Type: x.Type(), TableOID: c.base.TableOID, AttNum: c.base.AttNum}
+			name := c.name
+			if tab == nil && s.b.ksql() {
+				name = s.b.scope.starName(&c)
+			}
+			col := Col{Name: name, Type: x.Type(), TableOID: c.base.TableOID, AttNum: c.base.AttNum}
 			s.targets = append(s.targets, selectTarget{expr: x, col: col, pos: star.Pos})
 		}
 	}

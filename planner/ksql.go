@@ -188,7 +188,15 @@ func (w *WindowSpec) ksqlRetention() {
 	}
 }
 
-// defaultGraceMs is that of a join of streams where none was written.
+// starName is the name of a column of * in ksqlDB: in a join it has the name of its side in front.
+func (s *scope) starName(c *scopeCol) string {
+	if len(s.tabs) < 2 || c.tab == nil || c.tab.name == "" {
+		return c.name
+	}
+	return c.tab.name + "_" + c.name
+}
+
+// defaultGrace is that of a join of streams where none was written.
 func (w *Within) defaultGrace() int64 { return max(dayMs-w.BeforeMs-w.AfterMs, 0) }
 
 // rowtimeGiven takes the milliseconds that a statement gives for ROWTIME.
