@@ -16,6 +16,9 @@ func (p *parser) statement() Statement {
 	if !p.enter() {
 		return nil
 	}
+	if p.ksql && p.refuseForeign() {
+		return nil
+	}
 	w := foldLower(t.text(p.src))
 	switch w {
 	case "select", "values", "table":

@@ -24,10 +24,13 @@ var showQueries = map[string]string{
 	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, replicas, isr, state FROM millrace.partitions",
 	"QUOTAS":     "SELECT user_name, client_id, name, value FROM millrace.quotas",
 	"GROUPS":     "SELECT group_id, generation, members FROM millrace.groups",
-	"SETTINGS":   "SELECT name, value, default_value, description FROM millrace.settings",
+	"SETTINGS":   settingsQuery,
+	"PROPERTIES": settingsQuery, // ksqlDB's name
 	"SCHEMAS":    "SELECT nspname AS name, pg_catalog.pg_get_userbyid(nspowner) AS owner FROM pg_catalog.pg_namespace",
 	"ROLES":      "SELECT rolname AS name, rolsuper AS superuser, rolcanlogin AS login FROM pg_catalog.pg_roles",
 }
+
+const settingsQuery = "SELECT name, value, default_value, description FROM millrace.settings"
 
 // describeQuery is DESCRIBE as a query; %d is the relation's OID.
 const describeQuery = `SELECT name AS column, type, CASE WHEN key THEN 'KEY' || coalesce(', ' || window_bound, '') WHEN not_null THEN 'NOT NULL' ELSE '' END AS attributes
