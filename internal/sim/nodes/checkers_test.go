@@ -102,3 +102,28 @@ func TestTheOrderCheckerFindsAStaleAnswer(t *testing.T) {
 	require.False(t, linear([]porcupine.Operation{op("create", done, 1, 2), op("create", done, 3, 4)}), "made twice")
 	require.False(t, linear([]porcupine.Operation{op("create", unknown, 1, math.MaxInt64), op("look", done, 3, 4), op("look", already, 5, 6)}), "it goes again")
 }
+
+func TestTheLogCheckersFindWhatIsWrong(t *testing.T) {
+	data := func(base, id int64, epoch int16) batch {
+		return batch{base: base, last: base, id: id, epoch: epoch, data: true, crc: uint32(base)}
+	}
+	marker := func(base, id int64, commit bool) batch {
+		return batch{base: base, last: base, id: id, epoch: 9, control: true, commit: commit}
+	}
+	whole := logs{
+		"a-0": {data(0, 1, 3), marker(1, 1, true), data(2, 1, 4), data(3, 2, 4), marker(4, 2, true), marker(5, 1, false)},
+		"b-0": {data(0, 1, 3), marker(1, 1, true), marker(2, 1, false), data(3, 1, 5)},
+	}
+	require.Empty(t, torn(whole))
+	require.Empty(t, apart(whole, whole))
+	require.Len(t, torn(logs{"a-0": whole["a-0"], "b-0": {data(0, 1, 3), marker(1, 1, false), data(3, 1, 4), marker(4, 1, true)}}), 2)
+
+	behind := logs{"events-0": {data(0, 1, 3)}}
+	ahead := logs{"events-0": {data(0, 1, 3), data(1, 1, 3)}}
+	require.Empty(t, apart(behind, ahead))
+	other := data(0, 1, 3)
+	other.crc = 77
+	require.Len(t, apart(behind, logs{"events-0": {other}}), 1)
+	require.Empty(t, apart(logs{"totals-0": {data(0, 1, 3)}}, logs{"totals-0": {other}}), "it may have been cleaned")
+	require.Len(t, apart(logs{"totals-0": {data(0, 1, 3)}}, logs{"totals-0": {data(0, 1, 4)}}), 1)
+}

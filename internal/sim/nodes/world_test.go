@@ -152,7 +152,7 @@ func (w *world) live(ctx context.Context, clients []client) error {
 			w.trace.goroutines()
 		}
 	}
-	return nil
+	return w.checkLogs()
 }
 
 func (w *world) checkOne(ctx context.Context, c client) error {
