@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -39,7 +40,7 @@ type Options struct {
 	MemTableBytes uint64
 	Logger        *slog.Logger
 	// OnFatal is called once, from any goroutine, when Pebble can not go on (a failed write, damage): the node must stop in
-	// order. The call that met the failure does not return to its caller; deferred functions run.
+	// order. The call that met the failure does not return to its caller; deferred functions run. After a failed write of the write-ahead log all goes on, and what is committed since is lost at the end.
 	OnFatal func(error)
 }
 
@@ -64,10 +65,11 @@ func Open(o Options) (*Store, error) {
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = DefaultMemTableBytes
 	}
+	l := newLogger(o)
 	po := &pebble.Options{
-		FS: fsys.ForPebble(o.FS), CacheSize: o.CacheBytes, MemTableSize: o.MemTableBytes, MemTableStopWritesThreshold: memTablesBeforeStall,
+		FS: &walFS{fsys.ForPebble(o.FS), &atomic.Bool{}, l.fatal}, CacheSize: o.CacheBytes, MemTableSize: o.MemTableBytes, MemTableStopWritesThreshold: memTablesBeforeStall,
 		MaxOpenFiles: maxOpenTables, L0CompactionThreshold: 8, L0StopWritesThreshold: 24,
-		FormatMajorVersion: pebble.FormatNewest, Logger: newLogger(o),
+		FormatMajorVersion: pebble.FormatNewest, Logger: l,
 	}
 	for i := range po.Levels {
 		po.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
@@ -198,10 +200,15 @@ func (l *logger) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(fo
 func (l *logger) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("%w: %s", errFatal, fmt.Sprintf(format, args...))
 	l.log.Error(err.Error())
+	l.fatal(err)
+	runtime.Goexit()
+}
+
+// fatal tells the node to stop, once.
+func (l *logger) fatal(err error) {
 	l.once.Do(func() {
 		if l.on != nil {
 			l.on(err)
 		}
 	})
-	runtime.Goexit()
 }
