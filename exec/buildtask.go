@@ -2,6 +2,7 @@ package exec
 
 import (
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/millracedb/millrace/exec/expr"
@@ -22,11 +23,12 @@ type taskEnv struct {
 	output     roundOutput
 	plan       *planner.Persistent // what the fragment is of; nil for a push query
 	cx         *opContext
-	tables     *Tables  // that a continuous INSERT writes; nil where there are none
-	born       bool     // the task was asked for what it gives before it reads
-	each       bool     // one change per input row
-	all        bool     // for a push query: every partition of a topic is read, and exchanges need not be
-	collect    operator // for a push query: takes what the root gives
+	target     *atomic.Pointer[planner.Relation] // TaskSpec.Target
+	tables     *Tables                           // that a continuous INSERT writes; nil where there are none
+	born       bool                              // the task was asked for what it gives before it reads
+	each       bool                              // one change per input row
+	all        bool                              // for a push query: every partition of a topic is read, and exchanges need not be
+	collect    operator                          // for a push query: takes what the root gives
 }
 
 // buildPipeline makes the operators of a fragment whose root is root.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
@@ -69,6 +70,8 @@ type TaskSpec struct {
 	// CommitInterval bounds how long results wait, IdleTimeout says when a silent partition is idle. Zero: the defaults.
 	CommitInterval time.Duration
 	IdleTimeout    time.Duration
+	// Target holds, for a continuous INSERT, the relation that it writes as it is now: the plan has it as it was. May be nil.
+	Target *atomic.Pointer[planner.Relation]
 	// StateRetention bounds the age of local state that is trusted: half of the changelog's delete.retention.ms. Zero: no bound.
 	StateRetention time.Duration
 }

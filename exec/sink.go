@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"sync/atomic"
+
 	"github.com/millracedb/millrace/exec/format"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/record"
@@ -20,8 +22,10 @@ type sinkOp struct {
 	value  format.Encoder
 	keyed  []int // input ordinals of the key columns
 	valued []int // input ordinals of the value columns, -1 for NULL
-	// strict are the columns of the relation that a continuous INSERT may not leave NULL.
+	// strict are the columns of the relation that a continuous INSERT may not leave NULL, as rules has it.
 	strict []int
+	rules  *planner.Relation
+	target *atomic.Pointer[planner.Relation] // the relation as it is now; nil if nobody alters it
 	table  bool
 
 	index  keyIndex
@@ -61,13 +65,8 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 	for _, ord := range valueOrdinals(n.Rel) {
 		s.valued = append(s.valued, n.Map[ord])
 	}
-	if n.Rel.Query == 0 {
-		for ord, c := range n.Rel.Columns {
-			if c.NotNull && !c.Hidden {
-				s.strict = append(s.strict, ord)
-			}
-		}
-	}
+	s.target = t.target
+	s.obey(n.Rel)
 	var err error
 	if s.key, s.value, err = relationEncoders(n.Rel); err != nil {
 		return nil, err
@@ -75,7 +74,25 @@ func newSink(cx *opContext, n *planner.Sink, t *taskEnv) (*sinkOp, error) {
 	return s, nil
 }
 
+// obey takes over the rules of the relation as it is now. Those of columns that were added since the query was planned are not its own.
+func (s *sinkOp) obey(now *planner.Relation) {
+	s.rules, s.strict = now, s.strict[:0]
+	if now.Query != 0 {
+		return
+	}
+	for ord, c := range now.Columns[:min(len(now.Columns), len(s.n.Rel.Columns))] {
+		if c.NotNull && !c.Hidden {
+			s.strict = append(s.strict, ord)
+		}
+	}
+}
+
 func (s *sinkOp) push(in chunk, _ int) error {
+	if s.target != nil {
+		if now := s.target.Load(); now != nil && now != s.rules {
+			s.obey(now)
+		}
+	}
 	for i := range in.Len() {
 		// The old half of an update deletes its key; if the new half has the same key, it takes the delete's place.
 		now := heldBack(s.cx.now, s.held)
@@ -101,7 +118,7 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op, now int64) error {
 	}
 	deleted := s.table && !op.Adds()
 	if ord := s.nullIn(in, i); ord >= 0 && !deleted {
-		s.cx.errors.row(errEval, in, i, nullIn(s.n.Rel, ord))
+		s.cx.errors.row(errEval, in, i, nullIn(s.rules, ord))
 		return nil
 	}
 	s.vbuf = s.vbuf[:0]

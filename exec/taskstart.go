@@ -19,7 +19,7 @@ func (t *task) setUp() error {
 	t.env = taskEnv{
 		log: t.r.cfg.Log, clock: t.r.cfg.Clock, planEpoch: t.spec.PlanEpoch, partition: t.spec.Partition,
 		partitions: t.spec.Fragment.Partitions, counts: map[string]int32{}, idle: t.spec.IdleTimeout, plan: t.spec.Plan,
-		each: t.spec.Plan != nil && t.spec.Plan.Each,
+		each: t.spec.Plan != nil && t.spec.Plan.Each, target: t.spec.Target,
 	}
 	for _, topic := range append(taskTopics(root), t.r.cfg.ErrorsTopic) {
 		if topic == "" {

@@ -99,6 +99,9 @@ func (s *session) alterRelation(ctx context.Context, q *sql.Alter) error {
 		return err
 	}
 	a.d.batch.PutObject(a.next)
+	if a.d.after == nil && !a.rel.Ordinary && len(s.e.feedersOf(cat.img, uint32(o.OID))) > 0 {
+		a.d.after = s.awaitEverywhere // tasks of continuous INSERTs keep to the new rules
+	}
 	if err := a.d.end(ctx); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -57,7 +58,8 @@ type runningQuery struct {
 	revision int
 	plan     *planner.Persistent
 	sink     *planner.Relation
-	start    map[exec.TopicPartition]int64 // where it begins, but for what it reads from the beginning
+	target   atomic.Pointer[planner.Relation] // of an INSERT: sink as it is now, for tasks that run
+	start    map[exec.TopicPartition]int64    // where it begins, but for what it reads from the beginning
 	state    string
 	// standbys is how many other nodes keep the state of each task.
 	standbys int
@@ -431,6 +433,11 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 		return
 	}
 	q.state = stateRunning
+	if sink, ok := img.Object(metadata.OID(def.Sink)); ok && writerOf(sink) != uint32(o.OID) {
+		if rel, err := s.e.relation(s.ctx, img, sink); err == nil {
+			q.target.Store(rel)
+		}
+	}
 	err := s.startTasks(o, q)
 	if err == nil {
 		err = s.followTasks(img, o, q)

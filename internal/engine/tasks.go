@@ -175,7 +175,7 @@ func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
 			err := s.e.runner.Start(exec.TaskSpec{
 				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: k.Partition,
 				Group: group, Member: memberName(s.e.opts.NodeID), Generation: generations[group], IdleTimeout: q.sink.IdleTimeout, Start: q.start,
-				StateRetention: s.stateRetention(),
+				Target: &q.target, StateRetention: s.stateRetention(),
 			})
 			if err != nil {
 				return err
