@@ -157,10 +157,20 @@ UNION ALL SELECT 'DROP ROLE ' || quote_ident(rolname) FROM pg_roles WHERE rolnam
 UNION ALL SELECT 'rows of millrace.errors' FROM millrace.errors
 UNION ALL SELECT 'topic ' || name FROM millrace.topics WHERE name NOT LIKE '!_%' ESCAPE '!'`
 
-// clean takes away what a script has left behind; it reports whether nothing remains.
+// clean takes away what a script has left behind, beginning again when the sessions move meanwhile; it reports whether nothing remains.
 func (c *cluster) clean(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
+	for {
+		clean, err := c.cleanOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return clean, err
+		}
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+func (c *cluster) cleanOnce(ctx context.Context) (bool, error) {
 	conn, err := pgx.Connect(ctx, nodetest.ConnString(c.members[0].Node))
 	if err != nil {
 		return false, err
