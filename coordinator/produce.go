@@ -133,7 +133,9 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 		}
 		defer h.release()
 		how = produceHow{held: true, apart: b.spread(tps)}
-		h.e.loose = h.e.loose || !how.apart && from == inProcess
+		if b.peers != nil && !how.apart && from == inProcess {
+			h.e.loosen(tps)
+		}
 		if how.apart {
 			// Whoever coordinates after a crash must know of every batch that whoever leads then has.
 			if err := h.durable(ctx); err != nil {

@@ -64,14 +64,25 @@ type txnEntry struct {
 	turn  chan struct{}       // capacity one: full while somebody has the turn
 	gone  bool                // expired; under the turn
 	next  int64               // offset behind the newest record of it in the log; under the turn
-	loose bool                // the open transaction has batches that nobody has waited for; under the turn
 	value atomic.Pointer[txn] // installed when it has been appended to the log
+	// loose are the partitions in which the open transaction has batches that nobody has waited for; under the turn.
+	loose map[TopicPartition]struct{}
 }
 
 func newTxnEntry(t txn) *txnEntry {
 	e := &txnEntry{turn: make(chan struct{}, 1)}
 	e.value.Store(&t)
 	return e
+}
+
+// loosen notes that batches in partitions are not waited for. The caller has the turn.
+func (e *txnEntry) loosen(tps []TopicPartition) {
+	if e.loose == nil {
+		e.loose = map[TopicPartition]struct{}{}
+	}
+	for _, tp := range tps {
+		e.loose[tp] = struct{}{}
+	}
 }
 
 // lock takes the turn. A caller that gives up hears what Kafka answers to calls at the same time.

@@ -78,15 +78,15 @@ func (c *Transactions) end(ctx context.Context, req *kmsg.EndTxnRequest) (txn, *
 }
 
 // syncParts makes what a transaction wrote to its partitions durable on all in-sync replicas, all at once. Without it the decision could
-// survive a crash that the data does not. loose says that there are batches that nobody has waited for: then no partition may have moved to another leader since.
-func (c *Transactions) syncParts(ctx context.Context, parts []TopicPartition, loose bool) error {
+// survive a crash that the data does not. A partition of loose has batches that nobody has waited for: it may not have moved to another leader since.
+func (c *Transactions) syncParts(ctx context.Context, parts []TopicPartition, loose map[TopicPartition]struct{}) error {
 	ends := make([]partitionEnd, 0, len(parts))
 	for _, tp := range parts {
 		p, err := c.partitions.Partition(tp.Topic, tp.Partition)
 		if errors.Is(err, kerr.UnknownTopicOrPartition) {
 			continue // deleted: nobody will read it
 		}
-		if errors.Is(err, kerr.NotLeaderForPartition) && !loose && c.spread([]TopicPartition{tp}) {
+		if _, unsure := loose[tp]; errors.Is(err, kerr.NotLeaderForPartition) && !unsure && c.spread([]TopicPartition{tp}) {
 			continue // what is written to such topics is waited for when it is written
 		}
 		if err != nil {
@@ -126,7 +126,7 @@ func (c *Transactions) decide(l *lease, e *txnEntry, t txn) (*ending, *kerr.Erro
 		e.unlock()
 		return nil, coordinatorError(err)
 	}
-	e.loose = false
+	clear(e.loose)
 	x := &ending{done: make(chan struct{})}
 	c.wg.Go(func() {
 		defer close(x.done)

@@ -45,10 +45,10 @@ func (p pair) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Resp
 	return nil, kerr.UnsupportedVersion
 }
 
-// TestOrphansAreAbortedWhereverTheyAre: a transaction that no coordinator knows is ended in a partition of another node, and one that goes on there is left alone.
-func TestOrphansAreAbortedWhereverTheyAre(t *testing.T) {
+// newPair starts two nodes, of which the second leads what is away from the first.
+func newPair(t *testing.T, away ...TopicPartition) (map[int32]*Broker, map[int32]*memLog) {
 	brokers, logs := map[int32]*Broker{}, map[int32]*memLog{1: newMemLog(testTopics()), 2: newMemLog(testTopics())}
-	logs[1].setAway(out0, out1, in0)
+	logs[1].setAway(away...)
 	for id := range int32(2) {
 		id++
 		brokers[id] = New(Config{
@@ -60,30 +60,55 @@ func TestOrphansAreAbortedWhereverTheyAre(t *testing.T) {
 			require.NoError(t, b.Close())
 		}
 	})
+	return brokers, logs
+}
+
+// TestATransactionCommitsThatIsHereUnsyncedAndElsewhereWaitedFor: the rows that a query gives may go to a topic that another node leads, and its rows that failed to one that this node does.
+func TestATransactionCommitsThatIsHereUnsyncedAndElsewhereWaitedFor(t *testing.T) {
+	brokers, logs := newPair(t, out0)
+	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
+	p := &testProducer{b: brokers[1], txID: "tx", local: true}
+	require.NoError(t, p.init(testCtx))
+	add := kmsg.NewPtrAddPartitionsToTxnRequest()
+	add.TransactionalID, add.ProducerID, add.ProducerEpoch = p.txID, p.id, p.epoch
+	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: out0.Topic, Partitions: []int32{out0.Partition}}}
+	require.Zero(t, brokers[1].AddPartitionsToTxn(testCtx, add).Topics[0].Partitions[0].ErrorCode)
+	appendTo(t, logs[2], out0, p.id, p.epoch)
+	require.NoError(t, p.produce(testCtx, in0, "here"))
+	require.NoError(t, p.end(testCtx, true))
+	require.Equal(t, []string{"here"}, logs[1].get("in", 0).committedValues())
+	require.Equal(t, []string{"v"}, logs[2].get("out", 0).committedValues())
+}
+
+// appendTo appends a batch of a transaction to a log.
+func appendTo(t *testing.T, m *memLog, tp TopicPartition, id int64, epoch int16) {
+	var b record.Builder
+	b.Reset(record.BatchOptions{Transactional: true, Idempotent: true, ProducerID: id, ProducerEpoch: epoch})
+	require.NoError(t, b.Append(1, nil, []byte("v")))
+	batch, err := b.Finish(nil)
+	require.NoError(t, err)
+	_, _, err = m.get(tp.Topic, tp.Partition).Append(testCtx, batch, AppendOptions{})
+	require.NoError(t, err)
+}
+
+// TestOrphansAreAbortedWhereverTheyAre: a transaction that no coordinator knows is ended in a partition of another node, and one that goes on there is left alone.
+func TestOrphansAreAbortedWhereverTheyAre(t *testing.T) {
+	brokers, logs := newPair(t, out0, out1, in0)
 	open := func(tp TopicPartition) int { return len(openIn(logs[2], tp)) }
 
 	// A batch whose producer nobody knows, and one of a producer that is at another transaction by now.
 	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
 	p := &testProducer{b: brokers[1], txID: "tx"}
 	require.NoError(t, p.init(testCtx))
-	write := func(tp TopicPartition, id int64, epoch int16) {
-		var b record.Builder
-		b.Reset(record.BatchOptions{Transactional: true, Idempotent: true, ProducerID: id, ProducerEpoch: epoch})
-		require.NoError(t, b.Append(1, nil, []byte("v")))
-		batch, err := b.Finish(nil)
-		require.NoError(t, err)
-		_, _, err = logs[2].get(tp.Topic, tp.Partition).Append(testCtx, batch, AppendOptions{})
-		require.NoError(t, err)
-	}
-	write(out1, 77, 3)
-	write(in0, p.id, p.epoch)
+	appendTo(t, logs[2], out1, 77, 3)
+	appendTo(t, logs[2], in0, p.id, p.epoch)
 
 	// The transaction that goes on is in out0 alone.
 	add := kmsg.NewPtrAddPartitionsToTxnRequest()
 	add.TransactionalID, add.ProducerID, add.ProducerEpoch = p.txID, p.id, p.epoch
 	add.Topics = []kmsg.AddPartitionsToTxnRequestTopic{{Topic: out0.Topic, Partitions: []int32{out0.Partition}}}
 	require.Zero(t, brokers[1].AddPartitionsToTxn(testCtx, add).Topics[0].Partitions[0].ErrorCode)
-	write(out0, p.id, p.epoch)
+	appendTo(t, logs[2], out0, p.id, p.epoch)
 
 	require.Eventually(t, func() bool { return open(out1)+open(in0) == 0 }, time.Minute, time.Millisecond, "orphans stay open")
 	require.Empty(t, logs[2].get("out", 1).committedValues())
