@@ -62,6 +62,20 @@ func TestAStreamIsReadToItsEndThoughLeadersChange(t *testing.T) {
 	require.Equal(t, 20, rows)
 }
 
+func TestRowsAreReplacedToTheLastThoughLeadersChange(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE TABLE a (id INT PRIMARY KEY, v INT) WITH (topic = 'a')`)
+	h.run(`CREATE TABLE b (id INT PRIMARY KEY, v INT) WITH (topic = 'b')`)
+	for i := range 20 {
+		h.put("a", fmt.Sprintf(`{"id":%d,"v":1}`, i))
+		h.put("b", fmt.Sprintf(`{"id":%d,"v":2}`, i+5))
+	}
+	h.elect(3, "")
+	require.NoError(t, h.w.tables.ReplaceRows(t.Context(), "a", "b"))
+	h.log.Elections(nil)
+	require.Equal(t, h.table("b"), h.table("a"))
+}
+
 func TestStateIsReplayedToItsEndThoughLeadersChange(t *testing.T) {
 	h := newHarness(t, 2)
 	pipelineOfThree(h)

@@ -175,8 +175,15 @@ func (r *rowReplacer) read(ctx context.Context, tp TopicPartition, end int64, f 
 			sum := sha256.Sum256(x.Key)
 			return f(keyHash(sum[:16]), x)
 		})
-		if err != nil || !more {
+		if err != nil {
 			return err
+		}
+		if !more && reader.end < end {
+			if err := awaitLeader(ctx, r.t.cfg.Clock); err != nil {
+				return err
+			}
+		} else if !more {
+			return nil
 		}
 	}
 	return nil
