@@ -199,7 +199,8 @@ func (s *supervisor) standStill(w *swapping) error {
 	return s.waitActed(s.ctx, r.Index)
 }
 
-// fence claims all partitions of a query's groups: a task of another node that has not heard that it is to stop commits nothing more.
+// fence claims all partitions of a query's groups: a task of another node that has not heard that it is to stop commits nothing more. What such a task has under way is waited for: a lane commits
+// its offsets, which the claim refuses, before it writes.
 func (s *supervisor) fence(oid metadata.OID) error {
 	q, ok := s.query(uint32(oid))
 	if !ok {
@@ -214,6 +215,9 @@ func (s *supervisor) fence(oid metadata.OID) error {
 	}
 	for group, tps := range claims {
 		if _, err := s.e.claim(s.ctx, oid, group, memberName(s.e.opts.NodeID), tps); err != nil {
+			return err
+		}
+		if _, err := s.e.log.Committed(s.ctx, group, tps); err != nil {
 			return err
 		}
 	}
