@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 func TestSettingsOfTopicsAreShownAndChanged(t *testing.T) {
@@ -40,6 +41,53 @@ func TestSettingsOfTopicsAreShownAndChanged(t *testing.T) {
 	require.Equal(t, "604800000", value("retention.ms"))
 	require.ErrorIs(t, alter(kadm.SetConfig, "retention.ms", "soon"), kerr.InvalidConfig)
 	require.ErrorIs(t, alter(kadm.SetConfig, "no.such", "1"), kerr.InvalidConfig)
+}
+
+func TestThrottlesOfReplicationAreShownAndChanged(t *testing.T) {
+	n := startNode(t)
+	cl := client(t, n)
+	adm := kadm.NewClient(cl)
+	createTopic(t, cl, "a", 1, nil)
+	const rate = "leader.replication.throttled.rate"
+	value := func(brokers ...int32) (string, kmsg.ConfigSource) {
+		all, err := adm.DescribeBrokerConfigs(t.Context(), brokers...)
+		require.NoError(t, err)
+		for _, c := range all[0].Configs {
+			if c.Key == rate {
+				return *c.Value, c.Source
+			}
+		}
+		t.Fatal("it is not described")
+		return "", 0
+	}
+	alter := func(op kadm.IncrementalOp, name, to string, brokers ...int32) error {
+		res, err := adm.AlterBrokerConfigs(t.Context(), []kadm.AlterConfig{{Op: op, Name: name, Value: &to}}, brokers...)
+		require.NoError(t, err)
+		return res[0].Err
+	}
+	is := func(want string, source kmsg.ConfigSource, brokers ...int32) {
+		t.Helper()
+		v, from := value(brokers...)
+		require.Equal(t, want, v)
+		require.Equal(t, source, from)
+	}
+	is("9223372036854775807", kmsg.ConfigSourceDefaultConfig, 1)
+	require.NoError(t, alter(kadm.SetConfig, rate, "1000000", 1))
+	is("1000000", kmsg.ConfigSourceDynamicBrokerConfig, 1)
+	require.NoError(t, alter(kadm.SetConfig, rate, "5"))
+	is("5", kmsg.ConfigSourceDynamicDefaultBrokerConfig)
+	require.NoError(t, alter(kadm.DeleteConfig, rate, "", 1))
+	is("9223372036854775807", kmsg.ConfigSourceDefaultConfig, 1)
+	require.ErrorIs(t, alter(kadm.SetConfig, rate, "-1", 1), kerr.InvalidConfig)
+	require.ErrorIs(t, alter(kadm.SetConfig, "log.dirs", "x", 1), kerr.InvalidConfig)
+
+	throttled := func(list string) error {
+		res, err := adm.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "leader.replication.throttled.replicas", Value: &list}}, "a")
+		require.NoError(t, err)
+		return res[0].Err
+	}
+	require.NoError(t, throttled("0:1,1:2"))
+	require.ErrorIs(t, throttled("everything"), kerr.InvalidConfig)
 }
 
 func TestPartitionsAreAddedAndRecordsDeleted(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// alterConfigs answers key 33, versions 0 to 2, for topics: what is named is set, everything else becomes the default.
+// alterConfigs answers key 33, versions 0 to 2, for topics and brokers: what is named is set, everything else becomes the default.
 func alterConfigs(c *conn, _ context.Context, req *kmsg.AlterConfigsRequest) *kmsg.AlterConfigsResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
@@ -40,7 +40,7 @@ func alterConfigs(c *conn, _ context.Context, req *kmsg.AlterConfigsRequest) *km
 	return resp
 }
 
-// incrementalAlterConfigs answers key 44, versions 0 and 1, for topics (KIP-339).
+// incrementalAlterConfigs answers key 44, versions 0 and 1, for topics and brokers (KIP-339).
 func incrementalAlterConfigs(c *conn, _ context.Context, req *kmsg.IncrementalAlterConfigsRequest) *kmsg.IncrementalAlterConfigsResponse {
 	ctx, cancel := c.timeout(maxWaitMillis)
 	defer cancel()
@@ -58,15 +58,29 @@ func incrementalAlterConfigs(c *conn, _ context.Context, req *kmsg.IncrementalAl
 	return resp
 }
 
-// alter changes the settings of a topic as change says, given those it has.
+// alter changes the settings of a topic or a broker as change says, given those it has.
 func (c *conn) alter(ctx context.Context, kind kmsg.ConfigResourceType, name string, validateOnly bool, change func([]TopicConfig) (map[string]string, []string, error)) error {
+	cluster := c.server.config.Cluster
+	if kind == kmsg.ConfigResourceTypeBroker {
+		if !c.mayCluster(kmsg.ACLOperationAlterConfigs) {
+			return kerr.ClusterAuthorizationFailed
+		}
+		if err := c.checkBroker(name); err != nil {
+			return err
+		}
+		set, unset, err := change(cluster.BrokerConfigs(name == ""))
+		if err != nil {
+			return err
+		}
+		return cluster.AlterBrokerConfigs(ctx, name == "", set, unset, validateOnly)
+	}
 	if kind != kmsg.ConfigResourceTypeTopic {
-		return fmt.Errorf("%w: settings of %v cannot be changed; allowed: those of topics", kerr.InvalidRequest, kind)
+		return fmt.Errorf("%w: settings of %v cannot be changed; allowed: those of topics and brokers", kerr.InvalidRequest, kind)
 	}
 	if !c.mayTopic(kmsg.ACLOperationAlterConfigs, name) {
 		return kerr.TopicAuthorizationFailed
 	}
-	now, err := c.server.config.Cluster.TopicConfigs(name)
+	now, err := cluster.TopicConfigs(name)
 	if err != nil {
 		return err
 	}
@@ -74,7 +88,7 @@ func (c *conn) alter(ctx context.Context, kind kmsg.ConfigResourceType, name str
 	if err != nil {
 		return err
 	}
-	return c.server.config.Cluster.AlterTopicConfigs(ctx, name, set, unset, validateOnly)
+	return cluster.AlterTopicConfigs(ctx, name, set, unset, validateOnly)
 }
 
 // increments turns a request's operations into what is to be set and unset.

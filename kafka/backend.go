@@ -74,7 +74,7 @@ type BrokerAddress struct {
 	Rack string
 }
 
-// TopicConfig is one setting of a topic with its effective value.
+// TopicConfig is one setting of a topic, or of a node, with its effective value.
 type TopicConfig struct {
 	Name, Value string
 	Default     bool // not set for the topic
@@ -107,6 +107,10 @@ type Cluster interface {
 	TopicConfigs(name string) ([]TopicConfig, error)
 	// AlterTopicConfigs sets and unsets settings of a topic, all or none.
 	AlterTopicConfigs(ctx context.Context, name string, set map[string]string, unset []string, validateOnly bool) error
+	// BrokerConfigs is every setting of this node that can be changed while it runs, by name; with general, those of all nodes that have none of their own.
+	BrokerConfigs(general bool) []TopicConfig
+	// AlterBrokerConfigs sets and unsets them, all or none.
+	AlterBrokerConfigs(ctx context.Context, general bool, set map[string]string, unset []string, validateOnly bool) error
 	// Reassign begins to move partitions, and answers for each. Errors: UNKNOWN_TOPIC_OR_PARTITION, INVALID_REPLICA_ASSIGNMENT, INVALID_REPLICATION_FACTOR, NO_REASSIGNMENT_IN_PROGRESS.
 	Reassign(ctx context.Context, moves []Move) []error
 	// Elect has partitions led by their first replica, or with unclean, those that nobody leads by any that is in touch. Errors: UNKNOWN_TOPIC_OR_PARTITION, ELECTION_NOT_NEEDED,

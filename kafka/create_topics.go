@@ -85,15 +85,15 @@ func (c *conn) createTopic(ctx context.Context, rt kmsg.CreateTopicsRequestTopic
 	}
 	for _, cfg := range configs {
 		tc := kmsg.NewCreateTopicsResponseTopicConfig()
-		tc.Name, tc.Value, tc.Source = cfg.Name, kmsg.StringPtr(cfg.Value), int8(source(cfg))
+		tc.Name, tc.Value, tc.Source = cfg.Name, kmsg.StringPtr(cfg.Value), int8(source(cfg, kmsg.ConfigSourceDynamicTopicConfig))
 		out.Configs = append(out.Configs, tc)
 	}
 }
 
-// source says where a setting comes from.
-func source(cfg TopicConfig) kmsg.ConfigSource {
+// source says where a setting comes from: from set, unless it is the default.
+func source(cfg TopicConfig, set kmsg.ConfigSource) kmsg.ConfigSource {
 	if cfg.Default {
 		return kmsg.ConfigSourceDefaultConfig
 	}
-	return kmsg.ConfigSourceDynamicTopicConfig
+	return set
 }

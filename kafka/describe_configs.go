@@ -18,11 +18,11 @@ func describeConfigs(c *conn, _ context.Context, req *kmsg.DescribeConfigsReques
 	for _, rr := range req.Resources {
 		out := kmsg.NewDescribeConfigsResponseResource()
 		out.ResourceType, out.ResourceName = rr.ResourceType, rr.ResourceName
-		configs, readOnly, err := c.configsOf(rr.ResourceType, rr.ResourceName)
+		configs, err := c.configsOf(rr.ResourceType, rr.ResourceName)
 		out.ErrorCode, out.ErrorMessage = code(err), message(err)
 		for _, cfg := range configs {
 			if rr.ConfigNames == nil || slices.Contains(rr.ConfigNames, cfg.Name) {
-				out.Configs = append(out.Configs, describedConfig(cfg, readOnly))
+				out.Configs = append(out.Configs, cfg)
 			}
 		}
 		resp.Resources = append(resp.Resources, out)
@@ -30,34 +30,57 @@ func describeConfigs(c *conn, _ context.Context, req *kmsg.DescribeConfigsReques
 	return resp
 }
 
-func describedConfig(cfg TopicConfig, readOnly bool) kmsg.DescribeConfigsResponseResourceConfig {
+func describedConfig(cfg TopicConfig, set kmsg.ConfigSource) kmsg.DescribeConfigsResponseResourceConfig {
 	out := kmsg.NewDescribeConfigsResponseResourceConfig()
-	out.Name, out.Value, out.ConfigType, out.ReadOnly = cfg.Name, kmsg.StringPtr(cfg.Value), cfg.Type, readOnly
-	out.Source, out.IsDefault = source(cfg), cfg.Default
+	out.Name, out.Value, out.ConfigType = cfg.Name, kmsg.StringPtr(cfg.Value), cfg.Type
+	out.Source, out.IsDefault = source(cfg, set), cfg.Default
 	return out
 }
 
 // configsOf looks up what has settings.
-func (c *conn) configsOf(kind kmsg.ConfigResourceType, name string) (configs []TopicConfig, readOnly bool, err error) {
+func (c *conn) configsOf(kind kmsg.ConfigResourceType, name string) (out []kmsg.DescribeConfigsResponseResourceConfig, err error) {
 	cluster := c.server.config.Cluster
 	switch kind {
 	case kmsg.ConfigResourceTypeTopic:
 		if !c.mayTopic(kmsg.ACLOperationDescribeConfigs, name) {
-			return nil, false, kerr.TopicAuthorizationFailed
+			return nil, kerr.TopicAuthorizationFailed
 		}
 		if !validTopicName(name) {
-			return nil, false, fmt.Errorf("%w: %q is no name of a topic", kerr.InvalidTopicException, name)
+			return nil, fmt.Errorf("%w: %q is no name of a topic", kerr.InvalidTopicException, name)
 		}
-		configs, err = cluster.TopicConfigs(name)
-		return configs, false, err
+		configs, err := cluster.TopicConfigs(name)
+		for _, cfg := range configs {
+			out = append(out, describedConfig(cfg, kmsg.ConfigSourceDynamicTopicConfig))
+		}
+		return out, err
 	case kmsg.ConfigResourceTypeBroker:
-		if id := strconv.Itoa(int(cluster.NodeID())); name != "" && name != id {
-			return nil, true, fmt.Errorf("%w: broker %q; allowed: %s", kerr.InvalidRequest, name, id)
+		if err := c.checkBroker(name); err != nil {
+			return nil, err
 		}
-		return c.nodeConfigs(), true, nil
+		for _, cfg := range c.nodeConfigs() {
+			fixed := describedConfig(cfg, kmsg.ConfigSourceStaticBrokerConfig)
+			fixed.ReadOnly = true
+			out = append(out, fixed)
+		}
+		source := kmsg.ConfigSourceDynamicBrokerConfig
+		if name == "" {
+			source = kmsg.ConfigSourceDynamicDefaultBrokerConfig
+		}
+		for _, cfg := range cluster.BrokerConfigs(name == "") {
+			out = append(out, describedConfig(cfg, source))
+		}
+		return out, nil
 	default:
-		return nil, true, fmt.Errorf("%w: resource type %v; allowed: topic, broker", kerr.InvalidRequest, kind)
+		return nil, fmt.Errorf("%w: resource type %v; allowed: topic, broker", kerr.InvalidRequest, kind)
 	}
+}
+
+// checkBroker refuses the name of a broker whose settings this node does not have: it has its own, and those of an empty name, which are for all.
+func (c *conn) checkBroker(name string) error {
+	if id := strconv.Itoa(int(c.server.config.Cluster.NodeID())); name != "" && name != id {
+		return fmt.Errorf("%w: broker %q; allowed: %s", kerr.InvalidRequest, name, id)
+	}
+	return nil
 }
 
 // nodeConfigs are the settings of Kafka's brokers that clients look at.

@@ -101,7 +101,7 @@ func TestTopicsAreDescribedAPageAtATime(t *testing.T) {
 	require.Equal(t, [][]page{{{"a", []int32{0, 1}}}, {{"a", []int32{2}}, {"b", []int32{0}}}, {{"b", []int32{1}}, {"none", nil}}}, pages)
 }
 
-func TestPlacementCannotBeChangedByHand(t *testing.T) {
+func TestTheOnlyNodeKeepsItsReplicasAndLeads(t *testing.T) {
 	n := startNode(t)
 	cl := client(t, n)
 	createTopic(t, cl, "a", 1, nil)

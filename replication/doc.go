@@ -7,6 +7,8 @@
 //   - metadata: the raft group that says which partitions exist, who holds and who leads them.
 //   - Partition (partition.go, append.go, fetch.go, wait.go): a log of package log with a core.Leader and a lock around it.
 //   - Manager (manager.go): opens, closes and deletes partitions as the metadata image says.
+//   - fetcher.go, follower.go: what this node copies from others, one fetcher a leader. fetchsession.go, replicafetch.go: what it gives to those that copy from it, one session a node.
+//   - throttle.go: what holds catching up to a rate.
 //   - config.go: from a topic's settings to a log's.
 //
 // # Life of an append
@@ -18,6 +20,7 @@
 // # Locks
 //
 // Partition.lead (read by appends, written when leadership changes) -> Partition.mu (short, no I/O) -> those of package log.
+// fetchSession.serving -> Partition.mu -> fetchSession.mu.
 //
 // # Debugging
 //

@@ -24,15 +24,21 @@ const (
 )
 
 // fetcher copies from one leader all partitions that this node follows it in, with one fetch at a time: what a fetch brought is durable before the next is sent, so its offsets are
-// acknowledgements.
+// acknowledgements. The fetches are a session (KIP-227): each names the partitions only that are elsewhere than the leader was told.
 type fetcher struct {
 	m      *Manager
 	leader int32
 	wake   chan struct{} // capacity one: there is a partition to follow
 
+	// Of the goroutine alone.
+	sessionID, sessionEpoch int32 // of the next fetch; epoch 0 begins a session
+	at                      map[partKey]*position
+	swept                   time.Time
+
 	mu struct {
 		sync.Mutex
 		parts map[*Partition]struct{}
+		dirty map[*Partition]struct{} // to be looked at before the next fetch, also those that are followed no more
 	}
 }
 
@@ -56,8 +62,8 @@ func (m *Manager) follow(p *Partition, leader int32) {
 	}
 	f := m.mu.fetchers[leader]
 	if f == nil {
-		f = &fetcher{m: m, leader: leader, wake: make(chan struct{}, 1)}
-		f.mu.parts = map[*Partition]struct{}{}
+		f = &fetcher{m: m, leader: leader, wake: make(chan struct{}, 1), at: map[partKey]*position{}}
+		f.mu.parts, f.mu.dirty = map[*Partition]struct{}{}, map[*Partition]struct{}{}
 		m.mu.fetchers[leader] = f
 		m.wg.Go(f.run)
 	}
@@ -67,6 +73,7 @@ func (m *Manager) follow(p *Partition, leader int32) {
 func (f *fetcher) add(p *Partition) {
 	f.mu.Lock()
 	f.mu.parts[p] = struct{}{}
+	f.mu.dirty[p] = struct{}{}
 	f.mu.Unlock()
 	select {
 	case f.wake <- struct{}{}:
@@ -77,7 +84,17 @@ func (f *fetcher) add(p *Partition) {
 func (f *fetcher) forget(p *Partition) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.mu.parts, p)
+	if _, ok := f.mu.parts[p]; ok {
+		delete(f.mu.parts, p)
+		f.mu.dirty[p] = struct{}{}
+	}
+}
+
+// changed notes that a partition may be elsewhere now.
+func (f *fetcher) changed(p *Partition) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.mu.dirty[p] = struct{}{}
 }
 
 func (f *fetcher) run() {
@@ -85,8 +102,8 @@ func (f *fetcher) run() {
 	timer := f.m.opts.Clock.NewTimer(pause)
 	defer timer.Stop()
 	for f.m.ctx.Err() == nil {
-		req, at := f.request(f.m.ctx)
-		if len(at) == 0 {
+		req := f.request(f.m.ctx)
+		if len(f.at) == 0 && len(req.ForgottenTopics) == 0 {
 			timer.Reset(fetchPauseMax) // a partition whose log failed may have been repaired
 			select {
 			case <-f.wake:
@@ -95,7 +112,7 @@ func (f *fetcher) run() {
 			}
 			continue
 		}
-		err := f.round(f.m.ctx, req, at)
+		err := f.round(f.m.ctx, req)
 		if err == nil {
 			pause = fetchPauseMin
 			continue
@@ -117,19 +134,25 @@ type partKey struct {
 	id    int32
 }
 
-// request makes the next fetch, from where each partition is.
-func (f *fetcher) request(ctx context.Context) (*kmsg.FetchRequest, map[partKey]*position) {
+// request makes the next fetch, from where each partition is that is elsewhere than the leader knows.
+func (f *fetcher) request(ctx context.Context) *kmsg.FetchRequest {
 	req := kmsg.NewPtrFetchRequest()
-	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes, req.SessionEpoch = fetchVersion, int32(fetchWait.Milliseconds()), 1, fetchBytes, -1
+	req.Version, req.MaxWaitMillis, req.MinBytes, req.MaxBytes = fetchVersion, int32(fetchWait.Milliseconds()), 1, fetchBytes
+	req.SessionID, req.SessionEpoch = f.sessionID, f.sessionEpoch
 	req.ReplicaState.ID, req.ReplicaState.Epoch = f.m.opts.NodeID, int64(f.m.opts.Peers.Epoch())
-	positions := f.positions()
-	at := make(map[partKey]*position, len(positions))
+	here, gone := f.positions()
 	byTopic := map[[16]byte]int{}
-	for _, pos := range positions { // in the order of the map, which is another each time: nobody is always last
+	for _, pos := range here {
 		p := pos.p
+		key := partKey{p.topicID, p.id}
 		if err := p.log.WaitDurable(ctx, pos.offset); err != nil {
-			continue // its log takes nothing any more, or the node stops
+			gone = append(gone, p) // its log takes nothing any more, or the node stops
+			continue
 		}
+		if was := f.at[key]; was != nil && *was == pos {
+			continue
+		}
+		f.at[key] = &pos
 		i, ok := byTopic[p.topicID]
 		if !ok {
 			i = len(req.Topics)
@@ -139,37 +162,77 @@ func (f *fetcher) request(ctx context.Context) (*kmsg.FetchRequest, map[partKey]
 			req.Topics = append(req.Topics, t)
 		}
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, pos.request())
-		at[partKey{p.topicID, p.id}] = &pos
 	}
-	return req, at
-}
-
-// positions is where the partitions are. What a partition holds from a time when this node led it, and what a transaction wrote may not be synced then, is synced first: to ask from an
-// offset is to say that everything below it is durable.
-func (f *fetcher) positions() []position {
-	f.mu.Lock()
-	parts := make([]*Partition, 0, len(f.mu.parts))
-	for p := range f.mu.parts {
-		parts = append(parts, p)
-	}
-	f.mu.Unlock()
-	positions := make([]position, 0, len(parts))
-	for _, p := range parts {
-		if pos, ok := p.position(f.leader); ok {
-			p.Flush(pos.offset)
-			positions = append(positions, pos)
+	for _, p := range gone {
+		key := partKey{p.topicID, p.id}
+		if was := f.at[key]; was == nil || was.p != p {
+			continue // another one of its name is followed by now
+		}
+		delete(f.at, key)
+		if f.sessionEpoch > 0 {
+			t := kmsg.NewFetchRequestForgottenTopic()
+			t.TopicID, t.Partitions = p.topicID, []int32{p.id}
+			req.ForgottenTopics = append(req.ForgottenTopics, t)
 		}
 	}
-	return positions
+	return req
+}
+
+// positions is where the partitions are that may have moved, all of them if it is time, and which are followed no more. What a partition holds from a time when this node led it, and what a
+// transaction wrote may not be synced then, is synced first: to ask from an offset is to say that everything below it is durable.
+func (f *fetcher) positions() (here []position, gone []*Partition) {
+	now := f.m.opts.Clock.Now()
+	f.mu.Lock()
+	look := f.mu.dirty
+	f.mu.dirty = map[*Partition]struct{}{}
+	if f.sessionEpoch == 0 || now.Sub(f.swept) >= sweepEvery {
+		f.swept = now
+		for p := range f.mu.parts {
+			look[p] = struct{}{}
+		}
+	}
+	var followed []*Partition
+	for p := range look {
+		if _, ok := f.mu.parts[p]; ok {
+			followed = append(followed, p)
+		} else {
+			gone = append(gone, p)
+		}
+	}
+	f.mu.Unlock()
+	for _, p := range followed {
+		if pos, ok := p.position(f.leader); ok {
+			if pos.hold = f.throttled(p) && f.m.inbound.left(now) == 0; pos.hold {
+				f.changed(p)
+			}
+			p.Flush(pos.offset)
+			here = append(here, pos)
+		} else {
+			gone = append(gone, p)
+		}
+	}
+	return here, gone
+}
+
+// throttled reports whether what is copied of a partition counts for the throttle.
+func (f *fetcher) throttled(p *Partition) bool {
+	return f.m.inbound.active() && p.catchesUp() && f.m.throttled(&f.m.inbound, p.topicID, p.id, SettingThrottledAtFollower)
+}
+
+// restart has the next fetch begin a session.
+func (f *fetcher) restart() {
+	f.sessionID, f.sessionEpoch = 0, 0
+	clear(f.at)
 }
 
 // round makes one fetch and acts on the answer. All appends come first, so that their syncs run side by side. The error is one after which to pause.
-func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest, at map[partKey]*position) error {
+func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest) error {
 	resp, err := f.m.opts.Peers.Fetch(ctx, f.leader, req)
-	if err != nil {
-		return err
+	if err == nil {
+		err = kerr.ErrorForCode(resp.ErrorCode)
 	}
-	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+	if err != nil {
+		f.restart()
 		return err
 	}
 	moved := false
@@ -179,17 +242,27 @@ func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest, at map[part
 			rt := &resp.Topics[i]
 			for j := range rt.Partitions {
 				rp := &rt.Partitions[j]
-				pos := at[partKey{rt.TopicID, rp.Partition}]
+				pos := f.at[partKey{rt.TopicID, rp.Partition}]
 				if pos == nil {
 					continue
 				}
-				moved = moved || rp.ErrorCode == 0
-				errs = errors.Join(errs, do(pos, rp))
+				err := do(pos, rp)
+				moved = moved || rp.ErrorCode == 0 && err == nil
+				errs = errors.Join(errs, err)
 			}
 		}
 	}
-	each((*position).take)
+	each(func(pos *position, rp *kmsg.FetchResponseTopicPartition) error {
+		f.changed(pos.p)
+		if len(rp.RecordBatches) > 0 && f.throttled(pos.p) {
+			f.m.inbound.took(len(rp.RecordBatches))
+		}
+		return pos.take(rp)
+	})
 	each(func(pos *position, rp *kmsg.FetchResponseTopicPartition) error { return pos.finish(ctx, rp) })
+	if f.sessionID, f.sessionEpoch = resp.SessionID, nextSessionEpoch(f.sessionEpoch); f.sessionID == 0 {
+		f.restart() // its release knows of no sessions
+	}
 	if moved {
 		return nil
 	}

@@ -20,6 +20,8 @@ type position struct {
 	epoch  int32 // of the leadership that is followed
 	offset int64 // the log's end, durable
 	record int32 // partition epoch of the newest record known
+	last   int32 // epoch of its last batch, -1 if there is none
+	hold   bool  // it asks for no records now, for its catching up is throttled
 }
 
 // position returns where to go on following the given leader; ok is false if this replica does not, or its log takes nothing.
@@ -29,17 +31,26 @@ func (p *Partition) position(leader int32) (pos position, ok bool) {
 	if p.mu.leader != nil || p.mu.follows != leader || p.mu.offline != nil || p.log.Failure() != nil {
 		return pos, false
 	}
-	return position{p, p.mu.followEpoch, p.log.LEO(), p.mu.record}, true
+	return position{p, p.mu.followEpoch, p.log.LEO(), p.mu.record, p.log.LatestEpoch(), false}, true
 }
 
 // request is the position as a part of a Fetch. Its ReplicaDirectoryID, of which nodes have but one, has the record that this replica knows (see recordOf).
 func (pos *position) request() kmsg.FetchRequestTopicPartition {
 	r := kmsg.NewFetchRequestTopicPartition()
 	r.Partition, r.CurrentLeaderEpoch, r.FetchOffset = pos.p.id, pos.epoch, pos.offset
-	r.LastFetchedEpoch, r.LogStartOffset, r.HighWatermark = pos.p.log.LatestEpoch(), pos.p.log.LogStart(), pos.p.HighWatermark()
-	r.PartitionMaxBytes = fetchPartitionBytes
+	r.LastFetchedEpoch, r.LogStartOffset, r.HighWatermark = pos.last, pos.p.log.LogStart(), pos.p.HighWatermark()
+	if !pos.hold {
+		r.PartitionMaxBytes = fetchPartitionBytes
+	}
 	binary.BigEndian.PutUint32(r.ReplicaDirectoryID[:], uint32(pos.record)+1)
 	return r
+}
+
+// catchesUp reports whether this replica is behind those that acknowledgements wait for.
+func (p *Partition) catchesUp() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return !p.mu.inSync
 }
 
 // recordOf is the partition epoch of the newest record that the replica knows that sent r; -1 if it does not say: its release is an older one.

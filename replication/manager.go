@@ -42,14 +42,18 @@ type Manager struct {
 	asks   chan ask
 	lease  *lease
 
+	outbound, inbound throttle // of catching up
+
 	mu struct {
 		sync.Mutex
-		topics   map[string]*topicPartitions
-		fetchers map[int32]*fetcher // by the leader that is copied
-		image    *metadata.Image
-		acted    chan struct{} // closed and replaced when image is
-		offline  error
-		closed   bool
+		topics      map[string]*topicPartitions
+		fetchers    map[int32]*fetcher      // by the leader that is copied
+		sessions    map[int32]*fetchSession // by the node that copies
+		lastSession int32
+		image       *metadata.Image
+		acted       chan struct{} // closed and replaced when image is
+		offline     error
+		closed      bool
 	}
 }
 
@@ -72,6 +76,7 @@ func Open(opts Options) (*Manager, error) {
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.mu.topics = map[string]*topicPartitions{}
 	m.mu.fetchers = map[int32]*fetcher{}
+	m.mu.sessions = map[int32]*fetchSession{}
 	m.mu.acted = make(chan struct{})
 	m.act(img)
 	m.deleteStrays(img)
@@ -116,6 +121,7 @@ func (m *Manager) act(img *metadata.Image) {
 	m.mu.Lock()
 	old := m.mu.image
 	m.mu.Unlock()
+	m.setThrottles(img)
 	var changes []metadata.TopicChange
 	if old != nil {
 		changes = img.TopicsChangedSince(old)
@@ -157,6 +163,10 @@ func (m *Manager) brokersChanged(img *metadata.Image) {
 		}
 		p.mu.Unlock()
 	}
+	m.endSessions(func(follower int32) bool {
+		_, ok := img.Broker(follower)
+		return !ok
+	})
 }
 
 // eligible reports whether a broker may join an ISR: it is active, with this epoch.
@@ -387,6 +397,7 @@ func (m *Manager) Close() error {
 	}
 	m.cancel()
 	m.wg.Wait()
+	m.endSessions(func(int32) bool { return true })
 	for _, p := range m.Partitions() {
 		p.goOffline(errClosed)
 	}

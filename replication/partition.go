@@ -43,12 +43,13 @@ type Partition struct {
 		waiters []*waiter       // one for each goroutine that waits: as many as callers may be
 		subs    []*subscription // one for each reader that follows
 
-		followers   []*subscription // one for each follower's fetch that waits
-		follows     int32           // whom this replica copies, negative if nobody
-		followEpoch int32           // the leader epoch of that
+		followers   []*fetchPart // one for each node that follows
+		follows     int32        // whom this replica copies, negative if nobody
+		followEpoch int32        // the leader epoch of that
 
 		record  int32 // partition epoch of the newest record this replica has acted on
 		addedAt int32 // metadata.Partition.AddedAt of that
+		inSync  bool  // this replica is, by that
 	}
 }
 
@@ -153,6 +154,7 @@ func (p *Partition) update(t *metadata.Topic, r metadata.Partition) error {
 	}
 	p.mu.Lock()
 	p.mu.owner, p.mu.record, p.mu.addedAt = t.Owner, r.PartitionEpoch, r.AddedAt
+	p.mu.inSync = metadata.Has(r.ISR, p.node)
 	same := p.mu.leader != nil && r.Leader == p.node && r.LeaderEpoch == p.mu.epoch
 	if same {
 		p.raisedLocked(p.mu.leader.Changed(meta, p.nowMs()))

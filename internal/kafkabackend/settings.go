@@ -33,10 +33,10 @@ var settings = []setting{
 	{"file.delete.delay.ms", "60000", kmsg.ConfigTypeLong, true},
 	{"flush.messages", "9223372036854775807", kmsg.ConfigTypeLong, true},
 	{"flush.ms", "9223372036854775807", kmsg.ConfigTypeLong, false},
-	{"follower.replication.throttled.replicas", "", kmsg.ConfigTypeList, true},
+	{replication.SettingThrottledAtFollower, "", kmsg.ConfigTypeList, false},
 	{"fsync", "commit", kmsg.ConfigTypeString, false},
 	{"index.interval.bytes", "4096", kmsg.ConfigTypeInt, false},
-	{"leader.replication.throttled.replicas", "", kmsg.ConfigTypeList, true},
+	{replication.SettingThrottledAtLeader, "", kmsg.ConfigTypeList, false},
 	{"local.retention.bytes", "-2", kmsg.ConfigTypeLong, true},
 	{"local.retention.ms", "-2", kmsg.ConfigTypeLong, true},
 	{"max.compaction.lag.ms", "9223372036854775807", kmsg.ConfigTypeLong, false},
@@ -87,6 +87,11 @@ func check(configs map[string]string) error {
 	if v, ok := configs["min.insync.replicas"]; ok {
 		if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 1 {
 			return fmt.Errorf("%w: min.insync.replicas = %q; allowed: a number from 1", kerr.InvalidConfig, v)
+		}
+	}
+	for _, name := range []string{replication.SettingThrottledAtFollower, replication.SettingThrottledAtLeader} {
+		if v := configs[name]; !replication.ThrottledReplicas(v).Valid() {
+			return fmt.Errorf("%w: %s = %q; allowed: * or a list of partition:broker", kerr.InvalidConfig, name, v)
 		}
 	}
 	if _, err := replication.LogConfig(configs); err != nil {
