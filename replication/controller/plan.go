@@ -159,7 +159,7 @@ func (v view) elect(t *metadata.Topic, n *metadata.Partition) {
 	case !t.Spread() && leads(v.queries):
 		n.Leader = v.queries
 		return
-	case t.Spread() && v.balance && leads(n.Replicas[0]):
+	case t.Spread() && v.balance && n.Target == nil && leads(n.Replicas[0]):
 		n.Leader = n.Replicas[0]
 		return
 	case leads(n.Leader):

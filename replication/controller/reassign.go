@@ -14,7 +14,7 @@ import (
 // ones go. Until the end the partition has as many in-sync replicas as before.
 
 // Reassign returns the record of a partition that is to be moved to the given replicas, of which the first is to lead, and whether its leadership is a new one. One that is being moved goes to
-// these instead; where nothing has to be copied it is there at once. Errors: INVALID_REPLICA_ASSIGNMENT.
+// these instead; replicas are taken off by the controller alone. Errors: INVALID_REPLICA_ASSIGNMENT.
 func Reassign(img *metadata.Image, t *metadata.Topic, p metadata.Partition, target []int32) (n metadata.Partition, newEpoch bool, err error) {
 	v := newView(img)
 	if err := v.checkTarget(t, target); err != nil {
@@ -45,8 +45,9 @@ func Reassign(img *metadata.Image, t *metadata.Topic, p metadata.Partition, targ
 	if n.Wanted = int32(len(target)); n.Wanted == t.WantedReplicas {
 		n.Wanted = 0
 	}
-	v.settle(t, &n)
-	v.elect(t, &n)
+	if len(n.Removing) == 0 {
+		v.settle(t, &n)
+	}
 	return n, n.Leader != p.Leader, nil
 }
 
@@ -130,15 +131,32 @@ func (v view) settle(t *metadata.Topic, n *metadata.Partition) {
 			return
 		}
 	}
-	if len(after.ISR) == 0 || len(after.ISR) < min(replication.MinISR(t, after), len(to)) {
+	if len(after.ISR) == 0 || len(after.ISR) < min(replication.MinISR(t, after), len(to)) || !v.mayTake(n, to) {
 		return
 	}
+	after.Leader = n.Leader
 	dirs := make([]metadata.UUID, len(to))
 	for i, id := range to {
 		dirs[i] = after.Directories[slices.Index(after.Replicas, id)]
 	}
 	after.Replicas, after.Directories = to, dirs
 	*n = after
+}
+
+// mayTake reports whether the replicas that are not among to may go: none leads, or may believe that it does. A leader among them hands over first and stays in sync until it has heard so (see
+// shrink).
+func (v view) mayTake(n *metadata.Partition, to []int32) bool {
+	if n.Leader != metadata.NoLeader && !slices.Contains(to, n.Leader) {
+		at := slices.IndexFunc(to, func(id int32) bool { return v.mayLead(id) && slices.Contains(n.ISR, id) })
+		if at < 0 {
+			return false
+		}
+		n.Leader = to[at]
+		return v.informed == nil
+	}
+	return !slices.ContainsFunc(n.Replicas, func(id int32) bool {
+		return !slices.Contains(to, id) && v.live(id) && v.informed != nil && !v.informed(id)
+	})
 }
 
 // Elect returns the record of a partition that is to be led by its first replica, or with unclean, of one that nobody leads, by any that is in touch: then what the others have more is lost.

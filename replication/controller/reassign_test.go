@@ -83,6 +83,20 @@ func TestALeaderThatIsMovedAwayHandsOver(t *testing.T) {
 	p := b.record()
 	require.EqualValues(t, 2, p.Leader)
 	require.Equal(t, before.LeaderEpoch+1, p.LeaderEpoch)
+	require.Equal(t, []int32{2, 3, 4}, p.Replicas)
+}
+
+func TestALeaderThatIsMovedAwayStaysInSyncUntilItHasHeardSo(t *testing.T) {
+	b := newSpread(t, 4, 1, 2, 3)
+	b.deaf, b.steady = true, true
+	b.move(2, 3, 4)
+	b.joins(1, 2, 3, 4)
+	p := b.record()
+	require.EqualValues(t, 2, p.Leader)
+	require.ElementsMatch(t, []int32{1, 2, 3, 4}, p.ISR)
+	b.deaf = false
+	b.review()
+	require.Equal(t, []int32{2, 3, 4}, b.record().Replicas)
 }
 
 func TestAMoveIsTakenBack(t *testing.T) {
