@@ -162,6 +162,8 @@ func (p *parser) alterNode(pos Pos) Statement {
 	switch {
 	case p.accept("drain"):
 		n.Action = "DRAIN"
+	case p.accept("fill"):
+		n.Action = "FILL"
 	case p.accept("remove"):
 		n.Action = "REMOVE"
 	default:

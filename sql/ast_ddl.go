@@ -231,11 +231,11 @@ type Alter struct {
 	Actions  []*AlterAction
 }
 
-// AlterNode is ALTER NODE n DRAIN|UNDRAIN|REMOVE.
+// AlterNode is ALTER NODE n DRAIN|UNDRAIN|FILL|REMOVE.
 type AlterNode struct {
 	Pos
 	Node   string
-	Action string // "DRAIN", "UNDRAIN", "REMOVE"
+	Action string // "DRAIN", "UNDRAIN", "FILL", "REMOVE"
 }
 
 // AlterSystem is ALTER SYSTEM SET x = .. | RESET x | RESET ALL: a setting of the cluster. Set or Reset is given.

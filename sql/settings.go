@@ -152,7 +152,7 @@ func (p *parser) resetSetting(pos Pos) Statement {
 
 // shownObjects are what SHOW lists, besides settings.
 var shownObjects = map[string]bool{
-	"tables": true, "streams": true, "queries": true, "topics": true, "functions": true, "types": true, "nodes": true,
+	"tables": true, "streams": true, "queries": true, "topics": true, "functions": true, "types": true, "nodes": true, "moves": true,
 	"partitions": true, "groups": true, "quotas": true, "settings": true, "views": true, "schemas": true, "databases": true, "roles": true,
 	"users": true, "indexes": true, "sequences": true, "errors": true, "properties": true, "variables": true,
 	"connectors": true,

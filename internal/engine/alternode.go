@@ -17,7 +17,7 @@ const (
 	silenceWait = 5 * time.Second
 )
 
-// alterNode runs ALTER NODE. DRAIN and UNDRAIN are wishes that the controller sees to, REMOVE waits until it has.
+// alterNode runs ALTER NODE. DRAIN, UNDRAIN and FILL are wishes that the controller sees to, REMOVE waits until it has.
 func (s *session) alterNode(ctx context.Context, q *sql.AlterNode) (string, error) {
 	const tag = "ALTER NODE"
 	if err := s.checkDDL(tag); err != nil {
@@ -45,7 +45,10 @@ func (s *session) alterNode(ctx context.Context, q *sql.AlterNode) (string, erro
 	case "UNDRAIN":
 		if d.img.Drained(k.ID) {
 			d.batch.Undrain(k.ID)
+			d.batch.Fill(k.ID)
 		}
+	case "FILL":
+		err = fill(d, k)
 	case "REMOVE":
 		err = remove(d, k)
 	}
@@ -76,6 +79,14 @@ func drain(d *ddl, k *metadata.Broker) error {
 	}
 	return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "node %d cannot be drained: no other node is there to take over", k.ID).
 		WithHint("Start another node with --join, or ALTER NODE ... UNDRAIN one that is drained.")
+}
+
+func fill(d *ddl, k *metadata.Broker) error {
+	if d.img.Drained(k.ID) {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "node %d cannot be filled: it is drained", k.ID).WithHint("ALTER NODE %d UNDRAIN ends that, and fills it.", k.ID)
+	}
+	d.batch.Fill(k.ID)
+	return nil
 }
 
 func remove(d *ddl, k *metadata.Broker) error {

@@ -58,6 +58,8 @@ type Options struct {
 	DiskLow func() bool
 	// PartitionFailure tells why a partition of this node takes no writes, damage for one; nil if nothing is wrong. May be nil.
 	PartitionFailure func(topic string, partition int32) error
+	// ReplicaEnd is the next offset of this node's replica of a partition.
+	ReplicaEnd func(topic string, partition int32) (int64, error)
 	// Peers are the engines of the other nodes; nil for a node that will never have any. A Worker runs its share of the tasks for another node, which has the sessions, tables and
 	// groups: Groups is not needed.
 	Peers  Peers

@@ -29,7 +29,8 @@ const (
 )
 
 // question is what one engine asks of another: reached (have the tasks of a fragment there taken in everything below these ends?), stats (what have the tasks there counted?), claim (of these
-// partitions, in a query's group), acted (has the node acted on the metadata of this index?).
+// partitions, in a query's group), acted (has the node acted on the metadata of this index?), replicas (where do its replicas of these partitions
+// end?).
 type question struct {
 	Kind     string   `json:"kind"`
 	Query    uint64   `json:"query,omitempty"`
@@ -51,6 +52,7 @@ type answer struct {
 	Done       bool                   `json:"done,omitempty"`
 	Generation int32                  `json:"generation,omitempty"`
 	Stats      map[uint64][]taskCount `json:"stats,omitempty"`
+	Ends       []endsAt               `json:"ends,omitempty"`
 	Code       string                 `json:"code,omitempty"`
 	Message    string                 `json:"message,omitempty"`
 	Hint       string                 `json:"hint,omitempty"`
@@ -87,6 +89,8 @@ func (e *Engine) Answer(ctx context.Context, data []byte) ([]byte, error) {
 	switch q.Kind {
 	case "reached":
 		a.Done, err = e.answerReached(ctx, q)
+	case "replicas":
+		a.Ends = e.replicaEnds(q.Ends)
 	case "acted":
 		a.Done = e.answerActed(ctx, q.Index)
 	case "stats":

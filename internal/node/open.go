@@ -402,7 +402,7 @@ func (n *Node) engineOptions() engine.Options {
 		Meta: n.meta, Log: n.log, Groups: n.coord, WaitIndex: n.repl.WaitIndex, State: n.state, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
 		NodeID: n.identity.NodeID, Release: n.cfg.Release, DefaultPartitions: n.cfg.Partitions, ErrorTopic: TopicErrors, NotifyTopic: TopicNotify,
 		StateBytes: n.cfg.share(stateShare), SessionBytes: n.cfg.share(sessionsShare),
-		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
+		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, ReplicaEnd: n.replicaEnd, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
 	}
 	if n.port != nil {
 		opts.Peers = peers{n.meta, n}
@@ -417,6 +417,15 @@ func (n *Node) partitionFailure(topic string, partition int32) error {
 		return err
 	}
 	return p.Failure()
+}
+
+// replicaEnd is the next offset of a replica here.
+func (n *Node) replicaEnd(topic string, partition int32) (int64, error) {
+	p, err := n.repl.Partition(topic, partition)
+	if err != nil {
+		return 0, err
+	}
+	return p.LogEnd(), nil
 }
 
 func (n *Node) listen(context.Context) error {

@@ -190,3 +190,31 @@ func TestAMoveThatCannotEndIsTakenBack(t *testing.T) {
 func without(c []*nodetest.Member, id int32) []*nodetest.Member {
 	return slices.DeleteFunc(slices.Clone(c), func(m *nodetest.Member) bool { return m == c[id-1] })
 }
+
+func TestANewNodeIsFilledAndWhatMovesIsShown(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	conn := nodetest.Connect(t, nodetest.ConnString(c[1].Node))
+	exec(t, conn, "CREATE STREAM s (v INT) WITH (partitions = 8, value_format = 'json')", "INSERT INTO s SELECT n FROM generate_series(1, 100) n")
+	replicated(t, c[0])
+	c = growTo(t, c, 4)
+	client := kafkaClient(t, c[3:])
+	admin := kadm.NewClient(client)
+	zero := "0"
+	rate := []kadm.AlterConfig{{Op: kadm.SetConfig, Name: "follower.replication.throttled.rate", Value: &zero}}
+	altered, err := admin.AlterBrokerConfigs(t.Context(), rate)
+	require.NoError(t, err)
+	require.NoError(t, altered[0].Err)
+	eventually(t, c, nil, "ALTER NODE 4 FILL")
+	eventually(t, c, []string{"[t]"}, "SELECT count(*) > 0 AND bool_and(asked) FROM millrace.moves WHERE topic = 's' AND node = 4 AND change = 'adding'")
+	eventually(t, c, []string{"[t]"}, "SELECT bool_and(\"left\" = records) FROM millrace.moves WHERE change = 'adding' AND topic = 's'")
+	eventually(t, c, []string{"[t]"}, "SELECT count(*) > 0 FROM millrace.moves WHERE topic = 's' AND node < 4 AND change = 'removing'")
+	rate[0].Op = kadm.DeleteConfig
+	altered, err = admin.AlterBrokerConfigs(t.Context(), rate)
+	require.NoError(t, err)
+	require.NoError(t, altered[0].Err)
+	eventually(t, c, []string{"[0]"}, "SELECT count(*) FROM millrace.moves")
+	eventually(t, c, []string{"[8 8]"}, "SELECT count(*), count(*) FILTER (WHERE length(replicas) = 5) FROM millrace.partitions WHERE topic = 's'")
+	eventually(t, c, []string{"[t]"}, "SELECT count(*) > 0 FROM millrace.partitions WHERE topic = 's' AND replicas LIKE '%4%'")
+	eventually(t, c, []string{"[100]"}, "SELECT count(*) FROM s")
+}

@@ -231,6 +231,9 @@ func Review(img *metadata.Image, newBatch func() *metadata.Batch, balance bool, 
 			add().ChangePartition(t.ID, p, n, newEpoch, nil)
 		}
 	}
+	if len(batches) == 0 && balance {
+		v.fill(add)
+	}
 	return batches, moved
 }
 

@@ -89,15 +89,23 @@ func CancelReassignment(img *metadata.Image, t *metadata.Topic, p metadata.Parti
 	}
 	v := newView(img)
 	n = p
-	n.Target, n.Removing, n.Adding, n.Wanted = nil, nil, nil, 0
-	for _, id := range p.Adding {
-		takeReplica(&n, id)
-	}
-	if have := int32(len(original)); have > t.WantedReplicas || have < t.WantedReplicas && int(have) < v.count(v.mayLead) {
-		n.Wanted = have // it was so by an earlier move
-	}
+	stay(t, &n, v)
 	v.elect(t, &n)
 	return n, n.Leader != p.Leader, nil
+}
+
+// stay ends the move of a partition where it began, as far as somebody stays in sync.
+func stay(t *metadata.Topic, n *metadata.Partition, v view) {
+	original, added := int32(len(n.Original())), n.Adding
+	n.Target, n.Removing, n.Adding, n.Wanted = nil, nil, nil, 0
+	for _, id := range added {
+		if !slices.Equal(n.ISR, []int32{id}) {
+			takeReplica(n, id)
+		}
+	}
+	if original > t.WantedReplicas || original < t.WantedReplicas && int(original) < v.count(v.mayLead) {
+		n.Wanted = original // it was so by an earlier move
+	}
 }
 
 // count is how many brokers are so.

@@ -23,7 +23,12 @@ func (v view) leave(t *metadata.Topic, n *metadata.Partition) {
 	for _, id := range n.Replicas {
 		others := slices.DeleteFunc(slices.Clone(n.ISR), func(in int32) bool { return in == id })
 		if len(others) > 0 && (v.gone(id) || covered && v.img.Drained(id)) {
-			takeReplica(n, id)
+			if slices.Contains(n.Target, id) {
+				stay(t, n, v)
+			}
+			if slices.Contains(n.Replicas, id) {
+				takeReplica(n, id)
+			}
 		}
 	}
 }

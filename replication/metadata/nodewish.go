@@ -32,6 +32,10 @@ func (b *Batch) SetFull(id int32, full bool) {
 	}
 }
 
+func fillKey(id int32) SettingKey {
+	return SettingKey{Scope: "node", Entity: strconv.Itoa(int(id)), Name: "fill"}
+}
+
 // Drained reports whether a node is to lead nothing, run no queries, and hold only what no other node could.
 func (img *Image) Drained(id int32) bool {
 	_, ok := img.Setting(drainKey(id))
@@ -49,6 +53,18 @@ func (b *Batch) Drain(id int32) { b.SetSetting(drainKey(id), "true") }
 
 // Undrain is the undoing of Drain.
 func (b *Batch) Undrain(id int32) { b.UnsetSetting(drainKey(id)) }
+
+// Filling reports whether replicas are to be moved to a node until it has its share.
+func (img *Image) Filling(id int32) bool {
+	_, ok := img.Setting(fillKey(id))
+	return ok
+}
+
+// Fill asks for replicas to be moved to a node, Filled says that all moves have begun.
+func (b *Batch) Fill(id int32) { b.SetSetting(fillKey(id), "true") }
+
+// Filled is the undoing of Fill.
+func (b *Batch) Filled(id int32) { b.UnsetSetting(fillKey(id)) }
 
 // Remove asks for a node to be forgotten, Keep takes that back.
 func (b *Batch) Remove(id int32) { b.SetSetting(removeKey(id), "true") }

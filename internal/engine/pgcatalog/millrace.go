@@ -133,6 +133,21 @@ func (c *catalog) fillMillNodes(t *table) {
 	}
 }
 
+func (c *catalog) fillMillMoves(t *table) {
+	count := func(n int64) types.Datum {
+		if n < 0 {
+			return types.NullDatum
+		}
+		return num(n)
+	}
+	for _, m := range c.w.Moves() {
+		t.add(row{
+			"topic": text(m.Topic), "partition": num(int64(m.Partition)), "node": num(int64(m.Node)), "change": text(m.Change), "asked": flag(m.Asked),
+			"records": count(m.Records), "left": count(m.Left),
+		})
+	}
+}
+
 func (c *catalog) fillMillSettings(t *table) {
 	for _, s := range c.w.Settings() {
 		t.add(row{"name": text(s.Name), "value": text(s.Value), "default_value": text(s.Default), "description": text(s.Description)})

@@ -72,6 +72,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"millrace.partitions": (*catalog).fillMillPartitions,
 	"millrace.groups":     (*catalog).fillMillGroups,
 	"millrace.nodes":      (*catalog).fillMillNodes,
+	"millrace.moves":      (*catalog).fillMillMoves,
 	"millrace.quotas":     (*catalog).fillMillQuotas,
 	"millrace.settings":   (*catalog).fillMillSettings,
 	"millrace.functions":  (*catalog).fillMillFunctions,

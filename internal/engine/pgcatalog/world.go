@@ -30,6 +30,7 @@ type World interface {
 	Groups() []Group
 	Quotas() []Quota
 	Nodes() []Node
+	Moves() []Move
 	Backends() []Backend // the sessions on this node, by process id
 	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
@@ -180,6 +181,17 @@ type Node struct {
 	PG, HTTP       string // addresses; empty when not listened on
 	Kafka, Peer    string
 	Rack           string // empty if it is not known
+}
+
+// Move is a replica that a partition gets or loses.
+type Move struct {
+	Topic     string
+	Partition int32
+	Node      int32
+	Change    string // adding, removing
+	Asked     bool   // somebody asked for it; the cluster does the others by itself
+	// Records is how many it has to have, Left how many of them it lacks; negative if that is not known, or nothing is copied.
+	Records, Left int64
 }
 
 // Backend is a session of this node.

@@ -146,6 +146,13 @@ func (w *fakeWorld) Nodes() []pgcatalog.Node {
 	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", PG: "10.0.0.1:5432", Rack: "a"}}
 }
 
+func (w *fakeWorld) Moves() []pgcatalog.Move {
+	return []pgcatalog.Move{
+		{Topic: "clicks", Partition: 3, Node: 2, Change: "adding", Asked: true, Records: 20, Left: 5},
+		{Topic: "clicks", Partition: 3, Node: 1, Change: "removing", Asked: true, Records: -1, Left: -1},
+	}
+}
+
 func (w *fakeWorld) Backends() []pgcatalog.Backend {
 	return []pgcatalog.Backend{{PID: 76, User: "Ann", Address: "127.0.0.1:40000"}, {PID: 77, User: "millrace", Address: "[::1]:40001"}}
 }
