@@ -30,6 +30,8 @@ type PushConfig struct {
 	// Memory bounds the query's state, in bytes; IdleTimeout says when a silent partition is idle. Zero: the defaults.
 	Memory      int64
 	IdleTimeout time.Duration
+	// Since is the offset from which a stream is read that would be read from its beginning.
+	Since int64
 }
 
 // PushQuery is a push query of one session: the operators of a persistent query without commits, over all partitions in one
@@ -106,7 +108,7 @@ func (p *PushQuery) position(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		at := bounds.LogStart
+		at := max(bounds.LogStart, p.cfg.Since)
 		s.begun = bounds.LastStable
 		if s.scan.Rel.Kind == planner.Table {
 			if at, err = p.snapshot(s, at); err != nil {
@@ -315,6 +317,16 @@ func (p *PushQuery) Wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// Reached reports whether everything below an offset has been given out, of every partition, when Poll has nothing.
+func (p *PushQuery) Reached(offset int64) bool {
+	for _, s := range p.pipe.sources {
+		if s.position() < offset {
+			return false
+		}
+	}
+	return true
 }
 
 // Errors returns how many rows took no part since the query began.
