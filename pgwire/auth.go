@@ -33,7 +33,11 @@ const (
 
 // authenticate lets the backend decide, and asks the client for its proof where needed. Errors are FATAL.
 func (c *conn) authenticate(ctx context.Context, r *bufio.Reader, info *SessionInfo) error {
-	auth, err := c.server.config.Backend.Authentication(ctx, info)
+	var users Authenticator = c.server.config.Upstream
+	if c.relay == nil {
+		users = c.server.config.Backend
+	}
+	auth, err := users.Authentication(ctx, info)
 	if err == nil && auth.Method == AuthSCRAM {
 		err = c.authenticateSCRAM(r, info.User, auth.Verifier)
 	}

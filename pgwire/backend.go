@@ -8,12 +8,17 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
-// Backend is the database behind the listener. The server calls it from many goroutines.
-type Backend interface {
+// Authenticator knows the users. The server calls it from many goroutines.
+type Authenticator interface {
 	// Authentication says how the user of a new connection proves who it is. An error refuses the connection; it is sent as
 	// FATAL (28000 when no rule admits this user from this address). An unknown user is no error: answer Auth{Method:
 	// AuthSCRAM} with a nil Verifier, and the exchange fails as it does for a wrong password.
 	Authentication(ctx context.Context, info *SessionInfo) (Auth, error)
+}
+
+// Backend is the database behind the listener. The server calls it from many goroutines.
+type Backend interface {
+	Authenticator
 
 	// NewSession opens the session of an authenticated connection; info.Settings are applied as if by SET. The session may
 	// keep info and client. An error is sent as FATAL (3D000 for an unknown database).
@@ -30,6 +35,8 @@ type SessionInfo struct {
 	RemoteAddr net.Addr
 	TLS        *tls.ConnectionState // nil on a connection without TLS
 	PID        int32                // the process id of BackendKeyData; never 0, unique among the server's connections
+	Relayed    bool                 // another server has the client, and asks for Session.Changes
+	Resumed    *Resumed             // nil unless the session had been on another server
 }
 
 // Setting is a run-time parameter with its value.
@@ -68,12 +75,14 @@ type Client interface {
 	// Cancel ends the running query with 57014, as a CancelRequest does; without one it does nothing. Any goroutine.
 	Cancel()
 
-	// Terminate ends the running query and the connection; reason is sent as FATAL. Any goroutine; does not wait.
+	// Terminate ends the running query and the connection; reason is sent as FATAL. Any goroutine; does not wait. A session that is relayed (SessionInfo.Relayed) may be ended without a
+	// reason, nil: it is resumed then.
 	Terminate(reason *sqlerr.Error)
 }
 
-// Notification is what LISTEN delivers.
+// Notification is what LISTEN delivers. One without a channel is not sent, and only says by its mark how far the session has heard.
 type Notification struct {
+	Mark    int64 // where it is among all; kept in a session's state, see StateHeard
 	PID     int32 // of the session that notified
 	Channel string
 	Payload string
@@ -117,7 +126,7 @@ type Session interface {
 	Prepare(ctx context.Context, name, text string, paramTypes []uint32) (Statement, error)
 
 	// Statement returns a prepared statement; 26000 when there is none.
-	Statement(name string) (Statement, error)
+	Statement(ctx context.Context, name string) (Statement, error)
 
 	// CloseStatement forgets a prepared statement and its portals; an unknown name is no error.
 	CloseStatement(name string)
@@ -140,6 +149,10 @@ type Session interface {
 	// Fail tells the session that an error was sent, be it its own or one that pgwire found: an implicit transaction is rolled
 	// back, a block becomes failed; the portals are closed. Called once for every error, before Sync.
 	Fail(err error)
+
+	// Changes tells what has changed, since the last call, of what the session needs to go on with another server: report is given a name and, unless set is false, its value. Called only if
+	// SessionInfo.Relayed, before each ReadyForQuery among others. What belongs to an open transaction block is left out: it does not outlive the server.
+	Changes(report func(name, value string, set bool))
 
 	// Close ends the session: rolls back, closes everything. Called once, last, also after a panic.
 	Close()

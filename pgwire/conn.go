@@ -36,6 +36,8 @@ type conn struct {
 	in      *inbox
 	out     *writer
 	session Session
+	taken   *taken // nil unless another server relays the connection
+	relay   *relay // nil unless another server runs the session
 
 	// atRest is set while nothing is between ReadyForQuery and the next message: the time for notifications and drain.
 	atRest    bool
@@ -84,6 +86,12 @@ func (c *conn) refuse(err error) {
 
 // sendFatal writes err as FATAL and flushes. The caller ends the connection.
 func (c *conn) sendFatal(err error) {
+	if c.taken != nil {
+		if c.server.isClosed() {
+			return // the session goes on elsewhere
+		}
+		c.out.empty(msgFarewell)
+	}
 	e := *printable(sqlerr.From(err))
 	c.out.problem('E', &e, severityFatal, "")
 	c.out.flush()
@@ -93,6 +101,10 @@ func (c *conn) sendFatal(err error) {
 func (c *conn) serve(started func()) {
 	c.ctx, c.end = context.WithCancelCause(c.server.ctx)
 	defer c.end(errDisconnected)
+	if c.relay != nil {
+		c.relay.serve(started)
+		return
+	}
 	r := bufio.NewReaderSize(c.nc, readBufferBytes)
 	if err := c.open(r); err != nil {
 		c.refuse(reported(c.ctx, err))
@@ -122,23 +134,11 @@ func (c *conn) serve(started func()) {
 
 // open takes the connection from the start-up packet to before the first ReadyForQuery.
 func (c *conn) open(r *bufio.Reader) error {
-	if c.packet.negotiate {
-		c.out.begin('v')
-		c.out.int32(protocolMajor<<16 | c.packet.minor)
-		c.out.int32(len(c.packet.unknown))
-		for _, option := range c.packet.unknown {
-			c.out.string(option)
-		}
-		c.out.finish()
+	if c.taken != nil {
+		return c.openTaken(c.ctx)
 	}
-	info := &SessionInfo{
-		User:       c.packet.user,
-		Database:   c.packet.database,
-		Settings:   c.packet.settings,
-		RemoteAddr: c.nc.RemoteAddr(),
-		TLS:        tlsState(c.nc),
-		PID:        c.pid,
-	}
+	c.negotiate()
+	info := c.info()
 	if err := c.authenticate(c.ctx, r, info); err != nil {
 		return err
 	}
@@ -147,14 +147,48 @@ func (c *conn) open(r *bufio.Reader) error {
 		return err
 	}
 	c.session = session
-	for _, name := range ReportedParameters {
-		c.out.parameterStatus(name, session.Parameter(name))
+	c.reportParameters()
+	c.backendKeyData()
+	return nil
+}
+
+// negotiate tells a client that has asked for more what is spoken here.
+func (c *conn) negotiate() {
+	if !c.packet.negotiate {
+		return
 	}
+	c.out.begin('v')
+	c.out.int32(protocolMajor<<16 | c.packet.minor)
+	c.out.int32(len(c.packet.unknown))
+	for _, option := range c.packet.unknown {
+		c.out.string(option)
+	}
+	c.out.finish()
+}
+
+// info is what is known of a client that is connected here.
+func (c *conn) info() *SessionInfo {
+	return &SessionInfo{
+		User:       c.packet.user,
+		Database:   c.packet.database,
+		Settings:   c.packet.settings,
+		RemoteAddr: c.nc.RemoteAddr(),
+		TLS:        tlsState(c.nc),
+		PID:        c.pid,
+	}
+}
+
+func (c *conn) reportParameters() {
+	for _, name := range ReportedParameters {
+		c.out.parameterStatus(name, c.session.Parameter(name))
+	}
+}
+
+func (c *conn) backendKeyData() {
 	c.out.begin('K')
 	c.out.int32(int(c.pid))
 	c.out.buf = append(c.out.buf, c.key...)
 	c.out.finish()
-	return nil
 }
 
 // closeSession ends the session, whatever state it is in.
@@ -206,6 +240,9 @@ func (c *conn) next(ctx context.Context) (*message, error) {
 		m, err := c.in.peek()
 		if m != nil || err != nil {
 			c.holding = m != nil
+			if c.taken != nil && m != nil {
+				c.taken.handled++
+			}
 			return m, err
 		}
 		if c.atRest && c.session.TxStatus() == TxIdle {
@@ -241,7 +278,13 @@ func (c *conn) sendNotifications() bool {
 	c.mu.pending, c.mu.bytes = nil, 0
 	c.mu.Unlock()
 	for _, n := range pending {
-		c.out.notification(n)
+		if n.Channel != "" {
+			c.out.notification(n)
+		}
+	}
+	if c.taken != nil && len(pending) > 0 {
+		c.taken.heard = pending[len(pending)-1].Mark
+		c.progress()
 	}
 	return len(pending) > 0
 }
@@ -273,8 +316,8 @@ func (c *conn) handle(m *message) (goesOn bool) {
 // protocol everything up to the next Sync is skipped; a simple Query or FunctionCall ends with its error.
 func (c *conn) fail(ctx context.Context, typ byte, err error) bool {
 	err = reported(ctx, err)
-	if errors.Is(err, errDisconnected) {
-		return false
+	if errors.Is(err, errDisconnected) || c.taken != nil && c.server.isClosed() {
+		return false // in the second case the relay knows best what the client is told: the error may be of the server's end
 	}
 	e := printable(sqlerr.From(err))
 	if e.Code == sqlerr.InternalError {
@@ -300,6 +343,9 @@ func (c *conn) fail(ctx context.Context, typ byte, err error) bool {
 func (c *conn) readyForQuery() {
 	if c.session.TxStatus() == TxIdle {
 		c.sendNotifications()
+	}
+	if c.taken != nil {
+		c.progress()
 	}
 	c.out.begin('Z')
 	c.out.byte(byte(c.session.TxStatus()))
@@ -337,6 +383,10 @@ func (c *conn) setWaiting(waiting bool) {
 
 // drain ends the connection as soon as it is at rest or its query waits.
 func (c *conn) drain() {
+	if c.relay != nil {
+		c.relay.drain()
+		return
+	}
 	c.mu.Lock()
 	c.mu.draining = true
 	if c.mu.running && c.mu.waiting {
@@ -357,6 +407,10 @@ func (c *conn) Cancel() {
 
 // Terminate implements Client.
 func (c *conn) Terminate(reason *sqlerr.Error) {
+	if reason == nil {
+		c.end(errDisconnected)
+		return
+	}
 	e := *reason
 	c.end(fatal(&e))
 }

@@ -39,7 +39,7 @@ func (c *conn) dispatch(ctx context.Context, m *message) error {
 	case 'B':
 		return c.bindPortal(ctx, m.body)
 	case 'D':
-		return c.describe(m.body)
+		return c.describe(ctx, m.body)
 	case 'E':
 		return c.executePortal(ctx, m.body)
 	case 'C':
@@ -135,7 +135,7 @@ func (c *conn) bindPortal(ctx context.Context, p []byte) error {
 	if err != nil {
 		return err
 	}
-	st, err := c.session.Statement(name)
+	st, err := c.session.Statement(ctx, name)
 	if err != nil {
 		return err
 	}
@@ -155,13 +155,13 @@ func (c *conn) bindPortal(ctx context.Context, p []byte) error {
 }
 
 // describe handles Describe of a statement or portal. Nothing runs.
-func (c *conn) describe(p []byte) error {
+func (c *conn) describe(ctx context.Context, p []byte) error {
 	kind, name, err := decodeTarget("DESCRIBE", p)
 	if err != nil {
 		return err
 	}
 	if kind == 'S' {
-		return c.describeStatement(name)
+		return c.describeStatement(ctx, name)
 	}
 	portal, err := c.session.Portal(name)
 	if err != nil {
@@ -175,8 +175,8 @@ func (c *conn) describe(p []byte) error {
 	return nil
 }
 
-func (c *conn) describeStatement(name string) error {
-	st, err := c.session.Statement(name)
+func (c *conn) describeStatement(ctx context.Context, name string) error {
+	st, err := c.session.Statement(ctx, name)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@
 //   - startup.go takes a connection to its StartupMessage: TLS, version negotiation, parameters. auth.go checks the password.
 //   - conn (conn.go) is a connection with a session. Its reader goroutine (reader.go) cuts the input into messages, which
 //     wait in the bounded inbox (inbox.go) for its executor goroutine.
+//   - With Config.Upstream the server runs no sessions: relay (relay.go, relayup.go, relaydown.go) hands the messages of a connection to the server that does, over a stream that Server.Take (taken.go)
+//     runs there, and keeps those that are not answered (unanswered.go), until that server goes (relayloss.go).
 //   - The executor decodes a message (body.go), runs it (dispatch.go, portal.go, copy.go) and answers through the writer
 //     (writer.go), one reused buffer into which values are appended in place.
 //
@@ -38,6 +40,12 @@
 // up to the next Sync. Session.Fail is called once for each. Errors are sqlerr.Error; positions are byte offsets and become
 // characters of the text that the client sent (conn.errorText). A panic inside the session becomes a FATAL XX000 on that
 // connection alone.
+//
+// # When a session's server goes
+//
+// A stream that ends without msgFarewell is a server that has gone. relay.lose answers what the client waits for, by what Upstream.Judge says that may have done, relay.resume opens the session again on the next server
+// from the state that the last one has reported (Session.Changes, Resumed). Until then what the client sends waits in relay.admit. All writes to the client are those of one goroutine, but for the refusals while
+// there is no server.
 //
 // # Where to start debugging
 //

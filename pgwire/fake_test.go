@@ -60,6 +60,14 @@ func (b *fakeBackend) NewSession(_ context.Context, info *SessionInfo, client Cl
 	for _, setting := range info.Settings {
 		s.settings[setting.Name] = setting.Value
 	}
+	if r := info.Resumed; r != nil {
+		for name, value := range r.State {
+			s.settings[name] = value
+		}
+		if r.Failed {
+			s.status, s.untold = TxFailed, r.Untold
+		}
+	}
 	return s, nil
 }
 
@@ -68,6 +76,7 @@ type fakeSession struct {
 	client     Client
 	pid        int32
 	status     TxStatus
+	untold     bool // of the loss of a block
 	implicit   bool
 	statements map[string]*fakeStatement
 	portals    map[string]*fakePortal
@@ -129,7 +138,7 @@ func (s *fakeSession) Prepare(ctx context.Context, name, text string, types []ui
 	return st, nil
 }
 
-func (s *fakeSession) Statement(name string) (Statement, error) {
+func (s *fakeSession) Statement(_ context.Context, name string) (Statement, error) {
 	st, ok := s.statements[name]
 	switch {
 	case ok:
@@ -206,6 +215,10 @@ func (s *fakeSession) Close() {
 }
 
 func (s *fakeSession) checkBlock(st *fakeStatement) error {
+	if s.untold && st.verb != "rollback" {
+		s.untold = false
+		return LostBlock()
+	}
 	if s.status == TxFailed && st.verb != "rollback" && st.verb != "commit" {
 		return sqlerr.New(sqlerr.InFailedSQLTransaction, "current transaction is aborted, commands ignored until end of transaction block")
 	}
@@ -520,4 +533,11 @@ func (c *fakeCopyOut) Next(ctx context.Context, wait bool) (CopyBatch, Progress,
 	}
 	c.portal.tag = fmt.Sprintf("COPY %d", len(c.portal.session.table))
 	return fakeRows(c.portal.session.table), Done, nil
+}
+
+// Changes reports the settings; the fake's statements do not outlive it.
+func (s *fakeSession) Changes(report func(name, value string, set bool)) {
+	for name, value := range s.settings {
+		report(name, value, true)
+	}
 }

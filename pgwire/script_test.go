@@ -25,34 +25,48 @@ const postgresAddr = "PGWIRE_TEST_POSTGRES_ADDR"
 //	until T [T ...]  prints the messages up to the first T, then up to the next, one a line; see render
 func TestProtocolScripts(t *testing.T) {
 	addr := os.Getenv(postgresAddr)
-	user := "postgres"
 	if addr == "" {
 		_, addr = serveFake(t)
 	}
+	runProtocolScripts(t, addr)
+}
+
+// TestProtocolScriptsOverARelay: a client does not notice that another server runs its session.
+func TestProtocolScriptsOverARelay(t *testing.T) {
+	_, addr := serveRelayed(t, testConfig(newFakeBackend()))
+	runProtocolScripts(t, addr)
+}
+
+func runProtocolScripts(t *testing.T, addr string) {
 	datadriven.Walk(t, "testdata/protocol", func(t *testing.T, path string) {
 		c := newRawClient(t, dial(t, addr))
-		c.startup(map[string]string{"user": user}, pgproto3.ProtocolVersion30)
+		c.startup(map[string]string{"user": "postgres"}, pgproto3.ProtocolVersion30)
 		c.until("ReadyForQuery")
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
-			switch d.Cmd {
-			case "send":
-				for line := range strings.Lines(d.Input) {
-					c.Send(parseScriptLine(t, strings.TrimSpace(line)))
-				}
-				require.NoError(t, c.Flush())
-				return ""
-			case "until":
-				var out []string
-				for _, arg := range d.CmdArgs {
-					out = append(out, c.until(arg.Key)...)
-				}
-				return strings.Join(out, "\n") + "\n"
-			}
-			d.Fatalf(t, "unknown command %s", d.Cmd)
-			return ""
+			return c.script(t, d)
 		})
 		c.sendAll(&pgproto3.Terminate{})
 	})
+}
+
+// script runs a command of a script.
+func (c *rawClient) script(t *testing.T, d *datadriven.TestData) string {
+	switch d.Cmd {
+	case "send":
+		for line := range strings.Lines(d.Input) {
+			c.Send(parseScriptLine(t, strings.TrimSpace(line)))
+		}
+		require.NoError(t, c.Flush())
+		return ""
+	case "until":
+		var out []string
+		for _, arg := range d.CmdArgs {
+			out = append(out, c.until(arg.Key)...)
+		}
+		return strings.Join(out, "\n") + "\n"
+	}
+	d.Fatalf(t, "unknown command %s", d.Cmd)
+	return ""
 }
 
 var frontendTypes = map[string]func() pgproto3.FrontendMessage{

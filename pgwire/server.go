@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 
@@ -16,6 +17,9 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
+
+// numberBits are those of a process id that say which of several servers gave it.
+const numberBits = 10
 
 // secretBytes is the length of the secret behind the salts of users who do not exist.
 const secretBytes = 32
@@ -36,6 +40,10 @@ type Config struct {
 	MaxConnections int
 	// MaxMessageBytes bounds the body of a client's message; DefaultMaxMessageBytes if 0.
 	MaxMessageBytes int
+	// Upstream, where it is not nil, leads to the servers that run the sessions of this one's clients. There is no Backend then.
+	Upstream Upstream
+	// Number tells this server from the others that have the same upstream. Their process ids differ if the numbers do, modulo 1024.
+	Number int32
 }
 
 // Server serves PostgreSQL connections. Its life: New, Serve once or more (each with a listener of its own), Shutdown or
@@ -159,6 +167,9 @@ func (s *Server) serveConn(nc net.Conn) {
 		c.refuse(err)
 		return
 	}
+	if s.config.Upstream != nil {
+		c.relay = newRelay(c)
+	}
 	if err := s.admit(c); err != nil {
 		c.refuse(err)
 		return
@@ -189,34 +200,60 @@ func (s *Server) admit(c *conn) error {
 		return fatal(sqlerr.New(sqlerr.CannotConnectNow, "the database system is shutting down"))
 	}
 	if len(s.mu.sessions) >= s.config.MaxConnections {
-		return fatal(sqlerr.New(sqlerr.TooManyConnections, "sorry, too many clients already").
-			WithDetail("The server takes %d connections.", s.config.MaxConnections))
+		return s.tooMany()
 	}
 	for {
-		s.mu.lastPID = max(1, s.mu.lastPID+1) // wraps to a negative number, which max turns into 1
-		if _, taken := s.mu.sessions[s.mu.lastPID]; !taken {
+		c.pid = s.nextPIDLocked()
+		if _, taken := s.mu.sessions[c.pid]; !taken {
 			break
 		}
 	}
-	c.pid = s.mu.lastPID
 	s.mu.sessions[c.pid] = c
 	return nil
+}
+
+// nextPIDLocked counts up; where servers share an upstream, in steps that leave each its own numbers.
+func (s *Server) nextPIDLocked() int32 {
+	last, step := int32(math.MaxInt32), int32(1)
+	if s.config.Upstream != nil {
+		last, step = last>>numberBits, 1<<numberBits
+	}
+	s.mu.lastPID = s.mu.lastPID%last + 1
+	return s.mu.lastPID*step + s.config.Number%step
 }
 
 func (s *Server) forget(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.mu.sessions, c.pid)
+	if s.mu.sessions[c.pid] == c {
+		delete(s.mu.sessions, c.pid)
+	}
 }
+
+// Number is the number of the server that gave a process id.
+func Number(pid int32) int32 { return pid & (1<<numberBits - 1) }
 
 // cancelRequest cancels what the connection with pid and key runs. It answers nothing, whatever it finds.
 func (s *Server) cancelRequest(pid int32, key []byte) {
+	if !s.CancelRequest(pid, key) && s.config.Upstream != nil {
+		s.config.Upstream.CancelRequest(s.ctx, pid, key) // the client may have come to another server than its session
+	}
+}
+
+// CancelRequest cancels what the connection of a client with pid and key runs, and reports whether there is one.
+func (s *Server) CancelRequest(pid int32, key []byte) bool {
 	s.mu.Lock()
 	c := s.mu.sessions[pid]
 	s.mu.Unlock()
-	if c != nil && subtle.ConstantTimeCompare(c.key, key) == 1 {
+	if c == nil || c.taken != nil || subtle.ConstantTimeCompare(c.key, key) != 1 {
+		return false
+	}
+	if c.relay != nil {
+		s.config.Upstream.Cancel(s.ctx, pid)
+	} else {
 		c.Cancel()
 	}
+	return true
 }
 
 // Connections returns the number of connections that are past their start-up packet.
@@ -226,15 +263,20 @@ func (s *Server) Connections() int {
 	return len(s.mu.sessions)
 }
 
-// Shutdown stops accepting, ends each session as soon as it is idle outside a transaction or waits in a push query, and
-// returns when all are gone. When ctx ends first it ends the rest as Close does, and returns ctx's error.
-func (s *Server) Shutdown(ctx context.Context) error {
+// Drain stops accepting, and from now on ends each session as soon as it is idle outside a transaction or waits in a push query. One that another server relays
+// goes on elsewhere then. It does not wait.
+func (s *Server) Drain() {
 	s.stopListening()
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, c := range s.mu.sessions {
 		c.drain()
 	}
-	s.mu.Unlock()
+}
+
+// Shutdown drains the server and returns when all sessions are gone. When ctx ends first it ends the rest as Close does, and returns ctx's error.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.Drain()
 	done := make(chan struct{})
 	go func() { // ends with the connections, which Close below waits for
 		defer close(done)

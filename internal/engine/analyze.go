@@ -104,9 +104,9 @@ func (s *session) analyzeStatement(ctx context.Context, cat *catalog, st *statem
 	case *sql.Fetch:
 		s.analyzeFetch(st, q)
 	case *sql.Execute:
-		target, ok := s.stmts[q.Name]
-		if !ok {
-			return sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", q.Name)
+		target, err := s.preparedStatement(ctx, q.Name)
+		if err != nil {
+			return err
 		}
 		st.cols, st.verb, st.counts = target.cols, target.verb, target.counts
 	}

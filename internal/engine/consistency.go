@@ -34,7 +34,7 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 	if err := s.e.opts.WaitIndex(wctx, img.Index()); err != nil { // another session may have made a relation this moment
 		return cause(ctx, err)
 	}
-	w := &waiter{e: s.e, img: img, done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session"}
+	w := &waiter{e: s.e, img: img, done: map[uint32]positions{}, own: s.written, onlyOwn: level == "session" && !s.ported.resumed}
 	for _, r := range reads {
 		if r.OID == errorsOID {
 			w.everything(wctx)

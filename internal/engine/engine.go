@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -222,59 +221,13 @@ func (e *Engine) Close() error {
 	return err
 }
 
-// Authentication implements pgwire.Backend: trust on loopback unless told otherwise, elsewhere a certificate of
-// the client that names the user, or SCRAM-SHA-256.
-func (e *Engine) Authentication(_ context.Context, info *pgwire.SessionInfo) (pgwire.Auth, error) {
-	u, ok := e.meta.Image().User(info.User)
-	if !e.opts.RequirePassword && (e.opts.Insecure || fromLoopback(info.RemoteAddr)) {
-		if !ok {
-			return pgwire.Auth{}, sqlerr.New(sqlerr.InvalidAuthorization, "role %q does not exist", info.User).
-				WithHint("Connect as %s, or CREATE ROLE %s LOGIN there.", superuser, info.User)
-		}
-		if !u.Login {
-			return pgwire.Auth{}, sqlerr.New(sqlerr.InvalidAuthorization, "role %q is not permitted to log in", info.User)
-		}
-		return pgwire.Auth{Method: pgwire.AuthTrust}, nil
-	}
-	if ok && u.Login && certifiedName(info) == u.Name {
-		return pgwire.Auth{Method: pgwire.AuthTrust}, nil
-	}
-	auth := pgwire.Auth{Method: pgwire.AuthSCRAM}
-	// As in PostgreSQL, VALID UNTIL is for passwords only.
-	if ok && u.Login && (u.ValidUntil == 0 || e.clock.Now().UnixMilli() < u.ValidUntil) {
-		for _, v := range u.Verifiers {
-			if v.Mechanism == scramMechanism {
-				auth.Verifier = &pgwire.Verifier{Salt: v.Salt, Iterations: int(v.Iterations), StoredKey: v.StoredKey, ServerKey: v.ServerKey}
-			}
-		}
-	}
-	return auth, nil
-}
-
-// certifiedName is the common name of the certificate that a client has shown and TLS has verified; "" if there is none.
-func certifiedName(info *pgwire.SessionInfo) string {
-	if info.TLS == nil || len(info.TLS.VerifiedChains) == 0 {
-		return ""
-	}
-	return info.TLS.PeerCertificates[0].Subject.CommonName
-}
-
-func fromLoopback(a net.Addr) bool {
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return true // a pipe within the process
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
-}
-
 // NewSession implements pgwire.Backend.
-func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client pgwire.Client) (pgwire.Session, error) {
+func (e *Engine) NewSession(ctx context.Context, info *pgwire.SessionInfo, client pgwire.Client) (pgwire.Session, error) {
 	if info.Database != database {
 		return nil, sqlerr.New(sqlerr.InvalidCatalogName, "database %q does not exist", info.Database).WithHint("The database is %q.", database)
 	}
 	s := &session{
-		e: e, info: info, client: client, stmts: map[string]*statement{}, portals: map[string]*portal{},
+		e: e, info: info, client: client, stmts: newStatements(info.Relayed), portals: map[string]*portal{},
 		set: newSettings(map[string]string{"session_authorization": info.User, "millrace_version": e.opts.Release}),
 	}
 	for _, p := range info.Settings {
@@ -282,9 +235,18 @@ func (e *Engine) NewSession(_ context.Context, info *pgwire.SessionInfo, client 
 			return nil, err
 		}
 	}
+	if info.Resumed != nil {
+		s.takeUp(info.Resumed)
+	}
 	s.set.base["is_superuser"] = s.superuserSetting()
 	if err := e.admit(s); err != nil {
 		return nil, err
+	}
+	if info.Resumed != nil {
+		if err := e.hub.resume(ctx, s, info.Resumed.State); err != nil {
+			s.Close()
+			return nil, fmt.Errorf("what was notified while no node served the session cannot be read: %w", err)
+		}
 	}
 	return s, nil
 }

@@ -109,6 +109,7 @@ func (s *session) stageNotes() error {
 // given up if the COMMIT fails.
 func (s *session) beginListening(ctx context.Context) ([]string, error) {
 	var added []string
+	s.ported.hears = s.ported.hears || len(s.tx.news.wishes) > 0
 	for _, w := range s.tx.news.wishes {
 		if !w.on || s.e.hub.listens(s, w.channel) {
 			continue

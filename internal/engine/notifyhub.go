@@ -22,11 +22,18 @@ type notifyHub struct {
 	mu struct {
 		sync.Mutex
 		ears map[*session]map[string]ear // by channel
-		stop context.CancelFunc          // of the reader; nil when there is none
-		next int64                       // everything below is handed out
-		wake chan struct{}               // closed when next grows
+		// marks are how far the sessions are known to have heard, where that matters: those that may go on with another node.
+		marks map[*session]int64
+		// late are the notifications of sessions that get older ones first.
+		late map[*session]*[]pgwire.Notification
+		stop context.CancelFunc // of the reader; nil when there is none
+		next int64              // everything below is handed out
+		wake chan struct{}      // closed when next grows
 	}
 }
+
+// markEvery is after how many notifications for others a session notes how far it has heard.
+const markEvery = 1000
 
 // ear is a channel that a session hears.
 type ear struct {
@@ -38,6 +45,8 @@ type ear struct {
 func newNotifyHub(e *Engine) *notifyHub {
 	h := &notifyHub{e: e}
 	h.mu.ears = map[*session]map[string]ear{}
+	h.mu.marks = map[*session]int64{}
+	h.mu.late = map[*session]*[]pgwire.Notification{}
 	h.mu.wake = make(chan struct{})
 	return h
 }
@@ -64,6 +73,9 @@ func (h *notifyHub) listen(ctx context.Context, s *session, channel string) erro
 	}
 	if _, ok := h.mu.ears[s][channel]; !ok {
 		h.mu.ears[s][channel] = ear{from: bounds.LastStable}
+		if s.info.Relayed {
+			h.mu.marks[s] = max(h.mu.marks[s], bounds.LastStable-1)
+		}
 	}
 	return nil
 }
@@ -75,6 +87,7 @@ func (h *notifyHub) unlisten(s *session, channel string) {
 	delete(h.mu.ears[s], channel)
 	if channel == "" || len(h.mu.ears[s]) == 0 {
 		delete(h.mu.ears, s)
+		delete(h.mu.marks, s)
 	}
 	if len(h.mu.ears) == 0 && h.mu.stop != nil {
 		h.mu.stop()
@@ -134,21 +147,27 @@ func (h *notifyHub) wait(ctx context.Context, offset int64) error {
 // notifyQuery reads the stream; its columns are those of deliver.
 const notifyQuery = "SELECT rowoffset, channel, payload, pid FROM millrace.notify WHERE channel IS NOT NULL EMIT CHANGES"
 
-// startLocked starts the reader at the end of the stream.
-func (h *notifyHub) startLocked(ctx context.Context) error {
+// open begins to read the stream, at its end or from an offset on.
+func (h *notifyHub) open(ctx context.Context, latest bool, since int64) (*exec.PushQuery, *planner.Query, error) {
 	parsed, err := sql.ParseOne(notifyQuery, sql.Options{})
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	p := h.e.storedPlanner(h.e.meta.Image(), nil, nil, nil)
-	p.Settings.Latest = true
+	p.Settings.Latest = latest
 	plan, err := p.PlanQuery(ctx, parsed.Statement.(*sql.Query), nil)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	q, err := exec.OpenPush(ctx, exec.PushConfig{Log: h.e.log, State: h.e.opts.State, Clock: h.e.clock}, plan)
+	q, err := exec.OpenPush(ctx, exec.PushConfig{Log: h.e.log, State: h.e.opts.State, Clock: h.e.clock, Since: since}, plan)
+	return q, plan, cause(ctx, err)
+}
+
+// startLocked starts the reader at the end of the stream.
+func (h *notifyHub) startLocked(ctx context.Context) error {
+	q, plan, err := h.open(ctx, true, 0)
 	if err != nil {
-		return cause(ctx, err)
+		return err
 	}
 	var life context.Context
 	life, h.mu.stop = context.WithCancel(context.Background())
@@ -172,9 +191,14 @@ func (h *notifyHub) run(life context.Context, q *exec.PushQuery, plan *planner.Q
 	h.mu.stop()
 	h.mu.stop = nil
 	for s := range h.mu.ears {
+		if s.info.Relayed {
+			s.client.Terminate(nil) // it comes again, and misses nothing
+			continue
+		}
 		s.client.Terminate(sqlerr.New(sqlerr.AdminShutdown, "terminating connection because notifications cannot be read: %v", err))
 	}
 	clear(h.mu.ears)
+	clear(h.mu.marks)
 	h.wakeLocked()
 }
 
@@ -196,32 +220,62 @@ func (h *notifyHub) read(life context.Context, q *exec.PushQuery, columns []int)
 
 // deliver hands out a batch of notifyQuery.
 func (h *notifyHub) deliver(life context.Context, b *vec.Batch, columns []int) {
-	offset, channel, payload, pid := b.Cols[columns[0]], b.Cols[columns[1]], b.Cols[columns[2]], b.Cols[columns[3]]
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if life.Err() != nil {
 		return
 	}
 	for i := range b.Len() {
-		n := pgwire.Notification{Channel: string(channel.Bytes(i))}
-		if !payload.IsNull(i) {
-			n.Payload = string(payload.Bytes(i))
-		}
-		if !pid.IsNull(i) {
-			n.PID = int32(pid.I64[i])
-		}
+		n := notificationAt(b, columns, i)
 		for s, channels := range h.mu.ears {
 			e, ok := channels[n.Channel]
-			if !ok || offset.I64[i] < e.from || e.leaving && n.PID == s.info.PID || s.client.Notify(n) {
-				continue
+			if ok && n.Mark >= e.from && (!e.leaving || n.PID != s.info.PID) {
+				h.notifyLocked(s, n)
 			}
-			s.client.Terminate(sqlerr.New(sqlerr.InsufficientResources, "terminating connection because its notifications are not read").
-				WithDetail("More than %d, or %d bytes of them, wait for the end of its transaction.", pgwire.MaxPendingNotifications, pgwire.MaxPendingNotificationBytes))
-			delete(h.mu.ears, s)
 		}
-		h.mu.next = offset.I64[i] + 1
+		h.mu.next = n.Mark + 1
+	}
+	for s, mark := range h.mu.marks {
+		if h.mu.next-mark > markEvery {
+			h.notifyLocked(s, pgwire.Notification{Mark: h.mu.next - 1})
+		}
 	}
 	h.wakeLocked()
+}
+
+// notificationAt is a row of notifyQuery.
+func notificationAt(b *vec.Batch, columns []int, i int) pgwire.Notification {
+	offset, channel, payload, pid := b.Cols[columns[0]], b.Cols[columns[1]], b.Cols[columns[2]], b.Cols[columns[3]]
+	n := pgwire.Notification{Mark: offset.I64[i], Channel: string(channel.Bytes(i))}
+	if !payload.IsNull(i) {
+		n.Payload = string(payload.Bytes(i))
+	}
+	if !pid.IsNull(i) {
+		n.PID = int32(pid.I64[i])
+	}
+	return n
+}
+
+// notifyLocked gives a session a notification.
+func (h *notifyHub) notifyLocked(s *session, n pgwire.Notification) {
+	if late := h.mu.late[s]; late != nil && len(*late) < pgwire.MaxPendingNotifications {
+		*late = append(*late, n)
+		return
+	}
+	if _, ok := h.mu.marks[s]; ok {
+		h.mu.marks[s] = n.Mark
+	}
+	if !s.client.Notify(n) {
+		h.overflowLocked(s)
+	}
+}
+
+// overflowLocked disconnects a session that takes no more, for it would miss some without knowing.
+func (h *notifyHub) overflowLocked(s *session) {
+	s.client.Terminate(sqlerr.New(sqlerr.InsufficientResources, "terminating connection because its notifications are not read").
+		WithDetail("More than %d, or %d bytes of them, wait for the end of its transaction.", pgwire.MaxPendingNotifications, pgwire.MaxPendingNotificationBytes))
+	delete(h.mu.ears, s)
+	delete(h.mu.marks, s)
 }
 
 func (h *notifyHub) wakeLocked() {

@@ -35,24 +35,23 @@ func (s *session) prepare(ctx context.Context, p *portal, q *sql.Prepare) (strin
 
 func (s *session) deallocate(q *sql.Deallocate) (string, error) {
 	if q.Name == "" {
-		clear(s.stmts)
+		s.stmts.forgetAll()
 		return "DEALLOCATE ALL", nil
 	}
-	if _, err := s.Statement(q.Name); err != nil {
-		return "", err
+	if !s.stmts.has(q.Name) {
+		return "", sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", q.Name)
 	}
-	delete(s.stmts, q.Name)
+	s.stmts.forget(q.Name)
 	return "DEALLOCATE", nil
 }
 
 // executed makes a portal of EXECUTE's target with its arguments.
 func (s *session) executed(ctx context.Context, p *portal, q *sql.Execute) (*portal, error) {
-	st, ok := s.stmts[q.Name]
-	if !ok {
-		return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", q.Name)
+	st, err := s.preparedStatement(ctx, q.Name)
+	if err != nil {
+		return nil, err
 	}
 	if st.query != nil || st.dml != nil {
-		var err error
 		if st, err = s.refresh(ctx, st); err != nil {
 			return nil, err
 		}
@@ -133,7 +132,7 @@ func (s *session) declare(ctx context.Context, p *portal, q *sql.DeclareCursor) 
 func (s *session) cursor(name string) (*portal, error) {
 	c, ok := s.portals[name]
 	if !ok {
-		return nil, sqlerr.New(sqlerr.InvalidCursorName, "cursor %q does not exist", name)
+		return nil, s.ported.lostCursor(name, sqlerr.New(sqlerr.InvalidCursorName, "cursor %q does not exist", name))
 	}
 	return c, nil
 }
@@ -165,8 +164,9 @@ func (s *session) closeCursor(q *sql.CloseCursor) (string, error) {
 // Prepared implements pgcatalog.Session.
 func (c catalogSession) Prepared() []pgcatalog.Prepared {
 	var out []pgcatalog.Prepared
-	for name, st := range c.s.stmts {
-		if name == "" {
+	for _, name := range c.s.stmts.names() {
+		st, err := c.s.preparedStatement(context.Background(), name)
+		if name == "" || err != nil { // the tables of one that came from another node may be gone
 			continue
 		}
 		p := pgcatalog.Prepared{Name: name, Statement: st.text, Micros: st.prepared.micros, Params: st.params}

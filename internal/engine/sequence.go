@@ -260,13 +260,15 @@ func (e *Engine) giveBack(ctx context.Context) {
 type sequenceValues struct {
 	current map[uint32]int64
 	last    uint32
+	edits   int
 }
 
-func (s *session) gave(oid uint32, v int64) {
-	if s.values.current == nil {
-		s.values.current = map[uint32]int64{}
+func (v *sequenceValues) gave(oid uint32, value int64) {
+	if v.current == nil {
+		v.current = map[uint32]int64{}
 	}
-	s.values.current[oid], s.values.last = v, oid
+	v.current[oid], v.last = value, oid
+	v.edits++
 }
 
 // sequence finds a sequence by OID.
@@ -306,7 +308,7 @@ func (c catalogSession) NextValue(oid uint32) (int64, error) {
 		v, err = s.e.nextValue(c.ctx, o.OID)
 	}
 	if err == nil {
-		s.gave(oid, v)
+		s.values.gave(oid, v)
 	}
 	return v, err
 }
@@ -391,7 +393,7 @@ func (c catalogSession) SetValue(oid uint32, v int64, called bool) error {
 	if isTemp(oid) {
 		err := s.temp.sequences[o.OID].set(o.Name, v, called)
 		if err == nil && called {
-			s.gave(oid, v)
+			s.values.gave(oid, v)
 		}
 		return err
 	}
@@ -406,7 +408,7 @@ func (c catalogSession) SetValue(oid uint32, v int64, called bool) error {
 		delete(s.tx.ddl.blocks, o.OID)
 		err = s.stageSequence(o, def)
 		if err == nil && called {
-			s.gave(oid, v)
+			s.values.gave(oid, v)
 		}
 		return err
 	}
@@ -414,7 +416,7 @@ func (c catalogSession) SetValue(oid uint32, v int64, called bool) error {
 		return err
 	}
 	if called {
-		s.gave(oid, v)
+		s.values.gave(oid, v)
 	}
 	return nil
 }

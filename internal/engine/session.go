@@ -25,13 +25,14 @@ type session struct {
 	client  pgwire.Client
 	set     *settings
 	tx      *txn
-	stmts   map[string]*statement
+	stmts   statements
 	portals map[string]*portal
 	// written are the positions that this session's own writes reached, for consistency = session.
 	written positions
 	temp    temporary
 	// values are what it got from sequences.
 	values sequenceValues
+	ported ported
 	// textCache is what values print by; dropped when a setting changes.
 	textCache *types.Settings
 }
@@ -165,7 +166,7 @@ func (s *session) Parse(_ context.Context, text string) ([]pgwire.Query, error) 
 // Run implements pgwire.Session.
 func (s *session) Run(ctx context.Context, q pgwire.Query) (pgwire.Portal, error) {
 	pq := q.(*parsedQuery)
-	delete(s.stmts, "")
+	s.stmts.forget("")
 	st, err := s.analyze(ctx, pq.text, pq.parsed, nil)
 	if err != nil {
 		return nil, err
@@ -198,31 +199,16 @@ func (s *session) Prepare(ctx context.Context, name, text string, oids []uint32)
 }
 
 func (s *session) keepStatement(name string, st *statement) error {
-	if _, ok := s.stmts[name]; ok && name != "" {
+	if name != "" && s.stmts.has(name) {
 		return sqlerr.New(sqlerr.DuplicatePreparedStatement, "prepared statement %q already exists", name)
 	}
-	if len(s.stmts) >= maxPrepared {
+	if s.stmts.len() >= maxPrepared {
 		return sqlerr.New(sqlerr.InsufficientResources, "this session has %d prepared statements already", maxPrepared).WithHint("DEALLOCATE those that are no longer needed.")
 	}
 	st.prepared.micros = s.e.clock.Now().UnixMicro()
-	s.stmts[name] = st
+	s.stmts.put(name, st)
 	return nil
 }
-
-// Statement implements pgwire.Session.
-func (s *session) Statement(name string) (pgwire.Statement, error) {
-	st, ok := s.stmts[name]
-	if !ok {
-		if name == "" {
-			return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "unnamed prepared statement does not exist")
-		}
-		return nil, sqlerr.New(sqlerr.InvalidSQLStatementName, "prepared statement %q does not exist", name)
-	}
-	return st, nil
-}
-
-// CloseStatement implements pgwire.Session.
-func (s *session) CloseStatement(name string) { delete(s.stmts, name) }
 
 // Bind implements pgwire.Session.
 func (s *session) Bind(ctx context.Context, wst pgwire.Statement, b *pgwire.Bind) (pgwire.Portal, error) {
@@ -276,11 +262,7 @@ func (s *session) refresh(ctx context.Context, st *statement) (*statement, error
 		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "cached plan must not change result type")
 	}
 	fresh.prepared = st.prepared
-	for name, have := range s.stmts {
-		if have == st {
-			s.stmts[name] = fresh
-		}
-	}
+	s.stmts.renew(st, fresh)
 	return fresh, nil
 }
 
@@ -321,7 +303,11 @@ func (s *session) checkFailed(st *statement) error {
 	if s.tx == nil || !s.tx.failed {
 		return nil
 	}
-	if t, ok := st.parsed.Statement.(*sql.Transaction); ok {
+	t, _ := st.parsed.Statement.(*sql.Transaction)
+	if s.tx.lost {
+		return s.checkLost(t)
+	}
+	if t != nil {
 		switch t.Kind {
 		case sql.Commit, sql.Rollback, sql.RollbackTo:
 			return nil
@@ -334,7 +320,7 @@ func (s *session) checkFailed(st *statement) error {
 func (s *session) Portal(name string) (pgwire.Portal, error) {
 	p, ok := s.portals[name]
 	if !ok {
-		return nil, sqlerr.New(sqlerr.InvalidCursorName, "portal %q does not exist", name)
+		return nil, s.ported.lostCursor(name, sqlerr.New(sqlerr.InvalidCursorName, "portal %q does not exist", name))
 	}
 	return p, nil
 }

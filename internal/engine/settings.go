@@ -241,6 +241,7 @@ type settings struct {
 	values map[string]string // by lower-case name, where they differ from the default
 	base   map[string]string // what RESET goes back to: the start-up packet's
 	local  map[string]prior  // set by SET LOCAL: gone at the end of the transaction
+	edits  int               // changes of values
 }
 
 // prior is what a setting had before SET LOCAL.
@@ -258,6 +259,7 @@ func newSettings(fixed map[string]string) *settings {
 
 func (s *settings) clone() *settings {
 	c := newSettings(s.base)
+	c.edits = s.edits
 	for k, v := range s.values {
 		c.values[k] = v
 	}
@@ -363,6 +365,7 @@ func (s *settings) put(key, value string, local bool) {
 		delete(s.local, key)
 	}
 	s.values[key] = value
+	s.edits++
 }
 
 func capitalize(s string) string {
@@ -394,6 +397,7 @@ func (s *settings) reset(name string) (string, error) {
 	}
 	delete(s.values, key)
 	delete(s.local, key)
+	s.edits++
 	if d, ok := settingDefs[key]; ok {
 		return d.name, nil
 	}
@@ -410,6 +414,7 @@ func (s *settings) endLocal() []string {
 			delete(s.values, k)
 		}
 		delete(s.local, k)
+		s.edits++
 		if d, ok := settingDefs[k]; ok {
 			changed = append(changed, d.name)
 		}

@@ -107,8 +107,9 @@ func (s *session) discard(q *sql.Discard) (string, error) {
 			return "", sqlerr.New(sqlerr.ActiveSQLTransaction, "DISCARD ALL cannot run inside a transaction block")
 		}
 		s.closePortals(true)
-		clear(s.stmts)
+		s.stmts.forgetAll()
 		s.e.hub.unlisten(s, "")
+		s.ported.hears = true
 		s.resetAll()
 		s.discardTemp()
 	case "TEMP":

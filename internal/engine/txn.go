@@ -14,6 +14,8 @@ import (
 type txn struct {
 	explicit bool
 	failed   bool
+	// lost: the block was on a node that is gone, and the client has not been told.
+	lost bool
 	// several: the implicit transaction has more than one statement, so a push query or DDL must not end it early.
 	several   bool
 	readOnly  bool
