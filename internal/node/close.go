@@ -36,9 +36,20 @@ func (n *Node) close() error {
 		try(n.admin.Close(ctx))
 	}
 	try(n.closeListeners())
+	front := n.front.Load()
+	if front != nil {
+		front.Drain()
+	}
 	if d := n.duty.Swap(nil); d != nil {
 		epochs, mine := n.dutyEpochs()
 		try(d.end(drainTime, !mine || epochs != d.epochs))
+	}
+	if front != nil {
+		ctx, cancel := context.WithTimeout(ctx, dutyDrain)
+		if err := front.Shutdown(ctx); err != nil && ctx.Err() == nil {
+			try(err)
+		}
+		cancel()
 	}
 	if n.sessions != nil {
 		n.sessions.close()

@@ -29,7 +29,14 @@ type duty struct {
 	engine *engine.Engine
 	pg     *pgwire.Server
 	gauges []prometheus.Collector
-	done   chan struct{} // closed when pg has ended
+}
+
+// server runs the sessions; nil if there is no duty.
+func (d *duty) server() *pgwire.Server {
+	if d == nil {
+		return nil
+	}
+	return d.pg
 }
 
 // dutyEpochs are the leader epochs of the coordinators' partitions if this node has the duty.
@@ -52,7 +59,6 @@ func (n *Node) dutyEpochs() (e [2 * internalPartitions]int32, ok bool) {
 
 // openDuty takes up the duty if it is this node's, and follows from then on whose it is.
 func (n *Node) openDuty(ctx context.Context) error {
-	n.sessions = newSessions(n)
 	var d *duty
 	if epochs, ok := n.dutyEpochs(); ok {
 		var err error
@@ -69,6 +75,7 @@ func (n *Node) openDuty(ctx context.Context) error {
 		return nil
 	}
 	n.duty.Store(d)
+	n.sessions = newSessions(n)
 	n.dutyDone = make(chan struct{})
 	go func() {
 		defer close(n.dutyDone)
@@ -194,14 +201,6 @@ func (d *duty) begin(ctx context.Context) error {
 		}
 		d.gauges = append(d.gauges, c)
 	}
-	d.done = make(chan struct{})
-	l := n.sessions.listener()
-	go func() {
-		defer close(d.done)
-		if err := d.pg.Serve(l); !errors.Is(err, pgwire.ErrServerClosed) {
-			n.cfg.Logger.Error("listener ended", "listener", "pg", "err", err)
-		}
-	}()
 	return nil
 }
 
@@ -217,6 +216,9 @@ func allInternal() []int32 {
 func (d *duty) end(drain time.Duration, lost bool) error {
 	n := d.n
 	var errs []error
+	if lost && d.pg != nil {
+		d.pg.Drain() // before anything fails for the lack of what is lost: no session hears of that
+	}
 	if d.groups != nil { // first: their members wait for answers, and look for the next coordinator when they have them
 		n.groups.Store(nil)
 		errs = append(errs, d.groups.Close())
@@ -225,10 +227,9 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 	if lost && d.engine != nil {
 		d.engine.Abandon()
 	}
-	if d.pg != nil && d.done != nil {
+	if d.pg != nil {
 		errs = append(errs, d.within(drain, func(ctx context.Context) error {
 			err := d.pg.Shutdown(ctx)
-			<-d.done
 			if errors.Is(err, context.DeadlineExceeded) {
 				err = nil // the sessions were cut off
 			}

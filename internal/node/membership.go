@@ -51,7 +51,7 @@ func (n *Node) openPort(ctx context.Context) error {
 	})
 	n.caller = peer.NewCaller(n.port)
 	n.port.HandleCalls(n.serveCall)
-	n.port.Handle(peer.StreamQuery, n.takeSession)
+	n.port.Handle(peer.StreamSession, n.takeSession)
 	n.port.Start()
 	if n.identity.ClusterID != "" {
 		return n.checkSeeds(ctx)

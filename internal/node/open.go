@@ -69,7 +69,8 @@ type Node struct {
 	engine   atomic.Pointer[engine.Engine] // of the duty, or of the work for another node that has it
 	dutyDone chan struct{}                 // closed when duties are not followed any more
 	cutOff   chan struct{}                 // capacity one: the controller has stopped or begun to answer
-	sessions *sessions
+	sessions *sessions                     // nil for a node alone
+	front    atomic.Pointer[pgwire.Server] // of the clients, in a cluster
 	registry *prometheus.Registry
 
 	life     context.Context // ends when Close begins
@@ -432,7 +433,9 @@ func (n *Node) listen(context.Context) error {
 	if err := n.openListeners(); err != nil {
 		return err
 	}
-	n.wg.Go(func() { n.sessions.accept(n.listeners.pg) })
+	if err := n.serveSQL(); err != nil {
+		return err
+	}
 	if err := n.listenHTTP(); err != nil {
 		return err
 	}

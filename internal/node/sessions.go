@@ -10,259 +10,294 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgproto3"
-
+	"github.com/millracedb/millrace/internal/engine"
 	"github.com/millracedb/millrace/internal/peer"
-	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/pgwire"
 )
 
+// What a stream of type StreamSession is for, its first byte.
 const (
-	// sessionWait is how long a new connection waits for a node that runs the queries, while that changes.
-	sessionWait = 10 * time.Second
-	// sessionPause is the time between two looks.
-	sessionPause = 50 * time.Millisecond
-	// maxPassedOn bounds the connections of PostgreSQL clients that this node passes on at a time.
-	maxPassedOn = 10_000
-	// maxClientAddr bounds the text of a client's address.
-	maxClientAddr = 256
-	// passBuffer is the size of the buffer of each direction of a connection that is passed on.
-	passBuffer = 32 << 10
+	forSession       byte = 1 // the other side answers with a byte, accepted or not, and the index of its metadata; what follows is for pgwire.Server.Take
+	forCancel        byte = 2 // a process id: cancel what its session runs
+	forCancelRequest byte = 3 // a process id and a key: a client of yours asks for that
 
 	accepted byte = 1
 	declined byte = 0
+
+	// dialRest is how long a node that could not be reached, or did not run the sessions, is left alone: all sessions of this node want to go there.
+	dialRest = 100 * time.Millisecond
+	// maxCancelKey bounds the key of a request to cancel.
+	maxCancelKey = 256
 )
 
-// sessions brings connections of PostgreSQL clients to the node that runs the queries: those that reach it go to its server, those that reach another are passed on to it byte by
-// byte over the node port, from the first byte of the client on. So a client may use any node. On the node port such a connection begins with the client's address, which
-// decides about authentication, and one byte from the other side that says whether it was accepted.
+// sessions leads the clients of this node to the node that runs the sessions: pgwire relays their messages there, over the node port or, where the sessions run here, within the process. So a client may use
+// any node, and a session outlives all but that one.
 type sessions struct {
+	engine.Door
 	n      *Node
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	conns  chan net.Conn // to the server that runs now
-	slots  chan struct{}
+	mu     struct {
+		sync.Mutex
+		far map[*farSession]struct{}
+		// refused was a node in vain, rests until then.
+		refused int32
+		rests   time.Time
+	}
+}
+
+// farSession is the stream of a session to the node that runs it.
+type farSession struct {
+	net.Conn
+	s    *sessions
+	node int32
+}
+
+// Close implements net.Conn.
+func (f *farSession) Close() error {
+	f.s.mu.Lock()
+	delete(f.s.mu.far, f)
+	f.s.mu.Unlock()
+	return f.Conn.Close()
 }
 
 func newSessions(n *Node) *sessions {
-	s := &sessions{n: n, conns: make(chan net.Conn), slots: make(chan struct{}, maxPassedOn)}
+	s := &sessions{n: n, Door: engine.Door{Meta: n.meta, Clock: n.cfg.Clock, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.mu.far = map[*farSession]struct{}{}
+	s.wg.Go(s.watch)
 	return s
 }
 
-// close ends the connections that are passed on, and waits. The listener has been closed before.
+// close stops the watch. The server of clients has been closed before.
 func (s *sessions) close() {
 	s.cancel()
 	s.wg.Wait()
 }
 
-// accept takes the connections of clients until l is closed.
-func (s *sessions) accept(l net.Listener) {
+// watch ends the streams to a node that does not run the sessions any more. It may not be able to do that itself.
+func (s *sessions) watch() {
 	for {
-		conn, err := l.Accept()
-		switch {
-		case errors.Is(err, net.ErrClosed) || err != nil && s.ctx.Err() != nil:
-			return
-		case err != nil:
-			s.n.cfg.Logger.Warn("cannot accept a connection", "err", err)
-			if s.n.pause(s.ctx, lookPause) != nil {
-				return
-			}
-			continue
-		}
-		if s.n.duty.Load() != nil {
-			select {
-			case s.conns <- conn:
-				continue
-			default: // the server is at the one before
-			}
+		img, changed := s.n.meta.Watch()
+		if id, ok := img.QueryNode(); ok {
+			s.endOthers(id)
 		}
 		select {
-		case s.slots <- struct{}{}:
-			s.wg.Go(func() {
-				defer func() { <-s.slots }()
-				s.bring(conn)
-			})
-		default:
-			_ = conn.Close() // there are too many
-		}
-	}
-}
-
-// bring takes a client's connection to where the queries run.
-func (s *sessions) bring(conn net.Conn) {
-	ctx, cancel := context.WithTimeout(s.ctx, sessionWait)
-	defer cancel()
-	for {
-		if s.offer(ctx, conn) {
-			return
-		}
-		far, err := s.dial(ctx, conn.RemoteAddr())
-		if err == nil {
-			pass(s.ctx, conn, far)
-			return
-		}
-		if s.n.pause(ctx, sessionPause) != nil {
-			s.refuse(conn)
+		case <-changed:
+		case <-s.ctx.Done():
 			return
 		}
 	}
 }
 
-// offer gives the connection to the server of this node, if the queries run here.
-func (s *sessions) offer(ctx context.Context, conn net.Conn) bool {
-	if s.n.duty.Load() == nil {
-		return false
+func (s *sessions) endOthers(id int32) {
+	var old []*farSession
+	s.mu.Lock()
+	for f := range s.mu.far {
+		if f.node != id {
+			old = append(old, f)
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, sessionPause)
-	defer cancel()
-	select {
-	case s.conns <- conn:
-		return true
-	case <-ctx.Done():
-		return false
+	s.mu.Unlock()
+	for _, f := range old {
+		_ = f.Close() // who uses it sees that
 	}
 }
 
-// dial connects to the node on which the queries run.
-func (s *sessions) dial(ctx context.Context, client net.Addr) (net.Conn, error) {
+// Dial implements pgwire.Upstream.
+func (s *sessions) Dial(ctx context.Context) (net.Conn, error) {
 	id, ok := s.n.meta.Image().QueryNode()
-	if !ok || id == s.n.identity.NodeID || s.n.port == nil {
+	if !ok {
 		return nil, errNotReady
 	}
+	if id == s.n.identity.NodeID {
+		d := s.n.duty.Load()
+		if d == nil {
+			return nil, errNotReady
+		}
+		near, far := net.Pipe()
+		d.pg.Take(far)
+		return near, nil
+	}
+	s.mu.Lock()
+	resting := s.mu.refused == id && s.n.cfg.Clock.Now().Before(s.mu.rests)
+	s.mu.Unlock()
+	if resting {
+		return nil, errNotReady
+	}
+	f, err := s.dialSession(ctx, id)
+	if err != nil && ctx.Err() == nil {
+		s.mu.Lock()
+		s.mu.refused, s.mu.rests = id, s.n.cfg.Clock.Now().Add(dialRest)
+		s.mu.Unlock()
+	}
+	return f, err
+}
+
+func (s *sessions) dialSession(ctx context.Context, id int32) (net.Conn, error) {
+	conn, err := s.dialNode(ctx, id, []byte{forSession})
+	if err != nil {
+		return nil, err
+	}
+	f := &farSession{Conn: conn, s: s, node: id}
+	s.mu.Lock()
+	s.mu.far[f] = struct{}{}
+	s.mu.Unlock()
+	if now, ok := s.n.meta.Image().QueryNode(); ok && now != id { // the watch may have looked before
+		return nil, errors.Join(errNotReady, f.Close())
+	}
+	if err := s.welcomed(ctx, f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// dialNode opens a stream to a node and says what it is for.
+func (s *sessions) dialNode(ctx context.Context, id int32, head []byte) (net.Conn, error) {
 	addr, err := s.n.peerAddr(id)
 	if err != nil {
 		return nil, err
 	}
-	far, _, err := s.n.port.Dial(ctx, addr, peer.StreamQuery)
+	conn, _, err := s.n.port.Dial(ctx, addr, peer.StreamSession)
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = far.Close() })
-	defer stop()
-	text := client.String()
-	head := append(binary.BigEndian.AppendUint16(nil, uint16(len(text))), text...)
-	var answer [1]byte
-	if _, err = far.Write(head); err == nil {
-		_, err = io.ReadFull(far, answer[:])
+	if _, err := conn.Write(head); err != nil {
+		return nil, errors.Join(err, conn.Close())
 	}
-	if err == nil && answer[0] != accepted {
-		err = errNotReady
-	}
-	if err != nil {
-		return nil, errors.Join(err, far.Close())
-	}
-	return far, nil
+	return conn, nil
 }
 
-// refuse tells a client that there is no node for it.
-func (s *sessions) refuse(conn net.Conn) {
-	defer func() { _ = conn.Close() }() // it is refused
-	if conn.SetDeadline(s.n.cfg.Clock.Now().Add(time.Second)) != nil {
+// welcomed waits until the other side has accepted a session, and this node knows of the roles that it knows of.
+func (s *sessions) welcomed(ctx context.Context, conn net.Conn) error {
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	var answer [9]byte
+	if _, err := io.ReadFull(conn, answer[:]); err != nil {
+		return err
+	}
+	if answer[0] != accepted {
+		return errNotReady
+	}
+	return s.n.repl.WaitIndex(ctx, binary.BigEndian.Uint64(answer[1:]))
+}
+
+// Cancel implements pgwire.Upstream.
+func (s *sessions) Cancel(ctx context.Context, pid int32) {
+	id, ok := s.n.meta.Image().QueryNode()
+	if !ok {
 		return
 	}
-	e := pgproto3.ErrorResponse{
-		Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: string(sqlerr.CannotConnectNow), Message: "no node of the cluster runs the queries now",
-		Hint: "A majority of the nodes must be up and reach each other. Try again.",
+	if d := s.n.duty.Load(); id == s.n.identity.NodeID && d != nil {
+		d.pg.CancelSession(pid)
+		return
 	}
-	if b, err := e.Encode(nil); err == nil {
-		_, _ = conn.Write(b) // the client may be gone
+	s.ask(ctx, id, binary.BigEndian.AppendUint32([]byte{forCancel}, uint32(pid)))
+}
+
+// CancelRequest implements pgwire.Upstream.
+func (s *sessions) CancelRequest(ctx context.Context, pid int32, key []byte) {
+	if len(key) > maxCancelKey {
+		return
+	}
+	head := binary.BigEndian.AppendUint32([]byte{forCancelRequest}, uint32(pid))
+	head = append(binary.BigEndian.AppendUint16(head, uint16(len(key))), key...)
+	for k := range s.n.meta.Image().Brokers() {
+		if k.ID != s.n.identity.NodeID && pgwire.Number(k.ID) == pgwire.Number(pid) {
+			s.ask(ctx, k.ID, head)
+		}
 	}
 }
 
-// pass copies both ways until either side ends or ctx does.
-func pass(ctx context.Context, a, b net.Conn) {
-	closeBoth := func() {
-		_ = a.Close() // copies see it
-		_ = b.Close()
+// ask sends a request to cancel, which is not answered.
+func (s *sessions) ask(ctx context.Context, id int32, head []byte) {
+	if conn, err := s.dialNode(ctx, id, head); err == nil { // else there is nothing to cancel
+		_ = conn.Close()
 	}
-	defer context.AfterFunc(ctx, closeBoth)()
-	var wg sync.WaitGroup
-	one := func(dst, src net.Conn) {
-		_, _ = io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, make([]byte, passBuffer)) // an end is an end
-		closeBoth()
-	}
-	wg.Go(func() { one(a, b) })
-	one(b, a)
-	wg.Wait()
 }
 
-// takeSession takes a connection that another node passes on.
-func (n *Node) takeSession(ctx context.Context, conn net.Conn, _ peer.Hello) {
-	c, err := readClient(conn)
+// Judge implements pgwire.Upstream.
+func (s *sessions) Judge(state pgwire.State, unanswered []pgwire.Message) pgwire.Effects {
+	return engine.Judge(state, unanswered)
+}
+
+// takeSession takes a stream that another node has opened for a client of its own.
+func (n *Node) takeSession(_ context.Context, conn net.Conn, _ peer.Hello) {
+	if err := n.takeStream(conn); err != nil {
+		_ = conn.Close() // the other side tries elsewhere
+	}
+}
+
+func (n *Node) takeStream(conn net.Conn) error {
+	var head [5]byte
+	if _, err := io.ReadFull(conn, head[:1]); err != nil {
+		return err
+	}
 	d := n.duty.Load()
-	if err != nil || d == nil {
-		_, _ = conn.Write([]byte{declined}) // the other side tries elsewhere
-		_ = conn.Close()
-		return
+	if head[0] == forSession {
+		answer := []byte{declined}
+		if d != nil {
+			answer = []byte{accepted}
+		}
+		answer = binary.BigEndian.AppendUint64(answer, n.metaIndex())
+		if _, err := conn.Write(answer); err != nil || d == nil {
+			return errNotReady
+		}
+		d.pg.Take(conn)
+		return nil
 	}
-	if _, err := conn.Write([]byte{accepted}); err != nil {
-		_ = conn.Close() // the other side is gone
-		return
+	if _, err := io.ReadFull(conn, head[1:]); err != nil {
+		return err
 	}
-	s := n.sessions // it was there before the duty
-	select {
-	case s.conns <- c:
-	case <-ctx.Done():
-		_ = conn.Close() // the node stops
-	case <-s.ctx.Done():
-		_ = conn.Close()
+	pid := int32(binary.BigEndian.Uint32(head[1:]))
+	switch front := n.front.Load(); {
+	case head[0] == forCancel && d != nil:
+		d.pg.CancelSession(pid)
+	case head[0] == forCancelRequest && front != nil:
+		key, err := readKey(conn)
+		if err != nil {
+			return err
+		}
+		front.CancelRequest(pid, key)
 	}
+	return conn.Close()
 }
 
-// passedConn is a client's connection that came over another node.
-type passedConn struct {
-	net.Conn
-	client clientAddr
+// metaIndex is how far the metadata is known here; 0 before there is any.
+func (n *Node) metaIndex() uint64 {
+	if n.duty.Load() == nil {
+		return 0
+	}
+	return n.meta.Image().Index()
 }
 
-func (c *passedConn) RemoteAddr() net.Addr { return c.client }
-
-// clientAddr is the text of an address on another node.
-type clientAddr string
-
-func (clientAddr) Network() string  { return "tcp" }
-func (a clientAddr) String() string { return string(a) }
-
-func readClient(conn net.Conn) (net.Conn, error) {
-	var head [2]byte
-	if _, err := io.ReadFull(conn, head[:]); err != nil {
+func readKey(conn net.Conn) ([]byte, error) {
+	var size [2]byte
+	if _, err := io.ReadFull(conn, size[:]); err != nil {
 		return nil, err
 	}
-	size := binary.BigEndian.Uint16(head[:])
-	if size > maxClientAddr {
-		return nil, fmt.Errorf("a client's address of %d bytes", size)
+	n := binary.BigEndian.Uint16(size[:])
+	if n > maxCancelKey {
+		return nil, fmt.Errorf("a key of %d bytes", n)
 	}
-	text := make([]byte, size)
-	if _, err := io.ReadFull(conn, text); err != nil {
-		return nil, err
+	key := make([]byte, n)
+	_, err := io.ReadFull(conn, key)
+	return key, err
+}
+
+// serveSQL takes the connections of PostgreSQL clients. A node alone runs their sessions itself, for ever.
+func (n *Node) serveSQL() error {
+	server := n.duty.Load().server()
+	if n.port != nil {
+		var err error
+		server, err = pgwire.New(pgwire.Config{
+			Upstream: n.sessions, Number: n.identity.NodeID, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS,
+		})
+		if err != nil {
+			return err
+		}
+		n.front.Store(server)
 	}
-	return &passedConn{conn, clientAddr(text)}, nil
-}
-
-// listener is what one server accepts from; closing it leaves the others alone.
-func (s *sessions) listener() net.Listener {
-	return &sessionListener{s: s, closed: make(chan struct{})}
-}
-
-type sessionListener struct {
-	s      *sessions
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (l *sessionListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.s.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *sessionListener) Close() error {
-	l.once.Do(func() { close(l.closed) })
+	n.serve("pg", func() error { return server.Serve(n.listeners.pg) })
 	return nil
 }
-
-func (l *sessionListener) Addr() net.Addr { return l.s.n.addrs.pg }

@@ -102,7 +102,7 @@ func TestGarbageIsHungUpOnWithoutAnAnswer(t *testing.T) {
 
 func TestAStreamWithoutHandlerIsHungUpOn(t *testing.T) {
 	a, b := start(t, hello(1)), start(t, hello(2))
-	c, _, err := a.Dial(t.Context(), b.Addr(), StreamQuery)
+	c, _, err := a.Dial(t.Context(), b.Addr(), StreamSession)
 	require.NoError(t, err)
 	_, err = c.Read(make([]byte, 1))
 	require.Error(t, err)

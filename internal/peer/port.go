@@ -30,8 +30,9 @@ type StreamType byte
 const (
 	StreamRaft  StreamType = 1
 	StreamKafka StreamType = 2
-	StreamQuery StreamType = 3
-	StreamProbe StreamType = 4 // nothing follows: the greeting was all
+	// 3 was a connection of a PostgreSQL client from its first byte on.
+	StreamProbe   StreamType = 4 // nothing follows: the greeting was all
+	StreamSession StreamType = 5 // a session of a PostgreSQL client of the other node, or a request to cancel what one runs
 )
 
 // Handler takes over a connection: it must close it, and return soon after ctx ends or the connection is closed under it.
