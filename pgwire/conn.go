@@ -210,7 +210,9 @@ func (c *conn) execute() {
 	for c.out.err == nil {
 		m, err := c.next(c.ctx)
 		if err != nil {
-			if e := sqlerr.From(err); !errors.Is(err, errDisconnected) && isFatal(e) {
+			if c.taken != nil && c.server.isClosed() {
+				c.leave()
+			} else if e := sqlerr.From(err); !errors.Is(err, errDisconnected) && isFatal(e) {
 				c.sendFatal(err)
 			}
 			return

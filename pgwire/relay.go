@@ -41,6 +41,8 @@ type relay struct {
 	answering, failed, copying bool
 	// torn: the client has a part of a message whose rest has not come; follow's.
 	torn bool
+	// left: the server has ended in order, and not looked at what is unanswered; follow's.
+	left bool
 	// over: the server has said that the session ends; follow's.
 	over bool
 

@@ -255,3 +255,35 @@ func TestAnIdleSessionIsResumedWithoutAWord(t *testing.T) {
 	require.Equal(t, "alice", last.User)
 	require.NotNil(t, last.Resumed)
 }
+
+// TestAServerThatEndsInOrderLeavesNothingInDoubt: whatever was sent when it ended has been answered, or goes to the next one.
+func TestAServerThatEndsInOrderLeavesNothingInDoubt(t *testing.T) {
+	u, addr := serveRelayed(t, testConfig(newFakeBackend()))
+	u.mu.effects = Effects{Writes: true, Commits: true}
+	c := connectRaw(t, addr)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for range 20 {
+			fresh := u.start()
+			u.mu.Lock()
+			old := u.mu.server
+			u.mu.server = fresh
+			u.mu.Unlock()
+			if err := old.Shutdown(context.Background()); err != nil {
+				t.Errorf("ending a server: %v", err)
+			}
+		}
+	}()
+	for n := 0; ; n++ {
+		require.Equal(t, `DataRow "1"`, c.query("select 1")[1], "query %d", n)
+		c.sendAll(&pgproto3.Parse{Query: "select 2"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}, &pgproto3.Query{String: "select 3"})
+		require.Equal(t, []string{"ParseComplete", "BindComplete", `DataRow "2"`, "CommandComplete SELECT 1", "ReadyForQuery I"}, c.until("ReadyForQuery"))
+		require.Equal(t, `DataRow "3"`, c.until("ReadyForQuery")[1])
+		select {
+		case <-ended:
+			return
+		default:
+		}
+	}
+}

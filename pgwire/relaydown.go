@@ -66,7 +66,7 @@ func (r *relay) message(in *bufio.Reader) (typ byte, err error) {
 	}
 	typ, size := head[0], int(binary.BigEndian.Uint32(head[1:]))+1
 	switch typ {
-	case msgProgress, msgFarewell, 'Z', 'S':
+	case msgProgress, msgLeave, msgFarewell, 'Z', 'S':
 		m, err := r.whole(in, size)
 		if err != nil {
 			return typ, err
@@ -107,6 +107,8 @@ func (r *relay) note(typ byte, m []byte) error {
 	switch typ {
 	case msgFarewell:
 		r.over = true
+	case msgLeave:
+		r.left = true
 	case msgProgress:
 		handled, grown, err := readProgress(body, r.state)
 		if err != nil {

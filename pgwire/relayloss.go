@@ -20,6 +20,7 @@ const (
 // What a client is told when the server of its session goes, which the client itself does not lose:
 //
 //   - nothing, if it waits for nothing: only the next statement of a block that was open gets 40001, for nothing is left of the block;
+//   - nothing, if the server has said that it did not look at what the client waits for: that is sent again;
 //   - nothing, if what it waits for only reads, and it has no part of the answer: that is sent again;
 //   - 40001 where what it waits for has certainly changed nothing that is left: it may do it again;
 //   - 40003 where that may have been committed: only the client can find out.
@@ -78,11 +79,11 @@ func (r *relay) repeatsLocked(messages []Message, effects Effects) bool {
 		return false
 	}
 	for i, m := range messages {
-		if m.Body == nil || endsUnit(m.Type) != (i == len(messages)-1) {
-			return false // it is not one whole unit
+		if m.Body == nil || !r.left && endsUnit(m.Type) != (i == len(messages)-1) {
+			return false // it is not kept, or not one whole unit
 		}
 	}
-	return effects.GivesUp || r.mu.status == TxIdle && !effects.Writes
+	return r.left || effects.GivesUp || r.mu.status == TxIdle && !effects.Writes
 }
 
 // verdictLocked is the error for what is unanswered, and whether the block that it was in has come to an end.
@@ -184,7 +185,7 @@ func (r *relay) again(far net.Conn, told []byte) bool {
 	for _, m := range kept {
 		r.mu.sent.add(m.Type, m.Body, true)
 	}
-	r.mu.far = far
+	r.mu.far, r.left = far, false
 	if r.mu.draining || r.c.ctx.Err() != nil {
 		_ = far.Close()
 	}

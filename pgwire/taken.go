@@ -15,12 +15,14 @@ import (
 
 // A session may run on another server than the one its client is connected to. That one, the client's, has done start-up and authentication and relays the messages of both sides as they
 // are (relay.go). This file is the other end: Take runs the session. The stream between the two begins with an opening. After it the client's messages go one way; the other way go
-// those for the client, and two more that are for the relay alone:
+// those for the client, and three more that are for the relay alone:
 //
 //   - msgProgress, before each ReadyForQuery and where something else of it changes: how many messages have been handled, and what of the session's state is new.
+//   - msgLeave, the last one of a server that ends in order, at a moment when nothing of the session is under way: what was not answered by then has not been looked at.
 //   - msgFarewell, before the FATAL error of a session that is over. A stream that ends without it is a server that is gone, and the session goes on with the next one.
 const (
 	msgProgress byte = 'm'
+	msgLeave    byte = 'l'
 	msgFarewell byte = 'x'
 
 	// maxOpeningBytes bounds an opening. It holds MaxStateBytes, written in base64.
@@ -186,6 +188,15 @@ func (c *conn) progress() {
 		c.changed(StateHeard, strconv.FormatInt(t.heard, 10), true)
 	}
 	c.out.finish()
+}
+
+// leave parts from the relay where the server ends. At rest, that can be sure of what has been done.
+func (c *conn) leave() {
+	if c.atRest && c.session.TxStatus() == TxIdle {
+		c.progress()
+		c.out.empty(msgLeave)
+		c.out.flush()
+	}
 }
 
 // changed writes a change of the session's state into the message that is being built.
