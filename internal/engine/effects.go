@@ -70,19 +70,23 @@ func (j *judge) named(name string) {
 		j.unknown()
 		return
 	}
-	parsed, err := sql.ParseOne(z.text, sql.Options{})
+	parsed, _, err := z.parse()
 	if err != nil {
 		j.unknown()
 		return
-	}
-	if p, ok := parsed.Statement.(*sql.Prepare); ok && z.bySQL {
-		parsed.Statement = p.Statement
 	}
 	j.statement(parsed.Statement, z.text)
 }
 
 func (j *judge) text(text string) {
-	all, err := sql.Parse(text, sql.Options{})
+	set := newSettings(nil)
+	set.decode(j.state[stateSettings])
+	reading := set.reading()
+	all, err := sql.Parse(text, reading)
+	if err != nil { // a message before may have changed the dialect
+		reading.Dialect = sql.Millrace + sql.KSQL - reading.Dialect
+		all, err = sql.Parse(text, reading)
+	}
 	if err != nil {
 		j.some, j.givesUp = true, false // it did nothing but to fail
 		return

@@ -58,8 +58,8 @@ func TestWhatWasNotAnsweredIsJudgedOnTheSafeSide(t *testing.T) {
 		"not SQL at all":                        {},
 	} {
 		state := pgwire.State{
-			stateStatement + "byid": "1\x0023\x00sql\x00PREPARE byid (int) AS SELECT v FROM t WHERE id = $1",
-			stateStatement + "add":  "1\x0023\x00\x00INSERT INTO t VALUES ($1)",
+			stateStatement + "byid": "1\x0023\x00sql\x000\x00PREPARE byid (int) AS SELECT v FROM t WHERE id = $1",
+			stateStatement + "add":  "1\x0023\x00\x000\x00INSERT INTO t VALUES ($1)",
 		}
 		require.Equal(t, want, Judge(state, sent(t, &pgproto3.Query{String: text})), text)
 		if text == "EXECUTE byid (1)" {

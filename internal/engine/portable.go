@@ -145,12 +145,17 @@ func (s *session) checkLost(t *sql.Transaction) error {
 	return pgwire.LostBlock()
 }
 
-// encode is what differs from the start of the session.
+// encode is what differs from the start of the session, and the dialect in any case: who judges a statement must know it.
 func (s *settings) encode() string {
-	if len(s.values) == 0 {
+	values := s.values
+	if s.ksql() {
+		values = maps.Clone(values)
+		values["dialect"] = "ksql"
+	}
+	if len(values) == 0 {
 		return ""
 	}
-	text, err := json.Marshal(s.values)
+	text, err := json.Marshal(values)
 	if err != nil {
 		return "" // a map of strings has no such error
 	}

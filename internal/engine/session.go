@@ -54,10 +54,11 @@ type statement struct {
 	dml    *planner.DML
 	// showOp: a push query under show_changes, whose rows have the column op in front.
 	showOp bool
-	// prepared says when it got its name, in microseconds, and by what PREPARE; "" for the protocol's message.
+	// prepared says when it got its name, in microseconds, by what PREPARE, "" for the protocol's message, and how that was read.
 	prepared struct {
-		micros int64
-		sql    string
+		micros  int64
+		sql     string
+		reading sql.Options
 	}
 	// image is the index of the metadata image that the plan was made from.
 	image uint64
@@ -205,7 +206,7 @@ func (s *session) keepStatement(name string, st *statement) error {
 	if s.stmts.len() >= maxPrepared {
 		return sqlerr.New(sqlerr.InsufficientResources, "this session has %d prepared statements already", maxPrepared).WithHint("DEALLOCATE those that are no longer needed.")
 	}
-	st.prepared.micros = s.e.clock.Now().UnixMicro()
+	st.prepared.micros, st.prepared.reading = s.e.clock.Now().UnixMicro(), s.set.reading()
 	s.stmts.put(name, st)
 	return nil
 }

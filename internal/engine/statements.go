@@ -21,10 +21,23 @@ type statements struct {
 
 // sleeper is what a statement is made from.
 type sleeper struct {
-	micros int64
-	oids   []uint32 // of all parameters
-	text   string   // of the statement, or of the PREPARE that made it
-	bySQL  bool
+	micros  int64
+	oids    []uint32 // of all parameters
+	text    string   // of the statement, or of the PREPARE that made it
+	bySQL   bool
+	reading sql.Options
+}
+
+// parse reads the statement; byText is the PREPARE that made it, if one did.
+func (z sleeper) parse() (parsed sql.Parsed, byText string, err error) {
+	if parsed, err = sql.ParseOne(z.text, z.reading); err != nil {
+		return parsed, "", err
+	}
+	if p, ok := parsed.Statement.(*sql.Prepare); ok && z.bySQL {
+		byText = parsed.Text
+		parsed.Statement = p.Statement
+	}
+	return parsed, byText, nil
 }
 
 func newStatements(relayed bool) statements {
@@ -113,14 +126,9 @@ func (s *session) preparedStatement(ctx context.Context, name string) (*statemen
 
 // wake analyses a statement that came from another node, with the types of parameters that were found there.
 func (s *session) wake(ctx context.Context, z sleeper) (*statement, error) {
-	parsed, err := sql.ParseOne(z.text, sql.Options{})
+	parsed, byText, err := z.parse()
 	if err != nil {
 		return nil, err
-	}
-	byText := ""
-	if p, ok := parsed.Statement.(*sql.Prepare); ok && z.bySQL {
-		byText = parsed.Text
-		parsed.Statement = p.Statement
 	}
 	hints := make([]types.Type, len(z.oids))
 	for i, o := range z.oids {
@@ -134,7 +142,7 @@ func (s *session) wake(ctx context.Context, z sleeper) (*statement, error) {
 	if err != nil {
 		return nil, err
 	}
-	st.prepared.micros, st.prepared.sql = z.micros, byText
+	st.prepared.micros, st.prepared.sql, st.prepared.reading = z.micros, byText, z.reading
 	return st, nil
 }
 
@@ -155,17 +163,20 @@ func (s *statements) encode(name string) (value string, ok bool) {
 	if st.prepared.sql != "" {
 		text, by = st.prepared.sql, "sql"
 	}
-	return strings.Join([]string{strconv.FormatInt(st.prepared.micros, 10), strings.Join(oids, ","), by, text}, stateFields), true
+	return strings.Join([]string{strconv.FormatInt(st.prepared.micros, 10), strings.Join(oids, ","), by, strconv.Itoa(int(st.prepared.reading.Dialect)), text}, stateFields), true
 }
 
 // decodeSleeper reads what encode has written.
 func decodeSleeper(value string) (z sleeper, ok bool) {
-	fields := strings.SplitN(value, stateFields, 4)
-	if len(fields) != 4 {
+	fields := strings.SplitN(value, stateFields, 5)
+	if len(fields) != 5 {
 		return z, false
 	}
 	micros, err := strconv.ParseInt(fields[0], 10, 64)
-	z = sleeper{micros: micros, text: fields[3], bySQL: fields[2] != ""}
+	z = sleeper{micros: micros, text: fields[4], bySQL: fields[2] != ""}
+	if fields[3] == strconv.Itoa(int(sql.KSQL)) {
+		z.reading.Dialect = sql.KSQL
+	}
 	if fields[1] != "" {
 		for _, f := range strings.Split(fields[1], ",") {
 			oid, bad := strconv.ParseUint(f, 10, 32)
