@@ -129,6 +129,12 @@ func (n *Node) followDuty(d *duty) {
 			}
 			n.duty.Store(d)
 		}
+		if d == nil && !mine {
+			img, _ := n.repl.Watch()
+			id, ok := img.QueryNode()
+			// The leases of its partitions say with the time whether it leads them: nothing tells of that.
+			retry = retry || ok && id == n.identity.NodeID
+		}
 		if !n.awaitDuty(acted, retry) {
 			return
 		}
