@@ -8,6 +8,7 @@
 //   - Partition (partition.go, append.go, fetch.go, wait.go): a log of package log with a core.Leader and a lock around it.
 //   - Manager (manager.go): opens, closes and deletes partitions as the metadata image says.
 //   - fetcher.go, follower.go: what this node copies from others, one fetcher a leader. fetchsession.go, replicafetch.go: what it gives to those that copy from it, one session a node.
+//   - damage.go: what becomes of a replica that has lost what it had synced.
 //   - throttle.go: what holds catching up to a rate.
 //   - config.go: from a topic's settings to a log's.
 //

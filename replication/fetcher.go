@@ -201,7 +201,10 @@ func (f *fetcher) positions() (here []position, gone []*Partition) {
 	}
 	f.mu.Unlock()
 	for _, p := range followed {
-		if pos, ok := p.position(f.leader); ok {
+		p.lead.RLock() // or a log that is dropped just now might be found half dropped
+		pos, ok := p.position(f.leader)
+		p.lead.RUnlock()
+		if ok {
 			if pos.hold = f.throttled(p) && f.m.inbound.left(now) == 0; pos.hold {
 				f.changed(p)
 			}

@@ -23,6 +23,8 @@ import (
 type pair struct {
 	*node
 	follower *Manager
+	logs2    *log.Manager // the follower's
+	fs2      *fsys.Mem
 	wire     *wire
 }
 
@@ -84,27 +86,32 @@ func startPair(t testing.TB, topics ...metadata.TopicSpec) *pair {
 			b.CreateTopic(spec)
 		})
 	}
-	logs, err := log.OpenManager(log.ManagerOptions{Dir: "follower", FS: fsysWith(t, "follower"), Clock: clock.Real, Logger: silent, DiskFreeMin: -1, OnOffline: func(error) {}})
-	require.NoError(t, err)
-	f, err := Open(Options{Logs: logs, Metadata: n.meta, NodeID: 2, Clock: clock.Real, Logger: silent, Peers: w})
-	require.NoError(t, err)
+	p := &pair{node: n, wire: w, fs2: fsys.NewMem()}
+	require.NoError(t, fsys.MkdirAllSync(p.fs2, "follower"))
+	p.startFollower()
 	t.Cleanup(func() {
-		require.NoError(t, f.Close())
-		require.NoError(t, logs.Close())
+		p.stopFollower()
 		n.stop()
 	})
-	return &pair{n, f, w}
+	return p
+}
+
+func (p *pair) startFollower() {
+	var err error
+	p.logs2, err = log.OpenManager(log.ManagerOptions{Dir: "follower", FS: p.fs2, Clock: clock.Real, Logger: silent, DiskFreeMin: -1, OnOffline: func(error) {}})
+	require.NoError(p.t, err)
+	p.follower, err = Open(Options{Logs: p.logs2, Metadata: p.meta, NodeID: 2, Clock: clock.Real, Logger: silent, Peers: p.wire})
+	require.NoError(p.t, err)
+}
+
+func (p *pair) stopFollower() {
+	require.NoError(p.t, p.follower.Close())
+	require.NoError(p.t, p.logs2.Close())
 }
 
 func brokerEpoch(meta *metadata.Store, id int32) uint64 {
 	k, _ := meta.Image().Broker(id)
 	return k.Epoch
-}
-
-func fsysWith(t testing.TB, dir string) *fsys.Mem {
-	fs := fsys.NewMem()
-	require.NoError(t, fsys.MkdirAllSync(fs, dir))
-	return fs
 }
 
 // quiet waits until some fetches one after the other were about nothing, and forgets what has passed.

@@ -245,6 +245,9 @@ func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partit
 	tp.partitions[r.ID] = p
 	m.mu.Unlock()
 	m.follow(p, r.Leader)
+	if l.Damage() != nil && m.opts.Peers != nil {
+		m.wg.Go(func() { m.mend(p) })
+	}
 }
 
 // openLog opens a log. What is there of a topic that had the name before goes first.

@@ -39,6 +39,9 @@ func (p *Partition) fetchReplica(f *replicaFetch) (replicaFetched, error) {
 	if _, err := p.serves(f.currentEpoch); err != nil {
 		return out, err
 	}
+	if p.log.Damage() != nil {
+		return out, kerr.KafkaStorageError // its end is not that of what was committed: nobody is to cut a log to it
+	}
 	epoch, end := p.log.EndOffsetForEpoch(f.lastFetched)
 	own := core.EpochEnd{Epoch: epoch, End: end}
 	leo := p.log.LEO()

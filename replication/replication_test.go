@@ -556,6 +556,8 @@ func TestADamagedOnlyReplicaIsReadUpToTheDamageAndTakesNoWrites(t *testing.T) {
 	require.ErrorIs(t, p.Failure(), log.ErrDamaged)
 	_, err = p.Append(t.Context(), batch(t, record.BatchOptions{}, "x"), AppendOptions{Acks: AcksAll})
 	require.ErrorIs(t, err, kerr.KafkaStorageError)
+	_, err = p.fetchReplica(&replicaFetch{currentEpoch: p.LeaderEpoch(), lastFetched: -1, record: -1, maxBytes: 1 << 20})
+	require.ErrorIs(t, err, kerr.KafkaStorageError, "no follower is to cut to the damage what it has")
 	_, err = n.topic("b", 1, nil).Append(t.Context(), batch(t, record.BatchOptions{}, "x"), AppendOptions{Acks: AcksAll})
 	require.NoError(t, err, "other partitions serve")
 }
