@@ -43,6 +43,7 @@ type Log struct {
 	peers     Peers // nil for one that is alone
 	anywhere  bool  // see NewWorker
 	watch     *logwatch.Watcher
+	subs      subscriptions
 	appenders [appenders]*lane.Appender
 	next      atomic.Uint32 // appender
 	cancel    context.CancelFunc
@@ -181,27 +182,6 @@ func (l *Log) Offsets(ctx context.Context, tp exec.TopicPartition) (out exec.Off
 		return err
 	})
 	return out, err
-}
-
-// Subscribe implements exec.Log. A replica here tells of itself while it leads, and when it no longer does; another node is polled while that leads.
-func (l *Log) Subscribe(tp exec.TopicPartition, wake chan<- struct{}) (cancel func(), err error) {
-	far := l.peers != nil && l.spread(tp)
-	p, err := l.partitions.Partition(tp.Topic, tp.Partition)
-	if far && errors.Is(err, kerr.NotLeaderForPartition) {
-		return l.watch.Subscribe(tp, wake), nil // there is no replica here
-	}
-	if err != nil {
-		return nil, lane.Explain(err)
-	}
-	here := p.Subscribe(wake)
-	if !far {
-		return here, nil
-	}
-	there := l.watch.Subscribe(tp, wake)
-	return func() {
-		here()
-		there()
-	}, nil
 }
 
 // Append implements exec.Log.

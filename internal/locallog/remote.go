@@ -166,6 +166,9 @@ func (l polls) Moved() <-chan struct{} {
 func (l polls) Leader(_ context.Context, tp exec.TopicPartition) (int32, error) {
 	place, err := l.away(tp)
 	if errors.Is(err, errLedHere) {
+		if err := l.rebind(tp); err != nil {
+			return 0, err // it is being opened
+		}
 		return 0, logwatch.ErrHere
 	}
 	return place.Node, err
