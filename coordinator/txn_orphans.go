@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/log"
@@ -93,10 +94,13 @@ func (c *Transactions) isOpen(o OpenTransaction) bool {
 	return slices.Contains(c.partitions.OpenTransactions(), o)
 }
 
+// proofLimit bounds the wait for a proof of leadership. While replicas are missing there is none, and producers must not wait for it longer than that: orphans are looked for again.
+const proofLimit = 2 * time.Second
+
 // stillLeads reports whether leases were this node's at some moment after the call, so that no other coordinator can have let begin what was seen before it: a record of each comes below the high
 // watermark, for which every in-sync replica has taken it from this leader, and one of those any later leader is. The record says nothing: it deletes a transactional id that cannot be, the empty one.
 func (c *Transactions) stillLeads(ctx context.Context, leases ...*lease) bool {
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, proofLimit)
 	defer cancel()
 	ends := make([]int64, len(leases))
 	for i, l := range leases {
