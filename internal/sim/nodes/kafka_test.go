@@ -224,7 +224,7 @@ func (p *producers) drainGroup(ctx context.Context, records map[place]string) er
 		}
 		p.w.checkReads(p.note(cl.PollFetches(ctx)))
 		if ctx.Err() != nil {
-			p.w.violate("the group does not come to read %s", left)
+			p.w.stuck("the group does not come to read %s", left)
 			return nil
 		}
 	}

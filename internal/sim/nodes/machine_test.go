@@ -97,7 +97,7 @@ func (m *machine) stop() {
 	select {
 	case <-r.done:
 	case <-time.After(settleLimit):
-		m.w.violate("%s does not come to an end after it was told to stop", m.ip)
+		m.w.stuck("%s does not come to an end after it was told to stop", m.ip)
 		m.w.trace.goroutines()
 	}
 }

@@ -73,12 +73,14 @@ type world struct {
 	mu struct {
 		sync.Mutex
 		violations []string
+		wrong      bool // one of them is not only that something did not come to an end
 	}
 }
 
 // result is what became of a world.
 type result struct {
 	violations   []string
+	wrong        bool
 	acknowledged map[string]int // by kind of client
 }
 
@@ -108,11 +110,11 @@ func simulate(ctx context.Context, p plan) result {
 			w.violate("%v", err)
 		}
 	case <-time.After(lifeLimit):
-		w.violate("nothing comes to an end in %v", lifeLimit)
+		w.stuck("nothing comes to an end in %v", lifeLimit)
 		w.trace.goroutines()
 	}
 	w.mu.Lock()
-	r := result{violations: slices.Clone(w.mu.violations), acknowledged: map[string]int{}}
+	r := result{violations: slices.Clone(w.mu.violations), wrong: w.mu.wrong, acknowledged: map[string]int{}}
 	w.mu.Unlock()
 	if len(r.violations) > 0 {
 		w.keepDisks()
@@ -143,12 +145,12 @@ func (w *world) live(ctx context.Context, clients []client) error {
 	w.work(ctx, clients)
 	w.trace.printf("everything is healed")
 	if err := w.settle(ctx); err != nil {
-		w.violate("the cluster is stuck after it was healed: %v", err) // what it holds is looked at all the same
+		w.stuck("the cluster is stuck after it was healed: %v", err) // what it holds is looked at all the same
 		w.trace.goroutines()
 	}
 	for _, c := range clients {
 		if err := w.checkOne(ctx, c); err != nil {
-			w.violate("%T: checking: %v", c, err)
+			w.stuck("%T: checking: %v", c, err)
 			w.trace.goroutines()
 		}
 	}
@@ -207,6 +209,14 @@ func (w *world) unsettled() string {
 
 // violate notes that a promise was broken.
 func (w *world) violate(format string, args ...any) {
+	w.mu.Lock()
+	w.mu.wrong = true
+	w.mu.Unlock()
+	w.stuck(format, args...)
+}
+
+// stuck notes that something did not come to an end.
+func (w *world) stuck(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	w.trace.printf("VIOLATION: %s", text)
 	w.mu.Lock()
