@@ -62,6 +62,7 @@ func TestKafkaClientsLoseNothingWhenTheLeaderDies(t *testing.T) {
 	require.NoError(t, err)
 	leader := topics["k"].Partitions[0].Leader
 	require.Len(t, topics["k"].Partitions[0].Replicas, 3)
+	replicated(t, c[0])
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

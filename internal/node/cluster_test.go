@@ -79,6 +79,7 @@ func TestAcknowledgedRowsSurviveTheNodeThatRunsTheQueries(t *testing.T) {
 	}
 	insert(20)
 	victim := c[0] // it runs the queries
+	replicated(t, victim)
 	victim.Kill()
 	eventually(t, c, []string{fmt.Sprint([]string{fmt.Sprint(next), fmt.Sprint(next * (next + 1) / 2)})}, "SELECT n, v FROM s")
 	insert(1)

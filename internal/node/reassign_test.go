@@ -164,7 +164,7 @@ func TestAMoveThatCannotEndIsTakenBack(t *testing.T) {
 	refusals([]int32{1, 9}, kerr.InvalidReplicaAssignment)
 	refusals([]int32{1, 1}, kerr.InvalidReplicaAssignment)
 
-	replicated(t, c[0]) // the node that goes may be the one that had everything first
+	replicated(t, c[0]) // what only the killed one had would have no leader, and rightly so
 	c[absent-1].Kill()
 	eventually(t, without(c, absent), []string{"[fenced]"}, fmt.Sprintf("SELECT state FROM millrace.nodes WHERE id = %d", absent))
 	admin = kadm.NewClient(kafkaClient(t, without(c, absent)))
