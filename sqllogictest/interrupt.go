@@ -26,8 +26,9 @@ const (
 
 // A statement may be sent twice if it begins as one that reads and has no word of one that writes.
 var (
-	reads  = regexp.MustCompile(`(?i)^\s*(SELECT|VALUES|TABLE|SHOW|WITH|EXPLAIN|DESCRIBE)\b`)
-	writes = regexp.MustCompile(`(?i)\b(INSERT|UPDATE|DELETE|MERGE|INTO|NEXTVAL|SETVAL)\b`)
+	reads   = regexp.MustCompile(`(?i)^\s*(SELECT|VALUES|TABLE|SHOW|WITH|EXPLAIN|DESCRIBE)\b`)
+	defines = regexp.MustCompile(`(?i)^\s*(CREATE|ALTER|DROP)\b`)
+	writes  = regexp.MustCompile(`(?i)\b(INSERT|UPDATE|DELETE|MERGE|INTO|NEXTVAL|SETVAL)\b`)
 )
 
 // fateOf tells what became of a statement on one of several servers; inBlock says that a transaction was open when it was sent.
@@ -39,8 +40,8 @@ func fateOf(sql string, inBlock bool, out outcome, err error, wantState string) 
 	default:
 		switch out.err.Code {
 		case "57P03", "40001", "08001", "08004": // it had no effect
-			if inBlock {
-				return brokenOff
+			if inBlock || defines.MatchString(sql) {
+				return brokenOff // a definition is made, and what waits for the rows of its query has found nobody
 			}
 			return again
 		case "57P01", "57P02", "08006", "08007", "40003":
