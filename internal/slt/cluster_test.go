@@ -29,13 +29,11 @@ const (
 )
 
 // TestMillraceGivesWhatTheScriptsSayOnThreeNodes runs a share of the scripts one after the other on a cluster they share, their sessions spread over its nodes, and with MILLRACE_SLT=cluster all of
-// them, once as they are and once with a node killed before a statement chosen by seed. Those of stream/ take too long for every run of the tests.
+// them, once as they are and once with a node killed before a statement chosen by seed.
 func TestMillraceGivesWhatTheScriptsSayOnThreeNodes(t *testing.T) {
 	all := os.Getenv("MILLRACE_SLT") == "cluster"
-	names := scripts(t, "scalar", "snapshot")
-	if all {
-		names = append(names, scripts(t, "stream")...)
-	} else {
+	names := scripts(t, "scalar", "snapshot", "stream")
+	if !all {
 		names = slices.DeleteFunc(names, func(name string) bool { return choice(t, name, "cluster")%clusterShare != 0 })
 	}
 	c := &cluster{t: t}
