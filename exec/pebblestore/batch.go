@@ -82,13 +82,6 @@ func (b *batch) Commit() error {
 // Close gives up the changes.
 func (b *batch) Close() error { return b.b.Close() }
 
-// change is a record of a batch: where it stands in it, and where its key does.
-type change struct {
-	head        uint64 // the bytes of the key that follow what all keys begin with
-	at, end     uint32
-	key, keyEnd uint32
-}
-
 // order makes the batch one whose keys are in order. Of several changes of a key the last stays.
 func (b *batch) order() error {
 	repr := b.b.Repr()
@@ -96,16 +89,11 @@ func (b *batch) order() error {
 	if err != nil {
 		return err
 	}
-	key := func(c *change) []byte { return repr[c.key:c.keyEnd] }
-	slices.SortFunc(all, func(x, y change) int {
-		if x.head != y.head {
-			return cmp.Compare(x.head, y.head)
-		}
-		return cmp.Or(bytes.Compare(key(&x), key(&y)), cmp.Compare(x.at, y.at))
-	})
+	s := changeSorter{repr}
+	s.sort(all, 0)
 	ordered, n := append(make([]byte, 0, len(repr)), repr[:batchrepr.HeaderLen]...), uint32(0)
 	for i := range all {
-		if i+1 < len(all) && all[i].head == all[i+1].head && bytes.Equal(key(&all[i]), key(&all[i+1])) {
+		if i+1 < len(all) && bytes.Equal(s.key(all[i]), s.key(all[i+1])) {
 			continue
 		}
 		ordered = append(ordered, repr[all[i].at:all[i].end]...)
@@ -115,12 +103,71 @@ func (b *batch) order() error {
 	return b.b.SetRepr(ordered)
 }
 
+// change is a record of a batch: where it stands in it, and where its key does.
+type change struct {
+	head        uint64 // the bytes of the key that are looked at, as a number
+	at, end     uint32
+	key, keyEnd uint32
+}
+
+// changeSorter sorts the changes of a batch by their keys, and those of one key as they came. Keys of rows are alike for long stretches: the operator,
+// a window's start, the first letters of names. So it looks at eight bytes at a time, behind what all keys in hand begin with.
+type changeSorter struct{ repr []byte }
+
+// fewChanges are compared key by key.
+const fewChanges = 12
+
+func (s changeSorter) key(c change) []byte { return s.repr[c.key:c.keyEnd] }
+
+// sort sorts changes whose keys are equal up to depth.
+func (s changeSorter) sort(run []change, depth int) {
+	if len(run) < fewChanges {
+		slices.SortFunc(run, s.compare)
+		return
+	}
+	first := s.key(run[0])
+	shared := len(first)
+	for _, c := range run[1:] {
+		shared = depth + sharedPrefix(first[depth:shared], s.key(c)[depth:])
+	}
+	for i := range run {
+		var head [headBytes]byte // of a key that ends in it, zeros behind: only equal ones need another look
+		copy(head[:], s.key(run[i])[shared:])
+		run[i].head = binary.BigEndian.Uint64(head[:])
+	}
+	slices.SortFunc(run, func(x, y change) int { return cmp.Compare(x.head, y.head) })
+	for len(run) > 0 {
+		n, whole := 1, s.reaches(run[0], shared+headBytes)
+		for ; n < len(run) && run[n].head == run[0].head; n++ {
+			whole = whole && s.reaches(run[n], shared+headBytes)
+		}
+		switch {
+		case n > 1 && whole:
+			s.sort(run[:n], shared+headBytes)
+		case n > 1:
+			slices.SortFunc(run[:n], s.compare)
+		}
+		run = run[n:]
+	}
+}
+
+// reaches reports whether a key has so many bytes.
+func (s changeSorter) reaches(c change, n int) bool { return int(c.keyEnd-c.key) >= n }
+
+// headBytes is how many bytes of a key are looked at at once.
+const headBytes = 8
+
+// compare compares two changes by their keys and then by when they came.
+func (s changeSorter) compare(x, y change) int {
+	return cmp.Or(bytes.Compare(s.key(x), s.key(y)), cmp.Compare(x.at, y.at))
+}
+
 // recordKind is what a record has before its key's length: a byte for its kind.
 const recordKind = 1
 
 // changesOf lists the records of a batch, of which there are n, as they stand there.
 func changesOf(repr []byte, n int) ([]change, error) {
-	all, shared := make([]change, 0, n), 0
+	all := make([]change, 0, n)
 	var length [binary.MaxVarintLen32]byte
 	for r := batchrepr.Read(repr); len(r) > 0; {
 		at := uint32(len(repr) - len(r))
@@ -130,16 +177,6 @@ func changesOf(repr []byte, n int) ([]change, error) {
 		}
 		begin := at + recordKind + uint32(len(binary.AppendUvarint(length[:0], uint64(len(key)))))
 		all = append(all, change{at: at, end: uint32(len(repr) - len(r)), key: begin, keyEnd: begin + uint32(len(key))})
-		first := repr[all[0].key:all[0].keyEnd]
-		if len(all) == 1 {
-			shared = len(first)
-		}
-		shared = sharedPrefix(first[:shared], key)
-	}
-	for i := range all {
-		var head [8]byte
-		copy(head[:], repr[all[i].key+uint32(shared):all[i].keyEnd])
-		all[i].head = binary.BigEndian.Uint64(head[:])
 	}
 	return all, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -20,7 +21,7 @@ func TestBatchesOfMixedKeysKeepTheLastChange(t *testing.T) {
 	for range 5 {
 		b := p.NewBatch(0, 0)
 		for n := range 2 * orderFrom {
-			op, key := 1+rng.Uint32N(2), fmt.Sprint(rng.IntN(orderFrom))[rng.IntN(2):]
+			op, key := 1+rng.Uint32N(2), mixedKey(rng)
 			if rng.IntN(3) == 0 {
 				b.Delete(op, []byte(key))
 				delete(want[op], key)
@@ -47,6 +48,20 @@ func TestBatchesOfMixedKeysKeepTheLastChange(t *testing.T) {
 	}
 	require.NoError(t, p.Close())
 	require.NoError(t, s.Close())
+}
+
+// mixedKey is one of some thousand keys: short ones, long ones that are alike at first and in the middle, and ones that begin with others or end in zeros.
+func mixedKey(rng *rand.Rand) string {
+	switch rng.IntN(4) {
+	case 0:
+		return fmt.Sprint(rng.IntN(orderFrom))[rng.IntN(2):]
+	case 1:
+		return fmt.Sprintf("a window that begins at %02d of someone called %04d", rng.IntN(12), rng.IntN(orderFrom))
+	case 2:
+		return "a window that begins at 03"[:rng.IntN(27)]
+	default:
+		return "a window" + strings.Repeat("\x00", rng.IntN(20))
+	}
 }
 
 // BenchmarkMixedBatch writes rows of twelve windows and many keys, in no order.
