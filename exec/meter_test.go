@@ -63,3 +63,12 @@ func TestRateIsThatOfLateAndTheAverageAtFirst(t *testing.T) {
 	require.InDelta(t, 1000, r.as(now), 20, "a minute at ten times the rate")
 	require.InDelta(t, 0, r.as(now.Add(2*time.Minute)), 1, "nothing for two minutes")
 }
+
+// BenchmarkMeter is what a batch costs an operator because its time is counted.
+func BenchmarkMeter(b *testing.B) {
+	m := newMeter(clock.Real)
+	var c opCount
+	for b.Loop() {
+		m.enter(m.enter(&c))
+	}
+}
