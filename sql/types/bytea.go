@@ -71,7 +71,7 @@ func parseByteaEscape(s string) (string, error) {
 			out = append(out, '\\')
 			i += 2
 		case len(rest) >= 3 && rest[0] >= '0' && rest[0] <= '3' && isOctal(rest[1]) && isOctal(rest[2]):
-			out = append(out, (rest[0]-'0')<<6|(rest[1]-'0')<<3|rest[2]-'0')
+			out = append(out, (rest[0]-'0')<<6|(rest[1]-'0')<<3|(rest[2]-'0'))
 			i += 4
 		default:
 			return "", sqlerr.New(sqlerr.InvalidTextRepresentation, "invalid input syntax for type bytea")
