@@ -21,6 +21,8 @@ type workTable struct {
 	id   int
 	cols []Col
 	used bool
+	// barred says where the query's own name may not stand, while that is bound; empty otherwise.
+	barred string
 }
 
 func (c *cte) find(name string) *cte {
@@ -80,6 +82,8 @@ func (b *binder) bindCTE(c *cte, t *sql.Table) (Node, *scope, error) {
 
 func (b *binder) cteNode(c *cte, t *sql.Table) (Node, error) {
 	switch {
+	case c.work != nil && c.work.barred != "":
+		return nil, wrongRecursion(c.def.Name, c.work.barred, t.Pos)
 	case c.work != nil:
 		c.work.used = true
 		return &WorkScan{P: Props{Cols: c.work.cols}, ID: c.work.id}, nil
@@ -96,9 +100,14 @@ func (b *binder) cteNode(c *cte, t *sql.Table) (Node, error) {
 	inner := &binder{st: b.st, env: c.env, ctes: c.next}
 	var n Node
 	var err error
-	if set, ok := q.Body.(*sql.SetOp); ok && c.recursive && set.Kind == sql.Union {
+	set, ok := q.Body.(*sql.SetOp)
+	switch {
+	case ok && c.recursive && set.Kind == sql.Union:
 		n, err = inner.bindRecursive(c, q, set)
-	} else {
+	case c.recursive:
+		inner.ctes = c.barred("")
+		n, err = inner.bindQuery(q)
+	default:
 		n, err = inner.bindQuery(q)
 	}
 	if err == nil {
@@ -155,7 +164,10 @@ func (b *binder) bindRecursive(c *cte, q *sql.Query, set *sql.SetOp) (Node, erro
 			return nil, err
 		}
 	}
-	base, err := b.bindPlainBody(set.Left)
+	first := *b
+	first.ctes = c.barred("within its non-recursive term")
+	first.ctes.next = b.ctes
+	base, err := first.bindPlainBody(set.Left)
 	if err == nil {
 		base, err = b.settleUnknown(visibleOnly(base))
 	}
@@ -191,6 +203,9 @@ func (b *binder) bindRecursive(c *cte, q *sql.Query, set *sql.SetOp) (Node, erro
 			WithHint("What works: WITH RECURSIVE in a query that ends.").At(set.Offset())
 	}
 	rec = visibleOnly(rec)
+	if err := checkRecursion(c.def.Name, self.work.id, rec, set.Right); err != nil {
+		return nil, err
+	}
 	if rec, err = b.recursiveTerm(c, rec, cols, set.Pos); err != nil {
 		return nil, err
 	}

@@ -57,6 +57,13 @@ func (m *Memory) grow(n int) error {
 	return nil
 }
 
+// shrink gives back what is no longer held.
+func (m *Memory) shrink(n int) {
+	if m != nil {
+		m.used -= int64(n)
+	}
+}
+
 // Open builds the iterators of a plan.
 func Open(q *Query, n planner.Node) (Iter, error) {
 	q.Prepare()
@@ -164,6 +171,15 @@ func (s *rowSet) add(m *Memory, b *vec.Batch) error {
 	s.batches = append(s.batches, c)
 	s.n += b.Len()
 	return m.grow(c.MemSize())
+}
+
+// size is what the set's rows are charged with.
+func (s *rowSet) size() int {
+	n := 0
+	for _, b := range s.batches {
+		n += b.MemSize()
+	}
+	return n
 }
 
 func (s *rowSet) refs() []rowRef {

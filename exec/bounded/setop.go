@@ -192,39 +192,4 @@ func (q *Query) countRows(in Iter, ts []types.Type) (map[string]int, error) {
 	}
 }
 
-// openRecursive runs WITH RECURSIVE round by round: the rows of a round are what the recursive term makes of the
-// round before (PostgreSQL docs, 7.8.2).
-func (q *Query) openRecursive(n *planner.RecursiveUnion) (Iter, error) {
-	ts := schema(n)
-	s := q.newSeen()
-	result := &rowSet{schema: ts}
-	term := n.Base
-	for {
-		in, err := q.open(term)
-		if err != nil {
-			return nil, err
-		}
-		if !n.All {
-			in = &keepIter{in: in, out: vec.NewBatch(ts, batchRows), keep: func(b *vec.Batch, row int) (bool, error) {
-				s.buf = rowKey(s.buf[:0], ts, b, row)
-				return s.add()
-			}}
-		}
-		round, err := q.all(in, ts)
-		if err != nil {
-			return nil, err
-		}
-		if round.n == 0 {
-			return result.iter(), nil
-		}
-		if err := q.Env.Ctx.Err(); err != nil {
-			return nil, err
-		}
-		result.batches = append(result.batches, round.batches...)
-		result.n += round.n
-		q.work[n.ID] = round
-		term = n.Rec
-	}
-}
-
 func (q *Query) openWork(n *planner.WorkScan) (Iter, error) { return q.work[n.ID].iter(), nil }

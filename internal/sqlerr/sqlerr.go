@@ -112,6 +112,8 @@ const (
 	SystemError                  Code = "58000"
 	IOError                      Code = "58030"
 	DataCorrupted                Code = "XX001"
+	NullValueNotAllowed          Code = "22004"
+	InvalidRecursion             Code = "42P19"
 	InternalError                Code = "XX000"
 )
 
