@@ -18,8 +18,9 @@ type binder struct {
 	clause  string
 	aggs    *aggCollector
 	windows *windowCollector
-	srf     bool // set-returning functions may stand here
-	limited bool // the query has LIMIT or OFFSET, so it may sort also where it never ends
+	srf     bool   // set-returning functions may stand here
+	within  string // CASE or COALESCE, in which they may not
+	limited bool   // the query has LIMIT or OFFSET, so it may sort also where it never ends
 	// window is the query's WINDOW clause: windowstart and windowend can be named.
 	window *WindowSpec
 	named  []*sql.WindowDef
@@ -344,6 +345,7 @@ func (b *binder) bindLike(e *sql.Like) (Expr, error) {
 }
 
 func (b *binder) bindCase(e *sql.Case) (Expr, error) {
+	b = b.in("CASE")
 	out := &Case{}
 	results := make([]sql.Expr, 0, len(e.Whens)+1)
 	for _, w := range e.Whens {
@@ -377,6 +379,13 @@ func (b *binder) bindCase(e *sql.Case) (Expr, error) {
 	}
 	out.Typ = t
 	return out, nil
+}
+
+// in is a binder for what stands in CASE or COALESCE.
+func (b *binder) in(construct string) *binder {
+	inner := *b
+	inner.within = construct
+	return &inner
 }
 
 // bindCommon binds expressions and brings them to their common type.

@@ -103,6 +103,10 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 	if e.Over != nil {
 		return b.bindOver(e)
 	}
+	e, err := inOrder(e)
+	if err != nil {
+		return nil, err
+	}
 	switch e.Name {
 	case "coalesce":
 		return b.bindCoalesce(e)
@@ -155,8 +159,12 @@ func (b *binder) bindCall(e *sql.FuncCall) (Expr, error) {
 		return nil, err
 	}
 	if call.Func.Kind == SetFunc {
-		if !b.srf {
+		switch {
+		case !b.srf:
 			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "set-returning functions are not allowed in %s", b.clause).At(e.Offset())
+		case b.within != "":
+			return nil, sqlerr.New(sqlerr.FeatureNotSupported, "set-returning functions are not allowed in %s", b.within).
+				WithHint("You might be able to move the set-returning function into a LATERAL FROM item.").At(e.Offset())
 		}
 		b.fixSetType(call)
 	}
@@ -218,10 +226,19 @@ func (b *binder) bindArgs(e *sql.FuncCall) (xs []Expr, variadic bool, err error)
 // unitCalls are ksqlDB's functions whose first argument is a unit of time, which may be a bare word: dateadd(DAYS, 3, d).
 var unitCalls = map[string]bool{"dateadd": true, "datesub": true, "timeadd": true, "timesub": true, "timestampadd": true, "timestampsub": true}
 
-// bareUnit reads argument i of a call as such a word.
+// bareUnit reads argument i of a call as such a word, or as the form of normalize(text, form).
 func bareUnit(e *sql.FuncCall, i int) (string, bool) {
 	ref, ok := e.Args[i].Value.(*sql.ColumnRef)
-	if !ok || i > 0 || !unitCalls[e.Name] || len(ref.Parts) != 1 {
+	if !ok || len(ref.Parts) != 1 {
+		return "", false
+	}
+	if e.Name == "normalize" && i == 1 {
+		switch form := strings.ToUpper(ref.Parts[0]); form {
+		case "NFC", "NFD", "NFKC", "NFKD":
+			return form, true
+		}
+	}
+	if i > 0 || !unitCalls[e.Name] {
 		return "", false
 	}
 	switch unit := strings.TrimSuffix(strings.ToLower(ref.Parts[0]), "s"); unit {
@@ -256,7 +273,7 @@ func (b *binder) bindCoalesce(e *sql.FuncCall) (Expr, error) {
 	if len(e.Args) == 0 {
 		return nil, sqlerr.New(sqlerr.SyntaxError, "COALESCE needs an argument").At(e.Offset())
 	}
-	xs, t, err := b.bindCommon(b.plainArgs(e), "COALESCE")
+	xs, t, err := b.in("COALESCE").bindCommon(b.plainArgs(e), "COALESCE")
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +304,11 @@ func (b *binder) bindNullif(e *sql.FuncCall) (Expr, error) {
 	x, err := b.bindExpr(e.Args[0].Value)
 	if err != nil {
 		return nil, err
+	}
+	if eq, ok := cond.(*Call); ok && x.Type().Kind == types.Unknown { // the type that = has found for it
+		if x, err = b.coerce(x, eq.Args[0].Type(), CastImplicit, e.Pos); err != nil {
+			return nil, err
+		}
 	}
 	x = b.settle(x)
 	return &Case{Whens: []When{{cond, nullConst(x.Type())}}, Else: x, Typ: x.Type()}, nil

@@ -7,38 +7,35 @@ import (
 	"github.com/millracedb/millrace/sql"
 )
 
-// yearsMonths is SQL's own form of years and months, '1-2'.
-var yearsMonths = regexp.MustCompile(`^[+-]?[0-9]+-[0-9]+$`)
-
-// bindTypedLiteral is type 'text'. INTERVAL '90' MINUTE gives a bare number the unit of its last field (PostgreSQL docs, 8.5.4).
+// bindTypedLiteral is type 'text'.
 func (b *binder) bindTypedLiteral(e *sql.TypedLiteral) (Expr, error) {
-	t, err := b.st.resolveType(withoutFields(e.Type))
+	t, err := b.st.resolveType(e.Type)
 	if err != nil {
 		return nil, err
 	}
-	text := e.Text
-	if fields := e.Type.Interval; fields != "" {
-		words := strings.Fields(fields)
-		switch trimmed := strings.TrimSpace(text); {
-		case isPlainNumber(trimmed):
-			text += " " + words[len(words)-1]
-		case strings.EqualFold(fields, "year to month") && yearsMonths.MatchString(trimmed): // nothing to cut off
-		default:
-			return nil, notYet("INTERVAL '...' "+strings.ToUpper(fields)+" with other than a number", "fields are not cut off",
-				"the interval without "+strings.ToUpper(fields), e.Pos)
-		}
-	}
-	return b.coerce(unknownConst(text), t, CastExplicit, e.Pos)
+	return b.coerce(unknownConst(withUnits(e.Text, e.Type.Interval)), t, CastExplicit, e.Pos)
 }
 
-// withoutFields is the type without the fields that restrict an interval, which its reader has dealt with.
-func withoutFields(n *sql.TypeName) *sql.TypeName {
-	if n.Interval == "" {
-		return n
+var (
+	dayAndTime    = regexp.MustCompile(`^([+-]?[0-9]+) +([0-9]+(?:\.[0-9]*)?)$`)
+	minutesSecond = regexp.MustCompile(`^([+-]?)([0-9]+:[0-9]+(?:\.[0-9]*)?)$`)
+)
+
+// withUnits writes the units of an interval's text out that its fields give it: INTERVAL '90' MINUTE, INTERVAL '1 2' DAY TO HOUR, INTERVAL '12:34'
+// MINUTE TO SECOND (PostgreSQL docs, 8.5.4).
+func withUnits(text, fields string) string {
+	last := fields[strings.LastIndexByte(fields, ' ')+1:]
+	trimmed := strings.TrimSpace(text)
+	switch day, time := dayAndTime.FindStringSubmatch(trimmed), minutesSecond.FindStringSubmatch(trimmed); {
+	case fields == "":
+	case isPlainNumber(trimmed):
+		return trimmed + " " + last
+	case day != nil && fields == "day to hour":
+		return day[1] + " day " + day[2] + " hour"
+	case time != nil && fields == "minute to second":
+		return time[1] + "00:" + time[2]
 	}
-	plain := *n
-	plain.Interval = ""
-	return &plain
+	return text
 }
 
 func isPlainNumber(s string) bool {

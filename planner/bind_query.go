@@ -48,6 +48,12 @@ func (b *binder) bindBody(q *sql.Query) (Node, error) {
 			x = &ColumnRef{Ord: i, Typ: c.Type, Name: c.Name}
 		} else if x, err = inner.bindExpr(it.Expr); err != nil {
 			return nil, err
+		} else if _, column := x.(*ColumnRef); !column {
+			if _, set := q.Body.(*sql.SetOp); set {
+				return nil, sqlerr.New(sqlerr.FeatureNotSupported, "invalid UNION/INTERSECT/EXCEPT ORDER BY clause").
+					WithDetail("Only result column names can be used, not expressions or functions.").
+					WithHint("Add the expression/function to every SELECT, or move the UNION into a FROM clause.").At(it.Expr.Offset())
+			}
 		}
 		k, err := sortKey(inner.settle(x), it)
 		if err != nil {

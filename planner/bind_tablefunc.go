@@ -1,16 +1,21 @@
 package planner
 
 import (
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
 
 // bindTableFunc binds a function in FROM, or several whose rows stand side by side: ROWS FROM (...) and unnest of several arrays.
 func (b *binder) bindTableFunc(f *sql.TableFunc) (Node, *scope, error) {
-	if len(f.Defs) > 0 || (f.Alias != nil && len(f.Alias.Defs) > 0) {
-		return nil, nil, notYet("a column definition list", "functions return the columns they declare", "the function without it", f.Pos)
+	if defs := definitionList(f); defs != nil {
+		return b.bindRecords(f, defs)
 	}
 	calls := f.Calls
+	if kind := recordKind(calls[0].Name); kind != "" {
+		return nil, nil, sqlerr.New(sqlerr.SyntaxError, "a column definition list is required for functions returning \"record\"").
+			WithHint("For example, %s(...) AS t (a int, b text).", calls[0].Name).At(calls[0].Offset())
+	}
 	if len(calls) == 1 && isWindowTable(calls[0]) {
 		return b.bindWindowTable(f, calls[0])
 	}

@@ -144,8 +144,14 @@ func (st *statement) resolveType(n *sql.TypeName) (types.Type, error) {
 
 func (st *statement) resolveBaseType(n *sql.TypeName) (types.Type, error) {
 	switch {
-	case n.Interval != "":
-		return types.Type{}, notYet("the type interval "+n.Interval, "fields are not cut off", "interval", n.Pos)
+	case n.Name == "interval" && n.Schema == "" && (n.Interval != "" || len(n.Mods) > 0):
+		precision := -1
+		if len(n.Mods) > 0 {
+			if precision = n.Mods[0]; precision < 0 {
+				return types.Type{}, sqlerr.New(sqlerr.InvalidParameterValue, "INTERVAL(%d) precision must not be negative", precision).At(n.Offset())
+			}
+		}
+		return types.IntervalTypeOf(n.Interval, precision), nil
 	case n.Setof || n.PercentType:
 		return types.Type{}, sqlerr.New(sqlerr.FeatureNotSupported, "SETOF and %%TYPE are not supported here").At(n.Offset())
 	case n.Name == "array" && n.Elem != nil:
@@ -234,8 +240,6 @@ func withMods(t types.Type, n *sql.TypeName) (types.Type, error) {
 			return bad("%s(%d) precision must not be negative", strings.ToUpper(t.Name()), m)
 		}
 		t.Mod = int32(min(m, 6))
-		return t, nil
-	case types.Interval:
 		return t, nil
 	}
 	return t, sqlerr.New(sqlerr.SyntaxError, "type modifier is not allowed for type %q", t.Name()).At(n.Offset())

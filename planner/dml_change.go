@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
@@ -36,7 +37,7 @@ func (b *binder) bindUpdate(stmt *sql.Update) (*DML, Node, error) {
 			c.out.Targets = append(c.out.Targets, i)
 		}
 		if hasSubquery(x) { // computed once, by the source
-			x = &ColumnRef{Ord: c.compute(x), Typ: x.Type()}
+			x = c.computed(x)
 		} else {
 			x = remapCols(x, c.use)
 		}
@@ -168,6 +169,24 @@ func (c *changer) compute(x Expr) int {
 	c.exprs = append(c.exprs, x)
 	c.cols = append(c.cols, Col{Name: "extra" + itoa(len(c.exprs)-len(c.out.Rel.Columns)), Type: x.Type()})
 	return len(c.exprs) - 1
+}
+
+// computed has the source compute x, or, of several columns that are set from one subquery's row, the row.
+func (c *changer) computed(x Expr) Expr {
+	field, ok := x.(*FieldRef)
+	if cast, isCast := x.(*Cast); isCast {
+		field, ok = cast.Arg.(*FieldRef)
+	}
+	if !ok {
+		return &ColumnRef{Ord: c.compute(x), Typ: x.Type()}
+	}
+	ord := slices.Index(c.exprs, field.Arg)
+	if ord < 0 {
+		ord = c.compute(field.Arg)
+	}
+	return replaceTop(x, func(e Expr) (Expr, bool) {
+		return &ColumnRef{Ord: ord, Typ: field.Arg.Type()}, e == field.Arg
+	})
 }
 
 func (c *changer) close() (*DML, Node, error) {

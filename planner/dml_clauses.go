@@ -3,6 +3,7 @@ package planner
 import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
+	"github.com/millracedb/millrace/sql/types"
 )
 
 func (b *binder) bindOnConflict(rel *Relation, stmt *sql.Insert) (*OnConflict, error) {
@@ -60,6 +61,10 @@ func (b *binder) bindAssignments(rel *Relation, set []*sql.Assignment) ([]Expr, 
 		if err != nil {
 			return nil, err
 		}
+		bind, err := b.bindAssigned(a, values)
+		if err != nil {
+			return nil, err
+		}
 		for i, name := range a.Columns {
 			ord := rel.column(name)
 			if ord < 0 || rel.Columns[ord].Hidden {
@@ -69,7 +74,7 @@ func (b *binder) bindAssignments(rel *Relation, set []*sql.Assignment) ([]Expr, 
 				return nil, sqlerr.New(sqlerr.SyntaxError, "multiple assignments to same column %q", name).At(a.Offset())
 			}
 			c := &rel.Columns[ord]
-			if _, ok := values[i].(*sql.Default); ok {
+			if _, ok := values[min(i, len(values)-1)].(*sql.Default); ok {
 				out[ord] = defaultOf(c)
 				continue
 			}
@@ -77,11 +82,11 @@ func (b *binder) bindAssignments(rel *Relation, set []*sql.Assignment) ([]Expr, 
 				return nil, sqlerr.New(sqlerr.GeneratedAlways, "column %q can only be updated to DEFAULT", name).
 					WithDetail("Column %q is an identity column defined as GENERATED ALWAYS.", name).At(a.Offset())
 			}
-			x, err := b.bindExpr(values[i])
+			x, err := bind(i)
 			if err != nil {
 				return nil, err
 			}
-			if out[ord], err = b.assign(x, c, posOf(values[i])); err != nil {
+			if out[ord], err = b.assign(x, c, posOf(values[min(i, len(values)-1)])); err != nil {
 				return nil, err
 			}
 		}
@@ -104,10 +109,35 @@ func assignmentValues(a *sql.Assignment) ([]sql.Expr, error) {
 		}
 		return row.Items, nil
 	}
-	if len(a.Columns) == 1 {
-		return []sql.Expr{a.Value}, nil
+	return []sql.Expr{a.Value}, nil
+}
+
+// bindValues binds the values of one assignment. Those of SET (a, b) = (SELECT ...) are the columns of a subquery's one row.
+func (b *binder) bindAssigned(a *sql.Assignment, values []sql.Expr) (func(i int) (Expr, error), error) {
+	if len(a.Columns) == len(values) {
+		return func(i int) (Expr, error) { return b.bindExpr(values[i]) }, nil
 	}
-	return nil, notYet("SET (a, b) = (SELECT ...)", "a subquery gives one value", "one subquery per column, or UPDATE ... FROM", a.Pos)
+	sub, ok := a.Value.(*sql.Subquery)
+	if !ok || sub.Kind != sql.ScalarSubquery {
+		return nil, sqlerr.New(sqlerr.FeatureNotSupported, "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression").At(a.Value.Offset())
+	}
+	plan, s, err := b.subplan(sub.Query)
+	if err != nil {
+		return nil, err
+	}
+	if plan, err = b.settleUnknown(visibleOnly(plan)); err != nil {
+		return nil, err
+	}
+	cols := plan.Props().Cols
+	if len(cols) != len(a.Columns) {
+		return nil, sqlerr.New(sqlerr.SyntaxError, "number of columns does not match number of values").At(a.Offset())
+	}
+	row := &RowExpr{Fields: identity(plan), Typ: types.Of(types.Record)}
+	for i, c := range cols {
+		row.Typ.Fields = append(row.Typ.Fields, types.Field{Name: fieldName(i), Type: c.Type})
+	}
+	s.Plan, s.Kind, s.Typ = newProject(plan, []Expr{row}, []Col{{Name: "row", Type: row.Typ}}), SubqueryScalar, row.Typ
+	return func(i int) (Expr, error) { return &FieldRef{Arg: s, Field: i, Typ: cols[i].Type}, nil }, nil
 }
 
 // bindReturning binds RETURNING over sc; to maps an ordinal of sc's row to one of the row that DML.Returning is over.

@@ -45,14 +45,17 @@ mod(numeric,numeric) numeric
 div(numeric,numeric) numeric
 gcd(int4,int4) int4
 gcd(int8,int8) int8
+gcd(numeric,numeric) numeric
 lcm(int4,int4) int4
 lcm(int8,int8) int8
+lcm(numeric,numeric) numeric
 factorial(int8) numeric
 scale(numeric) int4
 min_scale(numeric) int4
 trim_scale(numeric) numeric
 width_bucket(float8,float8,float8,int4) int4
 width_bucket(numeric,numeric,numeric,int4) int4
+width_bucket(anyelement,anyarray) int4
 pi() float8
 degrees(float8) float8
 radians(float8) float8
@@ -135,6 +138,9 @@ split_part(text,text,int4) text
 starts_with(text,text) bool
 ascii(text) int4
 chr(int4) text
+unistr(text) text
+normalize(text) text
+normalize(text,text) text
 to_hex(int4) text
 to_hex(int8) text
 concat(any...) text ; null stable
@@ -289,6 +295,7 @@ jsonb_build_array() jsonb
 jsonb_build_array(any...) jsonb ; null stable
 json_typeof(json) text
 jsonb_typeof(jsonb) text
+_pg_record_of(jsonb,text) jsonb
 json_array_length(json) int4
 jsonb_array_length(jsonb) int4
 jsonb_extract_path(jsonb,text...) jsonb

@@ -24,6 +24,7 @@ func init() {
 		})
 		registerJSONSets(k)
 	}
+	row("_pg_record_of(jsonb,text)", recordOf)
 	row("@>(jsonb,jsonb)", jsonContains(false))
 	row("<@(jsonb,jsonb)", jsonContains(true))
 	row("jsonb_contains(jsonb,jsonb)", jsonContains(false))
@@ -35,6 +36,17 @@ func init() {
 	row("?|(jsonb,text[])", jsonExistsSome(false))
 	row("?&(jsonb,text[])", jsonExistsSome(true))
 	row("extractjsonfield(text,text)", extractJSONField)
+}
+
+// recordOf passes objects on, for a function like jsonb_to_recordset, which it is named with.
+func recordOf(_ *Call, a []types.Datum) (types.Datum, error) {
+	switch {
+	case jsonKind(a[0].S) == '{':
+		return a[0], nil
+	case strings.HasSuffix(a[1].S, "set"):
+		return types.NullDatum, jsonParameterError("argument of %s must be an array of objects", a[1].S)
+	}
+	return types.NullDatum, jsonParameterError("cannot call %s on a value that is not an object", a[1].S)
 }
 
 func optional(s string, ok bool) (types.Datum, error) {

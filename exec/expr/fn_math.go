@@ -3,6 +3,7 @@ package expr
 import (
 	"math"
 	"math/big"
+	"sort"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql/types"
@@ -163,6 +164,15 @@ func registerIntegerFunctions() {
 			return types.IntDatum(l), nil
 		})
 	}
+	row("gcd(numeric,numeric)", numericDivisor(func(g, _, _ *big.Int) *big.Int { return g }))
+	row("lcm(numeric,numeric)", numericDivisor(func(g, a, b *big.Int) *big.Int {
+		if g.Sign() == 0 {
+			return g
+		}
+		l := new(big.Int).Quo(a, g)
+		return l.Abs(l.Mul(l, b))
+	}))
+	row("width_bucket(anyelement,anyarray)", bucketOf)
 	row("factorial(int8)", func(_ *Call, a []types.Datum) (types.Datum, error) {
 		n := a[0].I
 		switch {
@@ -173,6 +183,37 @@ func registerIntegerFunctions() {
 		}
 		return types.BytesDatum(new(big.Int).MulRange(1, max(n, 1)).String()), nil
 	})
+}
+
+// numericDivisor makes gcd or lcm of numerics from the greatest common divisor of their digits.
+func numericDivisor(of func(g, a, b *big.Int) *big.Int) rowFunc {
+	return func(_ *Call, args []types.Datum) (types.Datum, error) {
+		x, y := types.DecimalOf(args[0].S), types.DecimalOf(args[1].S)
+		if !x.IsFinite() || !y.IsFinite() {
+			return types.BytesDatum("NaN"), nil
+		}
+		scale := max(x.Scale(), y.Scale(), 0)
+		a, b := x.Digits(scale), y.Digits(scale)
+		g := new(big.Int).GCD(nil, nil, new(big.Int).Abs(a), new(big.Int).Abs(b))
+		out, err := types.DecimalFromDigits(of(g, a, b), scale)
+		if err != nil {
+			return types.NullDatum, err
+		}
+		return out.Datum(), nil
+	}
+}
+
+// bucketOf is the number of the bucket of a[0] among those that the array's values, which are sorted, begin.
+func bucketOf(c *Call, a []types.Datum) (types.Datum, error) {
+	elem := elemOf(c.Args[1])
+	bounds := c.elements(1, a[1])
+	for _, b := range bounds {
+		if b.Null {
+			return types.NullDatum, sqlerr.New(sqlerr.NullValueNotAllowed, "thresholds array must not contain NULLs")
+		}
+	}
+	n := sort.Search(len(bounds), func(i int) bool { return types.Compare(elem, bounds[i], a[0]) > 0 })
+	return types.IntDatum(int64(n)), nil
 }
 
 // maxFactorial is the largest number whose factorial a numeric holds.

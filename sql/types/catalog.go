@@ -171,9 +171,7 @@ func withModifier(t Type, name string) string {
 		word, rest, _ := strings.Cut(name, " ")
 		return word + "(" + strconv.Itoa(int(t.Mod)) + ") " + rest
 	case Interval:
-		if p := t.Mod & 0xFFFF; p != 0xFFFF {
-			return name + "(" + strconv.Itoa(int(p)) + ")"
-		}
+		return t.intervalName(name)
 	}
 	return name
 }

@@ -22,6 +22,7 @@ func ApplyMod(t Type, d Datum, explicit bool) (Datum, error) {
 		return IntDatum(roundMicros(d.I, int(t.Mod))), nil
 	case Interval:
 		iv := IntervalOf(d)
+		t.cutInterval(&iv)
 		if p := t.Mod & 0xFFFF; p <= 6 {
 			iv.Micros = roundMicros(iv.Micros, int(p))
 		}

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"math/big"
 	"strings"
 
 	"github.com/cockroachdb/apd/v3"
@@ -368,4 +369,21 @@ func fitsNumericMod(s string, precision, scale int) bool {
 		return false
 	}
 	return point <= precision-scale && digits != "" && digits[0] >= '0' && digits[0] <= '9'
+}
+
+// Digits is the finite z times 10^scale, where scale is at least z's own.
+func (z *Decimal) Digits(scale int) *big.Int {
+	out := new(big.Int).Set(z.d.Coeff.MathBigInt())
+	if z.d.Negative {
+		out.Neg(out)
+	}
+	return out.Mul(out, new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale-z.Scale())), nil))
+}
+
+// DecimalFromDigits is the reverse of Digits. The error is that of a number that numeric does not hold.
+func DecimalFromDigits(digits *big.Int, scale int) (*Decimal, error) {
+	z := &Decimal{}
+	z.d.Form, z.d.Negative, z.d.Exponent = apd.Finite, digits.Sign() < 0, int32(-scale)
+	z.d.Coeff.SetMathBigInt(new(big.Int).Abs(digits))
+	return z, z.check()
 }
