@@ -38,6 +38,9 @@ func (b *binder) bindJoin(j *sql.Join) (Node, *scope, error) {
 	switch {
 	case len(using) > 0:
 		sc, err = b.joinUsing(n, using, ls, rs, sc, j.Pos)
+		if err == nil && j.UsingAlias != "" {
+			err = nameMerged(sc, j.UsingAlias, len(using), j.Pos)
+		}
 	case j.On != nil:
 		inner := *b
 		inner.scope, inner.clause, inner.aggs, inner.windows, inner.srf = sc, "JOIN conditions", nil, nil, false
@@ -129,6 +132,22 @@ func (b *binder) joinUsing(n *Join, names []string, ls, rs, sc *scope, pos sql.P
 	n.Cond = conjunction(conds)
 	sc.cols = append(merged, sc.cols...)
 	return sc, nil
+}
+
+// nameMerged gives the merged columns, the first n of the scope, a table name as well: USING (a, b) AS name.
+func nameMerged(sc *scope, name string, n int, pos sql.Pos) error {
+	for _, t := range sc.tabs {
+		if t.name == name && t.schema == "" {
+			return sqlerr.New(sqlerr.DuplicateAlias, "table name %q specified more than once", name).At(pos.Offset())
+		}
+	}
+	tab := &scopeTab{name: name}
+	sc.tabs = append(sc.tabs, tab)
+	for _, c := range sc.cols[:n] {
+		c.tab, c.star, c.bare, c.own = tab, false, false, true
+		sc.cols = append(sc.cols, c)
+	}
+	return nil
 }
 
 func usingColumn(s *scope, name, side string, pos sql.Pos) (*scopeCol, error) {

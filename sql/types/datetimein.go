@@ -257,6 +257,9 @@ func (p *dateTime) placeNumbers() error {
 		}
 		return p.setDate(y, p.month, d.n)
 	}
+	if len(nums) == 2 && nums[0].digits > 2 && nums[1].digits == 3 {
+		return p.setDayOfYear(nums[0].n, nums[1].n)
+	}
 	if len(nums) != 3 {
 		return p.syntax()
 	}
@@ -279,6 +282,30 @@ func (p *dateTime) setDate(year looseNumber, month, day int) error {
 		return p.dateOrderRange()
 	}
 	return nil
+}
+
+// setDayOfYear takes a date like 2024-060. Day 366 of a shorter year is the first of the next.
+func (p *dateTime) setDayOfYear(year, day int) error {
+	if day < 1 || day > 366 {
+		return p.syntax()
+	}
+	p.year, p.month, p.day = CivilOf(DaysOf(year, 1, 1) + int64(day) - 1)
+	p.hasDate = true
+	return nil
+}
+
+// scanJulian reads the number of a day since 24 November 4714 BC, at the start of s.
+func (p *dateTime) scanJulian(s string) (string, error) {
+	n := countDigits(s)
+	if n > 7 {
+		return "", p.fieldRange()
+	}
+	year, month, day := CivilOf(atoi(s[:n]) + minDate)
+	if p.bc = year < 1; p.bc {
+		year = 1 - year
+	}
+	p.year, p.month, p.day, p.hasDate = year, month, day, true
+	return s[n:], nil
 }
 
 // scanClock reads h:mm[:ss[.ffffff]].
@@ -349,6 +376,10 @@ func (p *dateTime) scanWord(s string) (string, error) {
 	case "t":
 		if (p.hasDate || p.kind == Time) && !p.hasTime && rest != "" && rest[0] >= '0' && rest[0] <= '9' {
 			return rest, nil
+		}
+	case "j", "jd", "julian":
+		if day := strings.TrimLeft(rest, " "); !p.hasDate && len(p.loose) == 0 && countDigits(day) > 0 {
+			return p.scanJulian(day)
 		}
 	case "am", "pm":
 		if p.hasTime && p.meridiem == 0 {
