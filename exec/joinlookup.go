@@ -139,7 +139,7 @@ func (j *lookupJoin) page(in chunk, more int32) error {
 	k := 0
 	for row := j.next; row <= more && int(row) < in.Len(); row++ {
 		for ; k < len(j.left) && j.left[k] == row; k++ {
-			if match(k) {
+			if match(k) && !(j.n.Mark && j.hit) {
 				j.outLeft, j.outRight, j.hit = append(j.outLeft, row), append(j.outRight, int32(k)), true
 			}
 		}
@@ -173,14 +173,10 @@ func (j *lookupJoin) send(in chunk) error {
 	own.AppendGather(&stream, j.outLeft)
 	j.out.Ops, j.out.Rowtime, j.out.Source = own.Ops, own.Rowtime, own.Source
 	j.view = vec.Batch{Cols: append(j.view.Cols[:0], j.out.Cols...), Ops: own.Ops, Rowtime: own.Rowtime, Source: own.Source}
-	whole := len(j.outRight) == j.right.Len() && !j.alone // all pairs leave
-	for c, col := range j.right.Cols {
-		if whole {
-			j.view.Cols[nl+c] = col
-			continue
-		}
-		j.out.Cols[nl+c].Reset()
-		j.out.Cols[nl+c].AppendGather(col, j.outRight)
+	if j.n.Mark {
+		j.appendMarks(j.out.Cols[nl])
+	} else {
+		j.appendRight(nl)
 	}
 	j.view.SetLen(len(j.outLeft))
 	var clock []int64
@@ -192,6 +188,31 @@ func (j *lookupJoin) send(in chunk) error {
 		clock = j.outClock
 	}
 	return j.to.send(chunk{&j.view, clock})
+}
+
+// appendRight puts what was looked up beside the rows of the stream, which have nl columns.
+func (j *lookupJoin) appendRight(nl int) {
+	whole := len(j.outRight) == j.right.Len() && !j.alone // all pairs leave
+	for c, col := range j.right.Cols {
+		if whole {
+			j.view.Cols[nl+c] = col
+			continue
+		}
+		j.out.Cols[nl+c].Reset()
+		j.out.Cols[nl+c].AppendGather(col, j.outRight)
+	}
+}
+
+// appendMarks says of each row of the stream whether something was found for it.
+func (j *lookupJoin) appendMarks(col *vec.Vector) {
+	col.Reset()
+	for _, r := range j.outRight {
+		if r == vec.NoRow {
+			col.AppendNull()
+		} else {
+			col.AppendInt(1)
+		}
+	}
 }
 
 func (j *lookupJoin) flush(int64) error {

@@ -21,6 +21,8 @@ const (
 // further condition all rows of a join key have the same partners, so their number is kept by join key. With one each row carries its
 // degree, the number of its partners (jointablecond.go).
 //
+// A mark join shows a left row once: alone, or marked when it has partners.
+//
 // A row in state is its degree (a varint, 0 without a condition), rowtime and columns; its key is the join key and the side's change key.
 type tableJoin struct {
 	n       *planner.Join
@@ -49,7 +51,7 @@ type joinSide struct {
 
 func newTableJoin(cx *opContext, n *planner.Join, to edge) (*tableJoin, error) {
 	j := &tableJoin{
-		n: n, out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, cand: vec.NewBatch(schemaOf(n), 0),
+		n: n, out: outBatch{Batch: vec.NewBatch(schemaOf(n), 0), to: to}, cand: vec.NewBatch(append(schemaOf(n.L), schemaOf(n.R)...), 0),
 	}
 	ins, keys := [2]planner.Node{n.L, n.R}, [2][]planner.Expr{n.LKeys, n.RKeys}
 	outer := [2]bool{
@@ -243,6 +245,20 @@ func (j *tableJoin) halves(port int) (mine, theirs []*vec.Vector) {
 		return j.out.Cols[:nl], j.out.Cols[nl:]
 	}
 	return j.out.Cols[nl:], j.out.Cols[:nl]
+}
+
+// emitMarked emits row i of the left side with the column that says whether it has partners.
+func (j *tableJoin) emitMarked(in *vec.Batch, i int, found, adds bool) {
+	nl := len(in.Cols)
+	for c, col := range in.Cols {
+		j.out.Cols[c].AppendRow(col, i)
+	}
+	if found {
+		j.out.Cols[nl].AppendInt(1)
+	} else {
+		j.out.Cols[nl].AppendNull()
+	}
+	finishRow(j.out.Batch, joinOp(adds), rowtimeOf(in, i))
 }
 
 // emitAlone emits row i of side port with NULLs for the other side.

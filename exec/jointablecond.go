@@ -37,7 +37,11 @@ func (j *tableJoin) changeTested(side *joinSide, in *vec.Batch, i int) error {
 	if err != nil {
 		return err
 	}
-	if degree += n; side.outer && degree == 0 {
+	degree += n
+	switch {
+	case j.n.Mark && side.port == portLeft:
+		j.emitMarked(in, i, degree > 0, in.Op(i).Adds())
+	case side.outer && degree == 0:
 		j.emitAlone(side.port, in, i, in.Op(i).Adds())
 	}
 	return j.keep(side, in, i, degree)
@@ -93,13 +97,7 @@ func (j *tableJoin) page(side *joinSide, in *vec.Batch, i int) (matched int64, e
 		if err := appendFromRowValue(other.one, body, vec.Insert); err != nil {
 			return 0, err
 		}
-		if other.outer && adds && p.degree == 0 {
-			j.emitAlone(other.port, other.one, 0, false)
-		}
-		j.emitPair(side, in, i, adds)
-		if other.outer && !adds && p.degree == 1 {
-			j.emitAlone(other.port, other.one, 0, true)
-		}
+		j.showMatch(side, in, i, p)
 		if err := j.setDegree(other, p, adds, body); err != nil {
 			return 0, err
 		}
@@ -109,6 +107,29 @@ func (j *tableJoin) page(side *joinSide, in *vec.Batch, i int) (matched int64, e
 	}
 	j.clearFound()
 	return matched, nil
+}
+
+// showMatch sends on what changes by a match of row i with partner p, which is in the other side's one.
+func (j *tableJoin) showMatch(side *joinSide, in *vec.Batch, i int, p partner) {
+	other := &j.sides[1-side.port]
+	adds := in.Op(i).Adds()
+	first, last := adds && p.degree == 0, !adds && p.degree == 1
+	switch {
+	case j.n.Mark && side.port == portLeft: // it is shown when all its partners are known
+	case j.n.Mark:
+		if first || last {
+			j.emitMarked(other.one, 0, last, false)
+			j.emitMarked(other.one, 0, first, true)
+		}
+	default:
+		if other.outer && first {
+			j.emitAlone(other.port, other.one, 0, false)
+		}
+		j.emitPair(side, in, i, adds)
+		if other.outer && last {
+			j.emitAlone(other.port, other.one, 0, true)
+		}
+	}
 }
 
 // setDegree counts a partner of a row of side that came or went.

@@ -23,6 +23,10 @@ func newJoin(j *Join) *Join {
 		j.P.Cols = l
 		return j
 	}
+	if j.Mark {
+		j.P.Cols = append(append(make([]Col, 0, len(l)+1), l...), markColumn)
+		return j
+	}
 	j.P.Cols = append(append(make([]Col, 0, len(l)), l...), j.R.Props().Cols...)
 	return j
 }

@@ -233,6 +233,9 @@ func describeJoin(x *Join) (string, []string) {
 	if x.Broadcast {
 		kind += ", with the one row"
 	}
+	if x.Mark {
+		kind += ", whether there is a match"
+	}
 	var on []string
 	for i := range x.LKeys {
 		on = append(on, FormatExpr(x.LKeys[i])+" = "+FormatExpr(x.RKeys[i]))

@@ -89,7 +89,10 @@ func checkPlan(n Node, outer [][]Col) error {
 		}
 	case *Join:
 		width = len(x.L.Props().Cols)
-		if x.Kind != SemiJoin && x.Kind != AntiJoin {
+		switch {
+		case x.Mark:
+			width++
+		case x.Kind != SemiJoin && x.Kind != AntiJoin:
 			width += len(x.R.Props().Cols)
 		}
 		both := append(append([]Col(nil), x.L.Props().Cols...), x.R.Props().Cols...)

@@ -167,6 +167,8 @@ type Join struct {
 	Within *Within
 	// Broadcast: R has at most one row, which every row of L is joined with. Only LEFT, without keys and condition.
 	Broadcast bool
+	// Mark: of a LEFT join, a row of L leaves once, with TRUE in one more column if it has a match and NULL if not, instead of beside its matches.
+	Mark bool
 }
 
 // SetOpKind is UNION, INTERSECT or EXCEPT.

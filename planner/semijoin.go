@@ -1,6 +1,6 @@
 package planner
 
-// isSemiJoin reports whether a condition is a subquery that may become a join: IN, EXISTS or NOT EXISTS. NOT IN treats NULLs otherwise.
+// isSemiJoin reports whether a condition is a subquery that may become a join: IN, EXISTS or NOT EXISTS, and NOT IN where it is tied to its outer row.
 func isSemiJoin(c Expr) bool {
 	s, ok := c.(*Subquery)
 	if !ok {
@@ -9,7 +9,10 @@ func isSemiJoin(c Expr) bool {
 	if s.Kind == SubqueryExists {
 		return true
 	}
-	if s.Kind != SubqueryAny || s.Negated || s.Correlated {
+	if s.Kind == SubqueryAny && s.Correlated {
+		return existsOf(s) != nil
+	}
+	if s.Kind != SubqueryAny || s.Negated {
 		return false
 	}
 	for _, op := range s.Op {
@@ -22,6 +25,9 @@ func isSemiJoin(c Expr) bool {
 
 // semiJoin joins n with the subquery, or returns nil where the subquery is not simple enough.
 func semiJoin(n Node, s *Subquery) Node {
+	if s.Kind == SubqueryAny && s.Correlated {
+		s = existsOf(s)
+	}
 	if s.Kind == SubqueryAny {
 		return newJoin(&Join{L: n, R: s.Plan, Kind: SemiJoin, LKeys: s.Left, RKeys: identity(s.Plan)})
 	}

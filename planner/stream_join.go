@@ -32,7 +32,7 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	out := &Join{Kind: x.Kind}
+	out := &Join{Kind: x.Kind, Mark: x.Mark}
 	if out.Strategy, err = joinStrategy(x.Kind, l.Props().Mode, r.Props().Mode); err != nil {
 		return nil, nil, err
 	}
@@ -51,7 +51,7 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 	}
 	l, lo := s.computed(l, lk)
 	r, ro := s.computed(r, rk)
-	unique := r.Props().ChangeKey != nil && subset(r.Props().ChangeKey, ro)
+	unique := x.Mark || r.Props().ChangeKey != nil && subset(r.Props().ChangeKey, ro)
 	l, r = s.placeBy(l, lo), s.placeBy(r, ro)
 	out.L, out.R, out.LKeys, out.RKeys = l, r, refs(l, lo), refs(r, ro)
 	newJoin(out)
@@ -73,6 +73,9 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 		out.Cond = cond
 	}
 	s.joinProps(out, lo, ro, unique)
+	if x.Mark {
+		return out, append(append([]int(nil), lAt...), nl), s.checkVolatile(out, cond)
+	}
 	if x.Kind == InnerJoin && cond != nil {
 		f := &Filter{P: out.P, In: out, Cond: cond}
 		s.edges[f] = s.edges[out]
@@ -115,11 +118,16 @@ func uniqueBy(n Node, set []bool) bool {
 }
 
 // semiByGroups restates a semi-join as a join with the distinct keys of its right side, and an anti-join as a left join that keeps what found
-// no key.
+// no key; with a further condition both are mark joins.
 func semiByGroups(x *Join) (Node, error) {
-	if x.Cond != nil || len(x.LKeys) == 0 {
-		return nil, notYet("IN or EXISTS on more than equalities in a continuous query", "a row would have to keep all its matches",
-			"a join with the table, grouped by the key", -1)
+	if len(x.LKeys) == 0 {
+		return nil, notYet("IN or EXISTS without an equality in a continuous query", "rows are brought together by equal values",
+			"add a condition outer.column = inner.column to the subquery", -1)
+	}
+	if x.Cond != nil {
+		j := markJoin(x.L, x.R, x.LKeys, x.RKeys, x.Cond)
+		some := &IsNull{Arg: j.mark(), Negated: x.Kind == SemiJoin}
+		return newProject(newFilter(j, some), identity(x.L), x.L.Props().Cols), nil
 	}
 	cols := make([]Col, len(x.RKeys))
 	for i, k := range x.RKeys {
@@ -149,7 +157,7 @@ func (st *statement) refuseSubqueries(n Node) error {
 		return nil
 	}
 	return notYet("this subquery in a continuous query", "it would have to be evaluated again at each change of its tables",
-		"IN (SELECT ...) and [NOT] EXISTS on equalities, or a join with a view that computes it", st.subqueryAt)
+		"[NOT] IN (SELECT ...) and [NOT] EXISTS, with an equality, or a join with a view that computes it", st.subqueryAt)
 }
 
 // setWithin bounds the times of a join of two streams: by WITHIN, else by what its conditions say about columns of time.

@@ -9,8 +9,9 @@ import (
 // unnest restates the subqueries in the expressions of filters and projections as joins, where they have an incremental form:
 //
 //   - a scalar subquery that always has one row, and an uncorrelated EXISTS, which is a count: a join with that row;
-//   - EXISTS that equalities tie to its outer row: a join with the distinct keys;
+//   - EXISTS that equalities tie to its outer row: a join with the distinct keys, or where further conditions do too a mark join;
 //   - x [NOT] IN (subquery): a join with the distinct values, and with the counts that tell what NULLs make of it;
+//   - the same where it is tied to its outer row: EXISTS of a row that equals x, and of one that might;
 //   - a scalar aggregate tied to its outer row by equalities: a join with the aggregate, grouped by them.
 //
 // What is left stays as it is and is refused.
@@ -67,6 +68,8 @@ func (u *unnester) subquery(s *Subquery) Expr {
 		return u.exists(s.Plan, s.Negated)
 	case s.Kind == SubqueryExists:
 		return u.existsFor(s)
+	case s.Kind == SubqueryAny && s.Correlated:
+		return u.tiedMember(s)
 	case s.Kind == SubqueryAny && !s.Correlated && len(s.Left) == 1 && s.Op[0].Name == "=" && !hasSubquery(s.Left[0]):
 		return u.member(s)
 	}
@@ -107,11 +110,16 @@ func (u *unnester) exists(plan Node, negated bool) Expr {
 
 // existsFor restates EXISTS over rows that equalities tie to the outer row.
 func (u *unnester) existsFor(s *Subquery) Expr {
-	outer, inner, rows := splitTies(s.Plan, len(u.in.Props().Cols))
-	if len(outer) == 0 {
+	outer, inner, further, rows := splitTies(s.Plan, len(u.in.Props().Cols))
+	switch {
+	case len(outer) == 0:
 		return nil
+	case further == nil:
+		return &IsNull{Arg: u.found(unnest(rows), outer, inner), Negated: !s.Negated}
 	}
-	return &IsNull{Arg: u.found(unnest(rows), outer, inner), Negated: !s.Negated}
+	j := markJoin(u.in, unnest(rows), outer, inner, further)
+	u.in = j
+	return &IsNull{Arg: j.mark(), Negated: !s.Negated}
 }
 
 // found joins the distinct values of inner, over rows, where they equal outer, and returns a column that is NULL where they do not.
@@ -251,8 +259,8 @@ func (u *unnester) correlated(plan Node) Expr {
 	if _, computed := a.In.(*Project); computed {
 		return nil
 	}
-	outer, inner, rows := splitTies(a.In, len(u.in.Props().Cols))
-	if len(outer) == 0 {
+	outer, inner, further, rows := splitTies(a.In, len(u.in.Props().Cols))
+	if len(outer) == 0 || further != nil {
 		return nil
 	}
 	g := &Aggregate{In: unnest(rows), Keys: inner, Aggs: a.Aggs}
@@ -285,21 +293,22 @@ func tiedAggs(a *Aggregate) bool {
 	return found
 }
 
-// splitTies takes the equalities with the outer row (of width columns) out of the rows' filter. It returns both sides of them and the rows without,
-// nothing if the rows are tied to it in another way.
-func splitTies(n Node, width int) (outer, inner []Expr, rows Node) {
+// splitTies takes the conditions with the outer row (of width columns) out of the rows' filter. It returns both sides of the equalities, the further
+// conditions over the outer row's columns and those of the rows, and the rows without; nothing if the rows are tied to it in another way.
+func splitTies(n Node, width int) (outer, inner []Expr, further Expr, rows Node) {
 	rows, cond, ok := uncorrelate(n, width)
 	if !ok {
-		return nil, nil, nil
+		return nil, nil, nil, nil
 	}
+	var rest []Expr
 	for _, c := range conjuncts(cond) {
-		l, r, ok := joinKey(c, width, width+len(rows.Props().Cols))
-		if !ok {
-			return nil, nil, nil
+		if l, r, ok := joinKey(c, width, width+len(rows.Props().Cols)); ok {
+			outer, inner = append(outer, l), append(inner, r)
+		} else {
+			rest = append(rest, c)
 		}
-		outer, inner = append(outer, l), append(inner, r)
 	}
-	return outer, inner, rows
+	return outer, inner, conjunction(rest), rows
 }
 
 // lowerBroadcast joins every row with the one row of the right side, which is sent to all partitions.

@@ -41,14 +41,28 @@ func (g *gen) membership(s, o scope, table string) string {
 	if len(o.of(k)) == 0 || len(s.of(k)) == 0 {
 		k = integer
 	}
-	switch g.IntN(4) {
+	switch g.IntN(6) {
 	case 0:
 		return fmt.Sprintf("%sEXISTS (SELECT 1 FROM %s o%s)", pick(g, "", "NOT "), table, g.where(o))
 	case 1:
 		return fmt.Sprintf("%sEXISTS (SELECT 1 FROM %s o WHERE %s = %s)", pick(g, "", "NOT "), table, g.column(o, k), g.column(s, k))
 	case 2:
+		return fmt.Sprintf("%sEXISTS (SELECT 1 FROM %s o WHERE %s = %s AND %s)", pick(g, "", "NOT "), table, g.column(o, k), g.column(s, k), g.further(s, o))
+	case 3:
+		return fmt.Sprintf("%s %sIN (SELECT %s FROM %s o WHERE %s = %s%s)", g.expr(s, integer, 1), pick(g, "", "NOT "), g.column(o, integer), table,
+			g.column(o, k), g.column(s, k), pick(g, "", " AND "+g.further(s, o)))
+	case 4:
 		return fmt.Sprintf("(%s %s %s)", g.expr(s, integer, 1), pick(g, "<", "=", ">="), g.scalarSubquery(s, o, table))
 	default:
 		return fmt.Sprintf("%s %sIN (SELECT %s FROM %s o%s)", g.expr(s, k, 1), pick(g, "", "NOT "), g.column(o, k), table, g.where(o))
 	}
+}
+
+// further is a condition on the rows of a subquery and of the outer query that is no equality.
+func (g *gen) further(s, o scope) string {
+	cond := fmt.Sprintf("%s %s %s", g.expr(o, integer, 1), pick(g, "<", ">=", "<>", "IS DISTINCT FROM"), g.expr(s, integer, 1))
+	if g.one(3) {
+		cond = fmt.Sprintf("(%s OR %s)", cond, g.condition(o, 1))
+	}
+	return cond
 }
