@@ -264,7 +264,7 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 	case p.accept("check"):
 		p.parenExprTo(&c.Check)
 	case p.accept("collate"):
-		c.Collation = p.anyName()
+		c.Collation = p.collation()
 	case p.accept("references"):
 		c.References = p.reference()
 	case p.isWord("deferrable"), p.isWords("not", "deferrable"), p.isWord("initially"):

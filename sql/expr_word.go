@@ -16,7 +16,7 @@ func (s *scanner) wordOperator() (more, operand bool) {
 	case s.isWord("collate"):
 		s.refuseTight(pos)
 		s.next()
-		s.emit(markCollate, pos, &Collate{Pos: pos, Collation: s.anyName()})
+		s.emit(markCollate, pos, &Collate{Pos: pos, Collation: s.collation()})
 		s.ops++
 		return true, false
 	case s.level >= bindArithmetic:

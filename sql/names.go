@@ -102,12 +102,19 @@ func (p *parser) moreParts(n *Name) {
 	}
 }
 
-// anyName takes a qualified name whose first part may be a function's: collations, operators' schemas.
+// anyName takes a qualified name whose first part may be a function's.
 func (p *parser) anyName() *Name {
 	n := &Name{Pos: p.pos()}
 	n.Parts = append(make([]string, 0, 1), p.takeName(wordReserved, p.fold))
 	p.moreParts(n)
 	return n
+}
+
+// collation takes the name of a collation, which folds to lower case in every dialect, as those of types do.
+func (p *parser) collation() *Name {
+	defer func(ksql bool) { p.ksql = ksql }(p.ksql)
+	p.ksql = false
+	return p.anyName()
 }
 
 func (p *parser) qualifiedNames() []*Name {

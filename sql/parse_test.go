@@ -212,6 +212,8 @@ func TestDialectsFoldNamesTheirWay(t *testing.T) {
 	require.Equal(t, []string{`SELECT "FOO", "Bar", count(*) FROM "BAZ"`}, requireRoundTrip(t, text, Options{Dialect: KSQL}))
 	_, err := Parse("select `x` from t", Options{})
 	require.Error(t, err)
+	text = "select a collate pg_catalog.default, b::pg_catalog.text from t"
+	require.Equal(t, []string{`SELECT "A" COLLATE pg_catalog."default", "B"::pg_catalog.text FROM "T"`}, requireRoundTrip(t, text, Options{Dialect: KSQL}))
 	require.Equal(t, []string{`SELECT x FROM "T"`}, requireRoundTrip(t, "select `x` from t", Options{Dialect: KSQL}))
 }
 
