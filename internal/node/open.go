@@ -481,7 +481,7 @@ func (n *Node) listenKafka() error {
 
 func (n *Node) serve(name string, f func() error) {
 	n.wg.Go(func() {
-		if err := f(); err != nil && !errors.Is(err, pgwire.ErrServerClosed) && !errors.Is(err, kafka.ErrServerClosed) {
+		if err := f(); err != nil && n.life.Err() == nil { // else Close has ended it
 			n.cfg.Logger.Error("listener ended", "listener", name, "err", err)
 		}
 	})
