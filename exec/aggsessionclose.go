@@ -68,11 +68,11 @@ func (o *aggregateOp) arm(slot int32, fresh bool) {
 
 // closeSessions lets go of the sessions whose timers are before the horizon; with EMIT FINAL their rows leave first.
 func (o *aggregateOp) closeSessions(horizon int64) error {
-	open, err := o.fireTimers(horizon)
+	open, err := o.fireTimers(aggTimers, horizon, func(stored []byte, _ int64) (int64, error) { return o.timerFired(stored, horizon) })
 	if err != nil {
 		return err
 	}
-	next, err := o.fireSpans(horizon)
+	next, err := o.fireTimers(aggSpans, horizon, func(prefix []byte, at int64) (int64, error) { return math.MaxInt64, o.closeSpan(prefix, at) })
 	if err != nil {
 		return err
 	}
@@ -115,19 +115,19 @@ func (o *aggregateOp) closeSession(slot int32) error {
 	return nil
 }
 
-// fireTimers looks at the committed timers of sessions that are due and closes those that are not in memory, and returns the time of the next
-// timer that is not due.
-func (o *aggregateOp) fireTimers(horizon int64) (next int64, err error) {
+// fireTimers hands the committed timers of a kind that are due to due, with the prefix of the stored keys that they are for, and takes them away. It returns the time of the
+// next timer: one that is not due, or that due has set.
+func (o *aggregateOp) fireTimers(kind byte, horizon int64, due func(stored []byte, at int64) (next int64, err error)) (next int64, err error) {
 	next = math.MaxInt64
-	err = o.cx.state.scan(o.n.P.OpID, []byte{aggTimers}, []byte{aggTimers + 1}, func(key, _ []byte) (bool, error) {
+	err = o.cx.state.scan(o.n.P.OpID, []byte{kind}, []byte{kind + 1}, func(key, _ []byte) (bool, error) {
 		at := timeOfKey(key[1:])
 		if at >= horizon {
 			next = min(next, at)
 			return false, nil
 		}
 		o.cx.state.del(o.n.P.OpID, key)
-		end, err := o.timerFired(append([]byte{aggGroups}, key[1+8:]...), horizon)
-		next = min(next, end)
+		set, err := due(append([]byte{aggGroups}, key[1+8:]...), at)
+		next = min(next, set)
 		return true, err
 	})
 	return next, err
@@ -170,22 +170,6 @@ func (o *aggregateOp) endOfSession(stored []byte) (end int64, held int32, err er
 	}
 	err = o.decode(scratchSlot, val)
 	return o.groups[scratchSlot].end, noSession, err
-}
-
-// fireSpans looks at the committed timers of spans that are due and closes the sessions that ended in them and are not in memory, and returns
-// the time of the next timer that is not due.
-func (o *aggregateOp) fireSpans(horizon int64) (next int64, err error) {
-	next = math.MaxInt64
-	err = o.cx.state.scan(o.n.P.OpID, []byte{aggSpans}, []byte{aggSpans + 1}, func(key, _ []byte) (bool, error) {
-		at := timeOfKey(key[1:])
-		if at >= horizon {
-			next = min(next, at)
-			return false, nil
-		}
-		o.cx.state.del(o.n.P.OpID, key)
-		return true, o.closeSpan(append([]byte{aggGroups}, key[1+8:]...), at)
-	})
-	return next, err
 }
 
 // closeSpan closes the sessions of a group that ended at or before at and are not in memory. Their stored keys begin with prefix.
