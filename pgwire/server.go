@@ -18,8 +18,11 @@ import (
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
-// numberBits are those of a process id that say which of several servers gave it.
-const numberBits = 10
+// numberBits are those of a process id that say which of several servers gave it, Numbers is how many servers that tells apart.
+const (
+	numberBits = 10
+	Numbers    = 1 << numberBits
+)
 
 // secretBytes is the length of the secret behind the salts of users who do not exist.
 const secretBytes = 32
@@ -231,7 +234,7 @@ func (s *Server) forget(c *conn) {
 }
 
 // Number is the number of the server that gave a process id.
-func Number(pid int32) int32 { return pid & (1<<numberBits - 1) }
+func Number(pid int32) int32 { return pid & (Numbers - 1) }
 
 // cancelRequest cancels what the connection with pid and key runs. It answers nothing, whatever it finds.
 func (s *Server) cancelRequest(pid int32, key []byte) {

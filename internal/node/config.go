@@ -16,6 +16,7 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/peer"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // Config is what a node needs. The zero value with a Dir is a node on the default ports.
@@ -86,6 +87,9 @@ func ParseBootstrapNodes(text string) ([]BootstrapNode, error) {
 		for _, o := range out {
 			if o.ID == int32(n) || o.Addr == addr {
 				return nil, fmt.Errorf("--bootstrap-nodes: %q; allowed: each id and each address once", part)
+			}
+			if o.ID%metadata.IDClasses == int32(n)%metadata.IDClasses {
+				return nil, fmt.Errorf("--bootstrap-nodes: %q; allowed: ids that do not differ by a multiple of %d", part, metadata.IDClasses)
 			}
 		}
 		out = append(out, BootstrapNode{int32(n), addr})

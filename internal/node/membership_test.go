@@ -12,6 +12,7 @@ import (
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 func TestANodeAloneGrowsIntoACluster(t *testing.T) {
@@ -105,6 +106,8 @@ func TestNodesThatDoNotBelongAreRefused(t *testing.T) {
 	require.ErrorContains(t, taken.TryStart(), "never used", "the id of a node that runs")
 	same := nodetest.NewMember(t, 1, c[0].Addr)
 	require.ErrorContains(t, same.TryStart(), "two nodes have the id 1")
+	alike := nodetest.NewMember(t, 1+metadata.IDClasses, c[0].Addr)
+	require.ErrorContains(t, alike.TryStart(), "give the new node another id", "its clients' process ids would be those of another's")
 
 	other := nodetest.NewMember(t, 4, "")
 	other.Start()
@@ -122,7 +125,7 @@ func TestBootstrapNodesAreReadWithTheirIDs(t *testing.T) {
 	got, err := node.ParseBootstrapNodes("1@a:7433, 22@b:7433")
 	require.NoError(t, err)
 	require.Equal(t, []node.BootstrapNode{{ID: 1, Addr: "a:7433"}, {ID: 22, Addr: "b:7433"}}, got)
-	for _, bad := range []string{"a:7433", "0@a:1", "x@a:1", "1@a", "1@a:1,1@b:1", "1@a:1,2@a:1", ","} {
+	for _, bad := range []string{"a:7433", "0@a:1", "x@a:1", "1@a", "1@a:1,1@b:1", "1@a:1,2@a:1", "1@a:1,1025@b:1", ","} {
 		_, err := node.ParseBootstrapNodes(bad)
 		require.ErrorContains(t, err, "allowed:", bad)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/millracedb/millrace/internal/engine"
 	"github.com/millracedb/millrace/internal/peer"
 	"github.com/millracedb/millrace/pgwire"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // What a stream of type StreamSession is for, its first byte.
@@ -29,6 +30,9 @@ const (
 	// maxCancelKey bounds the key of a request to cancel.
 	maxCancelKey = 256
 )
+
+// The ids of brokers are as distinct as the numbers of servers are: this compiles only then.
+var _ [pgwire.Numbers]struct{} = [metadata.IDClasses]struct{}{}
 
 // sessions leads the clients of this node to the node that runs the sessions: pgwire relays their messages there, over the node port or, where the sessions run here, within the process. So a client may use
 // any node, and a session outlives all but that one.

@@ -285,12 +285,17 @@ func (c *Controller) apply(ctx context.Context, b *metadata.Batch) error {
 	return err
 }
 
-// Join takes a node into the metadata group, at its address; it is called on the node that controls. It refuses an id that belongs to another data directory.
+// Join takes a node into the metadata group, at its address; it is called on the node that controls. It refuses an id that belongs to another data directory, or
+// that a new broker cannot have.
 func (c *Controller) Join(ctx context.Context, id int32, directory metadata.UUID, addr string) error {
 	if !c.opts.Meta.Leads() {
 		return metadata.ErrNotLeader
 	}
-	if k, ok := c.opts.Meta.Image().Broker(id); ok && k.Directory != directory {
+	k, ok := c.opts.Meta.Image().Broker(id)
+	if err := c.opts.Meta.Image().CheckID(id); err != nil && !ok {
+		return fmt.Errorf("%w: %w", kerr.InvalidRequest, err)
+	}
+	if ok && k.Directory != directory {
 		return fmt.Errorf("%w: node id %d belongs to data directory %s: a node with another or a wiped directory needs an id that was never used, or ALTER NODE ... REMOVE first",
 			kerr.DuplicateBrokerRegistration, id, k.Directory)
 	}

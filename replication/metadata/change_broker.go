@@ -1,6 +1,9 @@
 package metadata
 
-import "fmt"
+import (
+	"fmt"
+	"iter"
+)
 
 // registerBroker makes a node a broker again, with the index of the entry as its new epoch.
 type registerBroker struct {
@@ -35,6 +38,11 @@ func (c registerBroker) apply(tx *imageTx) (uint64, error) {
 	if err := tx.brokerEpochIs(c.broker.ID, c.expect); err != nil {
 		return 0, err
 	}
+	if c.expect == 0 {
+		if err := aloneInClass(tx.brokers.base.values(nil), c.broker.ID); err != nil {
+			return 0, err
+		}
+	}
 	if old, ok := tx.brokers.get(idKey(c.broker.ID)); ok && old.Directory != c.broker.Directory {
 		return 0, &Error{
 			ErrInvalid, "broker", fmt.Sprint(c.broker.ID),
@@ -45,6 +53,25 @@ func (c registerBroker) apply(tx *imageTx) (uint64, error) {
 	k.Epoch = tx.index
 	tx.brokers.put(idKey(k.ID), &k)
 	return tx.index, nil
+}
+
+// IDClasses is how many classes of ids there are: ids that differ by a multiple of it are of one, and a cluster has one broker of each, because the process ids that a node gives to its clients hold
+// no more of its id.
+const IDClasses = 1024
+
+// CheckID refuses an id that a new broker cannot have, because of another broker.
+func (img *Image) CheckID(id int32) error { return aloneInClass(img.Brokers(), id) }
+
+func aloneInClass(brokers iter.Seq[*Broker], id int32) error {
+	for k := range brokers {
+		if k.ID != id && k.ID%IDClasses == id%IDClasses {
+			return &Error{
+				ErrInvalid, "broker", fmt.Sprint(id),
+				fmt.Sprintf("there is a node %d, and ids must not differ by a multiple of %d: the sessions of both nodes' clients would have the same process ids; give the new node another id", k.ID, IDClasses),
+			}
+		}
+	}
+	return nil
 }
 
 // brokerEpochIs refuses if broker id is not registered with this epoch; epoch 0 stands for "not registered".

@@ -55,6 +55,7 @@ func TestBrokersAreReplacedByEpoch(t *testing.T) {
 	m.refused(ErrExists, func(b *Batch) { b.RegisterBroker(Broker{ID: 1}, 0) })
 	m.refused(ErrStaleEpoch, func(b *Batch) { b.RegisterBroker(Broker{ID: 1}, epoch+1) })
 	m.refused(ErrNotFound, func(b *Batch) { b.RegisterBroker(Broker{ID: 2}, epoch) })
+	m.refused(ErrInvalid, func(b *Batch) { b.RegisterBroker(Broker{ID: 1 + 2*IDClasses}, 0) })
 	m.must(func(b *Batch) {
 		b.RegisterBroker(Broker{ID: 1, Directory: UUID{1}, Endpoints: []Endpoint{{Name: "kafka", Host: "h", Port: 9092}}}, epoch)
 	})
