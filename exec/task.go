@@ -70,16 +70,26 @@ func (t *task) run() {
 			t.rebuild = true
 		case errors.Is(err, errReload), errors.Is(err, ErrUnknownOutcome), errors.Is(err, ErrUnavailable):
 			t.r.cfg.Logger.Info("task starts over", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
+		case errors.Is(err, ErrUnknownTopic):
+			// As a rule the query is being dropped, with its topics. If it is not, who is told of the failure says so.
+			t.r.cfg.Logger.Info("topic of a task is gone", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
+			t.fail(err)
+			return
 		default:
 			t.r.cfg.Logger.Error("task failed", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
-			t.progress.setState(QueryFailed, err)
-			t.r.cfg.OnFailed(t.spec.Query, t.spec.Partition, err)
+			t.fail(err)
 			return
 		}
 		if !clock.Wait(t.ctx, t.r.cfg.Clock, pause.after(t.r.cfg.Clock.Since(begun))) {
 			return
 		}
 	}
+}
+
+// fail says that the task will not run again.
+func (t *task) fail(err error) {
+	t.progress.setState(QueryFailed, err)
+	t.r.cfg.OnFailed(t.spec.Query, t.spec.Partition, err)
 }
 
 // retryPause is the pause before a task starts over. It grows with each, until the task has run for a while again.
