@@ -140,7 +140,8 @@ func (s *Store) Leads() bool { return s.group.Load().State() == raft.Leader }
 
 // VerifyLeads asks the other voters whether this node leads still; an error if it does not, or if a majority does not say so.
 func (s *Store) VerifyLeads(ctx context.Context) error {
-	return s.wait(ctx, s.group.Load().VerifyLeader())
+	g := s.group.Load()
+	return s.wait(ctx, g, g.VerifyLeader())
 }
 
 // Self is this node among the members.
@@ -206,21 +207,23 @@ func (s *Store) AddMember(ctx context.Context, directory UUID, addr string) erro
 	if err := s.beSeveral(ctx); err != nil {
 		return err
 	}
-	group := s.group.Load()
+	g := s.group.Load()
 	if voter {
-		return s.wait(ctx, group.AddVoter(id, raft.ServerAddress(addr), 0, memberTimeout))
+		return s.wait(ctx, g, g.AddVoter(id, raft.ServerAddress(addr), 0, memberTimeout))
 	}
-	return s.wait(ctx, group.AddNonvoter(id, raft.ServerAddress(addr), 0, memberTimeout))
+	return s.wait(ctx, g, g.AddNonvoter(id, raft.ServerAddress(addr), 0, memberTimeout))
 }
 
 // Promote gives a member a vote; Demote takes it.
 func (s *Store) Promote(ctx context.Context, m raft.Server) error {
-	return s.wait(ctx, s.group.Load().AddVoter(m.ID, m.Address, 0, memberTimeout))
+	g := s.group.Load()
+	return s.wait(ctx, g, g.AddVoter(m.ID, m.Address, 0, memberTimeout))
 }
 
 // Demote takes a member's vote.
 func (s *Store) Demote(ctx context.Context, m raft.Server) error {
-	return s.wait(ctx, s.group.Load().DemoteVoter(m.ID, 0, memberTimeout))
+	g := s.group.Load()
+	return s.wait(ctx, g, g.DemoteVoter(m.ID, 0, memberTimeout))
 }
 
 // Resign hands the leadership of the group to another voter, if this node leads it and there is one.
@@ -228,12 +231,14 @@ func (s *Store) Resign(ctx context.Context) error {
 	if !s.Leads() || !s.several.Load() {
 		return nil
 	}
-	return s.wait(ctx, s.group.Load().LeadershipTransfer())
+	g := s.group.Load()
+	return s.wait(ctx, g, g.LeadershipTransfer())
 }
 
 // RemoveMember takes a node out of the group.
 func (s *Store) RemoveMember(ctx context.Context, m raft.Server) error {
-	return s.wait(ctx, s.group.Load().RemoveServer(m.ID, 0, memberTimeout))
+	g := s.group.Load()
+	return s.wait(ctx, g, g.RemoveServer(m.ID, 0, memberTimeout))
 }
 
 // beSeveral reopens raft with the timeouts of a group of several, unless it has them. Changes in progress are tried again by their Apply.
@@ -249,8 +254,8 @@ func (s *Store) beSeveral(ctx context.Context) error {
 	default:
 	}
 	s.several.Store(true)
-	down := s.group.Load().Shutdown()
-	if err := errors.Join(s.closeTransport(), down.Error()); err != nil {
+	down := s.group.Load().shutdown()
+	if err := errors.Join(s.closeTransport(), down()); err != nil {
 		s.opts.Logger.Warn("metadata: closing raft to reopen it", "err", err)
 	}
 	if err := s.startRaft(false); err != nil {

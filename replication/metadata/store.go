@@ -63,14 +63,13 @@ type Store struct {
 	fsm       *fsm
 	store     *store
 	transport raft.Transport
-	group     atomic.Pointer[raft.Raft]
+	group     atomic.Pointer[group]
 
 	// reopening is held while raft is closed and opened anew with other timeouts, and by Close.
 	reopening sync.Mutex
 	several   atomic.Bool // the timeouts are those of a group of several
 
 	closing chan struct{}
-	wg      sync.WaitGroup // waits of Apply and Barrier for raft's futures
 	close   sync.Once
 	err     error // of Close
 }
@@ -132,11 +131,11 @@ func (s *Store) startRaft(found bool) error {
 		}
 	}
 	s.store.running.Store(true)
-	group, err := raft.NewRaft(conf, s.fsm, s.store, s.store, s.store, s.transport)
+	r, err := raft.NewRaft(conf, s.fsm, s.store, s.store, s.store, s.transport)
 	if err != nil {
 		return fmt.Errorf("metadata: opening raft: %w", err)
 	}
-	s.group.Store(group)
+	s.group.Store(&group{Raft: r, ended: make(chan struct{})})
 	return nil
 }
 
@@ -322,8 +321,9 @@ func (s *Store) propose(ctx context.Context, data []byte) (*outcome, error) {
 	if err := s.store.failure(); err != nil {
 		return nil, err
 	}
-	future := s.group.Load().Apply(data, enqueueTimeout)
-	if err := s.wait(ctx, future); err != nil {
+	g := s.group.Load()
+	future := g.Apply(data, enqueueTimeout)
+	if err := s.wait(ctx, g, future); err != nil {
 		return nil, err
 	}
 	switch r := future.Response().(type) {
@@ -350,24 +350,43 @@ func (s *Store) Barrier(ctx context.Context) error {
 
 // barrier waits, on the leader, until everything committed before the call is applied.
 func (s *Store) barrier(ctx context.Context) (*outcome, error) {
-	if err := s.wait(ctx, s.group.Load().Barrier(enqueueTimeout)); err != nil {
+	g := s.group.Load()
+	if err := s.wait(ctx, g, g.Barrier(enqueueTimeout)); err != nil {
 		return nil, err
 	}
 	return &outcome{index: s.Image().Index()}, nil
 }
 
-// wait waits for a raft future. Raft answers every future, at the latest when it is shut down.
-func (s *Store) wait(ctx context.Context, f raft.Future) error {
+// group is a life of raft, from its opening to its end.
+type group struct {
+	*raft.Raft
+	ended chan struct{} // closed once all that raft has started has come to an end
+	once  sync.Once     // closes it
+}
+
+// shutdown ends raft; what is returned waits until all that it has started has come to an end.
+func (g *group) shutdown() (wait func() error) {
+	down := g.Shutdown()
+	return func() error {
+		defer g.once.Do(func() { close(g.ended) })
+		return down.Error()
+	}
+}
+
+// wait waits for a future of g. One that lies in one of raft's queues when it is shut down is never answered, and cannot be waited for together with anything else: so nobody waits for the goroutine that does.
+func (s *Store) wait(ctx context.Context, g *group, f raft.Future) error {
 	select {
 	case <-s.closing:
 		return ErrClosed
 	default:
 	}
 	done := make(chan error, 1)
-	s.wg.Go(func() { done <- f.Error() })
+	go func() { done <- f.Error() }()
 	select {
 	case err := <-done:
 		return raftError(err)
+	case <-g.ended:
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, raft.ErrRaftShutdown)
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
 	}
@@ -409,7 +428,8 @@ func (s *Store) TakeProducerIDs(ctx context.Context, epoch uint64) (ProducerIDBl
 
 // Snapshot makes a snapshot now and drops the log behind it.
 func (s *Store) Snapshot(ctx context.Context) error {
-	err := s.wait(ctx, s.group.Load().Snapshot())
+	g := s.group.Load()
+	err := s.wait(ctx, g, g.Snapshot())
 	if errors.Is(err, raft.ErrNothingNewToSnapshot) {
 		return nil
 	}
@@ -422,12 +442,10 @@ func (s *Store) Close() error {
 		close(s.closing)
 		s.reopening.Lock()
 		defer s.reopening.Unlock()
-		down := s.group.Load().Shutdown()
+		down := s.group.Load().shutdown()
 		err := s.closeTransport()
 		close(s.store.ending)
-		err = errors.Join(err, down.Error())
-		s.wg.Wait()
-		s.err = errors.Join(err, s.store.close())
+		s.err = errors.Join(err, down(), s.store.close())
 	})
 	return s.err
 }

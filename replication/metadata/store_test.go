@@ -203,6 +203,27 @@ func TestStoreKeepsTheTwoNewestSnapshots(t *testing.T) {
 	require.Greater(t, all[0].Index, all[1].Index)
 }
 
+// lostFuture is one that raft had in a queue when it was shut down.
+type lostFuture struct{ never chan struct{} }
+
+func (f lostFuture) Error() error { <-f.never; return nil }
+
+func TestCloseWaitsForNothingThatRaftHasForgotten(t *testing.T) {
+	s := openTest(t, fsys.NewMem())
+	lost := lostFuture{make(chan struct{})}
+	defer close(lost.never)
+	answered := make(chan error, 1)
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		answered <- s.wait(context.Background(), s.group.Load(), lost)
+	}()
+	<-begun
+	require.NoError(t, s.Close())
+	err := <-answered
+	require.True(t, errors.Is(err, ErrUnknownOutcome) || errors.Is(err, ErrClosed), "%v", err)
+}
+
 func TestStoreStopsAtAnEntryOfANewerRelease(t *testing.T) {
 	fs := fsys.NewMem()
 	fatal := make(chan error, 8)
