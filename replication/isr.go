@@ -19,6 +19,8 @@ const (
 	askPause = 100 * time.Millisecond
 	// maxAsks bounds the proposals that wait to be made; what finds no room is asked for again at a later fetch.
 	maxAsks = 1 << 12
+	// maxProposed bounds the proposals of one change, so that it stays far below metadata.MaxEntryBytes.
+	maxProposed = 1 << 10
 )
 
 // Peers is what the replicas of a node need of the other nodes.
@@ -38,55 +40,85 @@ type ask struct {
 	proposal core.Proposal
 }
 
-// propose makes the proposals of leaders, one after the other.
+// propose makes the proposals of leaders, those that wait as one change: when a node comes back they are as many as it has partitions.
 func (m *Manager) propose() {
 	for {
 		select {
 		case a := <-m.asks:
-			v := m.proposeISR(a)
-			a.p.mu.Lock()
-			if l := a.p.mu.leader; l != nil && l.Meta().LeaderEpoch == a.proposal.LeaderEpoch {
-				a.p.raisedLocked(l.ISRAnswered(v, a.p.nowMs()))
-			}
-			a.p.mu.Unlock()
+			m.proposeAll(m.waiting(a))
 		case <-m.ctx.Done():
 			return
 		}
 	}
 }
 
-// proposeISR has the metadata take a proposal, trying until its outcome is known.
-func (m *Manager) proposeISR(a ask) core.Verdict {
+// waiting are the proposals to be made now, of which first is one.
+func (m *Manager) waiting(first ask) []ask {
+	asks := []ask{first}
+	for len(asks) < maxProposed {
+		select {
+		case a := <-m.asks:
+			asks = append(asks, a)
+		default:
+			return asks
+		}
+	}
+	return asks
+}
+
+// proposeAll has the metadata take proposals in one change. If it refuses that, each half is tried on its own, so that one that is bad does not spoil the others.
+func (m *Manager) proposeAll(asks []ask) {
+	v, refused := m.proposeISR(asks)
+	if half := len(asks) / 2; refused && half > 0 {
+		m.proposeAll(asks[:half])
+		m.proposeAll(asks[half:])
+		return
+	}
+	for _, a := range asks {
+		a.p.mu.Lock()
+		if l := a.p.mu.leader; l != nil && l.Meta().LeaderEpoch == a.proposal.LeaderEpoch {
+			a.p.raisedLocked(l.ISRAnswered(v, a.p.nowMs()))
+		}
+		a.p.mu.Unlock()
+	}
+}
+
+// proposeISR has the metadata take proposals in one change, trying until its outcome is known. The verdict is that of each of them; refused says that the change was surely not made.
+func (m *Manager) proposeISR(asks []ask) (v core.Verdict, refused bool) {
 	var b *metadata.Batch
 	for {
 		if b == nil {
-			var ok bool
-			if b, ok = m.isrBatch(a); !ok {
-				return core.Superseded
+			if b = m.isrBatch(asks); b.Len() == 0 {
+				return core.Superseded, false
 			}
 		}
 		_, err := m.opts.Peers.Apply(m.ctx, b)
 		switch {
 		case err == nil:
-			return core.Superseded // the change comes with the metadata
+			return core.Superseded, false // the change comes with the metadata
 		case errors.Is(err, metadata.ErrIneligible), errors.Is(err, metadata.ErrInvalid):
-			a.p.logger.Info("in-sync set was refused", "asked", a.proposal.ISR, "err", err)
-			return core.Refused
+			if len(asks) == 1 {
+				asks[0].p.logger.Info("in-sync set was refused", "asked", asks[0].proposal.ISR, "err", err)
+			}
+			return core.Refused, true
 		case errors.Is(err, metadata.ErrStaleEpoch), errors.Is(err, metadata.ErrNotFound):
-			return core.Superseded
+			return core.Superseded, true
 		case errors.Is(err, metadata.ErrNotLeader):
 			b = nil // surely not applied: look again
 		}
 		if !clock.Wait(m.ctx, m.opts.Clock, askPause) {
-			return core.Unknown
+			return core.Unknown, false
 		}
 	}
 }
 
-// isrBatch is the change that a proposal asks for; ok is false if the record it was made from is not the present one.
-func (m *Manager) isrBatch(a ask) (*metadata.Batch, bool) {
+// isrBatch is the change that proposals ask for, without those whose record is not the present one any more.
+func (m *Manager) isrBatch(asks []ask) *metadata.Batch {
 	b := m.opts.Peers.NewBatch()
-	return b, ChangeISR(b, a.p.topicID, a.p.id, m.opts.NodeID, &a.proposal)
+	for _, a := range asks {
+		ChangeISR(b, a.p.topicID, a.p.id, m.opts.NodeID, &a.proposal)
+	}
+	return b
 }
 
 // ChangeISR puts into b what a proposal of a partition's leader asks for. It is false, and b as it was, if the record of the batch's image is not the one that the proposal was made from.
