@@ -14,6 +14,7 @@ SEEDS     ?= 200
 VIEWS     ?= 500
 CYCLES    ?= 100
 FAULTS    ?=
+PARTITIONS ?= 10000
 SEED      ?= $(shell date +%s)# other ones every time; go test takes the same, so that it judges the change and not its luck
 
 export CGO_ENABLED ?= 0
@@ -129,6 +130,11 @@ suites-kafka-cluster: ## Run the test suite of kgo against three nodes of which 
 .PHONY: bench-kafka
 bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
 	.ci/bench-kafka
+
+.PHONY: bench-partitions
+bench-partitions: ## Measure three nodes with PARTITIONS partitions, and kill the one that leads a third (needs ss)
+	@command -v ss >/dev/null || { echo "bench-partitions needs ss (iproute2)"; exit 1; }
+	MILLRACE_PARTITIONS=$(PARTITIONS) $(GO) test -tags scale ./internal/crashtest -run ThousandsOfPartitions -v -count=1 -timeout 30m
 
 .PHONY: suites
 suites: ## Run the test suites of pgx/pgconn and lib/pq against a server and count what passes

@@ -8,4 +8,7 @@
 // The files that begin with fault, behind the build tag faults, do what only root may: three processes in network namespaces, each with a disk of its own, under real faults. faults_test.go has the
 // faults and a cycle, faultnet_test.go the network, faultnode_test.go the nodes and disks, faultload_test.go the clients, faultcheck_test.go compares. The logs of the nodes go to
 // the directory MILLRACE_FAULT_LOGS, which is where to start when a cycle is wrong: the seed fixes what is done to which node, not what the clients get through.
+//
+// partitions_test.go, behind the build tag scale, kills one of three nodes that hold thousands of partitions, and tells what that and what they cost; traffic_test.go writes to them, procstat_test.go asks the
+// system. MILLRACE_PROFILE_PORT=17000 has the nodes show their profiles there and on the next two ports.
 package crashtest

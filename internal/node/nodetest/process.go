@@ -86,6 +86,9 @@ func StartProcess(tb testing.TB, bin string, args ...string) *Process {
 	return p
 }
 
+// PID is the process's number.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
 // Kill is kill -9. It may be called at any time, from any goroutine.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Signal(syscall.SIGKILL)
