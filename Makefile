@@ -21,7 +21,7 @@ export CGO_ENABLED ?= 0
 
 .PHONY: help
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## Build bin/millrace, one static binary
@@ -130,6 +130,10 @@ suites-kafka-cluster: ## Run the test suite of kgo against three nodes of which 
 .PHONY: bench-kafka
 bench-kafka: ## Measure a node beside Apache Kafka, RUNS times (after make kafka-java)
 	.ci/bench-kafka
+
+.PHONY: bench-kafka-cluster
+bench-kafka-cluster: ## The same with three nodes each and a replica of everything on every node
+	NODES=3 .ci/bench-kafka
 
 .PHONY: bench-partitions
 bench-partitions: ## Measure three nodes with PARTITIONS partitions, and kill the one that leads a third (needs ss)
