@@ -38,7 +38,7 @@ func TestBlockReadsAsItWasWritten(t *testing.T) {
 		require.Equal(t, want, got.Source.HeadersOf(i))
 	}
 
-	h.idle, h.time = true, noTime
+	h.idle, h.more, h.time = true, true, noTime
 	h2, _, err = decodeBlock(appendBlock(nil, h, chunk{}), vec.NewBatch(blockSchema, 0))
 	require.NoError(t, err)
 	require.Equal(t, h, h2, "a block without rows tells the time")

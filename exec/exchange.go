@@ -28,6 +28,7 @@ type exchangeWriter struct {
 	parts   []exchangePart
 	header  blockHeader
 	closing bool
+	more    bool  // the task has more to read when it commits
 	held    int64 // how far behind the task's time the rows may be, ms
 	all     bool  // every row goes to every partition
 	by      *evaluator
@@ -42,6 +43,7 @@ type exchangePart struct {
 	rows  *vec.Batch
 	clock []int64
 	told  bool // had a block in this round
+	more  bool // was told last that more comes
 }
 
 func newExchangeWriter(cx *opContext, n *planner.Exchange, t *taskEnv) (*exchangeWriter, error) {
@@ -107,7 +109,7 @@ func (w *exchangeWriter) deal(p int32, in chunk, i int) error {
 		part.clock = append(part.clock, in.clock[i])
 	}
 	if part.rows.Len() >= exchangeBlockRows || part.rows.Len()%64 == 0 && usedBytes(part.rows) > exchangeBlockBytes {
-		return w.block(p)
+		return w.block(p, true)
 	}
 	return nil
 }
@@ -124,14 +126,15 @@ func (w *exchangeWriter) opOf(in *vec.Batch, i int) vec.Op {
 	return op
 }
 
-// block writes the rows gathered for partition p.
-func (w *exchangeWriter) block(p int32) error {
+// block writes the rows gathered for partition p, and whether more comes.
+func (w *exchangeWriter) block(p int32, more bool) error {
 	part := &w.parts[p]
 	c := chunk{part.rows, nil}
 	if len(part.clock) == part.rows.Len() && len(part.clock) > 0 {
 		c.clock = part.clock
 	}
 	h := w.header
+	h.more, part.more = more, more
 	if part.rows.Len() > 0 {
 		h.idle = false
 	}
@@ -145,13 +148,13 @@ func (w *exchangeWriter) block(p int32) error {
 	return w.out.add(TopicPartition{Topic: w.topic, Partition: p}, timestamp, nil, w.buf)
 }
 
-// flush writes what is gathered, and where nothing is, the time alone.
+// flush writes what is gathered, and where nothing is, the time alone. Who was told that more comes must hear when that is over.
 func (w *exchangeWriter) flush(now int64) error {
 	w.header.time = heldBack(now, w.held)
 	for p := range w.parts {
 		w.parts[p].told = false
-		if w.parts[p].rows.Len() > 0 {
-			if err := w.block(int32(p)); err != nil {
+		if w.parts[p].rows.Len() > 0 || w.parts[p].more && !w.more {
+			if err := w.block(int32(p), w.more); err != nil {
 				return err
 			}
 		}
@@ -159,7 +162,7 @@ func (w *exchangeWriter) flush(now int64) error {
 	if w.closing && w.tellsTime() {
 		for p := range w.parts {
 			if !w.parts[p].told || w.header.idle {
-				if err := w.block(int32(p)); err != nil {
+				if err := w.block(int32(p), w.more); err != nil {
 					return err
 				}
 			}

@@ -20,6 +20,7 @@ const (
 	blockSource = 1 << 2 // provenance follows
 	blockIdle   = 1 << 3 // everything the writer reads is idle
 	blockPassed = 1 << 4 // headers follow the provenance
+	blockMore   = 1 << 5 // the writer has more at hand
 )
 
 // maxBlockRows bounds what a reader believes.
@@ -34,6 +35,7 @@ type blockHeader struct {
 	writers int32
 	time    int64 // the writer's stream time after the block, ms; noTime for none
 	idle    bool
+	more    bool // the writer goes on: this is not all that it can read now
 }
 
 // appendBlock encodes the rows of c.
@@ -41,6 +43,9 @@ func appendBlock(dst []byte, h blockHeader, c chunk) []byte {
 	flags := byte(0)
 	if h.idle {
 		flags |= blockIdle
+	}
+	if h.more {
+		flags |= blockMore
 	}
 	n := 0
 	if c.Batch != nil {
@@ -203,7 +208,7 @@ func decodeBlock(src []byte, b *vec.Batch) (h blockHeader, clock []int64, err er
 		r.fail("unknown version")
 	}
 	flags := r.byte()
-	h.idle = flags&blockIdle != 0
+	h.idle, h.more = flags&blockIdle != 0, flags&blockMore != 0
 	h.epoch = r.uvarint(math.MaxUint64)
 	h.writer = int32(r.uvarint(math.MaxInt32))
 	h.writers = int32(r.uvarint(math.MaxInt32))

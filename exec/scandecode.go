@@ -347,6 +347,8 @@ func (d *exchangeDecoder) record(s *source, r *record.Record) error {
 		return err
 	}
 	s.times.heard(int(h.writer), h.time, h.idle)
+	s.more = growTo(s.more, int(h.writers))
+	s.more[h.writer] = h.more
 	return nil
 }
 

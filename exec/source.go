@@ -41,10 +41,11 @@ type source struct {
 	fetched Fetched
 	frames  record.CommittedReader
 	iter    record.Iterator
-	open    bool // iter is within a batch
-	peeked  bool // iter.Record waits to be decoded
-	quiet   bool // drained, and nothing has told of more
-	fresh   bool // fetched since tables were last caught up
+	open    bool   // iter is within a batch
+	peeked  bool   // iter.Record waits to be decoded
+	quiet   bool   // drained, and nothing has told of more
+	fresh   bool   // fetched since tables were last caught up
+	more    []bool // by writer of an exchange: it has said that it goes on
 	cancel  func()
 
 	batch   *vec.Batch

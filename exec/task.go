@@ -127,6 +127,12 @@ func (t *task) session() (err error) {
 		if worked {
 			continue
 		}
+		if left := t.gathers(); left > 0 {
+			if err := t.gather(left); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := t.commit(); err != nil {
 			return err
 		}
@@ -170,15 +176,8 @@ func (t *task) step(s *source) error {
 		t.stats.SourceRows += s.rows - before
 	}
 	t.advanceTime(now)
-	held := t.env.output.bytes
-	if t.pipe.sink != nil {
-		held += t.pipe.sink.heldBytes()
-	}
-	if t.pipe.table != nil {
-		held += t.pipe.table.heldBytes()
-	}
-	if held > maxRoundOutput || t.cx.state.full() || now.Sub(t.begun) >= t.spec.CommitInterval {
-		return t.commit()
+	if t.roundFull() || now.Sub(t.begun) >= t.roundTime() {
+		return t.commitBetween()
 	}
 	return nil
 }
