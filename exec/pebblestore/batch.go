@@ -2,11 +2,9 @@ package pebblestore
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/batchrepr"
@@ -89,7 +87,7 @@ func (b *batch) order() error {
 	if err != nil {
 		return err
 	}
-	s := changeSorter{repr}
+	s := &changeSorter{repr: repr}
 	s.sort(all, 0)
 	ordered, n := append(make([]byte, 0, len(repr)), repr[:batchrepr.HeaderLen]...), uint32(0)
 	for i := range all {
@@ -110,58 +108,6 @@ type change struct {
 	key, keyEnd uint32
 }
 
-// changeSorter sorts the changes of a batch by their keys, and those of one key as they came. Keys of rows are alike for long stretches: the operator,
-// a window's start, the first letters of names. So it looks at eight bytes at a time, behind what all keys in hand begin with.
-type changeSorter struct{ repr []byte }
-
-// fewChanges are compared key by key.
-const fewChanges = 12
-
-func (s changeSorter) key(c change) []byte { return s.repr[c.key:c.keyEnd] }
-
-// sort sorts changes whose keys are equal up to depth.
-func (s changeSorter) sort(run []change, depth int) {
-	if len(run) < fewChanges {
-		slices.SortFunc(run, s.compare)
-		return
-	}
-	first := s.key(run[0])
-	shared := len(first)
-	for _, c := range run[1:] {
-		shared = depth + sharedPrefix(first[depth:shared], s.key(c)[depth:])
-	}
-	for i := range run {
-		var head [headBytes]byte // of a key that ends in it, zeros behind: only equal ones need another look
-		copy(head[:], s.key(run[i])[shared:])
-		run[i].head = binary.BigEndian.Uint64(head[:])
-	}
-	slices.SortFunc(run, func(x, y change) int { return cmp.Compare(x.head, y.head) })
-	for len(run) > 0 {
-		n, whole := 1, s.reaches(run[0], shared+headBytes)
-		for ; n < len(run) && run[n].head == run[0].head; n++ {
-			whole = whole && s.reaches(run[n], shared+headBytes)
-		}
-		switch {
-		case n > 1 && whole:
-			s.sort(run[:n], shared+headBytes)
-		case n > 1:
-			slices.SortFunc(run[:n], s.compare)
-		}
-		run = run[n:]
-	}
-}
-
-// reaches reports whether a key has so many bytes.
-func (s changeSorter) reaches(c change, n int) bool { return int(c.keyEnd-c.key) >= n }
-
-// headBytes is how many bytes of a key are looked at at once.
-const headBytes = 8
-
-// compare compares two changes by their keys and then by when they came.
-func (s changeSorter) compare(x, y change) int {
-	return cmp.Or(bytes.Compare(s.key(x), s.key(y)), cmp.Compare(x.at, y.at))
-}
-
 // recordKind is what a record has before its key's length: a byte for its kind.
 const recordKind = 1
 
@@ -179,13 +125,4 @@ func changesOf(repr []byte, n int) ([]change, error) {
 		all = append(all, change{at: at, end: uint32(len(repr) - len(r)), key: begin, keyEnd: begin + uint32(len(key))})
 	}
 	return all, nil
-}
-
-// sharedPrefix is how many bytes a and b begin with together.
-func sharedPrefix(a, b []byte) int {
-	n := 0
-	for n < len(a) && n < len(b) && a[n] == b[n] {
-		n++
-	}
-	return n
 }

@@ -1,6 +1,7 @@
 package pebblestore
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -87,4 +88,30 @@ func BenchmarkMixedBatch(b *testing.B) {
 			require.NoError(b, s.Close())
 		})
 	}
+}
+
+// BenchmarkOrder puts rows of sessions in order: of some hundred keys, each with a time that grows, as they come.
+func BenchmarkOrder(b *testing.B) {
+	const rows = 20_000
+	s := open(b, testFS())
+	p, err := s.Partition(exec.StateID{Object: 1})
+	require.NoError(b, err)
+	rng, val, key, n := rand.New(rand.NewPCG(1, 2)), make([]byte, 30), []byte(nil), 0
+	for b.Loop() {
+		b.StopTimer()
+		all := p.NewBatch(rows, 64*rows).(*batch)
+		for i := range rows {
+			key = fmt.Appendf(key[:0], "user-%d\x00\x01", rng.IntN(250))
+			all.Set(3, binary.BigEndian.AppendUint64(key, uint64(1_700_000_000_000+i)), val)
+		}
+		b.StartTimer()
+		require.NoError(b, all.order())
+		b.StopTimer()
+		require.NoError(b, all.Close())
+		b.StartTimer()
+		n++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*rows), "ns/row")
+	require.NoError(b, p.Close())
+	require.NoError(b, s.Close())
 }
