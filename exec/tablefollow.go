@@ -139,14 +139,28 @@ func (s *tableSession) catchUp() error {
 			return s.commit(s.newBatch(0, 0))
 		}
 		b := s.newBatch(0, 0)
-		s.rows.batch = b
-		if err := s.src.step(s.p.ctx, s.p.t.cfg.Clock.Now()); err != nil {
+		if err := s.take(b); err != nil {
 			return errors.Join(err, b.Close())
 		}
 		if err := s.commit(b); err != nil {
 			return err
 		}
 	}
+}
+
+// followRows is about how many rows are written to the state at once: the more they are, the less does a row cost there.
+const followRows = 16 << 10
+
+// take adds what is left of the batch of records at hand to b, but no more than followRows.
+func (s *tableSession) take(b StateBatch) error {
+	s.rows.batch = b
+	for first, last := s.src.rows, int64(-1); s.src.rows != last && s.src.rows-first < followRows; {
+		last = s.src.rows
+		if err := s.src.step(s.p.ctx, s.p.t.cfg.Clock.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // settle waits until no transaction of an earlier life is open, and takes in what came of them: from then on the owner does not read the topic
