@@ -20,8 +20,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
 	err := root().ExecuteContext(ctx)
+	signalled := ctx.Err() != nil
 	stop()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !(signalled && errors.Is(err, context.Canceled)) {
 		fmt.Fprintln(os.Stderr, "millrace:", err)
 		os.Exit(1)
 	}

@@ -1,6 +1,7 @@
 package node_test
 
 import (
+	"context"
 	"net"
 	"testing"
 
@@ -44,6 +45,7 @@ func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
 	removed := c[2].FS.CrashClone(vfs.CrashCloneCfg{})
 	err := c[2].TryStart()
 	require.ErrorContains(t, err, "node 3 was removed from the cluster", "its old directory")
+	require.NotErrorIs(t, err, context.Canceled, "nobody stopped it")
 	require.ErrorContains(t, err, "start the node on an empty one")
 	c[2].Wipe()
 	c[2].Start()

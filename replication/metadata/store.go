@@ -215,7 +215,10 @@ func (s *Store) awaitGroup(ctx context.Context) error {
 	}()
 	err := s.Barrier(ctx)
 	cancel()
-	return errors.Join(<-removed, err)
+	if gone := <-removed; gone != nil {
+		return gone // it has ended the wait, so that err says nothing
+	}
+	return err
 }
 
 // lead makes this node, the only voter, the leader and waits until it has applied all that was committed. It need not wait for a heartbeat to fail: it
