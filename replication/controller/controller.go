@@ -176,7 +176,7 @@ func (c *Controller) step(ctx context.Context) error {
 
 // begin is called when this node has come to lead. Who it has not heard of has a session to be heard.
 func (c *Controller) begin(term uint64) {
-	c.term, c.brokers, c.settled, c.admitted = term, nil, nil, admission{}
+	c.term, c.brokers, c.settled, c.admitted, c.voters = term, nil, nil, admission{}, voterReview{}
 	c.moved = c.opts.Meta.Image().Index()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -208,12 +208,6 @@ func TestMissingReplicasAreAddedAndCountOnceTheyAreInSync(t *testing.T) {
 	require.Equal(t, 2, replication.MinISR(topic, p))
 }
 
-func TestVotersGrowWithTheCluster(t *testing.T) {
-	for n, want := range map[int]int{1: 1, 2: 1, 3: 3, 4: 3, 5: 5, 9: 5} {
-		require.Equal(t, want, Voters(n), "%d nodes", n)
-	}
-}
-
 // leads counts the partitions that each broker leads.
 func (b *board) leads() map[int32]int {
 	topic, _ := b.partition()

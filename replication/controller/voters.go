@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -10,14 +11,22 @@ import (
 const (
 	// votersEvery is how often the votes are looked at; one changes at a time.
 	votersEvery = 200 * time.Millisecond
-	// voterGone is how long a voter is out of touch before another gets its vote.
+	// voterGone is how long a voter is out of touch before another gets its vote, or nobody.
 	voterGone = 30 * time.Second
+	// voterSteady is how long a node is there before it gets a vote beyond the third: one that comes and goes is of no use to those that do well without it.
+	voterSteady = 3 * time.Second
 )
 
-// voterReview is what the loop remembers of the voters.
+// voterReview is what the controller remembers of the members of the metadata group, since it controls.
 type voterReview struct {
 	at   time.Time
-	gone map[raft.ServerID]time.Time // voters out of touch, since when
+	seen map[raft.ServerID]presence
+}
+
+// presence is whether a member is in touch, and since when.
+type presence struct {
+	up    bool
+	since time.Time
 }
 
 // Voters is how many of n nodes vote: with two, two would be needed; so it is one, three with three or four, five from five on.
@@ -39,45 +48,69 @@ func (c *Controller) reviewVoters(ctx context.Context) error {
 		return nil
 	}
 	c.voters.at = now
-	if c.voters.gone == nil {
-		c.voters.gone = map[raft.ServerID]time.Time{}
-	}
 	members, err := c.opts.Meta.Members()
 	if err != nil {
 		return err
 	}
-	up := c.membersUp()
-	var candidate, lost *raft.Server
-	voters, live := 0, 0
-	for i := range members {
-		m := &members[i]
-		if up[m.ID] {
-			live++
-			delete(c.voters.gone, m.ID)
-		}
-		switch {
-		case m.Suffrage == raft.Voter:
-			voters++
-			if _, ok := c.voters.gone[m.ID]; !ok && !up[m.ID] {
-				c.voters.gone[m.ID] = now
-			}
-			if since, ok := c.voters.gone[m.ID]; ok && now.Sub(since) > voterGone {
-				lost = m
-			}
-		case up[m.ID] && candidate == nil:
-			candidate = m
-		}
+	var self raft.ServerID
+	if own, ok := c.opts.Meta.Image().Broker(c.opts.NodeID); ok {
+		self = raft.ServerID(own.Directory.String())
 	}
-	wanted := Voters(max(live, voters))
+	promote, demote := c.voters.review(members, c.membersUp(), self, now)
 	switch {
-	case candidate != nil && (voters < wanted || lost != nil && voters == wanted):
-		c.opts.Logger.Info("controller: a node gets a vote", "directory", candidate.ID, "address", candidate.Address)
-		return c.opts.Meta.Promote(ctx, *candidate)
-	case lost != nil && voters > wanted:
-		c.opts.Logger.Info("controller: a node loses its vote", "directory", lost.ID, "address", lost.Address)
-		return c.opts.Meta.Demote(ctx, *lost)
+	case promote != nil:
+		c.opts.Logger.Info("controller: a node gets a vote", "directory", promote.ID, "address", promote.Address)
+		return c.opts.Meta.Promote(ctx, *promote)
+	case demote != nil:
+		c.opts.Logger.Info("controller: a node loses its vote", "directory", demote.ID, "address", demote.Address)
+		return c.opts.Meta.Demote(ctx, *demote)
 	}
 	return nil
+}
+
+// review says which member is to get a vote, or to lose it; self controls, and keeps its own. One that has gone is expected back: its vote waits for it as long as another can go without harm, unless a
+// member without a vote can have it. When two have gone, the votes are left to those that are there, so that one more may go.
+func (r *voterReview) review(members []raft.Server, up map[raft.ServerID]bool, self raft.ServerID, now time.Time) (promote, demote *raft.Server) {
+	var candidate, lost, spare *raft.Server
+	voters, present := 0, 0
+	for _, m := range members {
+		if m.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	seen := make(map[raft.ServerID]presence, len(members))
+	for i := range members {
+		m := &members[i]
+		p, known := r.seen[m.ID]
+		if !known || p.up != up[m.ID] {
+			p = presence{up[m.ID], now}
+		}
+		seen[m.ID] = p
+		since := now.Sub(p.since)
+		switch votes := m.Suffrage == raft.Voter; {
+		case votes && !p.up && since > voterGone:
+			lost = m
+		case votes:
+			present++
+			if m.ID != self {
+				spare = m
+			}
+		case p.up && (voters < 3 || since >= voterSteady):
+			present++
+			candidate = cmp.Or(candidate, m)
+		}
+	}
+	r.seen = seen
+	wanted, kept := Voters(present), Voters(min(len(members), present+1))
+	switch {
+	case candidate != nil && (voters < wanted || lost != nil && voters == wanted):
+		return candidate, nil
+	case voters > kept && lost != nil:
+		return nil, lost
+	case voters > kept:
+		return nil, spare
+	}
+	return nil, nil
 }
 
 // membersUp are the members whose brokers are active and have nearly all of the metadata.
