@@ -3,10 +3,12 @@ package node_test
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
@@ -53,7 +55,9 @@ func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
 	// Neither when its id has another directory by now.
 	old := nodetest.NewMember(t, 3, c[0].Addr)
 	old.FS = removed
-	require.ErrorContains(t, old.TryStart(), "node id 3 belongs to data directory")
+	err = old.TryStart()
+	require.ErrorContains(t, err, "node id 3 belongs to data directory")
+	require.Equal(t, 1, strings.Count(err.Error(), kerr.DuplicateBrokerRegistration.Message), "told once: %v", err)
 	replicated(t, c[0])
 	eventually(t, c, []string{"[1]", "[2]", "[3]"}, "SELECT id FROM millrace.nodes WHERE state = 'online' ORDER BY id")
 	eventually(t, c[2:], []string{"[1]", "[2]"}, "SELECT id FROM t ORDER BY id")

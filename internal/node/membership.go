@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -311,7 +312,7 @@ func (n *Node) joinAt(ctx context.Context, addr string, req *kmsg.AddRaftVoterRe
 	r := resp.(*kmsg.AddRaftVoterResponse)
 	err = kerr.ErrorForCode(r.ErrorCode)
 	if err != nil && r.ErrorMessage != nil {
-		err = fmt.Errorf("%w: %s", err, *r.ErrorMessage)
+		err = fmt.Errorf("%w: %s", err, strings.TrimPrefix(*r.ErrorMessage, err.Error()+": "))
 	}
 	return err
 }

@@ -57,7 +57,8 @@ func FormatOrCheck(fs fsys.FS, dir string, want Identity, rand io.Reader) (id Id
 		return Identity{}, false, fmt.Errorf("%w: %s is of cluster %q, not %q", ErrForeignData, dir, id.ClusterID, want.ClusterID)
 	}
 	if want.NodeID != 0 && want.NodeID != id.NodeID {
-		return Identity{}, false, fmt.Errorf("%w: %s is of node %d, not %d", ErrForeignData, dir, id.NodeID, want.NodeID)
+		return Identity{}, false, fmt.Errorf("%w: %s is of node %d, not %d; start it under its own id, or node %d on another directory",
+			ErrForeignData, dir, id.NodeID, want.NodeID, want.NodeID)
 	}
 	return id, false, nil
 }
