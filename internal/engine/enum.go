@@ -139,5 +139,6 @@ func (s *session) alterType(ctx context.Context, q *sql.Alter) error {
 		return err
 	}
 	d.batch.PutObject(next)
+	d.after = s.awaitEverywhere // a task on a node that does not know the label yet would refuse the rows that have it
 	return d.end(ctx)
 }

@@ -11,8 +11,8 @@ import (
 // everywhereLimit bounds how long a statement waits for other nodes to act on it.
 const everywhereLimit = 10 * time.Second
 
-// awaitEverywhere waits until every node has acted on the metadata as it is now: what was paused or dropped has no tasks any more. A node that is fenced runs nothing that counts. Who does not
-// tell in time is named in a WARNING.
+// awaitEverywhere waits until every node has acted on the metadata as it is now: what was paused or dropped has no tasks any more, and every task knows what was
+// added. A node that is fenced runs nothing that counts. Who does not tell in time is named in a WARNING.
 func (s *session) awaitEverywhere(ctx context.Context) error {
 	if s.e.opts.Peers == nil {
 		return nil
@@ -27,7 +27,7 @@ func (s *session) awaitEverywhere(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return cause(ctx, ctx.Err())
 		}
-		s.warn(sqlerr.Warning, "tasks on node %d may go on for a moment: it does not answer", k.ID)
+		s.warn(sqlerr.Warning, "tasks on node %d may go on as before for a moment: it does not answer", k.ID)
 	}
 	return nil
 }
