@@ -24,7 +24,7 @@ func (p *Planner) Alter(ctx context.Context, rel *Relation, a *sql.AlterAction) 
 	apply, ok := map[sql.AlterOp]func() error{
 		sql.AddColumn: x.addColumn, sql.DropColumn: x.dropColumn, sql.RenameColumn: x.renameColumn,
 		sql.SetDefault: x.setDefault, sql.DropDefault: x.dropDefault, sql.SetNotNull: x.setNotNull, sql.DropNotNull: x.dropNotNull,
-		sql.SetType: x.setType, sql.AddConstraint: x.addConstraint, sql.DropConstraint: x.dropConstraint,
+		sql.SetType: x.setType, sql.AddIdentity: x.addIdentity, sql.DropIdentity: x.dropIdentity, sql.AddConstraint: x.addConstraint, sql.DropConstraint: x.dropConstraint,
 	}[a.Op]
 	if !ok {
 		return nil, sqlerr.New(sqlerr.InternalError, "not an action on columns")
@@ -200,6 +200,45 @@ func (x *alterer) refuseIdentity(i int) error {
 	return nil
 }
 
+// addIdentity makes a column of a table take its values from a sequence. PostgreSQL's conditions: NOT NULL, and no default.
+func (x *alterer) addIdentity() error {
+	i, err := x.column()
+	if err != nil {
+		return err
+	}
+	c := &x.rel.Columns[i]
+	refuse := func(code sqlerr.Code, format string, args ...any) error {
+		return sqlerr.New(code, format, args...).At(x.a.Offset())
+	}
+	switch {
+	case !x.rel.Ordinary:
+		return refuse(sqlerr.FeatureNotSupported, "an identity column in %q, which is not an ordinary table, is not supported", x.rel.Name)
+	case c.Serial.identity():
+		return refuse(sqlerr.ObjectNotInPrerequisiteState, "column %q of relation %q is already an identity column", c.Name, x.rel.Name)
+	case c.Default != nil || c.Serial != NotSerial:
+		return refuse(sqlerr.ObjectNotInPrerequisiteState, "column %q of relation %q already has a default value", c.Name, x.rel.Name)
+	case !c.NotNull:
+		return refuse(sqlerr.ObjectNotInPrerequisiteState, "column %q of relation %q must be declared NOT NULL before identity can be added", c.Name, x.rel.Name)
+	}
+	kind, err := identityKind(x.a.Column, c.Type)
+	c.Serial = kind
+	return err
+}
+
+// dropIdentity leaves the column its values and no default.
+func (x *alterer) dropIdentity() error {
+	i, err := x.column()
+	if err != nil {
+		return err
+	}
+	c := &x.rel.Columns[i]
+	if !c.Serial.identity() {
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "column %q of relation %q is not an identity column", c.Name, x.rel.Name).At(x.a.Offset())
+	}
+	c.Default, c.Serial, c.Sequence = nil, NotSerial, 0
+	return nil
+}
+
 func (x *alterer) setNotNull() error {
 	i, err := x.column()
 	if err != nil {
@@ -218,7 +257,8 @@ func (x *alterer) dropNotNull() error {
 	if err := x.refuseIdentity(i); err != nil {
 		return err
 	}
-	if contains(x.rel.Key, i) && x.rel.Kind == Table {
+	primary := slices.ContainsFunc(x.rel.Indexes, func(ix Index) bool { return ix.Primary && contains(ix.Cols, i) })
+	if (primary || contains(x.rel.Key, i)) && x.rel.Kind == Table {
 		return sqlerr.New(sqlerr.InvalidTableDefinition, "column %q is in a primary key", x.a.Name).At(x.a.Offset())
 	}
 	x.rel.Columns[i].NotNull = false

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/millracedb/millrace/sql/types"
@@ -97,8 +98,23 @@ type Index struct {
 	OID  uint32
 	Name string
 	Cols []int // ordinals
-	// Unique: no two rows have the same values, NULL apart. Constraint: a UNIQUE constraint made it.
-	Unique, Constraint bool
+	// Unique: no two rows have the same values, NULL apart. Constraint: a UNIQUE constraint made it. Primary: it is that of a PRIMARY KEY which came after
+	// the rows, whose places stay those of the hidden key.
+	Unique, Constraint, Primary bool
+}
+
+// primaryKey are the columns of the key that the user gave the table, with the table or later; those of the key by which rows lie if there is none.
+func (r *Relation) primaryKey() []int {
+	if i := slices.IndexFunc(r.Indexes, func(ix Index) bool { return ix.Primary }); i >= 0 {
+		return r.Indexes[i].Cols
+	}
+	return r.Key
+}
+
+// HasPrimaryKey tells whether the user gave the table a primary key.
+func (r *Relation) HasPrimaryKey() bool {
+	key := r.primaryKey()
+	return len(key) > 0 && !slices.ContainsFunc(key, func(k int) bool { return r.Columns[k].Hidden })
 }
 
 // Index returns an index by OID, nil if there is none.

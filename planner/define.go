@@ -174,14 +174,20 @@ func (d *definer) columnType(c *sql.ColumnDef, col *Column) (types.Type, error) 
 	if err != nil || c.Identity == nil {
 		return t, err
 	}
-	if t.Kind != types.Int2 && t.Kind != types.Int4 && t.Kind != types.Int8 {
-		return t, sqlerr.New(sqlerr.InvalidParameterValue, "identity column type must be smallint, integer, or bigint").At(c.Offset())
+	col.NotNull = true
+	col.Serial, err = identityKind(c, t)
+	return t, err
+}
+
+// identityKind tells which kind of identity a column of type t is declared to have.
+func identityKind(c *sql.ColumnDef, t types.Type) (SerialKind, error) {
+	switch {
+	case t.Kind != types.Int2 && t.Kind != types.Int4 && t.Kind != types.Int8:
+		return NotSerial, sqlerr.New(sqlerr.InvalidParameterValue, "identity column type must be smallint, integer, or bigint").At(c.Offset())
+	case c.Identity.Always:
+		return IdentityAlways, nil
 	}
-	col.Serial, col.NotNull = IdentityByDefault, true
-	if c.Identity.Always {
-		col.Serial = IdentityAlways
-	}
-	return t, nil
+	return IdentityByDefault, nil
 }
 
 // setDefault binds a column's default.

@@ -136,7 +136,7 @@ func (r *regrouper) dependent(c *ColumnRef) bool {
 	if tab == nil || tab.rel == nil || len(tab.rel.Key) == 0 || tab.rel.Kind == Stream {
 		return false
 	}
-	for _, k := range tab.rel.Key {
+	for _, k := range tab.rel.primaryKey() {
 		found := false
 		for _, sc := range r.s.b.scope.cols {
 			if sc.tab == tab && sc.name == tab.rel.Columns[k].Name {

@@ -57,13 +57,13 @@ func IndexColumns(rel *Relation, names []string, pos sql.Pos) ([]int, error) {
 // arbiter finds what ON CONFLICT (columns) or ON CONSTRAINT names: the primary key, with nil, or a unique index.
 func arbiter(rel *Relation, c *sql.OnConflict) (*Index, error) {
 	if c.Constraint != "" {
-		if c.Constraint == rel.Name+"_pkey" {
-			return nil, nil
-		}
 		for i := range rel.Indexes {
 			if ix := &rel.Indexes[i]; ix.Constraint && ix.Name == c.Constraint {
 				return ix, nil
 			}
+		}
+		if c.Constraint == rel.Name+"_pkey" && rel.HasPrimaryKey() {
+			return nil, nil
 		}
 		return nil, sqlerr.New(sqlerr.UndefinedObject, "constraint %q for table %q does not exist", c.Constraint, rel.Name).At(c.Offset())
 	}

@@ -142,6 +142,11 @@ func (p *parser) alterColumn(a *AlterAction) {
 		a.Op = SetNotNull
 	case p.accept("drop", "not", "null"):
 		a.Op = DropNotNull
+	case p.accept("add", "generated"):
+		a.Op, a.Column = AddIdentity, &ColumnDef{Pos: a.Pos, Name: a.Name}
+		p.identity(a.Column)
+	case p.accept("drop", "identity"):
+		a.Op, a.If = DropIdentity, p.ifExists()
 	case p.accept("set", "data", "type"), p.accept("type"):
 		a.Op, a.Type = SetType, p.typeName()
 		if p.accept("using") {

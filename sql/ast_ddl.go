@@ -204,6 +204,8 @@ const (
 	AddConstraint                 // Constraint
 	DropConstraint                // Name, If, Cascade
 	AddValue                      // Name, If, Beside, Before
+	AddIdentity                   // Name, Column.Identity
+	DropIdentity                  // Name, If
 )
 
 // AlterAction is one action of ALTER.

@@ -291,6 +291,21 @@ func (p *parser) generated(c *ColumnDef) {
 		p.expect("stored")
 		return
 	}
+	p.identityOptions(c, id)
+}
+
+// identity parses ALWAYS|BY DEFAULT AS IDENTITY [(..)].
+func (p *parser) identity(c *ColumnDef) {
+	id := &Identity{Pos: p.pos()}
+	id.Always = p.accept("always")
+	if !id.Always {
+		p.expect("by", "default")
+	}
+	p.expect("as")
+	p.identityOptions(c, id)
+}
+
+func (p *parser) identityOptions(c *ColumnDef, id *Identity) {
 	p.expect("identity")
 	c.Identity = id
 	if p.acceptPunct("(") {

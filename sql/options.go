@@ -118,6 +118,9 @@ func (p *parser) sequenceOptions() []*Option {
 			out = addOption(out, pos, "cycle", nil)
 		case p.accept("no", "cycle"):
 			out = addOption(out, pos, "no cycle", nil)
+		case p.accept("sequence", "name"):
+			out = addOption(out, pos, "sequence name", nil)
+			out[len(out)-1].List = p.qualifiedName().Parts
 		case p.accept("owned", "by"):
 			out = addOption(out, pos, "owned by", nil)
 			out[len(out)-1].List = p.anyName().Parts

@@ -149,7 +149,7 @@ func (p *printer) optionName(s string) {
 func (p *printer) clauseOption(o *Option) {
 	p.w(o.Name)
 	switch {
-	case o.Name == "owned by":
+	case o.Name == "owned by", o.Name == "sequence name":
 		p.w(" ")
 		p.dotted(o.List)
 	case o.List != nil:
@@ -312,6 +312,12 @@ func (p *printer) alterAction(a *AlterAction) {
 		column(" SET NOT NULL")
 	case DropNotNull:
 		column(" DROP NOT NULL")
+	case AddIdentity:
+		column(" ADD")
+		p.generated(a.Column)
+	case DropIdentity:
+		column(" DROP IDENTITY")
+		p.flag(a.If, " IF EXISTS")
 	case SetType:
 		column(" TYPE ")
 		p.typeName(a.Type)

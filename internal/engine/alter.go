@@ -127,10 +127,16 @@ func (a *relationAlter) action(ctx context.Context, act *sql.AlterAction) error 
 		return a.addColumn(ctx, act)
 	case sql.DropColumn:
 		return a.dropColumn(ctx, act)
+	case sql.AddIdentity:
+		return a.addIdentity(ctx, act)
+	case sql.DropIdentity:
+		return a.dropIdentity(ctx, act)
 	}
 	switch {
 	case act.Op == sql.AddConstraint && act.Constraint.Kind == sql.UniqueConstraint:
-		return a.addUnique(ctx, act.Constraint)
+		return a.addUnique(ctx, act.Constraint, false)
+	case act.Op == sql.AddConstraint && act.Constraint.Kind == sql.PrimaryKeyConstraint && a.rel.Ordinary:
+		return a.addPrimaryKey(ctx, act)
 	case act.Op == sql.DropConstraint && a.dropUnique(act.Name):
 		return nil
 	}
@@ -391,12 +397,7 @@ func (a *relationAlter) dropColumn(ctx context.Context, act *sql.AlterAction) er
 	for _, ix := range a.indexesOn(ord) {
 		a.forgetIndex(ix.OID)
 	}
-	if oid, ok := a.def.Sequences[ord]; ok {
-		if seq, ok := a.cat.img.Object(metadata.OID(oid)); ok {
-			a.d.batch.DeleteObject(seq.OID, seq.Version)
-		}
-		delete(a.def.Sequences, ord)
-	}
+	a.forgetSequence(ord)
 	return a.add(act, next, nil)
 }
 

@@ -11,14 +11,38 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// addUnique is ALTER TABLE ... ADD UNIQUE.
-func (a *relationAlter) addUnique(ctx context.Context, c *sql.TableConstraint) error {
+// addPrimaryKey is ALTER TABLE ... ADD PRIMARY KEY of a table that was made without one, as dumps and migrations do once the rows are there. The rows stay where
+// their hidden key puts them; a unique index over the columns, which take no NULL, is the key.
+func (a *relationAlter) addPrimaryKey(ctx context.Context, act *sql.AlterAction) error {
+	c := act.Constraint
+	if a.rel.HasPrimaryKey() {
+		return sqlerr.New(sqlerr.InvalidTableDefinition, "multiple primary keys for table %q are not allowed", a.rel.Name).
+			WithHint("The key of CREATE TABLE stays: rows lie where it puts them. For another one make a table, and INSERT INTO it SELECT from this one.").At(c.Offset())
+	}
+	if c.Name == "" {
+		named := *c
+		named.Name = a.rel.Name + "_pkey"
+		c = &named
+	}
+	for _, name := range c.Columns {
+		if i, err := columnOrdinal(a.rel, name); err != nil || a.rel.Columns[i].NotNull {
+			continue // addUnique knows what is wrong with a name
+		}
+		if err := a.action(ctx, &sql.AlterAction{Pos: act.Pos, Op: sql.SetNotNull, Name: name}); err != nil {
+			return err
+		}
+	}
+	return a.addUnique(ctx, c, true)
+}
+
+// addUnique is ALTER TABLE ... ADD UNIQUE, or ADD PRIMARY KEY.
+func (a *relationAlter) addUnique(ctx context.Context, c *sql.TableConstraint, primary bool) error {
 	u, err := planner.BindUnique(a.rel, c)
 	if err != nil {
 		return err
 	}
 	t := &indexedTable{s: a.s, cat: a.cat, o: &a.next, rel: a.rel}
-	spec := indexSpec{name: u.Name, cols: u.Cols, unique: true, constraint: true}
+	spec := indexSpec{name: u.Name, cols: u.Cols, unique: true, constraint: true, primary: primary}
 	o, err := a.s.addIndex(ctx, a.d, a.rel, a.next, &a.def, spec)
 	if err != nil {
 		return err

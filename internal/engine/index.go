@@ -26,6 +26,7 @@ type indexDefinition struct {
 	Columns    []int  `json:"columns"` // ordinals
 	Unique     bool   `json:"unique,omitempty"`
 	Constraint bool   `json:"constraint,omitempty"`
+	Primary    bool   `json:"primary,omitempty"`
 }
 
 // setIndexes gives a relation the indexes of its definition, by the names that they have now.
@@ -36,7 +37,7 @@ func setIndexes(img *metadata.Image, rel *planner.Relation, def definition) {
 		if !ok {
 			continue
 		}
-		rel.Indexes = append(rel.Indexes, planner.Index{OID: x.OID, Name: o.Name, Cols: x.Columns, Unique: x.Unique, Constraint: x.Constraint})
+		rel.Indexes = append(rel.Indexes, planner.Index{OID: x.OID, Name: o.Name, Cols: x.Columns, Unique: x.Unique, Constraint: x.Constraint, Primary: x.Primary})
 	}
 	rel.Rules += def.IndexRules
 }
@@ -46,6 +47,7 @@ type indexSpec struct {
 	name               string // "" for one to be chosen
 	cols               []int
 	unique, constraint bool
+	primary            bool
 }
 
 // addIndex puts an index of a table into the batch and the table's definition, which the caller writes.
@@ -79,7 +81,7 @@ func (s *session) addIndex(ctx context.Context, d *ddl, rel *planner.Relation, t
 	if !isTemp(oid) {
 		d.made = append(d.made, oid)
 	}
-	def.Indexes = append(def.Indexes, indexDefinition{OID: uint32(oid), Columns: spec.cols, Unique: spec.unique, Constraint: spec.constraint})
+	def.Indexes = append(def.Indexes, indexDefinition{OID: uint32(oid), Columns: spec.cols, Unique: spec.unique, Constraint: spec.constraint, Primary: spec.primary})
 	def.IndexRules++
 	return &o, nil
 }

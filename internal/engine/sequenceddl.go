@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -289,8 +290,10 @@ func (s *session) addSequences(ctx context.Context, d *ddl, rel *planner.Relatio
 		}
 		seq.Table, seq.Column, seq.Internal = uint32(table.OID), ord, c.Identity != nil
 		o := metadata.Object{
-			OID: oid, Kind: kindSequence, Space: spaceRelation, Schema: table.Schema, Name: freeName(d, table.Schema, table.Name+"_"+c.Name+"_seq"),
-			Owner: table.Owner, DependsOn: []metadata.OID{table.OID},
+			OID: oid, Kind: kindSequence, Space: spaceRelation, Schema: table.Schema, Owner: table.Owner, DependsOn: []metadata.OID{table.OID},
+		}
+		if o.Name, err = sequenceName(d, table.Schema, table.Name+"_"+c.Name+"_seq", opts); err != nil {
+			return err
 		}
 		if o.Payload, err = json.Marshal(seq); err != nil {
 			return err
@@ -303,6 +306,22 @@ func (s *session) addSequences(ctx context.Context, d *ddl, rel *planner.Relatio
 		def.Sequences[ord] = uint32(oid)
 	}
 	return nil
+}
+
+// sequenceName is the name of a column's sequence: that of the option SEQUENCE NAME, or one like want.
+func sequenceName(d *ddl, schema, want string, opts []*sql.Option) (string, error) {
+	i := slices.IndexFunc(opts, func(o *sql.Option) bool { return o.Name == "sequence name" })
+	if i < 0 {
+		return freeName(d, schema, want), nil
+	}
+	name := &sql.Name{Pos: opts[i].Pos, Parts: opts[i].List}
+	if name.Schema() != "" && name.Schema() != schema {
+		return "", sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "sequence must be in same schema as table it is linked to").At(name.Offset())
+	}
+	if free := freeName(d, schema, name.Object()); free != name.Object() {
+		return "", sqlerr.New(sqlerr.DuplicateTable, "relation %q already exists", name.Object()).At(name.Offset())
+	}
+	return name.Object(), nil
 }
 
 // freeName is a name that nothing in the schema has: the one wanted, or with a number.

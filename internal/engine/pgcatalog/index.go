@@ -25,8 +25,11 @@ func (r relation) indexes() []index {
 		out = append(out, index{oid: indexOID(r.OID), name: r.keyName(), cols: key, unique: true, primary: true, constraint: 'p'})
 	}
 	for _, ix := range r.Indexes {
-		x := index{oid: ix.OID, name: ix.Name, cols: ix.Cols, unique: ix.Unique}
-		if ix.Constraint {
+		x := index{oid: ix.OID, name: ix.Name, cols: ix.Cols, unique: ix.Unique, primary: ix.Primary}
+		switch {
+		case ix.Primary:
+			x.constraint = 'p'
+		case ix.Constraint:
 			x.constraint = 'u'
 		}
 		out = append(out, x)
