@@ -138,6 +138,8 @@ func (b *binder) bindSubscript(e *sql.Subscript) (Expr, error) {
 			return b.operatorExpr("->", x, i, e.Pos)
 		}
 		return b.operatorExpr("->", x, b.settle(i), e.Pos)
+	case t.Kind == types.Name:
+		return b.letterOfName(x, i, e)
 	case t.Kind.Category() != 'A':
 		return nil, sqlerr.New(sqlerr.DatatypeMismatch, "cannot subscript type %s because it does not support subscripting", t).At(e.Offset())
 	}
@@ -145,6 +147,20 @@ func (b *binder) bindSubscript(e *sql.Subscript) (Expr, error) {
 		return nil, err
 	}
 	return &Subscript{Arg: x, Index: i, Typ: result}, nil
+}
+
+// letterOfName is a letter of a name, counted from 0: pg_dump asks so whether the name of a type begins with an underscore.
+func (b *binder) letterOfName(x, i Expr, e *sql.Subscript) (Expr, error) {
+	text, err := b.coerce(x, types.Of(types.Text), CastImplicit, posOf(e.X))
+	if err != nil {
+		return nil, err
+	}
+	one := &Const{types.Of(types.Int4), types.IntDatum(1)}
+	if i, err = b.operatorExpr("+", i, one, e.Pos); err != nil {
+		return nil, err
+	}
+	letter := &Call{Func: findFunc("substr(text,int4,int4)"), Args: []Expr{text, i, one}, Typ: types.Of(types.Text)}
+	return b.coerce(letter, types.Of(types.Char), CastAssignment, e.Pos)
 }
 
 func (b *binder) bindSlice(e *sql.Slice) (Expr, error) {

@@ -67,6 +67,7 @@ pg_get_viewdef(oid) text ; session
 pg_get_viewdef(oid,bool) text ; session
 pg_get_viewdef(oid,int4) text ; session
 pg_get_viewdef(text) text ; session
+acldefault(char,oid) text[] ; session
 pg_get_ruledef(oid) text ; session
 pg_get_ruledef(oid,bool) text ; session
 pg_get_triggerdef(oid) text ; session

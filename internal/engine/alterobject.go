@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
@@ -67,12 +68,18 @@ func (s *session) alterIdentity(d *ddl, cat *catalog, next *metadata.Object, act
 // alterSchema runs ALTER SCHEMA: RENAME TO takes everything in it along.
 func (s *session) alterSchema(ctx context.Context, q *sql.Alter) error {
 	cat := s.catalog()
-	o, err := cat.schemaObject(q.Name)
+	o, err := cat.schemaForGrant(q.Name)
 	if err != nil {
 		return err
 	}
 	if err := s.checkOwner(o); err != nil {
 		return err
+	}
+	if q.Name.Object() == schemaPublic {
+		if keepsOwner(cat.img, o, q.Actions) {
+			return nil
+		}
+		return sqlerr.New(sqlerr.InsufficientPrivilege, "permission denied: schema %q is built in", schemaPublic).At(q.Name.Offset())
 	}
 	d := s.beginDDL()
 	next := *o
@@ -103,6 +110,14 @@ func (s *session) alterSchema(ctx context.Context, q *sql.Alter) error {
 	}
 	d.batch.PutObject(next)
 	return d.end(ctx)
+}
+
+// keepsOwner tells whether an ALTER changes nothing: pg_dump gives every schema its owner, public too.
+func keepsOwner(img *metadata.Image, o *metadata.Object, actions []*sql.AlterAction) bool {
+	return !slices.ContainsFunc(actions, func(act *sql.AlterAction) bool {
+		u, ok := img.User(act.NewName)
+		return act.Op != sql.OwnerTo || !ok || u.OID != o.Owner
+	})
 }
 
 // options runs SET (option = value) and RESET (option): settings of the topic.

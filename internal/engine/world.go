@@ -59,6 +59,18 @@ func (w *world) RelationByOID(oid uint32) *planner.Relation {
 	return w.relation(o, ok && o.Space == spaceRelation && o.Kind != kindIndex)
 }
 
+func (w *world) Needs(oid uint32) []uint32 {
+	o, ok := w.img.Object(metadata.OID(oid))
+	if !ok {
+		return nil
+	}
+	out := make([]uint32, len(o.DependsOn))
+	for i, need := range o.DependsOn {
+		out[i] = uint32(need)
+	}
+	return out
+}
+
 func (w *world) RelationByName(schema, name string) *planner.Relation {
 	if r := w.e.system.byName(schema, name); r != nil {
 		return r

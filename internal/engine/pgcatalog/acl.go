@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/sql"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -59,4 +60,23 @@ func accessItem(g Grant) string {
 		}
 	}
 	return out + "/" + sql.QuoteIdent(g.Grantor)
+}
+
+// defaultACL answers acldefault: what is granted on an object of a kind while nothing was said (PostgreSQL docs, chapter 5.7). The kinds are those of
+// pg_dump: relations, sequences, databases, functions, languages, large objects, schemas, parameters, tablespaces, foreign data wrappers and servers, types.
+func defaultACL(c *catalog, args []types.Datum) (types.Datum, error) {
+	kinds := map[string]struct{ owner, everybody string }{
+		"r": {owner: allOfRelation}, "s": {owner: allOfSequence}, "d": {"CTc", "Tc"}, "f": {"X", "X"}, "l": {"U", "U"}, "L": {owner: "rw"}, "n": {owner: allOfSchema},
+		"p": {owner: "sA"}, "t": {owner: "C"}, "F": {owner: "U"}, "S": {owner: "U"}, "T": {"U", "U"},
+	}
+	kind, ok := kinds[args[0].S]
+	if !ok {
+		return types.NullDatum, sqlerr.New(sqlerr.InternalError, "unrecognized object type abbreviation: %q", args[0].S)
+	}
+	owner := userByOID(c, uint32(args[1].I)).S
+	var items []string
+	if kind.everybody != "" {
+		items = append(items, accessItem(Grant{Grantor: owner, Privileges: kind.everybody}))
+	}
+	return texts(types.Text, append(items, accessItem(Grant{Grantee: owner, Grantor: owner, Privileges: kind.owner}))), nil
 }

@@ -105,12 +105,14 @@ func userByOID(c *catalog, o uint32) types.Datum {
 }
 
 // exprText prints an expression of a catalog, which is text here already.
-func exprText(_ *catalog, args []types.Datum) (types.Datum, error) { return args[0], nil }
+func exprText(c *catalog, args []types.Datum) (types.Datum, error) {
+	return text(c.qualifyExpr(args[0].S)), nil
+}
 
 // constraintDef prints a constraint.
 func constraintDef(c *catalog, o uint32) types.Datum {
 	if k, ok := c.checkByOID(o); ok {
-		return text("CHECK ((" + k.Text + "))")
+		return text("CHECK ((" + c.qualifyExpr(k.Text) + "))")
 	}
 	r, ix, ok := c.classByOID(o)
 	if !ok || ix == nil || ix.constraint == 0 {
@@ -144,6 +146,9 @@ func viewDef(c *catalog, o uint32) types.Datum {
 	r, ix, ok := c.classByOID(o)
 	if !ok || ix != nil || r.kind == 'r' || r.Kind == planner.Virtual {
 		return types.NullDatum
+	}
+	if r.Kind == planner.View {
+		return text(" " + c.qualifyView(r) + ";")
 	}
 	return text(" " + definition(r) + ";")
 }

@@ -40,6 +40,7 @@ func makePrivilegeCalls() map[string]callFunc {
 		}
 		m[f.ID()] = hasPrivilege(strings.TrimPrefix(kind, "any_"), f.Args)
 	}
+	m["acldefault(char,oid)"] = defaultACL
 	m["pg_has_role(name,text)"] = hasRole
 	m["pg_has_role(oid,text)"] = hasRole
 	m["pg_has_role(name,oid,text)"] = hasRole

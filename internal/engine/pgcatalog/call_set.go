@@ -13,6 +13,7 @@ var setCalls = map[string]func(c *catalog, args []types.Datum) [][]types.Datum{
 	"pg_partition_ancestors(regclass)": func(*catalog, []types.Datum) [][]types.Datum { return nil },
 	"pg_timezone_names()":              func(c *catalog, _ []types.Datum) [][]types.Datum { return c.timezoneNames() },
 	"pg_listening_channels()":          listeningChannels,
+	"pg_options_to_table(text[])":      func(_ *catalog, args []types.Datum) [][]types.Datum { return options(args[0]) },
 	"pg_get_keywords()":                func(*catalog, []types.Datum) [][]types.Datum { return keywords() },
 }
 
@@ -20,6 +21,20 @@ func listeningChannels(c *catalog, _ []types.Datum) [][]types.Datum {
 	var out [][]types.Datum
 	for _, name := range c.s.ListeningChannels() {
 		out = append(out, []types.Datum{text(name)})
+	}
+	return out
+}
+
+// options splits a list of option=value.
+func options(list types.Datum) [][]types.Datum {
+	var out [][]types.Datum
+	for it := types.NewElements(list.S); it.Next(types.Of(types.Text)); {
+		name, value, ok := strings.Cut(it.Value.S, "=")
+		r := []types.Datum{text(name), types.NullDatum}
+		if ok {
+			r[1] = text(value)
+		}
+		out = append(out, r)
 	}
 	return out
 }

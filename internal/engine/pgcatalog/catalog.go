@@ -21,6 +21,7 @@ const (
 	oidDefault      = 100  // pg_collation
 	oidC            = 950  // pg_collation
 	oidPgClass      = 1259
+	oidPgAttrdef    = 2604
 	oidPgNamespace  = 2615
 	oidPgType       = 1247
 	oidPgDatabase   = 1262

@@ -21,6 +21,7 @@ var fills = map[string]func(c *catalog, t *table){
 	"pg_catalog.pg_depend":              (*catalog).fillDepend,
 	"pg_catalog.pg_description":         (*catalog).fillDescription,
 	"pg_catalog.pg_enum":                (*catalog).fillEnum,
+	"pg_catalog.pg_extension":           (*catalog).fillExtension,
 	"pg_catalog.pg_group":               (*catalog).fillGroup,
 	"pg_catalog.pg_index":               (*catalog).fillIndex,
 	"pg_catalog.pg_indexes":             (*catalog).fillIndexes,

@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -59,8 +60,9 @@ func (c *catalog) fillInfoSequences(t *table) {
 	})
 }
 
-// fillDepend fills pg_depend with what clients look for there: which column a sequence belongs to.
+// fillDepend fills pg_depend with what clients look for there: which column a sequence belongs to, and what pg_dump leaves alone.
 func (c *catalog) fillDepend(t *table) {
+	c.fillMembers(t)
 	for _, s := range c.w.Sequences() {
 		if s.Table == 0 {
 			continue
@@ -74,6 +76,29 @@ func (c *catalog) fillDepend(t *table) {
 			"refobjsubid": num(int64(s.Column + 1)), "deptype": text(kind),
 		})
 	}
+	for _, r := range c.userRelations() {
+		for i, col := range r.columns() {
+			if col.Default == nil || isIdentity(col) {
+				continue
+			}
+			for _, sequence := range namedIn(col.Default) { // pg_dump makes the sequence before the default that calls it
+				t.add(row{
+					"classid": oid(oidPgAttrdef), "objid": oid(attrdefOID(r.OID, i+1)), "refclassid": oid(oidPgClass), "refobjid": oid(sequence), "deptype": text("n"),
+				})
+			}
+		}
+	}
+}
+
+// namedIn are the relations that an expression names, as nextval does.
+func namedIn(e planner.Expr) []uint32 {
+	var out []uint32
+	planner.VisitExpr(e, func(e planner.Expr) {
+		if k, ok := e.(*planner.Const); ok && k.Typ.Kind == types.Regclass && !k.Val.Null && !slices.Contains(out, uint32(k.Val.I)) {
+			out = append(out, uint32(k.Val.I))
+		}
+	})
+	return out
 }
 
 // describeIdentity adds what information_schema.columns says of an identity column.

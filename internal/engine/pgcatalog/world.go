@@ -13,6 +13,8 @@ type World interface {
 	// need it.
 	RelationByOID(oid uint32) *planner.Relation
 	RelationByName(schema, name string) *planner.Relation
+	// Needs are the objects that a relation's definition names, by OID.
+	Needs(oid uint32) []uint32
 	Schemas() []Schema
 	Roles() []Role
 	Sequences() []Sequence

@@ -187,7 +187,9 @@ func (w *fakeWorld) Sleep(seconds float64) error {
 	return nil
 }
 
-func (w *fakeWorld) CancelBackend(pid int32) bool    { return pid == 77 || pid == 76 }
+func (w *fakeWorld) CancelBackend(pid int32) bool { return pid == 77 || pid == 76 }
+func (w *fakeWorld) Needs(uint32) []uint32        { return nil }
+
 func (w *fakeWorld) Grants(uint32) []pgcatalog.Grant { return nil }
 
 func (w *fakeWorld) Allowed(string, uint32, string, bool) bool { return true }
