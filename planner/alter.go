@@ -276,7 +276,7 @@ func (x *alterer) setType() error {
 	if err != nil {
 		return err
 	}
-	if x.a.Expr != nil || !widens(c.Type, t) || contains(x.rel.Key, i) && t.Kind != c.Type.Kind {
+	if x.a.Expr != nil && !x.castsOnly(t) || !widens(c.Type, t) || contains(x.rel.Key, i) && t.Kind != c.Type.Kind {
 		return sqlerr.New(sqlerr.FeatureNotSupported, "the type of column %q cannot be changed from %s to %s", c.Name, c.Type, t).
 			WithDetail("Reason: the values that are there stay as they are written; only a wider type of the same form reads them.").
 			WithHint("What works: ADD COLUMN of the new type, UPDATE, DROP COLUMN of the old one, RENAME COLUMN.").At(x.a.Offset())
@@ -291,6 +291,20 @@ func (x *alterer) setType() error {
 	}
 	x.rel.Rules++
 	return nil
+}
+
+// castsOnly reports whether USING says no more than the new type does: c::t, as migration tools write it.
+func (x *alterer) castsOnly(t types.Type) bool {
+	cast, ok := x.a.Expr.(*sql.Cast)
+	if !ok {
+		return false
+	}
+	ref, ok := cast.X.(*sql.ColumnRef)
+	if !ok || len(ref.Parts) != 1 || ref.Parts[0] != x.a.Name {
+		return false
+	}
+	to, err := x.st.resolveType(cast.Type)
+	return err == nil && to.Equal(t) && to.Mod == t.Mod
 }
 
 // widens reports whether every value of type from, as it is stored, is one of type to.

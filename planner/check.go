@@ -81,7 +81,8 @@ func (r *Relation) freeCheckName(column string) string {
 func refuseConstraint(k sql.ConstraintKind, pos sql.Pos) error {
 	switch k {
 	case sql.ForeignKeyConstraint:
-		return notYet("FOREIGN KEY", "tables are not checked against each other", "a join that shows rows without a match", pos)
+		return notYet("FOREIGN KEY", "a write into one table does not look into another",
+			"the definition without REFERENCES; a view with NOT EXISTS shows rows whose partner is missing, and an index on the columns serves joins", pos)
 	default:
 		return notYet("another PRIMARY KEY", "the rows that are there lie where their present key puts them",
 			"CREATE TABLE ... with the new key, and INSERT INTO it SELECT from this one", pos)

@@ -1,6 +1,10 @@
 package sql
 
-import "github.com/millracedb/millrace/internal/sqlerr"
+import (
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+)
 
 // alter parses what follows ALTER.
 func (p *parser) alter(pos Pos) Statement {
@@ -67,9 +71,30 @@ func (p *parser) alterAction(kind ObjectKind) *AlterAction {
 		p.accept("column")
 		p.alterColumn(a)
 	default:
-		p.unexpected()
+		p.refuseAction()
 	}
 	return a
+}
+
+// refuseAction refuses what PostgreSQL's ALTER TABLE does and Millrace does not.
+func (p *parser) refuseAction() {
+	for _, f := range []struct{ words, instead string }{
+		{"enable", "There are no triggers, rules and row security."},
+		{"disable", "There are no triggers, rules and row security."},
+		{"force", "A view that shows some rows, and privileges on the view."},
+		{"cluster", "Rows lie by their key."},
+		{"inherit", "A view with UNION ALL."},
+		{"replica identity", "Every change has the key; a query has the old row where it needs it."},
+		{"validate constraint", "Constraints hold for all rows from the first."},
+		{"attach partition", "WITH (partitions = n) of CREATE TABLE."},
+		{"detach partition", "WITH (partitions = n) of CREATE TABLE."},
+	} {
+		if p.isWords(strings.Fields(f.words)...) {
+			_ = p.unsupported(p.pos(), "%s is not supported", strings.ToUpper(f.words)).WithHint("%s", f.instead)
+			return
+		}
+	}
+	p.unexpected()
 }
 
 func (p *parser) alterAdd(a *AlterAction) {

@@ -295,7 +295,7 @@ type LockTable struct {
 // Maintenance is VACUUM, ANALYZE or CHECKPOINT: accepted, so that tools which send them work.
 type Maintenance struct {
 	Pos
-	Command string // "VACUUM", "ANALYZE", "CHECKPOINT"
+	Command string // "VACUUM", "ANALYZE", "CHECKPOINT", "REINDEX" and the kind of object
 	Options []*Option
 	Tables  []*Name
 }

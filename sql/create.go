@@ -1,6 +1,10 @@
 package sql
 
-import "github.com/millracedb/millrace/internal/sqlerr"
+import (
+	"strings"
+
+	"github.com/millracedb/millrace/internal/sqlerr"
+)
 
 // create parses what follows CREATE.
 func (p *parser) create(pos Pos) Statement {
@@ -56,6 +60,7 @@ func (p *parser) relation(r *CreateRelation, kind ObjectKind) Statement {
 	if p.isPunct("(") && !p.startsQuery(p.i) {
 		p.elements(r)
 	}
+	p.refuseStorage()
 	if p.isWord("with") && p.peek(1).is(p.src, "(") {
 		r.Options = p.withOptions()
 	}
@@ -69,6 +74,19 @@ func (p *parser) relation(r *CreateRelation, kind ObjectKind) Statement {
 		p.unexpected() // neither a definition nor a query
 	}
 	return r
+}
+
+// refuseStorage refuses clauses of PostgreSQL's CREATE TABLE that say where rows are.
+func (p *parser) refuseStorage() {
+	const partitioned = "Every table has partitions, by its key: WITH (partitions = n) says how many."
+	switch at := p.pos(); {
+	case p.isWords("partition", "by"), p.isWords("partition", "of"):
+		_ = p.unsupported(at, "%s in CREATE TABLE is not supported", strings.ToUpper("partition "+foldLower(p.peek(1).text(p.src)))).WithHint(partitioned)
+	case p.isWord("inherits"):
+		_ = p.unsupported(at, "INHERITS is not supported").WithHint("What works: the columns written out, and a view with UNION ALL.")
+	case p.isWord("tablespace"):
+		_ = p.unsupported(at, "TABLESPACE is not supported").WithHint("--data names the directory of all data.")
+	}
 }
 
 // temporary parses TEMPORARY or TEMP, before which GLOBAL and LOCAL are noise (PostgreSQL docs, CREATE TABLE).
@@ -122,6 +140,10 @@ func (p *parser) elements(r *CreateRelation) {
 				p.unexpected()
 			}
 			r.Watermark = p.watermark()
+		case p.isWord("like"):
+			_ = p.unsupported(p.pos(), "LIKE in CREATE TABLE is not supported").WithHint("SHOW CREATE shows the columns of a table, to be written out here.")
+		case p.isWord("exclude"):
+			_ = p.unsupported(p.pos(), "EXCLUDE is not supported").WithHint("What works: UNIQUE and CHECK.")
 		case p.isConstraint():
 			r.Constraints = append(r.Constraints, p.constraint())
 		case p.peek(1).is(p.src, ",") || p.peek(1).is(p.src, ")"):

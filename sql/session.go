@@ -277,6 +277,20 @@ func (p *parser) analyze(pos Pos) Statement {
 	return m
 }
 
+// reindex parses REINDEX [(options)] kind [CONCURRENTLY] name. How it is done is nobody's business: indexes are always as they should be.
+func (p *parser) reindex(pos Pos) Statement {
+	if p.isPunct("(") {
+		p.optionList()
+	}
+	kind, ok := p.acceptOneOf("index", "table", "schema", "database", "system")
+	if !ok {
+		p.unexpected()
+		return nil
+	}
+	p.accept("concurrently")
+	return &Maintenance{Pos: pos, Command: "REINDEX " + strings.ToUpper(kind), Tables: []*Name{p.qualifiedName()}}
+}
+
 func (p *parser) checkpoint(pos Pos) Statement { return &Maintenance{Pos: pos, Command: "CHECKPOINT"} }
 
 // maintenance parses (options) or bare words, and tables with or without columns.

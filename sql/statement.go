@@ -19,6 +19,8 @@ func (p *parser) statement() Statement {
 	if p.ksql && p.refuseForeign() {
 		return nil
 	}
+	start := p.i
+	defer func() { p.namePostgres(start) }()
 	w := foldLower(t.text(p.src))
 	switch w {
 	case "select", "values", "table":
@@ -53,7 +55,7 @@ func init() {
 		"resume": (*parser).resume, "terminate": (*parser).terminate, "discard": (*parser).discard,
 		"listen": (*parser).listen, "unlisten": (*parser).unlisten, "notify": (*parser).notify, "lock": (*parser).lock,
 		"vacuum": (*parser).vacuum, "analyze": (*parser).analyze, "analyse": (*parser).analyze,
-		"checkpoint": (*parser).checkpoint,
+		"checkpoint": (*parser).checkpoint, "reindex": (*parser).reindex,
 	}
 }
 

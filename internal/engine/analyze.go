@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
@@ -320,7 +321,8 @@ func (s *session) accepted(q sql.Statement) (string, error) {
 	case *sql.LockTable:
 		return "LOCK TABLE", nil
 	case *sql.Maintenance:
-		return q.Command, nil
+		tag, _, _ := strings.Cut(q.Command, " ")
+		return tag, nil
 	case *sql.SetConstraints:
 		return "SET CONSTRAINTS", nil
 	case *sql.Refresh:
