@@ -13,7 +13,7 @@ import (
 	"github.com/millracedb/millrace/internal/clock"
 )
 
-// Config is what a Broker needs. All fields but Peers, InternalPartitions, Topics and Logger must be set.
+// Config is what a Broker needs. All fields but Peers, InternalPartitions, PartitionCount, Topics and Logger must be set.
 type Config struct {
 	Partitions Partitions
 	// AllocateIDs takes a block of producer ids from the metadata quorum.
@@ -24,8 +24,10 @@ type Config struct {
 	Logger *slog.Logger
 	// Peers are the other nodes; nil for a node that will never have any.
 	Peers Peers
-	// InternalPartitions is the number of partitions of each internal topic, fixed when the cluster forms.
+	// InternalPartitions is how many partitions each of the coordinators' topics has at most, fixed when the cluster forms.
 	InternalPartitions int32
+	// PartitionCount is how many a topic has, 0 if it does not exist. Without it Kafka's two topics have InternalPartitions, and queries have none of their own.
+	PartitionCount func(topic string) int32
 }
 
 // Broker answers Kafka's requests for this node's partitions and coordinators: the Kafka listener and the lanes of
@@ -35,7 +37,6 @@ type Broker struct {
 	*Offsets
 	partitions Partitions
 	markers    *markers
-	count      int32
 }
 
 // New makes a Broker that leads nothing yet: see Lead.
@@ -46,11 +47,19 @@ func New(cfg Config) *Broker {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
+	if n := cfg.InternalPartitions; cfg.PartitionCount == nil {
+		cfg.PartitionCount = func(topic string) int32 {
+			if topic == TransactionTopic || topic == OffsetsTopic {
+				return n
+			}
+			return 0
+		}
+	}
 	offsets := newOffsets(cfg)
 	m := &markers{partitions: cfg.Partitions, peers: cfg.Peers, offsets: offsets, clock: cfg.Clock, log: cfg.Logger}
 	txns := newTransactions(cfg, m)
 	offsets.txns = txns
-	return &Broker{Transactions: txns, Offsets: offsets, partitions: cfg.Partitions, markers: m, count: cfg.InternalPartitions}
+	return &Broker{Transactions: txns, Offsets: offsets, partitions: cfg.Partitions, markers: m}
 }
 
 // Close stops all work and waits for it. Transactions that are decided but not finished are finished by the next leader.
@@ -60,26 +69,28 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// Lead loads the given partitions of __transaction_state and __consumer_offsets, which this node has come to lead, and then serves
-// them: what was decided is finished in the background. An error is about some of them; the others serve, and Lead can be called
-// again for those.
+// Lead loads the given partitions of the coordinators' topics, which this node has come to lead, and then serves them: what was decided is finished in the background. An error is about some of
+// them; the others serve, and Lead can be called again for those.
 //
 // Transactions that a crash made the coordinator forget (see the package comment) are aborted first.
-func (b *Broker) Lead(ctx context.Context, transactions, offsets []int32) error {
+func (b *Broker) Lead(ctx context.Context, tps []TopicPartition) error {
 	open := b.partitions.OpenTransactions() // before anything serves, so none can begin unseen
-	errs := make([]error, len(transactions)+len(offsets))
-	leases := make([]*lease, len(transactions))
+	errs := make([]error, len(tps))
+	leases := make([]*lease, len(tps))
 	var wg sync.WaitGroup
-	for i, index := range offsets {
-		wg.Go(func() { errs[len(transactions)+i] = b.Offsets.load(ctx, index) })
-	}
-	for i, index := range transactions {
-		wg.Go(func() { leases[i], errs[i] = b.Transactions.load(ctx, index) })
+	for i, tp := range tps {
+		wg.Go(func() {
+			if keepsTransactions(tp.Topic) {
+				leases[i], errs[i] = b.Transactions.load(ctx, tp)
+			} else {
+				errs[i] = b.Offsets.load(ctx, tp)
+			}
+		})
 	}
 	wg.Wait()
 	err := errors.Join(errs...)
 	leases = slices.DeleteFunc(leases, func(l *lease) bool { return l == nil })
-	b.abortOrphans(ctx, leases, open, len(leases) == int(b.count))
+	b.abortOrphans(ctx, leases, open)
 	for _, l := range leases {
 		b.serve(l)
 	}
@@ -87,12 +98,13 @@ func (b *Broker) Lead(ctx context.Context, transactions, offsets []int32) error 
 }
 
 // Resign gives up partitions that this node no longer leads.
-func (b *Broker) Resign(transactions, offsets []int32) {
-	for _, index := range transactions {
-		b.Transactions.resign(index)
-	}
-	for _, index := range offsets {
-		b.Offsets.resign(index)
+func (b *Broker) Resign(tps []TopicPartition) {
+	for _, tp := range tps {
+		if keepsTransactions(tp.Topic) {
+			b.Transactions.resign(tp)
+		} else {
+			b.Offsets.resign(tp)
+		}
 	}
 }
 

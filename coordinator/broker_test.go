@@ -23,7 +23,16 @@ func testTopics() map[string]int32 {
 	return map[string]int32{TransactionTopic: testPartitions, OffsetsTopic: testPartitions, "in": 2, "out": 3}
 }
 
-var allPartitions = []int32{0, 1, 2, 3}
+var allPartitions = allOf(TransactionTopic, OffsetsTopic)
+
+func allOf(topics ...string) (tps []TopicPartition) {
+	for _, topic := range topics {
+		for i := range int32(testPartitions) {
+			tps = append(tps, TopicPartition{topic, i})
+		}
+	}
+	return tps
+}
 
 // ids is the metadata quorum's counter of producer ids, which survives crashes.
 type ids struct{ next int64 }
@@ -39,7 +48,7 @@ func startBroker(t *testing.T, m *memLog, ids *ids) *Broker {
 		Partitions: m, AllocateIDs: ids.allocate, Clock: clock.Real, InternalPartitions: testPartitions,
 		Logger: slog.New(slog.DiscardHandler),
 	})
-	require.NoError(t, b.Lead(t.Context(), allPartitions, allPartitions))
+	require.NoError(t, b.Lead(t.Context(), allPartitions))
 	return b
 }
 

@@ -116,7 +116,7 @@ func (l *offsetLease) appendSet(ctx context.Context, set *recordSet) (next int64
 	if err != nil {
 		return 0, err
 	}
-	if _, next, err = l.part.Append(ctx, batch, coordinatorAppend); err != nil {
+	if _, next, err = l.appendLocked(ctx, batch, coordinatorAppend); err != nil {
 		return 0, coordinatorError(err)
 	}
 	return next, nil
@@ -144,12 +144,14 @@ func (o *Offsets) endConsumer(ctx context.Context, id string) error {
 }
 
 // consumerGroups calls f for each group of the consumer protocol that has members.
-func (o *Offsets) consumerGroups(f func(id string, c *consumerRecord)) {
-	o.eachGroup(func(id string, g *group) {
+func (l *offsetLease) consumerGroups(f func(id string, c *consumerRecord)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, g := range l.mu.groups {
 		if g.consumer.live() {
 			f(id, g.consumer)
 		}
-	})
+	}
 }
 
 // consumer calls f with what the log knows of a group of the consumer protocol, nil if it is none.

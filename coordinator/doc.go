@@ -1,5 +1,6 @@
 // Package coordinator holds the coordinators of the log, transactions and consumer groups, over the topics
-// __transaction_state and __consumer_offsets in Kafka's own record formats.
+// __transaction_state and __consumer_offsets in Kafka's own record formats. Who leads a partition of those coordinates what it keeps, so that the coordinators
+// of a transaction, of a group and the leaders of the partitions that they are about may all be different nodes. Those of persistent queries have topics of their own (hash.go), led by the node with the queries.
 //
 // # Layers
 //
@@ -31,7 +32,7 @@
 //
 // # Life cycle
 //
-// New, Lead (loads what the node leads and finishes what was decided), requests, Close. Requests that arrive earlier are answered
+// New, Lead and Resign as partitions come to the node and go (Lead loads them and finishes what was decided), requests, Close. Requests that arrive earlier are answered
 // COORDINATOR_LOAD_IN_PROGRESS or NOT_COORDINATOR.
 //
 // Debugging starts at Transactions.run (txn_end.go), which drives a decided transaction to its end, and at txn_load.go.

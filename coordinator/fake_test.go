@@ -41,6 +41,7 @@ type memPartition struct {
 		open     map[int64]int16
 		epochs   map[int64]int16
 		refusals int           // number of appends still to be refused
+		guard    uint64        // the last that was given
 		stuck    chan struct{} // while set the high watermark rests until it closes
 		deposed  bool          // another node leads: nothing more comes below the high watermark
 	}
@@ -135,9 +136,18 @@ func (m *memLog) crash(rng *rand.Rand) *memLog {
 	return next
 }
 
-func (p *memPartition) BeginVerification(int64, int16) uint64 { return 0 }
+func (p *memPartition) BeginVerification(id int64, epoch int16) uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if e, open := p.mu.open[id]; open && e == epoch {
+		return 0
+	}
+	p.mu.guard++
+	return p.mu.guard
+}
 
 func (p *memPartition) LeaderEpoch() int32 { return 1 }
+func (p *memPartition) Leads() bool        { return true }
 func (p *memPartition) LogStart() int64    { return 0 }
 
 func (p *memPartition) LogEnd() int64 {
@@ -166,6 +176,9 @@ func (p *memPartition) Append(_ context.Context, batches []byte, o AppendOptions
 	h, frame, _, err := record.Next(batches)
 	if err != nil {
 		return 0, 0, err
+	}
+	if _, open := p.mu.open[h.ProducerID]; o.Verified && !open && o.Guard != p.mu.guard {
+		return 0, 0, kerr.InvalidTxnState
 	}
 	if h.HasProducer() {
 		p.abortLostLocked(h, frame, o.TransactionVersion)

@@ -51,6 +51,9 @@ func (gs *Groups) DescribeGroups(req *kmsg.DescribeGroupsRequest) *kmsg.Describe
 
 // info looks a group up: one that has members here, or what the log knows of it. One of the consumer protocol is not found (KIP-848).
 func (gs *Groups) info(id string) (groupInfo, bool, *kerr.Error) {
+	if gs.refuse != nil {
+		return groupInfo{}, false, gs.refuse
+	}
 	gs.mu.Lock()
 	if g := gs.mu.groups[id]; g != nil && g.ahead() {
 		defer gs.mu.Unlock()
@@ -118,15 +121,11 @@ func (g *group) info(id string) groupInfo {
 func (gs *Groups) ListGroups(req *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
 	resp := req.ResponseKind().(*kmsg.ListGroupsResponse)
 	all := map[string]groupInfo{}
-	for i := range gs.offsets.leases {
-		l := gs.offsets.leases[i].Load()
-		if l == nil {
-			continue
-		}
-		if !l.ready.Load() {
-			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
-			return resp
-		}
+	if gs.refuse == kerr.CoordinatorLoadInProgress {
+		resp.ErrorCode = gs.refuse.Code
+		return resp
+	}
+	for _, l := range gs.leases() {
 		l.mu.Lock()
 		for id, g := range l.mu.groups {
 			all[id] = g.info(id)
@@ -292,7 +291,7 @@ func (o *Offsets) deleteOffsets(ctx context.Context, groupID string, tps []Topic
 		if err != nil {
 			return 0, err
 		}
-		_, next, err := l.part.Append(ctx, batch, coordinatorAppend)
+		_, next, err := l.appendLocked(ctx, batch, coordinatorAppend)
 		if err != nil {
 			return 0, coordinatorError(err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,11 +25,13 @@ const (
 	memberIDBytes = 16
 )
 
-// GroupsConfig is what Groups need. All fields but Idle must be set.
+// GroupsConfig is what Groups need. All fields but Partitions and Refuse must be set.
 type GroupsConfig struct {
 	Offsets *Offsets
-	// Idle groups are none: they say that the coordinator is elsewhere, whatever partitions this node leads.
-	Idle   bool
+	// Partitions are those whose groups they are; nil: all that are loaded. Groups last as long as these are led.
+	Partitions []TopicPartition
+	// Refuse makes these groups none: whoever asks for one is told this error.
+	Refuse *kerr.Error
 	Clock  clock.Clock
 	Rand   io.Reader // safe for concurrent use
 	Logger *slog.Logger
@@ -45,7 +48,8 @@ type Groups struct {
 	clock   clock.Clock
 	rand    io.Reader
 	log     *slog.Logger
-	idle    bool
+	refuse  *kerr.Error
+	parts   []TopicPartition // nil: all
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -61,15 +65,17 @@ type Groups struct {
 
 // NewGroups takes up the groups that the log knows; the offsets' partitions have been loaded before. Their members have one session to be heard of.
 func NewGroups(cfg GroupsConfig) *Groups {
-	gs := &Groups{offsets: cfg.Offsets, clock: cfg.Clock, rand: cfg.Rand, log: cfg.Logger, idle: cfg.Idle, wake: make(chan struct{}, 1)}
+	gs := &Groups{offsets: cfg.Offsets, clock: cfg.Clock, rand: cfg.Rand, log: cfg.Logger, refuse: cfg.Refuse, parts: cfg.Partitions, wake: make(chan struct{}, 1)}
 	gs.ctx, gs.cancel = context.WithCancel(context.Background())
 	gs.mu.groups, gs.mu.consumers = map[string]*classicGroup{}, map[string]*consumerGroup{}
 	now := gs.clock.Now()
-	cfg.Offsets.consumerGroups(func(id string, c *consumerRecord) {
-		gs.mu.consumers[id] = restoreConsumerGroup(id, c, now, consumerSession)
-	})
-	for id, g := range cfg.Offsets.classic() {
-		gs.mu.groups[id] = restoreGroup(id, g, now)
+	for _, l := range gs.leases() {
+		l.consumerGroups(func(id string, c *consumerRecord) {
+			gs.mu.consumers[id] = restoreConsumerGroup(id, c, now, consumerSession)
+		})
+		l.classicGroups(func(id string, g storedGroup) {
+			gs.mu.groups[id] = restoreGroup(id, g, now)
+		})
 	}
 	gs.wg.Go(gs.run)
 	return gs
@@ -89,33 +95,32 @@ type storedGroup struct {
 	members    []GroupMember
 }
 
-// classic returns the groups that have members and are not those of queries.
-func (o *Offsets) classic() map[string]storedGroup {
-	out := map[string]storedGroup{}
-	o.eachGroup(func(id string, g *group) {
+// leases are those of the partitions whose groups these are and that are loaded.
+func (gs *Groups) leases() (leases []*offsetLease) {
+	if gs.refuse != nil {
+		return nil
+	}
+	for i := range gs.offsets.leases {
+		l := gs.offsets.leases[i].Load()
+		if l != nil && l.ready.Load() && (gs.parts == nil || slices.Contains(gs.parts, l.tp)) {
+			leases = append(leases, l)
+		}
+	}
+	return leases
+}
+
+// classicGroups calls f with the groups that have members and are not those of queries.
+func (l *offsetLease) classicGroups(f func(id string, s storedGroup)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for id, g := range l.mu.groups {
 		if g.known && !isQueryGroup(id) {
 			s := storedGroup{generation: g.generation, how: g.protocol}
 			for _, m := range g.members {
 				s.members = append(s.members, m)
 			}
-			out[id] = s
+			f(id, s)
 		}
-	})
-	return out
-}
-
-// eachGroup calls f with what the log knows of each group of the partitions that are loaded, under the lock of the group's partition.
-func (o *Offsets) eachGroup(f func(id string, g *group)) {
-	for i := range o.leases {
-		l := o.leases[i].Load()
-		if l == nil || !l.ready.Load() {
-			continue
-		}
-		l.mu.Lock()
-		for id, g := range l.mu.groups {
-			f(id, g)
-		}
-		l.mu.Unlock()
 	}
 }
 
@@ -256,8 +261,8 @@ func (gs *Groups) check(id string) *kerr.Error {
 	if isQueryGroup(id) {
 		return kerr.GroupAuthorizationFailed
 	}
-	if gs.idle {
-		return kerr.NotCoordinator
+	if gs.refuse != nil {
+		return gs.refuse
 	}
 	_, kerror := gs.offsets.lease(id)
 	return kerror

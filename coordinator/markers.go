@@ -14,7 +14,7 @@ import (
 	"github.com/millracedb/millrace/internal/record"
 )
 
-// markers ends transactions in partitions: it appends the control batch and, in __consumer_offsets, makes the pending offsets
+// markers ends transactions in partitions: it appends the control batch and, in the partitions of group coordinators, makes the pending offsets
 // count or drops them.
 type markers struct {
 	partitions Partitions
@@ -30,13 +30,26 @@ func (m *markers) append(ctx context.Context, tp TopicPartition, mk record.Marke
 	if err != nil {
 		return partitionEnd{}, err
 	}
-	if tp.Topic == OffsetsTopic && !m.offsets.serves(tp.Partition) {
-		return partitionEnd{}, kerr.CoordinatorLoadInProgress
-	}
 	opts := coordinatorAppend
 	opts.TransactionVersion = mk.TransactionVersion
-	_, next, err := p.Append(ctx, record.AppendControl(nil, mk, m.clock.Now().UnixMilli()), opts)
+	batch := record.AppendControl(nil, mk, m.clock.Now().UnixMilli())
+	if keepsOffsets(tp.Topic) {
+		return m.appendToOffsets(ctx, tp, batch, opts)
+	}
+	_, next, err := p.Append(ctx, batch, opts)
 	return partitionEnd{tp: tp, part: p, next: next}, err
+}
+
+// appendToOffsets writes a marker under the lease whose offsets it settles.
+func (m *markers) appendToOffsets(ctx context.Context, tp TopicPartition, batch []byte, opts AppendOptions) (partitionEnd, error) {
+	l := m.offsets.serving(tp)
+	if l == nil {
+		return partitionEnd{}, kerr.CoordinatorLoadInProgress
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, next, err := l.appendLocked(ctx, batch, opts)
+	return partitionEnd{tp: tp, part: l.part, next: next, offsets: l}, err
 }
 
 // wait returns when a marker is below the high watermark, and settles offsets.
@@ -44,8 +57,8 @@ func (m *markers) wait(ctx context.Context, end partitionEnd, mk record.Marker) 
 	if err := end.part.WaitHighWatermark(ctx, end.next); err != nil {
 		return err
 	}
-	if end.tp.Topic == OffsetsTopic {
-		m.offsets.finish(end.tp.Partition, mk)
+	if end.offsets != nil {
+		end.offsets.finish(mk)
 	}
 	return nil
 }
@@ -82,7 +95,7 @@ func (m *markers) write(ctx context.Context, parts []TopicPartition, mk record.M
 		end.part.Flush(end.next)
 	}
 	for _, end := range ends {
-		if err != nil && end.tp.Topic == OffsetsTopic {
+		if err != nil && end.offsets != nil {
 			left = append(left, end.tp) // they do not count before the rest does: see rounds
 		} else if waitErr := m.wait(ctx, end, mk); waitErr != nil {
 			left, err = append(left, end.tp), waitErr
@@ -97,8 +110,8 @@ func (m *markers) over(tp TopicPartition, mk record.Marker, err error) bool {
 		return false
 	}
 	m.log.Warn("marker refused", "topic", tp.Topic, "partition", tp.Partition, "producer_id", mk.ProducerID, "err", err)
-	if tp.Topic == OffsetsTopic {
-		m.offsets.finish(tp.Partition, record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch, TransactionVersion: mk.TransactionVersion})
+	if l := m.offsets.serving(tp); l != nil && keepsOffsets(tp.Topic) {
+		l.finish(record.Marker{ProducerID: mk.ProducerID, ProducerEpoch: mk.ProducerEpoch, TransactionVersion: mk.TransactionVersion})
 	}
 	return true
 }
@@ -152,7 +165,7 @@ func (m *markers) writeAll(ctx context.Context, t txn, coordinatorEpoch int32, c
 // rounds are the partitions of a transaction in the order of their markers. Offsets that can be read as stable promise that all else of the transaction is readable: who goes on from them takes
 // what was written before them for there. So they come last: in the order of waiting, and where another node may coordinate after a crash, which knows of the log only, in a round of their own.
 func (m *markers) rounds(parts []TopicPartition) [][]TopicPartition {
-	last := func(tp TopicPartition) bool { return tp.Topic == OffsetsTopic }
+	last := func(tp TopicPartition) bool { return keepsOffsets(tp.Topic) }
 	if !slices.ContainsFunc(parts, last) {
 		return [][]TopicPartition{parts}
 	}

@@ -32,7 +32,7 @@ func TestOffsetsAreStableOnlyWhenAllOfTheirTransactionIsReadable(t *testing.T) {
 			lead := func() *Broker {
 				b := New(Config{Partitions: m, Peers: others, AllocateIDs: (&ids{next: 1000}).allocate, Clock: clock.Real, InternalPartitions: testPartitions})
 				t.Cleanup(func() { require.NoError(t, b.Close()) })
-				require.NoError(t, b.Lead(t.Context(), allPartitions, allPartitions))
+				require.NoError(t, b.Lead(t.Context(), allPartitions))
 				return b
 			}
 			b := lead()
@@ -55,7 +55,7 @@ func TestOffsetsAreStableOnlyWhenAllOfTheirTransactionIsReadable(t *testing.T) {
 			_, err := fetchOffset(b, "g", in0, true)
 			require.ErrorIs(t, err, kerr.UnstableOffsetCommit, "the marker of the output is held up")
 			if others != nil {
-				b.Resign(allPartitions, allPartitions)
+				b.Resign(allPartitions)
 				require.Error(t, <-ended)
 				b = lead()
 				heldUp()

@@ -58,7 +58,7 @@ func (m *migration) open() {
 		Partitions: m.log, AllocateIDs: (&ids{}).allocate, Clock: clock.Real, InternalPartitions: testPartitions, Logger: slog.New(slog.DiscardHandler),
 		Topics: func() TopicsView { return m.topics },
 	})
-	require.NoError(m.t, m.broker.Lead(m.t.Context(), allPartitions, allPartitions))
+	require.NoError(m.t, m.broker.Lead(m.t.Context(), allPartitions))
 	m.gs = NewGroups(GroupsConfig{Offsets: m.broker.Offsets, Clock: clock.Real, Rand: rand.Reader, Logger: slog.New(slog.DiscardHandler)})
 }
 

@@ -4,28 +4,34 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/millracedb/millrace/internal/record"
 )
 
-// load reads one partition of __consumer_offsets and serves it.
-func (o *Offsets) load(ctx context.Context, index int32) error {
-	p, err := o.partitions.Partition(OffsetsTopic, index)
+// load reads one partition of a group coordinators' topic and serves it.
+func (o *Offsets) load(ctx context.Context, tp TopicPartition) error {
+	slot, ok := o.slots.of(tp)
+	if !ok {
+		return kerr.UnknownTopicOrPartition
+	}
+	p, err := o.partitions.Partition(tp.Topic, tp.Partition)
 	if err != nil {
 		return err
 	}
-	l := &offsetLease{part: p, topics: o.topics}
+	l := &offsetLease{tp: tp, part: p, topics: o.topics}
 	l.ctx, l.cancel = context.WithCancel(o.ctx)
 	l.mu.groups = map[string]*group{}
 	l.mu.pending = map[int64]pendingOffsets{}
 	l.mu.changed = make(chan struct{})
-	o.resign(index)
-	o.leases[index].Store(l)
+	o.resign(tp)
+	o.leases[slot].Store(l)
 	var it record.Iterator
 	err = replay(ctx, p, func(h record.Header, frame []byte) error {
 		return l.replayBatch(&it, h, frame)
 	})
 	if err != nil {
-		return fmt.Errorf("load %s-%d: %w", OffsetsTopic, index, err)
+		return fmt.Errorf("load %s-%d: %w", tp.Topic, tp.Partition, err)
 	}
 	l.ready.Store(true)
 	return nil

@@ -77,7 +77,7 @@ func (o *Offsets) commit(ctx context.Context, c claim, tps []TopicPartition, off
 	if kerror != nil {
 		return kerror
 	}
-	base, next, kerror := l.appendOffsets(ctx, c, record.BatchOptions{}, tps, offsets)
+	base, next, kerror := l.appendOffsets(ctx, c, record.BatchOptions{}, coordinatorAppend, tps, offsets)
 	if kerror != nil || len(tps) == 0 {
 		return kerror
 	}
@@ -94,7 +94,7 @@ func (o *Offsets) commit(ctx context.Context, c claim, tps []TopicPartition, off
 }
 
 // appendOffsets checks the claim and appends the offsets, in one step; inside a transaction they are pending at once.
-func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.BatchOptions, tps []TopicPartition, offsets []committed) (base, next int64, _ *kerr.Error) {
+func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.BatchOptions, how AppendOptions, tps []TopicPartition, offsets []committed) (base, next int64, _ *kerr.Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if kerror := l.checkLocked(c, opts.Transactional, tps); kerror != nil {
@@ -107,7 +107,7 @@ func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.Ba
 	if err != nil {
 		return 0, 0, kerr.InvalidRequest
 	}
-	base, next, err = l.part.Append(ctx, batch, coordinatorAppend)
+	base, next, err = l.appendLocked(ctx, batch, how)
 	if err != nil {
 		return 0, 0, coordinatorError(err)
 	}
@@ -169,31 +169,62 @@ func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitReques
 	ref := producerRef{
 		transactionalID: req.TransactionalID, producerID: req.ProducerID, epoch: req.ProducerEpoch, implicit: req.Version >= 5,
 	}
-	self := TopicPartition{OffsetsTopic, PartitionFor(req.Group, int32(len(o.leases)))}
-	h, kerror := o.txns.hold(ctx, ref, []TopicPartition{self})
-	if kerror == kerr.InvalidTxnState {
-		return txnStateError(req.Version >= abortableCommitVersion)
-	}
-	if kerror != nil {
-		return kerror
-	}
+	self := o.partitionOf(req.Group)
 	opts := record.BatchOptions{
 		Transactional: true, Idempotent: true,
 		ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch, BaseSequence: record.NoSequence,
 	}
-	_, next, kerror := l.appendOffsets(ctx, c, opts, tps, offsets)
-	h.release()
-	if kerror != nil || from == inProcess {
+	var next int64
+	if from == remote && o.txns.peers != nil && !o.txns.coordinates(ref.transactionalID) {
+		next, kerror = o.txnCommitApart(ctx, l, self, ref, c, opts, tps, offsets)
+	} else {
+		var h held
+		if h, kerror = o.txns.hold(ctx, ref, []TopicPartition{self}); kerror == nil {
+			next, kerror = o.txnCommitHeld(ctx, l, self, h, c, opts, tps, offsets, from)
+		}
+	}
+	switch {
+	case kerror == kerr.InvalidTxnState:
+		return txnStateError(req.Version >= abortableCommitVersion)
+	case kerror != nil || from == inProcess:
 		return kerror
 	}
-	err := h.durable(ctx)
-	if err == nil {
-		err = l.part.WaitHighWatermark(ctx, next)
-	}
-	if err != nil {
+	if err := l.part.WaitHighWatermark(ctx, next); err != nil {
 		return coordinatorError(err)
 	}
 	return nil
+}
+
+// txnCommitHeld appends the offsets of a transaction that this node coordinates, and gives the hold of it up.
+func (o *Offsets) txnCommitHeld(ctx context.Context, l *offsetLease, self TopicPartition, h held, c claim, opts record.BatchOptions, tps []TopicPartition, offsets []committed, from caller) (next int64, kerror *kerr.Error) {
+	if o.txns.spread([]TopicPartition{self}) { // whoever coordinates after a crash must know of every batch that whoever leads then has
+		if err := h.durable(ctx); err != nil {
+			h.release()
+			return 0, coordinatorError(err)
+		}
+	}
+	_, next, kerror = l.appendOffsets(ctx, c, opts, coordinatorAppend, tps, offsets)
+	h.release()
+	if kerror != nil || from == inProcess {
+		return next, kerror
+	}
+	if err := h.durable(ctx); err != nil {
+		return next, coordinatorError(err)
+	}
+	return next, nil
+}
+
+// txnCommitApart is txnCommitHeld for a transaction whose coordinator is another node, which is asked as it is for the first batch of a producer (see admit).
+func (o *Offsets) txnCommitApart(ctx context.Context, l *offsetLease, self TopicPartition, ref producerRef, c claim, opts record.BatchOptions, tps []TopicPartition, offsets []committed) (next int64, kerror *kerr.Error) {
+	how := coordinatorAppend
+	how.Verified = true
+	if how.Guard = l.part.BeginVerification(ref.producerID, ref.epoch); how.Guard != 0 { // else it is in the transaction already
+		if kerror := o.txns.askAbout(ctx, ref, self); kerror != nil {
+			return 0, kerror
+		}
+	}
+	_, next, kerror = l.appendOffsets(ctx, c, opts, how, tps, offsets)
+	return next, kerror
 }
 
 func (l *offsetLease) check(c claim, tps []TopicPartition) *kerr.Error {

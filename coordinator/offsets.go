@@ -26,7 +26,7 @@ const (
 	queryGroupPrefix = "millrace-query-"
 )
 
-// Offsets keeps the committed offsets of the groups whose partition of __consumer_offsets this node leads, and what their members'
+// Offsets keeps the committed offsets of the groups whose partition this node leads, and what their members'
 // claims are checked against.
 type Offsets struct {
 	partitions Partitions
@@ -35,15 +35,17 @@ type Offsets struct {
 	clock      clock.Clock
 	log        *slog.Logger
 
-	leases []atomic.Pointer[offsetLease] // by partition; nil where this node does not lead
+	slots  slots
+	leases []atomic.Pointer[offsetLease] // by slot; nil where this node does not lead
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 }
 
-// offsetLease is one term as leader of a partition of __consumer_offsets.
+// offsetLease is one term as leader of a partition of a group coordinators' topic.
 type offsetLease struct {
+	tp     TopicPartition
 	part   Partition
 	topics func() TopicsView
 	ready  atomic.Bool // loaded
@@ -55,6 +57,7 @@ type offsetLease struct {
 		groups  map[string]*group
 		pending map[int64]pendingOffsets // by producer id
 		changed chan struct{}            // closed and replaced when pending offsets are settled
+		over    bool                     // nothing is appended any more
 	}
 }
 
@@ -112,7 +115,8 @@ func newOffsets(cfg Config) *Offsets {
 		topics:     cfg.Topics,
 		clock:      cfg.Clock,
 		log:        cfg.Logger,
-		leases:     make([]atomic.Pointer[offsetLease], cfg.InternalPartitions),
+		slots:      slots{cfg.InternalPartitions, cfg.PartitionCount},
+		leases:     make([]atomic.Pointer[offsetLease], 2*cfg.InternalPartitions),
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.wg.Go(o.expireLoop)
@@ -122,24 +126,50 @@ func newOffsets(cfg Config) *Offsets {
 func (o *Offsets) close() {
 	o.cancel()
 	for i := range o.leases {
-		o.resign(int32(i))
+		o.leases[i].Swap(nil).end()
 	}
 	o.wg.Wait()
 }
 
-func (o *Offsets) resign(index int32) {
-	if l := o.leases[index].Swap(nil); l != nil {
-		l.cancel()
+func (o *Offsets) resign(tp TopicPartition) {
+	if slot, ok := o.slots.of(tp); ok {
+		o.leases[slot].Swap(nil).end()
 	}
 }
 
-// serves reports whether the partition is loaded here.
-func (o *Offsets) serves(index int32) bool {
-	if index < 0 || int(index) >= len(o.leases) {
-		return false
+// end makes sure that nothing more is written under the lease: one of the same term may follow. l may be nil.
+func (l *offsetLease) end() {
+	if l == nil {
+		return
 	}
-	l := o.leases[index].Load()
-	return l != nil && l.ready.Load()
+	l.cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.over = true
+}
+
+// appendLocked writes to the log of the lease while that lasts.
+func (l *offsetLease) appendLocked(ctx context.Context, batch []byte, opts AppendOptions) (base, next int64, err error) {
+	if l.mu.over {
+		return 0, 0, kerr.NotLeaderForPartition
+	}
+	return l.part.Append(ctx, batch, opts)
+}
+
+// serving is the lease of a partition that is loaded here; nil if it is not.
+func (o *Offsets) serving(tp TopicPartition) *offsetLease {
+	slot, ok := o.slots.of(tp)
+	if !ok {
+		return nil
+	}
+	if l := o.leases[slot].Load(); l != nil && l.ready.Load() {
+		return l
+	}
+	return nil
+}
+
+func (o *Offsets) partitionOf(groupID string) TopicPartition {
+	return OffsetsPartition(groupID, o.slots.count)
 }
 
 // lease returns the lease that owns the group.
@@ -147,9 +177,10 @@ func (o *Offsets) lease(groupID string) (*offsetLease, *kerr.Error) {
 	if groupID == "" {
 		return nil, kerr.InvalidGroupID
 	}
-	l := o.leases[PartitionFor(groupID, int32(len(o.leases)))].Load()
+	slot, _ := o.slots.of(o.partitionOf(groupID))
+	l := o.leases[slot].Load()
 	switch {
-	case l == nil:
+	case l == nil || !l.part.Leads():
 		return nil, kerr.NotCoordinator
 	case !l.ready.Load():
 		return nil, kerr.CoordinatorLoadInProgress
@@ -208,11 +239,7 @@ func (l *offsetLease) settleLocked(producerID int64, commit bool) {
 }
 
 // finish is called when the marker of a transaction is below the high watermark.
-func (o *Offsets) finish(index int32, mk record.Marker) {
-	l := o.leases[index].Load()
-	if l == nil {
-		return
-	}
+func (l *offsetLease) finish(mk record.Marker) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch p, open := l.mu.pending[mk.ProducerID]; {

@@ -57,6 +57,8 @@ type OpenTransaction struct {
 type Partition interface {
 	// LeaderEpoch is the generation of this leadership; of a coordinator's partition it is the coordinator epoch.
 	LeaderEpoch() int32
+	// Leads reports whether this leadership lasts.
+	Leads() bool
 	// LogStart and LogEnd bound what is written.
 	LogStart() int64
 	LogEnd() int64

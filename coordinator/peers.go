@@ -45,7 +45,7 @@ func (c *Transactions) spread(tps []TopicPartition) bool {
 
 // coordinates reports whether the transactional id is this node's to coordinate, be it loaded or not.
 func (c *Transactions) coordinates(id string) bool {
-	return c.leases[PartitionFor(id, int32(len(c.leases)))].Load() != nil
+	return c.leases[c.slot(id)].Load() != nil
 }
 
 // admit is hold for a transaction whose coordinator is another node (KIP-890): before the first batch of a transaction in a partition the coordinator is asked whether the partition is in
@@ -69,8 +69,7 @@ func (c *Transactions) admit(ctx context.Context, ref producerRef, version int16
 
 // admission is the request for those of the partitions that need one.
 func admission(ref producerRef, parts []producePart) (req *kmsg.AddPartitionsToTxnRequest, asked []*producePart) {
-	txn := kmsg.NewAddPartitionsToTxnRequestTransaction()
-	txn.TransactionalID, txn.ProducerID, txn.ProducerEpoch, txn.VerifyOnly = ref.transactionalID, ref.producerID, ref.epoch, !ref.implicit
+	var tps []TopicPartition
 	for i := range parts {
 		pp := &parts[i]
 		if pp.err != nil || !pp.transactional {
@@ -80,15 +79,43 @@ func admission(ref producerRef, parts []producePart) (req *kmsg.AddPartitionsToT
 		if pp.guard = pp.part.BeginVerification(ref.producerID, ref.epoch); pp.guard == 0 {
 			continue // it is in the transaction already
 		}
-		topic := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
-		topic.Topic, topic.Partitions = pp.tp.Topic, []int32{pp.tp.Partition}
-		txn.Topics = append(txn.Topics, topic)
-		asked = append(asked, pp)
+		tps, asked = append(tps, pp.tp), append(asked, pp)
 	}
-	req = kmsg.NewPtrAddPartitionsToTxnRequest()
+	return admissionOf(ref, tps), asked
+}
+
+func admissionOf(ref producerRef, tps []TopicPartition) *kmsg.AddPartitionsToTxnRequest {
+	txn := kmsg.NewAddPartitionsToTxnRequestTransaction()
+	txn.TransactionalID, txn.ProducerID, txn.ProducerEpoch, txn.VerifyOnly = ref.transactionalID, ref.producerID, ref.epoch, !ref.implicit
+	for _, tp := range tps {
+		topic := kmsg.NewAddPartitionsToTxnRequestTransactionTopic()
+		topic.Topic, topic.Partitions = tp.Topic, []int32{tp.Partition}
+		txn.Topics = append(txn.Topics, topic)
+	}
+	req := kmsg.NewPtrAddPartitionsToTxnRequest()
 	req.Version = addBatchedVersion
 	req.Transactions = append(req.Transactions, txn)
-	return req, asked
+	return req
+}
+
+// askAbout is admit for the partition that keeps a group: its coordinator asks before it writes the first offsets of a transaction there. What passes by itself is COORDINATOR_LOAD_IN_PROGRESS, which
+// every client tries again.
+func (c *Transactions) askAbout(ctx context.Context, ref producerRef, tp TopicPartition) *kerr.Error {
+	codes, err := c.ask(ctx, admissionOf(ref, []TopicPartition{tp}))
+	code, answered := codes[tp]
+	if err != nil || !answered {
+		return kerr.CoordinatorLoadInProgress
+	}
+	switch ke := kerr.TypedErrorForCode(code); {
+	case code == 0:
+		return nil
+	case ke == nil:
+		return kerr.UnknownServerError
+	case passes(ke), ke == kerr.ConcurrentTransactions:
+		return kerr.CoordinatorLoadInProgress
+	default:
+		return ke
+	}
 }
 
 // Versions of requests between nodes; that of WriteTxnMarkers is the first with the transaction version.
@@ -99,7 +126,8 @@ const (
 
 // ask sends an admission to the coordinator of its transaction.
 func (c *Transactions) ask(ctx context.Context, req *kmsg.AddPartitionsToTxnRequest) (map[TopicPartition]int16, error) {
-	node, ok := c.peers.Leader(TransactionTopic, PartitionFor(req.Transactions[0].TransactionalID, int32(len(c.leases))))
+	at := c.partitionOf(req.Transactions[0].TransactionalID)
+	node, ok := c.peers.Leader(at.Topic, at.Partition)
 	if !ok {
 		return nil, kerr.CoordinatorNotAvailable
 	}
@@ -122,14 +150,23 @@ func (c *Transactions) ask(ctx context.Context, req *kmsg.AddPartitionsToTxnRequ
 
 // admissionError is what a producer hears of a coordinator's refusal. What passes by itself is NOT_ENOUGH_REPLICAS, which every client tries again.
 func admissionError(code, version int16) error {
-	switch ke := kerr.TypedErrorForCode(code); ke {
-	case kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.UnknownTopicOrPartition, kerr.OperationNotAttempted, kerr.RequestTimedOut:
-		return kerr.NotEnoughReplicas
-	case nil:
+	switch ke := kerr.TypedErrorForCode(code); {
+	case ke == nil:
 		return kerr.UnknownServerError
+	case passes(ke):
+		return kerr.NotEnoughReplicas
 	default:
 		return produceError(ke, version)
 	}
+}
+
+// passes reports whether a coordinator's refusal is one that passes by itself.
+func passes(ke *kerr.Error) bool {
+	switch ke {
+	case kerr.NotCoordinator, kerr.CoordinatorLoadInProgress, kerr.CoordinatorNotAvailable, kerr.UnknownTopicOrPartition, kerr.OperationNotAttempted, kerr.RequestTimedOut:
+		return true
+	}
+	return false
 }
 
 // leaderElsewhere returns the node that leads a partition which this one does not lead.

@@ -73,7 +73,7 @@ func TestClaimOfOnePartitionLeavesThoseOfTheOthers(t *testing.T) {
 	check(b)
 
 	// The coordinator moves: claims hold as they were.
-	b.Resign([]int32{0, 1, 2, 3}, []int32{0, 1, 2, 3})
+	b.Resign(allPartitions)
 	b = startBroker(t, m, &ids{next: 2000})
 	t.Cleanup(func() { require.NoError(t, b.Close()) })
 	check(b)

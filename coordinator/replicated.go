@@ -48,6 +48,8 @@ type replicated struct {
 
 func (r replicated) LeaderEpoch() int32 { return r.epoch }
 
+func (r replicated) Leads() bool { return r.Partition.Leads() && r.Partition.LeaderEpoch() == r.epoch }
+
 func (r replicated) Append(_ context.Context, batches []byte, o AppendOptions) (base, next int64, err error) {
 	opts := replication.AppendOptions{
 		Acks: replication.AcksAll, Origin: log.Client, Fence: true, Epoch: r.epoch, NoSync: true, TransactionVersion: o.TransactionVersion,

@@ -27,8 +27,7 @@ const (
 	retryPause = 100 * time.Millisecond
 )
 
-// Transactions is the transaction coordinator: it owns the transactional ids whose partition of __transaction_state this node
-// leads.
+// Transactions is the transaction coordinator: it owns the transactional ids whose partition this node leads.
 type Transactions struct {
 	partitions Partitions
 	peers      Peers // nil on a node alone
@@ -37,16 +36,17 @@ type Transactions struct {
 	clock      clock.Clock
 	log        *slog.Logger
 
-	leases []atomic.Pointer[lease] // by partition of __transaction_state; nil where this node does not lead
+	slots  slots
+	leases []atomic.Pointer[lease] // by slot; nil where this node does not lead
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // goroutines that drive transactions, and the expirer
 }
 
-// lease is one term as leader of a partition of __transaction_state.
+// lease is one term as leader of a partition of a transaction coordinators' topic.
 type lease struct {
-	index  int32
+	tp     TopicPartition
 	part   Partition
 	epoch  int32
 	ready  atomic.Bool // loaded
@@ -56,6 +56,7 @@ type lease struct {
 	mu struct {
 		sync.Mutex
 		entries map[string]*txnEntry
+		over    bool // nothing is appended any more
 	}
 }
 
@@ -111,7 +112,8 @@ func newTransactions(cfg Config, m *markers) *Transactions {
 		ids:        newProducerIDs(cfg.AllocateIDs),
 		clock:      cfg.Clock,
 		log:        cfg.Logger,
-		leases:     make([]atomic.Pointer[lease], cfg.InternalPartitions),
+		slots:      slots{cfg.InternalPartitions, cfg.PartitionCount},
+		leases:     make([]atomic.Pointer[lease], 2*cfg.InternalPartitions),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.wg.Go(c.expireLoop)
@@ -124,25 +126,57 @@ func newTransactions(cfg Config, m *markers) *Transactions {
 func (c *Transactions) close() {
 	c.cancel()
 	for i := range c.leases {
-		c.resign(int32(i))
+		c.leases[i].Swap(nil).end()
 	}
 	c.wg.Wait()
 }
 
 // resign forgets a partition that this node does not lead any more.
-func (c *Transactions) resign(index int32) {
-	if l := c.leases[index].Swap(nil); l != nil {
-		l.cancel()
+func (c *Transactions) resign(tp TopicPartition) {
+	if slot, ok := c.slots.of(tp); ok {
+		c.leases[slot].Swap(nil).end()
 	}
+}
+
+// end makes sure that nothing more is written under the lease: one of the same term may follow. l may be nil.
+func (l *lease) end() {
+	if l == nil {
+		return
+	}
+	l.cancel()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.mu.over = true
+}
+
+// append writes to the log of the lease while that lasts, and returns the offset behind what it has written.
+func (l *lease) append(batch []byte) (next int64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mu.over {
+		return 0, kerr.NotLeaderForPartition
+	}
+	_, next, err = l.part.Append(l.ctx, batch, coordinatorAppend)
+	return next, err
+}
+
+// slot is where the lease of a transactional id is.
+func (c *Transactions) slot(id string) int {
+	slot, _ := c.slots.of(c.partitionOf(id))
+	return slot
+}
+
+func (c *Transactions) partitionOf(id string) TopicPartition {
+	return TransactionPartition(id, c.slots.count)
 }
 
 func (c *Transactions) nowMillis() int64 { return c.clock.Now().UnixMilli() }
 
 // lease returns the lease that owns the transactional id.
 func (c *Transactions) lease(id string) (*lease, *kerr.Error) {
-	l := c.leases[PartitionFor(id, int32(len(c.leases)))].Load()
+	l := c.leases[c.slot(id)].Load()
 	switch {
-	case l == nil:
+	case l == nil || !l.part.Leads():
 		return nil, kerr.NotCoordinator
 	case !l.ready.Load():
 		return nil, kerr.CoordinatorLoadInProgress
@@ -212,8 +246,7 @@ func (c *Transactions) install(l *lease, e *txnEntry, t txn) (next int64, err er
 	if err != nil {
 		return 0, err
 	}
-	_, next, err = l.part.Append(l.ctx, batch, coordinatorAppend)
-	if err != nil {
+	if next, err = l.append(batch); err != nil {
 		return 0, err
 	}
 	e.value.Store(&t)

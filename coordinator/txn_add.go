@@ -186,10 +186,10 @@ func (c *Transactions) addBatched(ctx context.Context, rt *kmsg.AddPartitionsToT
 	return out
 }
 
-// AddOffsetsToTxn answers key 25: the group's partition of __consumer_offsets joins the transaction.
+// AddOffsetsToTxn answers key 25: the partition that keeps the group joins the transaction.
 func (c *Transactions) AddOffsetsToTxn(ctx context.Context, req *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
-	tp := TopicPartition{OffsetsTopic, PartitionFor(req.Group, int32(len(c.leases)))}
+	tp := OffsetsPartition(req.Group, c.slots.count)
 	ref := producerRef{transactionalID: req.TransactionalID, producerID: req.ProducerID, epoch: req.ProducerEpoch}
 	if kerror := c.addExplicit(ctx, ref, []TopicPartition{tp}, 0); kerror != nil {
 		resp.ErrorCode = kerror.Code

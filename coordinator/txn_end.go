@@ -107,9 +107,10 @@ func (c *Transactions) syncParts(ctx context.Context, parts []TopicPartition, lo
 
 // partitionEnd is a partition and an offset to wait for.
 type partitionEnd struct {
-	tp   TopicPartition
-	part Partition
-	next int64
+	tp      TopicPartition
+	part    Partition
+	next    int64
+	offsets *offsetLease // of a group coordinators' partition, that the marker was written under
 }
 
 // ending is a decided transaction on its way.
@@ -162,7 +163,7 @@ func (c *Transactions) run(l *lease, e *txnEntry, t txn, next int64) (settled bo
 
 // leads reports whether this node leads the partition of a lease, and has since the lease began. A lease outlives the leadership as long as the node has not given it up.
 func (c *Transactions) leads(l *lease) bool {
-	p, err := c.partitions.Partition(TransactionTopic, l.index)
+	p, err := c.partitions.Partition(l.tp.Topic, l.tp.Partition)
 	return !errors.Is(err, kerr.NotLeaderForPartition) && (err != nil || p.LeaderEpoch() == l.epoch)
 }
 

@@ -69,6 +69,5 @@ func (c *Transactions) appendTombstone(l *lease, id string) (next int64, err err
 	if err != nil {
 		return 0, err
 	}
-	_, next, err = l.part.Append(l.ctx, batch, coordinatorAppend)
-	return next, err
+	return l.append(batch)
 }

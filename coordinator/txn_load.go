@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+
 	"github.com/millracedb/millrace/internal/record"
 )
 
@@ -51,17 +53,21 @@ func eachBatch(bytes []byte, fn func(h record.Header, frame []byte) error) (next
 	return next, nil
 }
 
-// load reads one partition of __transaction_state into a lease that does not serve yet.
-func (c *Transactions) load(ctx context.Context, index int32) (*lease, error) {
-	p, err := c.partitions.Partition(TransactionTopic, index)
+// load reads one partition of a transaction coordinators' topic into a lease that does not serve yet.
+func (c *Transactions) load(ctx context.Context, tp TopicPartition) (*lease, error) {
+	slot, ok := c.slots.of(tp)
+	if !ok {
+		return nil, kerr.UnknownTopicOrPartition
+	}
+	p, err := c.partitions.Partition(tp.Topic, tp.Partition)
 	if err != nil {
 		return nil, err
 	}
-	l := &lease{index: index, part: p, epoch: p.LeaderEpoch()}
+	l := &lease{tp: tp, part: p, epoch: p.LeaderEpoch()}
 	l.ctx, l.cancel = context.WithCancel(c.ctx)
 	l.mu.entries = map[string]*txnEntry{}
-	c.resign(index)
-	c.leases[index].Store(l)
+	c.resign(tp)
+	c.leases[slot].Store(l)
 	var it record.Iterator
 	err = replay(ctx, p, func(_ record.Header, frame []byte) error {
 		if err := it.Reset(frame); err != nil {
@@ -75,7 +81,7 @@ func (c *Transactions) load(ctx context.Context, index int32) (*lease, error) {
 		return it.Err()
 	})
 	if err != nil {
-		return nil, fmt.Errorf("load %s-%d: %w", TransactionTopic, index, err)
+		return nil, fmt.Errorf("load %s-%d: %w", tp.Topic, tp.Partition, err)
 	}
 	return l, nil
 }

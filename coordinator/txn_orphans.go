@@ -17,9 +17,10 @@ import (
 // some partitions while the successor commits it in others. So nothing is aborted on the word of leases alone: see stillLeads.
 
 // abortOrphans aborts the orphans among open before any of leases serves. A producer id that none of leases knows may be another coordinator's, unless everything is led from
-// here (all).
-func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open []OpenTransaction, all bool) {
+// here.
+func (c *Transactions) abortOrphans(ctx context.Context, leases []*lease, open []OpenTransaction) {
 	owners, newest := ownersOf(leases)
+	all := c.all(leases)
 	orphans := map[OpenTransaction]int32{} // and the coordinator epochs of their markers
 	for _, o := range open {
 		own, known := owners[o.ProducerID]
@@ -55,10 +56,15 @@ func (c *Transactions) sweepOrphans(ctx context.Context) {
 		switch {
 		case known && !own.e.value.Load().owns(o):
 			c.sweepOrphan(ctx, o, own)
-		case !known && len(leases) == len(c.leases) && c.stillLeads(ctx, leases...) && c.isOpen(o): // its transactional id is forgotten, so nothing can begin with this producer id
+		case !known && c.all(leases) && c.stillLeads(ctx, leases...) && c.isOpen(o): // its transactional id is forgotten, so nothing can begin with this producer id
 			c.settleOrphan(ctx, o, newest)
 		}
 	}
+}
+
+// all reports whether leases are those of all transactional ids, so that a producer id that none of them knows is nobody's.
+func (c *Transactions) all(leases []*lease) bool {
+	return len(leases) == int(c.slots.count(TransactionTopic)+c.slots.count(QueryTransactionTopic))
 }
 
 // serving are the leases that are loaded.

@@ -40,7 +40,7 @@ func (c *Transactions) sweepNode(ctx context.Context, node int32, leases []*leas
 		switch {
 		case known && !own.e.value.Load().owns(o):
 			c.sweepOrphanAt(ctx, node, o, own)
-		case !known && len(leases) == len(c.leases) && c.stillLeads(ctx, leases...):
+		case !known && c.all(leases) && c.stillLeads(ctx, leases...):
 			c.settleOrphanAt(ctx, node, o, newest)
 		}
 	}

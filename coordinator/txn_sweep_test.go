@@ -66,7 +66,7 @@ func newPair(t *testing.T, away ...TopicPartition) (map[int32]*Broker, map[int32
 // TestATransactionCommitsThatIsHereUnsyncedAndElsewhereWaitedFor: the rows that a query gives may go to a topic that another node leads, and its rows that failed to one that this node does.
 func TestATransactionCommitsThatIsHereUnsyncedAndElsewhereWaitedFor(t *testing.T) {
 	brokers, logs := newPair(t, out0)
-	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
+	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions))
 	p := &testProducer{b: brokers[1], txID: "tx", local: true}
 	require.NoError(t, p.init(testCtx))
 	add := kmsg.NewPtrAddPartitionsToTxnRequest()
@@ -97,7 +97,7 @@ func TestOrphansAreAbortedWhereverTheyAre(t *testing.T) {
 	open := func(tp TopicPartition) int { return len(openIn(logs[2], tp)) }
 
 	// A batch whose producer nobody knows, and one of a producer that is at another transaction by now.
-	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
+	require.NoError(t, brokers[1].Lead(t.Context(), allPartitions))
 	p := &testProducer{b: brokers[1], txID: "tx"}
 	require.NoError(t, p.init(testCtx))
 	appendTo(t, logs[2], out1, 77, 3)
@@ -142,7 +142,7 @@ func TestANodeThatCoordinatesNoMoreAbortsNothing(t *testing.T) {
 				require.NoError(t, b.Close())
 			}
 		}()
-		require.NoError(t, brokers[1].Lead(t.Context(), allPartitions, allPartitions))
+		require.NoError(t, brokers[1].Lead(t.Context(), allPartitions))
 		p := &testProducer{b: brokers[1], txID: "tx"}
 		require.NoError(t, p.init(testCtx))
 		for i := range int32(testPartitions) {

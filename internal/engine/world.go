@@ -252,10 +252,10 @@ func (w *world) Topics() []pgcatalog.Topic {
 	var out []pgcatalog.Topic
 	for t := range w.img.Topics() {
 		x := pgcatalog.Topic{Name: t.Name, Partitions: int32(len(t.Partitions)), CleanupPolicy: "delete"}
-		switch t.Owner.Kind {
-		case metadata.OwnerInternal:
+		switch {
+		case t.Internal():
 			x.Owner = "internal"
-		case metadata.OwnerSQL:
+		case t.Owner.Kind == metadata.OwnerSQL:
 			if o, ok := w.img.Object(t.Owner.OID); ok {
 				x.Owner = o.Name
 			}

@@ -68,15 +68,22 @@ func (c *Cluster) Brokers() []kafka.BrokerAddress {
 
 // Coordinator implements kafka.Cluster: it is the leader of the partition that has the group or the transactional id.
 func (c *Cluster) Coordinator(transactions bool, key string) (int32, bool) {
-	name := coordinator.OffsetsTopic
-	if transactions {
-		name = coordinator.TransactionTopic
+	img := c.Meta.Image()
+	count := func(topic string) int32 {
+		if t, ok := img.Topic(topic); ok {
+			return int32(len(t.Partitions))
+		}
+		return 0
 	}
-	t, ok := c.Meta.Image().Topic(name)
+	at := coordinator.OffsetsPartition(key, count)
+	if transactions {
+		at = coordinator.TransactionPartition(key, count)
+	}
+	t, ok := img.Topic(at.Topic)
 	if !ok {
 		return 0, false
 	}
-	leader := t.Partitions[coordinator.PartitionFor(key, int32(len(t.Partitions)))].Leader
+	leader := t.Partitions[at.Partition].Leader
 	return leader, leader != metadata.NoLeader
 }
 
@@ -110,7 +117,7 @@ func (c *Cluster) Topics() []kafka.Topic {
 
 func topic(t *metadata.Topic) kafka.Topic {
 	out := kafka.Topic{
-		Name: t.Name, ID: t.ID, Internal: t.Owner.Kind == metadata.OwnerInternal, ReadOnly: t.Owner.Kind != metadata.OwnerNone, Configs: t.Configs,
+		Name: t.Name, ID: t.ID, Internal: t.Internal(), ReadOnly: t.Owner.Kind != metadata.OwnerNone, Configs: t.Configs,
 		Partitions: make([]kafka.PartitionState, len(t.Partitions)),
 	}
 	for i, p := range t.Partitions {

@@ -68,7 +68,7 @@ func TestKafkasToolsAdministerAndUseATopic(t *testing.T) {
 	require.Contains(t, tool(topics, "--create", "--topic", "a", "--partitions", "3", "--config", "retention.ms=1000000"), "Created topic a.")
 	require.Contains(t, tool(topics, "--describe", "--topic", "a"), "PartitionCount: 3\tReplicationFactor: 1\tConfigs: retention.ms=1000000")
 	tool(topics, "--alter", "--topic", "a", "--partitions", "4")
-	require.Contains(t, tool(topics, "--list"), "__consumer_offsets\n__transaction_state\n_millrace_errors\n_millrace_notify\na\n")
+	require.Contains(t, tool(topics, "--list"), "__consumer_offsets\n__transaction_state\n_millrace_errors\n_millrace_notify\n_millrace_query_offsets\n_millrace_query_transactions\na\n")
 
 	tool(configs, "--alter", "--topic", "a", "--add-config", "cleanup.policy=[compact,delete]", "--delete-config", "retention.ms")
 	described := tool(configs, "--describe", "--topic", "a")

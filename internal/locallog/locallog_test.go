@@ -79,8 +79,11 @@ func startNode(t testing.TB, fs fsys.FS, dir string) *node {
 		Partitions: coordinator.Replicated(n.partitions), AllocateIDs: n.producerIDs(epoch),
 		Clock: clock.Real, InternalPartitions: testPartitions,
 	})
-	all := []int32{0, 1, 2, 3}
-	require.NoError(t, n.broker.Lead(ctx, all, all))
+	var all []coordinator.TopicPartition
+	for i := range int32(testPartitions) {
+		all = append(all, coordinator.TopicPartition{Topic: coordinator.OffsetsTopic, Partition: i}, coordinator.TopicPartition{Topic: coordinator.TransactionTopic, Partition: i})
+	}
+	require.NoError(t, n.broker.Lead(ctx, all))
 	n.log = New(n.partitions, n.broker, clock.Real, nil)
 	return n
 }

@@ -2,6 +2,7 @@ package locallog
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -15,27 +16,26 @@ import (
 
 // atCoordinator sends a request to the coordinator that it is for, also if that is this node: an answer over the node port says that what it asked for is durable.
 func (l *Log) atCoordinator(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
-	topic, key := "", ""
+	var at coordinator.TopicPartition
 	switch r := req.(type) {
 	case *kmsg.InitProducerIDRequest:
 		if r.TransactionalID == nil {
 			return l.broker.Request(ctx, req)
 		}
-		topic, key = coordinator.TransactionTopic, *r.TransactionalID
+		at = coordinator.TransactionPartition(*r.TransactionalID, l.partitions.PartitionCount)
 	case *kmsg.EndTxnRequest:
-		topic, key = coordinator.TransactionTopic, r.TransactionalID
+		at = coordinator.TransactionPartition(r.TransactionalID, l.partitions.PartitionCount)
 	case *kmsg.TxnOffsetCommitRequest:
-		topic, key = coordinator.OffsetsTopic, r.Group
+		at = coordinator.OffsetsPartition(r.Group, l.partitions.PartitionCount)
 	case *kmsg.OffsetFetchRequest:
-		topic, key = coordinator.OffsetsTopic, r.Groups[0].Group
+		at = coordinator.OffsetsPartition(r.Groups[0].Group, l.partitions.PartitionCount)
 	default:
 		return nil, fmt.Errorf("%s is not sent to another node", kmsg.NameForKey(req.Key()))
 	}
-	n := l.partitions.PartitionCount(topic)
-	if n == 0 {
+	place, err := l.peers.Place(at.Topic, at.Partition)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil, kerr.CoordinatorNotAvailable
 	}
-	place, err := l.peers.Place(topic, coordinator.PartitionFor(key, n))
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,9 @@ func (n *Node) close() error {
 	if n.dutyDone != nil {
 		<-n.dutyDone
 	}
+	if n.followersDone != nil {
+		<-n.followersDone
+	}
 	if n.kafka != nil {
 		// Requests in progress are answered.
 		if err := n.kafka.Shutdown(ctx); err != nil && ctx.Err() == nil {
@@ -42,7 +45,7 @@ func (n *Node) close() error {
 	}
 	if d := n.duty.Swap(nil); d != nil {
 		epochs, mine := n.dutyEpochs()
-		try(d.end(drainTime, !mine || epochs != d.epochs))
+		try(d.end(drainTime, !mine || !epochs.equal(d.epochs)))
 	}
 	if front != nil {
 		ctx, cancel := context.WithTimeout(ctx, dutyDrain)
@@ -58,9 +61,7 @@ func (n *Node) close() error {
 	if n.state != nil {
 		try(n.state.Close())
 	}
-	if n.groups.idle != nil {
-		try(n.groups.idle.Close())
-	}
+	try(n.groups.close())
 	if n.log != nil {
 		n.log.Close()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,12 +21,12 @@ const (
 	dutyDrain = 250 * time.Millisecond
 )
 
-// duty is what one node of the cluster does at a time: it leads the coordinators' partitions, runs the queries, owns the tables, and serves the sessions of all nodes. It lasts
-// as long as the leader epochs of the coordinators' partitions are what they were at its beginning.
+// duty is what one node of the cluster does at a time: it leads the coordinators of queries, runs the queries, owns the tables, and serves the sessions of all nodes. It lasts
+// as long as the leader epochs of those coordinators' partitions are what they were at its beginning.
 type duty struct {
 	n      *Node
-	epochs [2 * internalPartitions]int32
-	groups *coordinator.Groups
+	epochs dutyEpochs
+	groups *coordinator.Groups // of the partitions among those that keep groups
 	engine *engine.Engine
 	pg     *pgwire.Server
 	gauges []prometheus.Collector
@@ -39,22 +40,31 @@ func (d *duty) server() *pgwire.Server {
 	return d.pg
 }
 
-// dutyEpochs are the leader epochs of the coordinators' partitions if this node has the duty.
-func (n *Node) dutyEpochs() (e [2 * internalPartitions]int32, ok bool) {
+// dutyEpochs are the partitions of coordinators that go with the duty, and their leader epochs.
+type dutyEpochs struct {
+	partitions []coordinator.TopicPartition
+	epochs     []int32
+}
+
+func (e dutyEpochs) equal(o dutyEpochs) bool {
+	return slices.Equal(e.partitions, o.partitions) && slices.Equal(e.epochs, o.epochs)
+}
+
+// dutyEpochs are those of now, if this node has the duty.
+func (n *Node) dutyEpochs() (e dutyEpochs, ok bool) {
 	img, _ := n.repl.Watch()
 	if q, ok := img.QueryNode(); !ok || q != n.identity.NodeID {
 		return e, false
 	}
-	for t, topic := range []string{topicTransactions, topicOffsets} {
-		for i := range int32(internalPartitions) {
-			p, err := n.repl.Partition(topic, i)
-			if err != nil || !p.Leads() {
-				return e, false
-			}
-			e[int32(t)*internalPartitions+i] = p.LeaderEpoch()
+	e.partitions = n.coordinatorPartitions(img, false)
+	for _, tp := range e.partitions {
+		p, err := n.repl.Partition(tp.Topic, tp.Partition)
+		if err != nil || !p.Leads() {
+			return e, false
 		}
+		e.epochs = append(e.epochs, p.LeaderEpoch())
 	}
-	return e, true
+	return e, len(e.partitions) > 0
 }
 
 // openDuty takes up the duty if it is this node's, and follows from then on whose it is.
@@ -91,7 +101,7 @@ func (n *Node) followDuty(d *duty) {
 	for {
 		_, acted := n.repl.Watch()
 		epochs, mine := n.dutyEpochs()
-		if d != nil && (!mine || epochs != d.epochs) {
+		if d != nil && (!mine || !epochs.equal(d.epochs)) {
 			n.cfg.Logger.Info("queries end here")
 			n.duty.Store(nil)
 			if err := d.end(dutyDrain, true); err != nil {
@@ -117,7 +127,7 @@ func (n *Node) followDuty(d *duty) {
 			begun := n.cfg.Clock.Now()
 			ctx, stop := n.aslongas(func() bool {
 				now, mine := n.dutyEpochs()
-				return mine && now == epochs
+				return mine && now.equal(epochs)
 			})
 			d, err = n.beginDuty(ctx, epochs)
 			stop()
@@ -135,7 +145,7 @@ func (n *Node) followDuty(d *duty) {
 			// The leases of its partitions say with the time whether it leads them: nothing tells of that.
 			retry = retry || ok && id == n.identity.NodeID
 		}
-		if !n.awaitDuty(acted, retry) {
+		if !n.awaitNews(acted, n.cutOff, retry) {
 			return
 		}
 	}
@@ -158,8 +168,8 @@ func (n *Node) aslongas(holds func() bool) (_ context.Context, stop func()) {
 	}
 }
 
-// awaitDuty waits until something may have changed; false when the node stops.
-func (n *Node) awaitDuty(acted <-chan struct{}, retry bool) bool {
+// awaitNews waits until something may have changed, with retry a short time at most; false when the node stops. cutOff may be nil.
+func (n *Node) awaitNews(acted, cutOff <-chan struct{}, retry bool) bool {
 	var again <-chan time.Time
 	if retry {
 		timer := n.cfg.Clock.NewTimer(dutyRetry)
@@ -168,7 +178,7 @@ func (n *Node) awaitDuty(acted <-chan struct{}, retry bool) bool {
 	}
 	select {
 	case <-acted:
-	case <-n.cutOff:
+	case <-cutOff:
 	case <-again:
 	case <-n.life.Done():
 		return false
@@ -177,7 +187,7 @@ func (n *Node) awaitDuty(acted <-chan struct{}, retry bool) bool {
 }
 
 // beginDuty loads the coordinators and opens the engine.
-func (n *Node) beginDuty(ctx context.Context, epochs [2 * internalPartitions]int32) (*duty, error) {
+func (n *Node) beginDuty(ctx context.Context, epochs dutyEpochs) (*duty, error) {
 	d := &duty{n: n, epochs: epochs}
 	if err := d.begin(ctx); err != nil {
 		return nil, errors.Join(err, d.end(0, true))
@@ -187,11 +197,12 @@ func (n *Node) beginDuty(ctx context.Context, epochs [2 * internalPartitions]int
 
 func (d *duty) begin(ctx context.Context) error {
 	n := d.n
-	if err := n.coord.Lead(ctx, allInternal(), allInternal()); err != nil {
+	n.groups.set(d.epochs.partitions, n.groups.loading)
+	if err := n.coord.Lead(ctx, d.epochs.partitions); err != nil {
 		return fmt.Errorf("loading the coordinators: %w", err)
 	}
-	d.groups = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
-	n.groups.Store(d.groups)
+	d.groups = n.newGroups(d.epochs.partitions, nil)
+	n.groups.set(d.epochs.partitions, d.groups)
 	var err error
 	if d.engine, err = engine.Open(ctx, n.engineOptions()); err != nil {
 		return err
@@ -210,14 +221,6 @@ func (d *duty) begin(ctx context.Context) error {
 	return nil
 }
 
-func allInternal() []int32 {
-	all := make([]int32, internalPartitions)
-	for i := range all {
-		all[i] = int32(i)
-	}
-	return all
-}
-
 // end stops what begin has started, sessions first; they have the given time to finish their statements. When the duty is lost, nothing that is under way can be committed any more.
 func (d *duty) end(drain time.Duration, lost bool) error {
 	n := d.n
@@ -225,8 +228,8 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 	if lost && d.pg != nil {
 		d.pg.Drain() // before anything fails for the lack of what is lost: no session hears of that
 	}
+	n.groups.set(d.epochs.partitions, nil)
 	if d.groups != nil { // first: their members wait for answers, and look for the next coordinator when they have them
-		n.groups.Store(nil)
 		errs = append(errs, d.groups.Close())
 	}
 	n.engine.CompareAndSwap(d.engine, nil)
@@ -246,12 +249,12 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 		n.registry.Unregister(c)
 	}
 	if lost {
-		n.coord.Resign(allInternal(), allInternal()) // who waits for a commit hears of it
+		n.coord.Resign(d.epochs.partitions) // who waits for a commit hears of it
 	}
 	if d.engine != nil {
 		errs = append(errs, d.endEngine(drain))
 	}
-	n.coord.Resign(allInternal(), allInternal())
+	n.coord.Resign(d.epochs.partitions)
 	return errors.Join(errs...)
 }
 
@@ -269,7 +272,7 @@ func (d *duty) within(drain time.Duration, end func(ctx context.Context) error) 
 		if d.engine != nil {
 			d.engine.Abandon()
 		}
-		d.n.coord.Resign(allInternal(), allInternal())
+		d.n.coord.Resign(d.epochs.partitions)
 	})()
 	return end(ctx)
 }

@@ -2,70 +2,154 @@ package node
 
 import (
 	"context"
-	"sync/atomic"
+	"slices"
+	"strings"
+	"sync"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/kafka"
 )
 
-// groups are the consumer groups of Kafka clients: those of the present duty, or while this node has none, a set without groups, which says that the coordinator is elsewhere.
+// groups are the consumer groups of Kafka clients, by the partitions that keep them: those that this node leads come and go one by one in a cluster. The groups of others are two sets without groups,
+// which tell clients that the coordinator is elsewhere, or that it is loading.
 type groups struct {
-	idle *coordinator.Groups
-	now  atomic.Pointer[coordinator.Groups]
+	elsewhere, loading *coordinator.Groups
+	count              func(topic string) int32
+
+	mu struct {
+		sync.RWMutex
+		of map[coordinator.TopicPartition]*coordinator.Groups
+	}
 }
 
-// Store makes gs the groups that serve; nil for none.
-func (g *groups) Store(gs *coordinator.Groups) { g.now.Store(gs) }
+func (g *groups) open(n *Node, count func(topic string) int32) {
+	g.count = count
+	g.mu.of = map[coordinator.TopicPartition]*coordinator.Groups{}
+	g.elsewhere, g.loading = n.newGroups(nil, kerr.NotCoordinator), n.newGroups(nil, kerr.CoordinatorLoadInProgress)
+}
 
-func (g *groups) get() *coordinator.Groups {
-	if gs := g.now.Load(); gs != nil {
+// newGroups takes up the groups of partitions that have been loaded.
+func (n *Node) newGroups(tps []coordinator.TopicPartition, refuse *kerr.Error) *coordinator.Groups {
+	return coordinator.NewGroups(coordinator.GroupsConfig{
+		Offsets: n.coord.Offsets, Partitions: tps, Refuse: refuse, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger,
+	})
+}
+
+func (g *groups) close() error {
+	if g.elsewhere == nil {
+		return nil
+	}
+	_ = g.loading.Close() // it has nothing to do, so nothing fails
+	return g.elsewhere.Close()
+}
+
+// set makes gs serve the groups of partitions; nil if they are elsewhere.
+func (g *groups) set(tps []coordinator.TopicPartition, gs *coordinator.Groups) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, tp := range tps {
+		if gs == nil {
+			delete(g.mu.of, tp)
+		} else {
+			g.mu.of[tp] = gs
+		}
+	}
+}
+
+func (g *groups) get(group string) *coordinator.Groups {
+	at := coordinator.OffsetsPartition(group, g.count)
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if gs := g.mu.of[at]; gs != nil {
 		return gs
 	}
-	return g.idle
+	return g.elsewhere
 }
 
 func (g *groups) StartJoin(ctx context.Context, r *kmsg.JoinGroupRequest, clientID, host string) func() *kmsg.JoinGroupResponse {
-	return g.get().StartJoin(ctx, r, clientID, host)
+	return g.get(r.Group).StartJoin(ctx, r, clientID, host)
 }
 
 func (g *groups) StartSync(ctx context.Context, r *kmsg.SyncGroupRequest) func() *kmsg.SyncGroupResponse {
-	return g.get().StartSync(ctx, r)
+	return g.get(r.Group).StartSync(ctx, r)
 }
 
 func (g *groups) Heartbeat(r *kmsg.HeartbeatRequest) *kmsg.HeartbeatResponse {
-	return g.get().Heartbeat(r)
+	return g.get(r.Group).Heartbeat(r)
 }
 
 func (g *groups) LeaveGroup(r *kmsg.LeaveGroupRequest) *kmsg.LeaveGroupResponse {
-	return g.get().LeaveGroup(r)
+	return g.get(r.Group).LeaveGroup(r)
 }
 
 func (g *groups) OffsetCommit(ctx context.Context, r *kmsg.OffsetCommitRequest) *kmsg.OffsetCommitResponse {
-	return g.get().OffsetCommit(ctx, r)
-}
-
-func (g *groups) DescribeGroups(r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
-	return g.get().DescribeGroups(r)
-}
-
-func (g *groups) ListGroups(r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
-	return g.get().ListGroups(r)
-}
-
-func (g *groups) DeleteGroups(ctx context.Context, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
-	return g.get().DeleteGroups(ctx, r)
+	return g.get(r.Group).OffsetCommit(ctx, r)
 }
 
 func (g *groups) OffsetDelete(ctx context.Context, r *kmsg.OffsetDeleteRequest) *kmsg.OffsetDeleteResponse {
-	return g.get().OffsetDelete(ctx, r)
+	return g.get(r.Group).OffsetDelete(ctx, r)
 }
 
 func (g *groups) StartConsumerHeartbeat(ctx context.Context, r *kmsg.ConsumerGroupHeartbeatRequest, from kafka.ConsumerCaller) func() *kmsg.ConsumerGroupHeartbeatResponse {
-	return g.get().StartConsumerHeartbeat(ctx, r, coordinator.ConsumerCaller(from))
+	return g.get(r.Group).StartConsumerHeartbeat(ctx, r, coordinator.ConsumerCaller(from))
+}
+
+// ListGroups lists the groups that this node coordinates: tools ask every node.
+func (g *groups) ListGroups(r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse {
+	g.mu.RLock()
+	var all []*coordinator.Groups
+	for _, gs := range g.mu.of {
+		if !slices.Contains(all, gs) {
+			all = append(all, gs)
+		}
+	}
+	g.mu.RUnlock()
+	resp := r.ResponseKind().(*kmsg.ListGroupsResponse)
+	for _, gs := range all {
+		some := gs.ListGroups(r)
+		if some.ErrorCode != 0 {
+			return some
+		}
+		resp.Groups = append(resp.Groups, some.Groups...)
+	}
+	slices.SortFunc(resp.Groups, func(a, b kmsg.ListGroupsResponseGroup) int { return strings.Compare(a.Group, b.Group) })
+	return resp
+}
+
+// The following ask about several groups at once, whose coordinators may be different ones.
+
+func (g *groups) DescribeGroups(r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
+	resp := r.ResponseKind().(*kmsg.DescribeGroupsResponse)
+	resp.Groups = []kmsg.DescribeGroupsResponseGroup{}
+	one := *r
+	for _, id := range r.Groups {
+		one.Groups = []string{id}
+		resp.Groups = append(resp.Groups, g.get(id).DescribeGroups(&one).Groups...)
+	}
+	return resp
+}
+
+func (g *groups) DeleteGroups(ctx context.Context, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
+	resp := r.ResponseKind().(*kmsg.DeleteGroupsResponse)
+	resp.Groups = []kmsg.DeleteGroupsResponseGroup{}
+	one := *r
+	for _, id := range r.Groups {
+		one.Groups = []string{id}
+		resp.Groups = append(resp.Groups, g.get(id).DeleteGroups(ctx, &one).Groups...)
+	}
+	return resp
 }
 
 func (g *groups) ConsumerGroupDescribe(r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse {
-	return g.get().ConsumerGroupDescribe(r)
+	resp := r.ResponseKind().(*kmsg.ConsumerGroupDescribeResponse)
+	resp.Groups = []kmsg.ConsumerGroupDescribeResponseGroup{}
+	one := *r
+	for _, id := range r.Groups {
+		one.Groups = []string{id}
+		resp.Groups = append(resp.Groups, g.get(id).ConsumerGroupDescribe(&one).Groups...)
+	}
+	return resp
 }

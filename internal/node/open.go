@@ -64,14 +64,15 @@ type Node struct {
 	kafka  *kafka.Server
 	admin  *admin.Server
 
-	served   atomic.Pointer[served]        // what calls of other nodes reach
-	duty     atomic.Pointer[duty]          // nil while another node has it
-	engine   atomic.Pointer[engine.Engine] // of the duty, or of the work for another node that has it
-	dutyDone chan struct{}                 // closed when duties are not followed any more
-	cutOff   chan struct{}                 // capacity one: the controller has stopped or begun to answer
-	sessions *sessions                     // nil for a node alone
-	front    atomic.Pointer[pgwire.Server] // of the clients, in a cluster
-	registry *prometheus.Registry
+	served        atomic.Pointer[served]        // what calls of other nodes reach
+	duty          atomic.Pointer[duty]          // nil while another node has it
+	engine        atomic.Pointer[engine.Engine] // of the duty, or of the work for another node that has it
+	dutyDone      chan struct{}                 // closed when duties are not followed any more
+	followersDone chan struct{}                 // closed when the coordinators of Kafka clients are not followed any more
+	cutOff        chan struct{}                 // capacity one: the controller has stopped or begun to answer
+	sessions      *sessions                     // nil for a node alone
+	front         atomic.Pointer[pgwire.Server] // of the clients, in a cluster
+	registry      *prometheus.Registry
 
 	life     context.Context // ends when Close begins
 	endLife  context.CancelFunc
@@ -113,8 +114,9 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		n.openPartitions, // the log, as leader or follower
 		n.openCoordinators,
 		n.openState,
-		n.openDuty, // coordinators and tasks start here, if it is this node's turn
-		n.listen,   // clients last, when everything can answer them
+		n.openFollowers, // coordinators start here,
+		n.openDuty,      // and tasks, if it is this node's turn
+		n.listen,        // clients last, when everything can answer them
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, n.Close())
@@ -360,7 +362,7 @@ func (n *Node) awaitActive(ctx context.Context) error {
 
 func (n *Node) openCoordinators(context.Context) error {
 	cfg := coordinator.Config{
-		Partitions: coordinator.Replicated(n.repl), Topics: coordinator.ReplicatedTopics(n.meta), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions,
+		Partitions: coordinator.Replicated(n.repl), Topics: coordinator.ReplicatedTopics(n.meta), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions, PartitionCount: n.countPartitions,
 		AllocateIDs: func(ctx context.Context) (first, count int64, err error) {
 			b := n.meta.NewBatch()
 			ref := b.TakeProducerIDs(n.identity.NodeID, n.epoch)
@@ -377,7 +379,7 @@ func (n *Node) openCoordinators(context.Context) error {
 		cfg.Peers, far = peers{n.meta, n}, peers{n.meta, n}
 	}
 	n.coord = coordinator.New(cfg)
-	n.groups.idle = coordinator.NewGroups(coordinator.GroupsConfig{Offsets: n.coord.Offsets, Idle: true, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger})
+	n.groups.open(n, n.countPartitions)
 	n.log = locallog.New(n.repl, n.coord, n.cfg.Clock, far)
 	if n.port != nil {
 		n.served.Store(&served{meta: n.meta, controller: n.ctrl, repl: n.repl, coord: n.coord, engine: &n.engine})

@@ -85,7 +85,8 @@ type OwnerKind uint8
 const (
 	OwnerNone     OwnerKind = 0
 	OwnerSQL      OwnerKind = 1 // the topic of an ordinary table, a view, or a query's state or repartition topic
-	OwnerInternal OwnerKind = 2 // __consumer_offsets, __transaction_state
+	OwnerInternal OwnerKind = 2 // what the nodes keep for themselves
+	OwnerClients  OwnerKind = 3 // what they keep for Kafka clients: __consumer_offsets, __transaction_state
 )
 
 // Topic is a topic with its partitions, by partition number without holes. It is immutable: a change makes a new Topic.
@@ -100,9 +101,12 @@ type Topic struct {
 	PartitionsEpoch uint32 // up by one when partitions are added
 }
 
-// Spread reports whether any node may lead the topic's partitions. Those of the node itself and of SQL (the coordinators', the rows of tables, what queries write) are led by
+// Spread reports whether any node may lead the topic's partitions. Those of the node itself and of SQL (the coordinators' of queries, the rows of tables, what queries write) are led by
 // the node on which the queries run, whose loss of that role must end its writes to them.
-func (t *Topic) Spread() bool { return t.Owner.Kind == OwnerNone }
+func (t *Topic) Spread() bool { return t.Owner.Kind == OwnerNone || t.Owner.Kind == OwnerClients }
+
+// Internal reports whether the topic is the cluster's own.
+func (t *Topic) Internal() bool { return t.Owner.Kind == OwnerInternal || t.Owner.Kind == OwnerClients }
 
 // Wants is how many replicas a partition of the topic is to have, if there are nodes for them.
 func (t *Topic) Wants(p *Partition) int {
