@@ -10,7 +10,6 @@ import (
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
-	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
 )
@@ -20,8 +19,6 @@ import (
 type scanDecoder struct {
 	rel     *planner.Relation
 	cx      *opContext
-	clock   clock.Clock
-	latest  int64 // the last rowtime that is no error, as of some time ago, ms
 	table   bool
 	key     format.Decoder // nil when no key column is read
 	value   format.Decoder
@@ -34,7 +31,7 @@ type scanDecoder struct {
 	passes  bool        // headers go on with the rows
 	raw     []byte      // of the record at hand
 	time    *vec.Vector // the column that gives rowtime, nil for the record's timestamp
-	pattern timePattern // how that column, a text, is read; nil for a column of time
+	times   rowTimes
 	byOrd   []*vec.Vector
 	extra   []*vec.Vector // decoded, but not part of the rows
 	mark    *expr.Program // WATERMARK, nil for rowtime
@@ -50,7 +47,7 @@ type pseudoCol struct {
 
 // newScanSource makes s read n's relation.
 func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) error {
-	d := &scanDecoder{rel: n.Rel, cx: cx, clock: c, table: n.Rel.Kind == planner.Table, byOrd: make([]*vec.Vector, len(n.Rel.Columns)), passes: n.PassHeaders}
+	d := &scanDecoder{rel: n.Rel, cx: cx, table: n.Rel.Kind == planner.Table, byOrd: make([]*vec.Vector, len(n.Rel.Columns)), passes: n.PassHeaders}
 	s.batch = vec.NewBatch(schemaOf(n), 0) // it grows to what comes: most partitions see few rows at a time
 	for i, ord := range n.Cols {
 		if ord == planner.PseudoHeaders {
@@ -63,20 +60,17 @@ func newScanSource(s *source, n *planner.Scan, cx *opContext, c clock.Clock) err
 		}
 		d.byOrd[ord] = s.batch.Cols[i]
 	}
+	var err error
+	if d.times, err = newRowTimes(n.Rel, c); err != nil {
+		return err
+	}
 	if n.Rel.TimestampColumn >= 0 {
 		d.time = d.want(n.Rel.TimestampColumn)
-		if n.Rel.TimestampFormat != "" {
-			var err error
-			if d.pattern, err = parseTimePattern(n.Rel); err != nil {
-				return err
-			}
-		}
 	}
 	if n.Rel.Watermark != nil {
 		for ord := range n.Rel.Columns { // the expression may name any of them
 			d.want(ord)
 		}
-		var err error
 		if d.mark, err = expr.Compile(n.Rel.Watermark); err != nil {
 			return err
 		}
@@ -191,7 +185,11 @@ func (d *scanDecoder) record(s *source, r *record.Record) error {
 	if d.passes {
 		src.SetHeaders(n, d.passOn(r))
 	}
-	d.proved = append(d.proved, provedTime(r, rowtime))
+	proved := provedTime(r, rowtime)
+	if d.time != nil && op == vec.Delete {
+		proved = noTime // a delete has the time at which it was made, which is not the rows' time
+	}
+	d.proved = append(d.proved, proved)
 	finishRow(s.batch, op, rowtime)
 	return nil
 }
@@ -222,32 +220,16 @@ func (d *scanDecoder) rollback(n int) {
 	}
 }
 
-// rowtime is the event time of the row that is row n of the columns, in ms. It must lie between 1970 and an hour ahead of the
-// clock: anything else would close windows that are not over. A table's delete has no columns, so the record's time counts.
+// rowtime is the event time of the row that is row n of the columns, in ms. A table's delete has no columns, so the record's time counts.
 func (d *scanDecoder) rowtime(r *record.Record, n int) (int64, error) {
 	t := r.Timestamp
 	if deleted := d.table && r.Value == nil; d.time != nil && !deleted {
-		if d.time.IsNull(n) {
-			return 0, sqlerr.New(sqlerr.NotNullViolation, "column %q, which gives the row's time, is NULL", d.rel.Columns[d.rel.TimestampColumn].Name)
-		}
-		if d.pattern == nil {
-			t = eventTime(d.time, n)
-		} else {
-			us, err := d.pattern.Parse(d.time.Str(n), time.UTC)
-			if err != nil {
-				return 0, err
-			}
-			t = floorMillis(us)
+		var err error
+		if t, err = d.times.of(d.time, n); err != nil {
+			return 0, err
 		}
 	}
-	if t > d.latest {
-		d.latest = d.clock.Now().Add(maxFuture).UnixMilli() // the clock is not read for each row
-	}
-	if t < 0 || t > d.latest {
-		return 0, sqlerr.New(sqlerr.DatetimeFieldOverflow, "the row's time, %s, is before 1970 or more than %s ahead of the clock",
-			time.UnixMilli(t).UTC().Format(time.RFC3339), maxFuture)
-	}
-	return t, nil
+	return t, d.times.check(t)
 }
 
 // eventTime reads row i of a column as ms: timestamps hold microseconds, dates days, integers ms.
@@ -281,7 +263,7 @@ func appendPseudo(p pseudoCol, tp TopicPartition, r *record.Record, rowtime int6
 func (d *scanDecoder) finish(s *source) {
 	if d.mark == nil {
 		for i, t := range s.batch.Rowtime {
-			if d.proved[i] < t {
+			if d.proved[i] < t && d.proved[i] != noTime {
 				s.times.ahead = max(s.times.ahead, t)
 			}
 			s.times.heard(0, d.proved[i], false)

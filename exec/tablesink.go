@@ -22,6 +22,7 @@ type tableSink struct {
 	tables *Tables
 	rel    *planner.Relation // n.Rel under the rules of now
 	rules  *rowRules
+	times  rowTimes
 	next   *vec.Batch // of the chunk in hand
 	from   []int32    // their numbers in it
 	broken []bool     // of next
@@ -29,7 +30,7 @@ type tableSink struct {
 }
 
 func newTableSink(cx *opContext, n *planner.Sink, tables *Tables) (*tableSink, error) {
-	s := &tableSink{cx: cx, n: n, rows: NewRowBatch(n.Rel, 0), next: NewRowBatch(n.Rel, 0), tables: tables}
+	s := &tableSink{cx: cx, n: n, times: rowTimes{ord: -1}, rows: NewRowBatch(n.Rel, 0), next: NewRowBatch(n.Rel, 0), tables: tables}
 	return s, s.renew()
 }
 
@@ -58,7 +59,10 @@ func (s *tableSink) renew() (err error) {
 		}
 	}
 	s.rel = &rel
-	s.rules, err = newRowRules(s.cx.env, s.rel)
+	if s.rules, err = newRowRules(s.cx.env, s.rel); err != nil || s.tables == nil {
+		return err
+	}
+	s.times, err = newRowTimes(s.rel, s.tables.cfg.Clock)
 	return err
 }
 
@@ -101,9 +105,14 @@ func (s *tableSink) take(in *vec.Batch) {
 	})
 	s.sel = s.sel[:0]
 	for i, broken := range s.broken {
-		if !broken {
-			s.sel = append(s.sel, int32(i))
+		if broken {
+			continue
 		}
+		if err := s.times.setRow(s.next, i); err != nil {
+			s.cx.errors.row(errEval, in, int(s.from[i]), err)
+			continue
+		}
+		s.sel = append(s.sel, int32(i))
 	}
 	s.rows.AppendGather(s.next, s.sel)
 	s.seen += int64(len(s.sel))

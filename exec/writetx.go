@@ -41,6 +41,7 @@ type txTable struct {
 	tx     *WriteTx
 	rel    *planner.Relation
 	row    rowShape
+	times  rowTimes
 	keyEnc format.Encoder
 	valEnc format.Encoder
 	values []int
@@ -111,6 +112,9 @@ func (tx *WriteTx) table(rel *planner.Relation) (*txTable, error) {
 // shape makes x write rows as rel says.
 func (x *txTable) shape(rel *planner.Relation) (err error) {
 	x.rel, x.row, x.values = rel, rowShapeOf(rel), valueOrdinals(rel)
+	if x.times, err = newRowTimes(rel, x.tx.t.cfg.Clock); err != nil {
+		return err
+	}
 	x.keyEnc, x.valEnc, err = relationEncoders(rel)
 	return err
 }
@@ -162,6 +166,9 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 			return nil, err
 		}
 	}
+	if err := x.times.set(rows); err != nil {
+		return nil, err
+	}
 	if err := tx.lock(ctx, x, pick(nil, rows.Cols, rel.Key), rows.Len()); err != nil {
 		return nil, err
 	}
@@ -186,6 +193,9 @@ func (tx *WriteTx) Insert(ctx context.Context, rel *planner.Relation, rows *vec.
 func (tx *WriteTx) Write(rel *planner.Relation, rows *vec.Batch) error {
 	x, err := tx.table(rel)
 	if err != nil {
+		return err
+	}
+	if err := x.times.set(rows); err != nil {
 		return err
 	}
 	if err := tx.meet(x, pick(nil, rows.Cols, rel.Key), rows.Len()); err != nil {

@@ -503,9 +503,9 @@ func (c *change) write(old *vec.Batch, sel []int32, next *vec.Batch) error {
 		}
 	}
 	if len(moved) > 0 {
-		gone := exec.NewRowBatch(c.dml.Rel, len(moved))
+		gone, now := exec.NewRowBatch(c.dml.Rel, len(moved)), c.s.e.clock.Now().UnixMilli()
 		for _, k := range moved {
-			appendFrom(gone, old, int(sel[k]), vec.Delete)
+			appendFrom(gone, old, int(sel[k]), vec.Delete, now)
 		}
 		if err := c.to.Write(c.dml.Rel, gone); err != nil {
 			return err
@@ -525,13 +525,13 @@ func (c *change) write(old *vec.Batch, sel []int32, next *vec.Batch) error {
 	return c.to.Write(c.dml.Rel, same)
 }
 
-// appendFrom appends the relation's columns of row i of src.
-func appendFrom(dst, src *vec.Batch, i int, op vec.Op) {
+// appendFrom appends the relation's columns of row i of src, as a change of the time now.
+func appendFrom(dst, src *vec.Batch, i int, op vec.Op, now int64) {
 	for c, col := range dst.Cols {
 		col.AppendRow(src.Cols[c], i)
 	}
 	dst.AppendOp(op)
-	dst.Rowtime = append(dst.Rowtime, 0)
+	dst.Rowtime = append(dst.Rowtime, now)
 	dst.SetLen(dst.Len() + 1)
 }
 
@@ -597,9 +597,9 @@ func (c *change) delete(b *vec.Batch) error {
 	if sel = c.at.firstTo(c, b, sel); len(sel) == 0 {
 		return nil
 	}
-	gone := exec.NewRowBatch(c.dml.Rel, len(sel))
+	gone, now := exec.NewRowBatch(c.dml.Rel, len(sel)), c.s.e.clock.Now().UnixMilli()
 	for _, i := range sel {
-		appendFrom(gone, b, int(i), vec.Delete)
+		appendFrom(gone, b, int(i), vec.Delete, now)
 	}
 	if err := c.to.Write(c.dml.Rel, gone); err != nil {
 		return err
