@@ -105,6 +105,10 @@ func (b *builder) build(n planner.Node, to edge, drives bool) error {
 		return b.one(at, newNormalize(cx, n, to), nil, n.In, drives)
 	case *planner.Materialize:
 		return b.one(at, newMaterialize(cx, n, to), nil, n.In, drives)
+	case *planner.Expire:
+		x, err := newExpire(cx, n, to)
+		b.p.expires = x
+		return b.one(at, x, err, n.In, drives)
 	case *planner.Aggregate:
 		a, err := newAggregate(cx, n, to)
 		if err == nil && n.Window != nil {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type harness struct {
 	memory  int64 // of a task, as of the next start; 0 for the default
 	idle    time.Duration
 	commit  time.Duration // how often tasks commit
+	clock   shiftedClock
 	w       *worker
 	workers []*worker
 }
@@ -68,7 +70,7 @@ type worker struct {
 func newHarness(t testing.TB, partitions int32) *harness {
 	h := &harness{
 		t: t, log: memlog.New(), rels: map[string]*planner.Relation{}, queries: map[string]*query{}, nextOID: 16384, parts: partitions,
-		idle: 50 * time.Millisecond, commit: 5 * time.Millisecond,
+		idle: 50 * time.Millisecond, commit: 5 * time.Millisecond, clock: shiftedClock{Clock: clock.Real},
 	}
 	h.log.Create(errorsTopic, 1)
 	h.w = h.newWorker("w", fsys.NewMem())
@@ -92,9 +94,9 @@ func (w *worker) open() {
 	w.state, err = pebblestore.Open(pebblestore.Options{FS: w.fs, Dir: "state"})
 	require.NoError(w.h.t, err)
 	w.gen++
-	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name})
+	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: &w.h.clock, LanePrefix: w.name})
 	w.runner = exec.NewRunner(exec.RunnerConfig{
-		Log: w.h.log, State: w.state, Clock: clock.Real, LanePrefix: w.name, Lanes: 2, ErrorsTopic: errorsTopic, Tables: w.tables,
+		Log: w.h.log, State: w.state, Clock: &w.h.clock, LanePrefix: w.name, Lanes: 2, ErrorsTopic: errorsTopic, Tables: w.tables,
 		TaskMemory: w.h.memory,
 	})
 }
@@ -402,6 +404,18 @@ func (h *harness) eachRecord(topic string, f func(*record.Record)) {
 		}
 	}
 }
+
+// shiftedClock is the machine's clock, put forward.
+type shiftedClock struct {
+	clock.Clock
+	ahead atomic.Int64
+}
+
+func (c *shiftedClock) Now() time.Time                  { return c.Clock.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *shiftedClock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// forward puts the clock forward.
+func (c *shiftedClock) forward(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // eventually waits for a condition that time brings about.
 func (h *harness) eventually(what string, ok func() bool) {

@@ -92,6 +92,21 @@ func (l *lockTable) tryAll(x *txTable) (*lockWait, error) {
 	return nil, nil
 }
 
+// takeFree takes the locks of the keys that x has met and its transaction has not locked, up to the first that another holds, and reports whether
+// that is all of them.
+func (l *lockTable) takeFree(x *txTable) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for x.locked < x.index.len() {
+		k := lockKeyOf(x.rel.OID, x.index.hash(int32(x.locked)))
+		if l.otherHolderLocked(x, k) != nil {
+			return false
+		}
+		l.takeLocked(x, k)
+	}
+	return true
+}
+
 // otherHolderLocked returns who but x's transaction holds a lock, nil for nobody. It looks only where others have locks.
 func (l *lockTable) otherHolderLocked(x *txTable, k lockKey) *WriteTx {
 	if len(l.mu.holders) == len(x.tx.locks.held) && (len(l.mu.loads) == 0 || len(l.mu.loads) == 1 && x.load) {

@@ -16,6 +16,7 @@ type pipeline struct {
 	m       *meter
 	windows []*aggregateOp
 	joins   []*streamJoin
+	expires *expireOp       // before the sink, nil without ttl
 	writer  *exchangeWriter // the root, if it is one
 	sink    *sinkOp         // the root, if it is one
 	table   *tableSink      // the root, if it is one
@@ -113,12 +114,12 @@ func (p *pipeline) markIdle(wall time.Time, timeout time.Duration) {
 // hasDue reports whether a window may be over that is not closed, a row of one be due to leave, or a join keep what is over.
 func (p *pipeline) hasDue(now int64) bool {
 	return slices.ContainsFunc(p.windows, func(w *aggregateOp) bool { return w.hasDue(heldBack(now, w.held)) }) ||
-		slices.ContainsFunc(p.joins, (*streamJoin).due)
+		slices.ContainsFunc(p.joins, (*streamJoin).due) || p.expires != nil && p.expires.hasDue(now)
 }
 
 // needsClock reports whether something happens as time goes on, without rows.
 func (p *pipeline) needsClock() bool {
-	return len(p.windows)+len(p.joins) > 0 || p.writer != nil && p.writer.closing
+	return len(p.windows)+len(p.joins) > 0 || p.expires != nil || p.writer != nil && p.writer.closing
 }
 
 // resume tells the operators that the committed stream time is now.

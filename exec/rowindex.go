@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
@@ -34,12 +35,20 @@ type rowIndexes struct {
 	row     *vec.Batch // one row, decoded
 }
 
-// newRowIndexes returns nil for a table without indexes.
-func newRowIndexes(rel *planner.Relation) *rowIndexes {
-	if len(rel.Indexes) == 0 {
+// keptIndexes are the indexes of a table and, where rows have a ttl, the entries by rowtime as one more.
+func keptIndexes(rel *planner.Relation) []planner.Index {
+	if rel.TTLMs == 0 {
+		return rel.Indexes
+	}
+	return append(slices.Clip(rel.Indexes), planner.Index{OID: tableExpiryOp})
+}
+
+// newRowIndexes returns nil for no indexes.
+func newRowIndexes(rel *planner.Relation, indexes []planner.Index) *rowIndexes {
+	if len(indexes) == 0 {
 		return nil
 	}
-	return &rowIndexes{indexes: rel.Indexes, shape: rowShapeOf(rel), row: NewRowBatch(rel, 1)}
+	return &rowIndexes{indexes: indexes, shape: rowShapeOf(rel), row: NewRowBatch(rel, 1)}
 }
 
 // entries returns the keys of a row's entries, by index; nil for a row that is not there.
@@ -54,6 +63,9 @@ func (x *rowIndexes) entries(key, val []byte) ([][]byte, error) {
 	out := make([][]byte, len(x.indexes))
 	for n := range x.indexes {
 		prefix, _ := indexPrefix(nil, &x.indexes[n], x.row, 0)
+		if x.indexes[n].OID == tableExpiryOp {
+			prefix = appendTime(prefix, x.row.Rowtime[0])
+		}
 		out[n] = append(prefix, key...)
 	}
 	return out, nil
@@ -142,16 +154,17 @@ func (s *tableSession) reindex() error {
 	if err != nil {
 		return err
 	}
+	indexes := keptIndexes(rel)
 	for oid := range complete {
-		if rel.Index(oid) == nil {
+		if !slices.ContainsFunc(indexes, func(ix planner.Index) bool { return ix.OID == oid }) {
 			if err := s.dropIndex(oid); err != nil {
 				return err
 			}
 		}
 	}
 	indexed := map[uint32]bool{}
-	for n := range rel.Indexes {
-		ix := &rel.Indexes[n]
+	for n := range indexes {
+		ix := &indexes[n]
 		if !complete[ix.OID] {
 			if err := s.buildIndex(rel, ix); err != nil {
 				return err
@@ -159,7 +172,7 @@ func (s *tableSession) reindex() error {
 		}
 		indexed[ix.OID] = true
 	}
-	s.indexes = newRowIndexes(rel)
+	s.indexes = newRowIndexes(rel, indexes)
 	s.p.mu.Lock()
 	defer s.p.mu.Unlock()
 	s.p.mu.indexed = indexed
@@ -224,9 +237,7 @@ func (s *tableSession) buildIndex(rel *planner.Relation, ix *planner.Index) erro
 	if err := s.dropIndex(ix.OID); err != nil { // what a build that did not end has left
 		return err
 	}
-	one := *rel
-	one.Indexes = []planner.Index{*ix}
-	x := newRowIndexes(&one)
+	x := newRowIndexes(rel, []planner.Index{*ix})
 	err := s.eachEntry(tableRowsOp, func(b StateBatch, key, val []byte) error {
 		entries, err := x.entries(key, val)
 		if err == nil {

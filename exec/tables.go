@@ -59,6 +59,7 @@ type tablePart struct {
 	owner  *ownerQueue // nil when followed
 	// altered tells the goroutine that the definition, and with it the indexes, has changed.
 	altered chan struct{}
+	expires bool // its goroutine that deletes rows by ttl was started; guarded by the mutex of Tables
 	mu      struct {
 		sync.Mutex
 		rel      *planner.Relation
@@ -125,6 +126,7 @@ func (t *Tables) start(rel *planner.Relation, partition int32, own bool) error {
 	p.ctx, p.cancel = context.WithCancel(t.ctx)
 	t.mu.parts[k] = p
 	t.wg.Go(p.run)
+	p.keepTTLLocked(rel)
 	return nil
 }
 
@@ -139,6 +141,11 @@ func (t *Tables) Alter(rel *planner.Relation) {
 			case p.altered <- struct{}{}:
 			default: // it is told already
 			}
+			t.mu.Lock()
+			if !t.mu.closed && t.mu.parts[p.key] == p {
+				p.keepTTLLocked(rel)
+			}
+			t.mu.Unlock()
 		}
 	}
 }

@@ -50,7 +50,7 @@ func (t *TempRows) Insert(rel *planner.Relation, rows *vec.Batch) (existing []in
 	if hiddenKey(rel) {
 		t.fillHidden(rows.Cols[rel.Key[0]], rows.Len())
 	}
-	txn, keys, x := t.begin(), pick(nil, rows.Cols, rel.Key), newRowIndexes(rel)
+	txn, keys, x := t.begin(), pick(nil, rows.Cols, rel.Key), newRowIndexes(rel, rel.Indexes)
 	for i := range rows.Len() {
 		key := appendKeyCols(nil, keys, i)
 		if _, ok := txn.Get(key); ok {
@@ -99,7 +99,7 @@ func (t *TempRows) put(txn *iradix.Txn, x *rowIndexes, key []byte, rows *vec.Bat
 
 // Write replaces rows, or with an op that leaves (Delete, UpdateDelete) removes them.
 func (t *TempRows) Write(rel *planner.Relation, rows *vec.Batch) error {
-	txn, keys, x := t.begin(), pick(nil, rows.Cols, rel.Key), newRowIndexes(rel)
+	txn, keys, x := t.begin(), pick(nil, rows.Cols, rel.Key), newRowIndexes(rel, rel.Indexes)
 	for i := range rows.Len() {
 		key := appendKeyCols(nil, keys, i)
 		if rows.Op(i).Adds() {
@@ -249,9 +249,7 @@ func (t *TempRows) indexed(rel *planner.Relation, ix *planner.Index) (*iradix.Tr
 	if tree, ok := t.indexes[ix.OID]; ok {
 		return tree, nil
 	}
-	one := *rel
-	one.Indexes = []planner.Index{*ix}
-	x, txn := newRowIndexes(&one), iradix.New().Txn()
+	x, txn := newRowIndexes(rel, []planner.Index{*ix}), iradix.New().Txn()
 	var err error
 	if t.tree != nil {
 		t.tree.Root().Walk(func(key []byte, value any) bool {

@@ -11,8 +11,8 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// Alter returns rel as one action of ALTER makes it. Only actions on columns and constraints are the planner's; names, owners and options of
-// the relation are the catalog's. rel itself stays as it is: running queries go on reading what they were planned with. Whether rows that are
+// Alter returns rel as one action of ALTER makes it. Only actions on columns, constraints and ttl are the planner's; names, owners and the other
+// options are the catalog's. rel itself stays as it is: running queries go on reading what they were planned with. Whether rows that are
 // there satisfy a new rule is for the caller to see to, as is what else reads a dropped column.
 func (p *Planner) Alter(ctx context.Context, rel *Relation, a *sql.AlterAction) (*Relation, error) {
 	next := *rel
@@ -24,6 +24,7 @@ func (p *Planner) Alter(ctx context.Context, rel *Relation, a *sql.AlterAction) 
 	apply, ok := map[sql.AlterOp]func() error{
 		sql.AddColumn: x.addColumn, sql.DropColumn: x.dropColumn, sql.RenameColumn: x.renameColumn,
 		sql.SetDefault: x.setDefault, sql.DropDefault: x.dropDefault, sql.SetNotNull: x.setNotNull, sql.DropNotNull: x.dropNotNull,
+		sql.SetOptions: x.setTTL, sql.ResetOptions: x.setTTL,
 		sql.SetType: x.setType, sql.AddIdentity: x.addIdentity, sql.DropIdentity: x.dropIdentity, sql.AddConstraint: x.addConstraint, sql.DropConstraint: x.dropConstraint,
 	}[a.Op]
 	if !ok {

@@ -79,6 +79,11 @@ type Relation struct {
 	Definition string
 	Owner      string
 	Comment    string
+	// TTLMs is after how long, in ms from its rowtime, a row of the table is deleted; 0: never.
+	TTLMs int64
+	// HistoryMs is how far back, in ms, the earlier versions of the table's rows are kept for streams that join it as of their rows' times; 0: joins see
+	// the rows of now.
+	HistoryMs int64
 	// IdleTimeout is fixed at CREATE.
 	IdleTimeout time.Duration
 	// Indexes are those beside the primary key. Whoever binds the relation fills them in.

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -45,7 +46,7 @@ func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) 
 		d.rel.Kind = Table
 		d.rel.Ordinary = opts.Topic == "" && !stmt.Source
 	}
-	for _, step := range []func() error{d.columns, d.key, d.constraints, d.time, d.formats} {
+	for _, step := range []func() error{d.columns, d.key, d.constraints, d.time, d.lifetimes, d.formats} {
 		if err := step(); err != nil {
 			return nil, nil, err
 		}
@@ -99,6 +100,9 @@ func (p *Planner) relationTopic(rel *Relation, opts *Options) TopicSpec {
 	t.Configs["cleanup.policy"] = "delete"
 	if rel.Kind == Table {
 		t.Configs["cleanup.policy"] = "compact"
+	}
+	if rel.HistoryMs > 0 { // compaction leaves the versions that joins may ask for
+		t.Configs["min.compaction.lag.ms"] = strconv.FormatInt(rel.HistoryMs, 10)
 	}
 	for k, v := range opts.Configs {
 		t.Configs[k] = v

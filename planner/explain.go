@@ -36,7 +36,7 @@ func ExplainActual(q *Query, actual func(Node) string) string {
 		fmt.Fprintf(&b, "Ends after %d rows\n", q.LimitRows)
 	}
 	if q.ForInterval > 0 {
-		fmt.Fprintf(&b, "Ends after %s\n", formatMs(q.ForInterval))
+		fmt.Fprintf(&b, "Ends after %s\n", FormatMillis(q.ForInterval))
 	}
 	return b.String()
 }
@@ -237,6 +237,12 @@ func DescribeRelation(r *Relation) string {
 	}
 	if r.Watermark != nil {
 		b.WriteString("  watermark " + FormatExpr(r.Watermark) + "\n")
+	}
+	if r.TTLMs > 0 {
+		b.WriteString("  ttl " + FormatMillis(r.TTLMs) + "\n")
+	}
+	if r.HistoryMs > 0 {
+		b.WriteString("  history " + FormatMillis(r.HistoryMs) + "\n")
 	}
 	return b.String()
 }

@@ -102,6 +102,8 @@ func describe(n Node) (string, []string) {
 		return "Normalize", nil
 	case *Materialize:
 		return "Materialize", nil
+	case *Expire:
+		return "Expire " + FormatMillis(x.Rel.TTLMs) + " after the row's time", nil
 	case *Exchange:
 		if x.In == nil {
 			return "Read " + x.Topic, nil
@@ -121,6 +123,9 @@ func describe(n Node) (string, []string) {
 	case *Expand:
 		return describeExpand(x), nil
 	case *Sink:
+		if x.Rel.HistoryMs > 0 {
+			return "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic + ", history " + FormatMillis(x.Rel.HistoryMs) + ")", nil
+		}
 		return "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic + ")", nil
 	}
 	return fmt.Sprintf("%T", n), nil
@@ -153,6 +158,9 @@ func describeScan(x *Scan) (string, []string) {
 		name += " from its end"
 	}
 	var details []string
+	if x.Rel.TTLMs > 0 {
+		details = append(details, "ttl "+FormatMillis(x.Rel.TTLMs))
+	}
 	if x.Index != nil {
 		var on []string
 		for _, ord := range x.Index.Cols[:len(x.Keys[0])] {
@@ -257,15 +265,15 @@ func describeJoin(x *Join) (string, []string) {
 func describeWithin(w *Within) string {
 	at := func(ms int64) string {
 		if ms < 0 {
-			return formatMs(-ms) + " before"
+			return FormatMillis(-ms) + " before"
 		}
-		return formatMs(ms) + " after"
+		return FormatMillis(ms) + " after"
 	}
-	s := "within " + formatMs(w.BeforeMs)
+	s := "within " + FormatMillis(w.BeforeMs)
 	if w.BeforeMs != w.AfterMs {
 		s = "right row from " + at(-w.BeforeMs) + " to " + at(w.AfterMs) + " the left row"
 	}
-	s += ", grace " + formatMs(w.GraceMs)
+	s += ", grace " + FormatMillis(w.GraceMs)
 	if w.Eager {
 		s += ", unmatched rows at once"
 	}
@@ -296,8 +304,8 @@ func describeWindow(x *WindowFunc) (string, []string) {
 	return "Window " + p.b.String(), nil
 }
 
-// formatMs prints a length of time in its largest whole unit.
-func formatMs(ms int64) string {
+// FormatMillis prints a length of time in its largest whole unit.
+func FormatMillis(ms int64) string {
 	units := []struct {
 		ms   int64
 		name string

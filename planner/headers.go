@@ -40,7 +40,7 @@ func passHeaders(n Node) {
 	switch n := n.(type) {
 	case *Scan:
 		n.PassHeaders = true
-	case *Filter, *Project, *Expand, *Exchange, *SetOp:
+	case *Filter, *Project, *Expand, *Exchange, *SetOp, *Expire:
 		for _, in := range n.Inputs() {
 			if in != nil {
 				passHeaders(in)

@@ -83,6 +83,8 @@ func setInputs(n Node, fn func(Node) Node) {
 		x.In = fn(x.In)
 	case *Materialize:
 		x.In = fn(x.In)
+	case *Expire:
+		x.In = fn(x.In)
 	case *Exchange:
 		if x.In != nil {
 			x.In = fn(x.In)

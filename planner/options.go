@@ -25,6 +25,8 @@ type Options struct {
 	WrapSingleValue bool
 	Partitioner     string
 	Window          *WindowSpec
+	// TTLMs and HistoryMs are the options ttl and history, in ms.
+	TTLMs, HistoryMs int64
 	// Latest: auto_offset_reset = 'latest', for CREATE ... AS and INSERT ... EMIT CHANGES.
 	Latest bool
 	// Configs are the topic's settings in Kafka's names.
@@ -73,16 +75,22 @@ func init() { // a variable initializer would refer to itself through unknownOpt
 			}
 			return readFormat(&o.ValueFormat, v, opt)
 		}},
-		"timestamp":            {anywhere, func(o *Options, v string, _ *sql.Option) error { o.Timestamp = v; return nil }},
-		"timestamp_format":     {anywhere, func(o *Options, v string, _ *sql.Option) error { o.TimestampFormat = v; return nil }},
-		"wrap_single_value":    {anywhere, func(o *Options, v string, opt *sql.Option) error { return readBool(&o.WrapSingleValue, v, opt) }},
-		"value_delimiter":      {anywhere, func(o *Options, v string, opt *sql.Option) error { return readDelimiter(&o.ValueDelimiter, v, opt) }},
-		"key_delimiter":        {anywhere, func(o *Options, v string, opt *sql.Option) error { return readDelimiter(&o.KeyDelimiter, v, opt) }},
-		"history":              {anywhere, notBuilt("tables keep no history yet", "joins see the table's current rows")},
-		"window_type":          {definition, readWindowType},
-		"window_size":          {definition, readWindowSize},
-		"partitioner":          {definition, readPartitioner},
-		"ttl":                  {anywhere, notBuilt("rows do not expire yet", "DELETE, and a query that leaves old rows out")},
+		"timestamp":         {anywhere, func(o *Options, v string, _ *sql.Option) error { o.Timestamp = v; return nil }},
+		"timestamp_format":  {anywhere, func(o *Options, v string, _ *sql.Option) error { o.TimestampFormat = v; return nil }},
+		"wrap_single_value": {anywhere, func(o *Options, v string, opt *sql.Option) error { return readBool(&o.WrapSingleValue, v, opt) }},
+		"value_delimiter":   {anywhere, func(o *Options, v string, opt *sql.Option) error { return readDelimiter(&o.ValueDelimiter, v, opt) }},
+		"key_delimiter":     {anywhere, func(o *Options, v string, opt *sql.Option) error { return readDelimiter(&o.KeyDelimiter, v, opt) }},
+		"history": {anywhere, func(o *Options, v string, opt *sql.Option) (err error) {
+			o.HistoryMs, err = readInterval(v, opt)
+			return err
+		}},
+		"window_type": {definition, readWindowType},
+		"window_size": {definition, readWindowSize},
+		"partitioner": {definition, readPartitioner},
+		"ttl": {anywhere, func(o *Options, v string, opt *sql.Option) (err error) {
+			o.TTLMs, err = readInterval(v, opt)
+			return err
+		}},
 		"retention_ms":         {anywhere, topicConfig("retention.ms", isInt)},
 		"cleanup_policy":       {anywhere, topicConfig("cleanup.policy", isCleanup)},
 		"fsync":                {anywhere, topicConfig("fsync", oneOf("commit", "interval"))},
@@ -131,7 +139,7 @@ func (st *statement) readOptions(opts []*sql.Option, withQuery bool) (*Options, 
 	return o, nil
 }
 
-// AlterOptions reads the options of ALTER ... SET and RESET: settings of the topic, in Kafka's names. What decides where and how rows are
+// AlterOptions reads the options of ALTER ... SET and RESET that are settings of the topic, in Kafka's names. What decides where and how rows are
 // written is fixed when the relation is made.
 func AlterOptions(rel *Relation, a *sql.AlterAction) (set map[string]string, unset []string, err error) {
 	o := &Options{Configs: map[string]string{}, given: map[string]*sql.Option{}}
@@ -142,9 +150,11 @@ func AlterOptions(rel *Relation, a *sql.AlterAction) (set map[string]string, uns
 		switch {
 		case !ok:
 			return nil, nil, unknownOption(opt, rel.Query != 0)
+		case name == "ttl" && rel.Query == 0:
+			continue // LifetimeAction has it
 		case config == "":
 			return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "option %q is fixed when %q is made", name, rel.Name).
-				WithHint("What can be set: cleanup_policy, fsync, min_insync_replicas, retention_ms.").At(opt.Offset())
+				WithHint("What can be set: cleanup_policy, fsync, min_insync_replicas, retention_ms, and the ttl of an ordinary table.").At(opt.Offset())
 		case name == "cleanup_policy" && rel.Kind == Table:
 			return nil, nil, sqlerr.New(sqlerr.InvalidParameterValue, "the topic of table %q is compacted: its rows are the latest of each key", rel.Name).At(opt.Offset())
 		case a.Op == sql.ResetOptions:
@@ -238,12 +248,6 @@ func readDelimiter(to *byte, v string, opt *sql.Option) error {
 	return nil
 }
 
-func notBuilt(why, instead string) func(*Options, string, *sql.Option) error {
-	return func(_ *Options, _ string, opt *sql.Option) error {
-		return notYet("option "+strconv.Quote(opt.Name), why, instead, opt.Pos)
-	}
-}
-
 func topicConfig(name string, check func(string) string) func(*Options, string, *sql.Option) error {
 	return func(o *Options, v string, opt *sql.Option) error {
 		v = strings.ToLower(v)
@@ -331,8 +335,8 @@ func readInterval(v string, opt *sql.Option) (int64, error) {
 		return 0, badOption(opt, "a length of time, as in '1 hour'")
 	}
 	ms, err := intervalMs(d, opt.Value.Offset())
-	if err == nil && ms <= 0 {
-		return 0, badOption(opt, "a positive length of time")
+	if err != nil || ms <= 0 {
+		return 0, badOption(opt, "a positive length of time in days, hours and less: months and years are not of one length")
 	}
-	return ms, err
+	return ms, nil
 }

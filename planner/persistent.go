@@ -253,6 +253,15 @@ func (m *maker) sink() error {
 		} else if subset(key, n.Props().ChangeKey) {
 			withoutOldRows(n)
 		}
+		if m.rel.TTLMs > 0 && !m.rel.Ordinary { // an ordinary table's owner sees to it
+			out := &Expire{P: *n.Props(), In: n, Rel: m.rel, Key: key, Time: -1}
+			if t := m.rel.TimestampColumn; t >= 0 {
+				out.Time = m.cols[t]
+			}
+			out.P.Mode, out.P.ChangeKey, out.P.OpID = ModeUpsert, key, 0
+			m.s.edges[out] = m.s.edges[n]
+			n = out
+		}
 	}
 	sink := &Sink{P: *n.Props(), In: n, Rel: m.rel, Map: m.cols, Rowtime: -1}
 	sink.P.OpID = 0

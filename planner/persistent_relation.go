@@ -47,6 +47,9 @@ func (m *maker) relation() error {
 	if err := m.retention(); err != nil {
 		return err
 	}
+	if err := setLifetimes(m.rel, m.opts); err != nil {
+		return err
+	}
 	if m.opts.Timestamp != "" {
 		if m.rel.TimestampColumn = m.st.optionColumn(m.rel, m.opts.Timestamp); m.rel.TimestampColumn < 0 {
 			return sqlerr.New(sqlerr.UndefinedColumn, "column %q does not exist", m.opts.Timestamp).At(m.opts.given["timestamp"].Offset())

@@ -263,6 +263,16 @@ type Materialize struct {
 	SinkKey []int
 }
 
+// Expire goes before the sink of a table with ttl: it deletes a row when stream time has got to its rowtime plus ttl. Key are the columns of the sink's key,
+// Time is that which gives the table's rowtime, -1 for the rows' own.
+type Expire struct {
+	P    Props
+	In   Node
+	Rel  *Relation
+	Key  []int
+	Time int
+}
+
 // Exchange re-keys: rows are dealt by murmur2 over the encoding of By (and, for updating input, the change key outside By only orders them). The
 // fragmenter cuts here: a repartition topic lies between.
 type Exchange struct {
@@ -305,6 +315,7 @@ func (n *WorkScan) Props() *Props       { return &n.P }
 func (n *WindowFunc) Props() *Props     { return &n.P }
 func (n *Normalize) Props() *Props      { return &n.P }
 func (n *Materialize) Props() *Props    { return &n.P }
+func (n *Expire) Props() *Props         { return &n.P }
 func (n *Exchange) Props() *Props       { return &n.P }
 func (n *Sink) Props() *Props           { return &n.P }
 
@@ -325,6 +336,7 @@ func (n *WorkScan) Inputs() []Node       { return nil }
 func (n *WindowFunc) Inputs() []Node     { return []Node{n.In} }
 func (n *Normalize) Inputs() []Node      { return []Node{n.In} }
 func (n *Materialize) Inputs() []Node    { return []Node{n.In} }
+func (n *Expire) Inputs() []Node         { return []Node{n.In} }
 func (n *Exchange) Inputs() []Node {
 	if n.In == nil { // the leaf that reads the repartition topic
 		return nil

@@ -186,7 +186,7 @@ func finishStream(root Node) {
 
 func stateful(n Node) bool {
 	switch n.(type) {
-	case *Aggregate, *Join, *Normalize, *Materialize, *TopN, *WindowFunc:
+	case *Aggregate, *Join, *Normalize, *Materialize, *Expire, *TopN, *WindowFunc:
 		return true
 	}
 	return false
@@ -197,6 +197,8 @@ func markClosing(n Node, closing bool) {
 	case *Sink:
 		// Who reads the stream may have windows: its records carry the time.
 		closing = x.Rel.Kind == Stream
+	case *Expire:
+		closing = true
 	case *Aggregate:
 		closing = closing || x.Window != nil
 	case *Join:

@@ -61,15 +61,15 @@ func (w *WindowSpec) MaxWindows() int64 {
 
 // String describes the window as EXPLAIN and DESCRIBE do.
 func (w *WindowSpec) String() string {
-	s := map[WindowKind]string{Tumbling: "tumbling", Hopping: "hopping", Session: "session"}[w.Kind] + " " + formatMs(w.SizeMs)
+	s := map[WindowKind]string{Tumbling: "tumbling", Hopping: "hopping", Session: "session"}[w.Kind] + " " + FormatMillis(w.SizeMs)
 	if w.Kind == Hopping {
-		s += " every " + formatMs(w.AdvanceMs)
+		s += " every " + FormatMillis(w.AdvanceMs)
 	}
 	if w.GraceMs >= 0 {
-		s += ", grace " + formatMs(w.GraceMs)
+		s += ", grace " + FormatMillis(w.GraceMs)
 	}
 	if w.RetentionMs > 0 {
-		s += ", retention " + formatMs(w.RetentionMs)
+		s += ", retention " + FormatMillis(w.RetentionMs)
 	}
 	return s
 }
@@ -154,7 +154,7 @@ func (st *statement) windowSpec(w *sql.StreamWindow) (*WindowSpec, error) {
 			return nil, err
 		}
 		if ms > maxWindowMs {
-			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "a window's lengths of time are at most %s", formatMs(maxWindowMs)).At(part.d.Offset())
+			return nil, sqlerr.New(sqlerr.InvalidParameterValue, "a window's lengths of time are at most %s", FormatMillis(maxWindowMs)).At(part.d.Offset())
 		}
 		*part.to = ms
 	}
@@ -174,7 +174,7 @@ func (w *WindowSpec) check(pos int) error {
 		return sqlerr.New(sqlerr.InvalidParameterValue, "ADVANCE BY must be positive and at most the size of the window").At(pos)
 	case w.MaxWindows() > maxHops:
 		return sqlerr.New(sqlerr.InvalidParameterValue, "each row would be in %d windows; %d is the most", w.MaxWindows(), maxHops).
-			WithHint("ADVANCE BY at least %s.", formatMs((w.SizeMs+maxHops-1)/maxHops)).At(pos)
+			WithHint("ADVANCE BY at least %s.", FormatMillis((w.SizeMs+maxHops-1)/maxHops)).At(pos)
 	}
 	return nil
 }
@@ -195,8 +195,8 @@ func (w *WindowSpec) checkRetention() error {
 		return nil
 	}
 	return sqlerr.New(sqlerr.InvalidParameterValue, "a RETENTION of %s is over before the window closes, %s after its end",
-		formatMs(w.RetentionMs), formatMs(w.GraceMs)).
-		WithHint("Say GRACE PERIOD, or a RETENTION of at least %s.", formatMs(w.GraceMs))
+		FormatMillis(w.RetentionMs), FormatMillis(w.GraceMs)).
+		WithHint("Say GRACE PERIOD, or a RETENTION of at least %s.", FormatMillis(w.GraceMs))
 }
 
 // retention refuses RETENTION where the rows of the table are not those of the windows: it could not be said which of them leave.

@@ -122,7 +122,7 @@ func (a *relationAlter) action(ctx context.Context, act *sql.AlterAction) error 
 	case sql.RenameTo, sql.SetSchema, sql.OwnerTo:
 		return a.s.alterIdentity(a.d, a.cat, &a.next, act)
 	case sql.SetOptions, sql.ResetOptions:
-		return a.options(act)
+		return a.options(ctx, act)
 	case sql.AddColumn:
 		return a.addColumn(ctx, act)
 	case sql.DropColumn:

@@ -120,8 +120,8 @@ func keepsOwner(img *metadata.Image, o *metadata.Object, actions []*sql.AlterAct
 	})
 }
 
-// options runs SET (option = value) and RESET (option): settings of the topic.
-func (a *relationAlter) options(act *sql.AlterAction) error {
+// options runs SET (option = value) and RESET (option): ttl, and settings of the topic.
+func (a *relationAlter) options(ctx context.Context, act *sql.AlterAction) error {
 	if a.rel.Kind == planner.View {
 		return sqlerr.New(sqlerr.WrongObjectType, "%q is a view: it has no options", a.rel.Name).At(act.Offset())
 	}
@@ -131,6 +131,18 @@ func (a *relationAlter) options(act *sql.AlterAction) error {
 	set, unset, err := planner.AlterOptions(a.rel, act)
 	if err != nil {
 		return err
+	}
+	if own := planner.LifetimeAction(act); own != nil {
+		next, err := a.plan(ctx, own)
+		if err != nil {
+			return err
+		}
+		if err := a.add(own, next, nil); err != nil {
+			return err
+		}
+	}
+	if len(set)+len(unset) == 0 {
+		return nil
 	}
 	t, ok := a.d.img.Topic(a.rel.Topic)
 	if !ok {

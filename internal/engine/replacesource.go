@@ -53,7 +53,7 @@ func alterable(opts []*sql.Option) []*sql.Option {
 	var out []*sql.Option
 	for _, o := range opts {
 		switch strings.ToLower(o.Name) {
-		case "retention_ms", "cleanup_policy", "fsync", "min_insync_replicas":
+		case "retention_ms", "cleanup_policy", "fsync", "min_insync_replicas", "ttl":
 			out = append(out, o)
 		}
 	}
@@ -98,6 +98,7 @@ func checkSameSource(q *sql.CreateRelation, was *planner.Relation, bc boundCreat
 		{"the watermark", watermark(was), watermark(next), ""},
 		{"the window", window(was), window(next), ""},
 		{"the partitioner", fmt.Sprint(was.Placement), fmt.Sprint(next.Placement), ""},
+		{"the history", planner.FormatMillis(was.HistoryMs), planner.FormatMillis(next.HistoryMs), ""},
 		{"the constraints", rules(was), rules(next), "ALTER TABLE ... ADD and DROP CONSTRAINT change them."},
 	}
 	if hasOption(q, "topic", "kafka_topic") {

@@ -22,6 +22,12 @@ func (c *catalog) fillMillRelations(t *table) {
 			cells["topic"], cells["partitions"] = text(r.Topic), num(int64(r.Partitions))
 			cells["key_format"], cells["value_format"] = text(r.KeyFormat), text(r.ValueFormat)
 		}
+		if r.TTLMs > 0 {
+			cells["ttl"] = text(planner.FormatMillis(r.TTLMs))
+		}
+		if r.HistoryMs > 0 {
+			cells["history"] = text(planner.FormatMillis(r.HistoryMs))
+		}
 		t.add(cells)
 	}
 }
