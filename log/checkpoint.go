@@ -115,32 +115,49 @@ func (m *Manager) Checkpoint() error {
 	)
 }
 
-// saveBounds writes down what decides about damage at the next start.
+// saveBounds writes down what decides about damage at the next start. A recovery point is read before its log start and written after it: a log that begins anew meanwhile, at a higher offset, would
+// seem to have lost its beginning.
 func (m *Manager) saveBounds() error {
-	return errors.Join(m.save(recoveryPointFile, (*Log).RecoveryPoint), m.save(logStartFile, (*Log).LogStart))
+	m.saveMu.Lock()
+	defer m.saveMu.Unlock()
+	points, pointsChanged := m.offsets(recoveryPointFile, (*Log).RecoveryPoint)
+	starts, startsChanged := m.offsets(logStartFile, (*Log).LogStart)
+	var errs []error
+	if startsChanged {
+		errs = append(errs, m.write(logStartFile, starts))
+	}
+	if pointsChanged && errors.Join(errs...) == nil {
+		errs = append(errs, m.write(recoveryPointFile, points))
+	}
+	return errors.Join(errs...)
 }
 
-// save writes one checkpoint file. Partitions that are not open keep what the file said.
+// save writes one checkpoint file.
 func (m *Manager) save(file string, of func(*Log) int64) error {
 	m.saveMu.Lock()
 	defer m.saveMu.Unlock()
+	offsets, changed := m.offsets(file, of)
+	if !changed {
+		return nil
+	}
+	return m.write(file, offsets)
+}
+
+// offsets is what a checkpoint file should say, and whether it says something else. Partitions that are not open keep what it said. The caller holds saveMu.
+func (m *Manager) offsets(file string, of func(*Log) int64) (offsets map[TopicPartition]int64, changed bool) {
 	m.mu.Lock()
-	offsets := maps.Clone(m.mu.saved[file])
+	offsets = maps.Clone(m.mu.saved[file])
 	logs := maps.Clone(m.mu.logs)
 	m.mu.Unlock()
-	changed := false
 	for tp, l := range logs {
-		if l.Damage() != nil {
+		if d := l.Damage(); d != nil && !d.Within {
 			continue // what was written down is what shows the damage
 		}
 		if offset := of(l); offset != offsets[tp] {
 			offsets[tp], changed = offset, true
 		}
 	}
-	if !changed {
-		return nil
-	}
-	return m.write(file, offsets)
+	return offsets, changed
 }
 
 // write writes a checkpoint file and remembers what is in it. The caller holds saveMu.

@@ -166,27 +166,6 @@ func (l *Log) endPass(p *pass) {
 	}
 }
 
-// each calls do with the batches of a segment. The frame is valid during the call.
-func (v *view) each(ctx context.Context, do func(h *record.Header, frame []byte) (more bool, err error)) error {
-	sc := scanner{file: v.file, size: v.size, window: scanWindow}
-	for ; ; sc.skip() {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		more, err := sc.header()
-		if err != nil || !more {
-			return err
-		}
-		frame, err := sc.frame()
-		if err != nil {
-			return err
-		}
-		if more, err = do(&sc.h, frame); err != nil || !more {
-			return err
-		}
-	}
-}
-
 // buildMap notes the last offset of each key in the dirty part. Data of aborted transactions does not count.
 func (p *pass) buildMap(ctx context.Context) error {
 	var filter record.AbortedFilter
@@ -197,7 +176,7 @@ func (p *pass) buildMap(ctx context.Context) error {
 		if full || p.views[i].next <= p.from {
 			continue
 		}
-		err := p.views[i].each(ctx, func(h *record.Header, frame []byte) (bool, error) {
+		err := p.log.each(ctx, &p.views[i], func(h *record.Header, frame []byte) (bool, error) {
 			if h.LastOffset() < p.from {
 				return true, nil
 			}
@@ -255,7 +234,7 @@ func (p *pass) clean(ctx context.Context, group [2]int) error {
 		before += v.size
 		lastOfGroup := i == group[1]-1
 		pos := int64(0)
-		err := v.each(ctx, func(h *record.Header, frame []byte) (bool, error) {
+		err := l.each(ctx, v, func(h *record.Header, frame []byte) (bool, error) {
 			pos += int64(h.Size())
 			out, err := p.cleanBatch(h, frame, lastOfGroup && pos == v.size)
 			if err != nil || len(out) == 0 {

@@ -68,7 +68,7 @@ func everyCrash(t *testing.T, config Config, story func(m *Manager, l *Log, c *c
 			}
 			m, err := OpenManager(ManagerOptions{Dir: "/data", FS: after, Logger: quiet})
 			require.NoError(t, err, "call %d, %d %%", stop, percent)
-			l, err := m.OpenLog(crashPartition, TopicID{1}, config, nil)
+			l, err := m.OpenLog(crashPartition, TopicID{1}, config, nil, nil)
 			require.NoError(t, err, "call %d, %d %%", stop, percent)
 			require.Nil(t, l.Damage(), "call %d, %d %%", stop, percent)
 			require.GreaterOrEqual(t, l.LEO(), c.atCrash, "call %d, %d %%", stop, percent)

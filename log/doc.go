@@ -22,6 +22,7 @@
 // The recovery point, from the data directory's checkpoint, is the end of the last sync that was written down. Bad bytes at
 // or above it are a torn tail: they were never promised, and are cut off into a .torn file. Bad or missing bytes below it are
 // damage: nothing is cut, the log reads up to there and takes no writes until [Repair], or until it is fetched anew.
+// Damage that a reader meets later, or a missing beginning, is noted too ([Damage]), and the log goes on being used.
 // A failed fsync is never tried again, since the kernel may have dropped the pages: the directory goes offline.
 //
 // # Locks

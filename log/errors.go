@@ -13,7 +13,7 @@ var (
 	ErrClosed = errors.New("log is closed")
 	// ErrOffline is returned by every write after a write or sync has failed: what the disk holds is not known any more.
 	ErrOffline = errors.New("log is offline after a disk error")
-	// ErrDamaged is returned by writes to a log that has lost bytes below its recovery point: it needs a repair.
+	// ErrDamaged is returned by reads of bytes that are not those that were written, and by writes to a log that was found to lack some when it was opened.
 	ErrDamaged = errors.New("log is damaged")
 	// ErrDiskFull is returned by writes while the disk has less room than disk.min_free.
 	ErrDiskFull = errors.New("disk is full")
@@ -30,9 +30,11 @@ func storageError(sentinel, err error) error {
 // Damage says where a log has lost bytes that had been synced. It is an error that is ErrDamaged.
 type Damage struct {
 	File   string // path of the segment
-	Pos    int64  // position of the first bad byte
+	Pos    int64  // position of the first bad batch
 	Offset int64  // offset of the first record that cannot be read
 	Cause  error
+	// Within says that what follows the damage is there, so that the log can be used but for that: a reader met it, or the log's beginning is missing. Otherwise the log ends here, and takes no writes.
+	Within bool
 }
 
 // Error implements error.

@@ -57,7 +57,12 @@ func Open(opts Options) (*Log, error) {
 	l := &Log{opts: opts, dir: opts.Dir, logger: opts.Logger.With("dir", opts.Dir)}
 	l.tail.cache = opts.Cache
 	l.mu.config = opts.Config
-	if err := l.load(); err != nil {
+	err := l.load(false)
+	if isDamage(err) {
+		l.logger.Warn("all segments are scanned: one cannot be read", "error", err)
+		err = errors.Join(l.closeFiles(), l.load(true))
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open log %s: %w", opts.Dir, err), l.closeFiles())
 	}
 	return l, nil
@@ -155,7 +160,7 @@ func (l *Log) active() *segment { return l.mu.segments[len(l.mu.segments)-1] }
 // failureLocked returns why the log takes no writes, or nil.
 func (l *Log) failureLocked() error {
 	switch {
-	case l.mu.damage != nil:
+	case l.mu.damage != nil && !l.mu.damage.Within:
 		return l.mu.damage
 	case l.mu.failure != nil:
 		return l.mu.failure

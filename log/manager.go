@@ -242,8 +242,8 @@ func (m *Manager) SetBrokerEpoch(epoch int64) {
 }
 
 // OpenLog opens or creates the log of a partition. A directory of another topic of that name is kerr.InconsistentTopicID:
-// delete it first. onDurable is Options.OnDurable. Logs of different partitions may be opened at the same time.
-func (m *Manager) OpenLog(tp TopicPartition, id TopicID, config Config, onDurable func(end int64)) (*Log, error) {
+// delete it first. onDurable and onDamage are those of Options. Logs of different partitions may be opened at the same time.
+func (m *Manager) OpenLog(tp TopicPartition, id TopicID, config Config, onDurable func(end int64), onDamage func()) (*Log, error) {
 	dir := m.path(tp.String())
 	m.mu.Lock()
 	_, open := m.mu.logs[tp]
@@ -252,7 +252,7 @@ func (m *Manager) OpenLog(tp TopicPartition, id TopicID, config Config, onDurabl
 	opts := Options{
 		Dir: dir, FS: m.fs, Clock: m.clock, Logger: m.logger, Sync: m.sync, Cache: m.cache, Config: config, Clean: m.clean,
 		RecoveryPoint: saved(recoveryPointFile), LogStart: saved(logStartFile), CleanPoint: saved(cleanPointFile),
-		OnDurable: onDurable, BeforeCut: m.saveBounds, MayWrite: m.disk.mayWrite, OnDiskFull: m.disk.full,
+		OnDurable: onDurable, OnDamage: onDamage, BeforeCut: m.saveBounds, MayWrite: m.disk.mayWrite, OnDiskFull: m.disk.full,
 	}
 	m.mu.Unlock()
 	switch {
@@ -414,7 +414,7 @@ func (m *Manager) markClean() error {
 	m.mu.Lock()
 	unseen, epoch := len(m.mu.found), m.mu.brokerEpoch
 	m.mu.Unlock()
-	damaged := slices.ContainsFunc(m.Logs(), func(l *Log) bool { return l.Damage() != nil })
+	damaged := slices.ContainsFunc(m.Logs(), func(l *Log) bool { d := l.Damage(); return d != nil && !d.Within })
 	if !m.clean && unseen > 0 || damaged {
 		return nil
 	}

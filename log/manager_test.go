@@ -29,7 +29,7 @@ func openManager(t testing.TB, fs fsys.FS) *Manager {
 
 func openLog(t testing.TB, m *Manager, tp TopicPartition, config Config) *Log {
 	t.Helper()
-	l, err := m.OpenLog(tp, TopicID{1}, config, nil)
+	l, err := m.OpenLog(tp, TopicID{1}, config, nil, nil)
 	require.NoError(t, err)
 	return l
 }
@@ -46,7 +46,7 @@ func TestManagerFindsItsPartitionsAgain(t *testing.T) {
 	l.SetHighWatermark(2)
 	_, err := OpenManager(ManagerOptions{Dir: "/data", FS: fs, Logger: quiet})
 	require.ErrorContains(t, err, "in use")
-	_, err = m.OpenLog(a, TopicID{1}, Config{}, nil)
+	_, err = m.OpenLog(a, TopicID{1}, Config{}, nil, nil)
 	require.ErrorContains(t, err, "open already")
 	require.NoError(t, m.Close())
 
@@ -55,7 +55,7 @@ func TestManagerFindsItsPartitionsAgain(t *testing.T) {
 	require.True(t, clean)
 	require.Equal(t, int64(42), epoch)
 	require.Equal(t, map[TopicPartition]TopicID{a: {1}, b: {1}}, m.Found())
-	_, err = m.OpenLog(a, TopicID{2}, Config{}, nil)
+	_, err = m.OpenLog(a, TopicID{2}, Config{}, nil, nil)
 	require.ErrorIs(t, err, kerr.InconsistentTopicID)
 	l = openLog(t, m, a, Config{})
 	require.Equal(t, int64(2), l.HighWatermark())

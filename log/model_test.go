@@ -30,7 +30,7 @@ func (s *managerModel) start(t require.TestingT) {
 	var err error
 	s.m, err = OpenManager(ManagerOptions{Dir: "/data", FS: s.fs, Logger: quiet, TailCacheBytes: 4 << 10})
 	require.NoError(t, err)
-	s.l, err = s.m.OpenLog(crashPartition, TopicID{1}, modelConfig, nil)
+	s.l, err = s.m.OpenLog(crashPartition, TopicID{1}, modelConfig, nil, nil)
 	require.NoError(t, err)
 	if d := s.l.Damage(); d != nil {
 		require.Fail(t, "damaged", "%v", d)

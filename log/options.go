@@ -121,6 +121,8 @@ type Options struct {
 	// OnDurable is called after the durable end has moved, by the goroutine of the sync or of the append, with no lock held;
 	// calls of one log may overlap. It must be quick, and must not write to the log. May be nil.
 	OnDurable func(end int64)
+	// OnDamage is called when a reader has met damage (Damage.Within), by its goroutine. It must be quick, and must not use the log. May be nil.
+	OnDamage func()
 	// BeforeCut must make RecoveryPoint and LogStart, which have just changed, durable before files are cut or removed: else
 	// a crash between the two would look like damage. May be nil.
 	BeforeCut func() error

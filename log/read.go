@@ -20,6 +20,9 @@ type Chunk struct {
 	size int64
 	log  *Log
 	done *atomic.Bool
+	// Of the segment that holds the bytes: its offsets are from base on and below end.
+	base, end int64
+	offset    int64 // that was asked for: the first batch holds it
 }
 
 // Len returns the size in bytes.
@@ -37,17 +40,32 @@ func (c *Chunk) File() (f fsys.File, pos int64, ok bool) {
 	return c.file.File, c.pos, true
 }
 
-// AppendTo appends the bytes to dst and returns it.
+// AppendTo appends the bytes to dst and returns it. Batches from a file are checked: of a damaged one it returns those before the damage, or if there are none, a *Damage.
 func (c *Chunk) AppendTo(dst []byte) ([]byte, error) {
 	if c.file == nil {
 		return append(dst, c.data...), nil
 	}
 	at := len(dst)
 	dst = append(dst, make([]byte, c.size)...)
-	if n, err := c.file.ReadAt(dst[at:], c.pos); err != nil && (int64(n) < c.size || !errors.Is(err, io.EOF)) {
-		return dst[:at], fmt.Errorf("read of segment: %w", err)
+	good, next, err := c.read(dst[at:])
+	if isDamage(err) {
+		good, next, err = c.read(dst[at:]) // it may have been the reading
 	}
-	return dst, nil
+	if isDamage(err) {
+		err = c.log.meet(c.file, &Damage{Pos: c.pos + int64(good), Offset: max(next, c.offset), Cause: err})
+	}
+	if good > 0 {
+		return dst[:at+good], nil
+	}
+	return dst[:at], err
+}
+
+// read fills buf with the bytes. It returns how many of them are whole batches that are right, where those end, and what is wrong then.
+func (c *Chunk) read(buf []byte) (good int, next int64, err error) {
+	if n, err := c.file.ReadAt(buf, c.pos); err != nil && (int64(n) < c.size || !errors.Is(err, io.EOF)) {
+		return 0, c.base, fmt.Errorf("read of segment: %w", err)
+	}
+	return checkBatches(buf, c.base, c.end)
 }
 
 // Release gives the chunk back. Further calls do nothing.
@@ -86,14 +104,25 @@ func (l *Log) Read(offset int64, maxBytes int, upTo int64) (Chunk, error) {
 		l.mu.Unlock()
 		return Chunk{data: data, size: int64(len(data))}, nil
 	}
+	if d := l.mu.damage; d != nil && offset < l.mu.segments[0].base {
+		l.mu.Unlock()
+		return Chunk{}, d
+	}
 	i := l.segmentAtLocked(offset)
 	v, base := l.mu.segments[i].view(), l.mu.segments[i].base
 	l.mu.readers++
 	l.mu.Unlock()
 
-	c := Chunk{file: v.file, log: l, done: new(atomic.Bool)}
+	c := Chunk{file: v.file, log: l, done: new(atomic.Bool), offset: offset}
 	for {
+		c.base, c.end = v.base, v.next
 		found, err := c.locate(&v, offset, maxBytes, limit)
+		if isDamage(err) {
+			found, err = c.locate(&v, offset, maxBytes, limit) // it may have been the reading
+		}
+		if isDamage(err) {
+			err = l.meet(v.file, &Damage{Pos: c.pos, Offset: offset, Cause: err})
+		}
 		if err != nil || (found && c.size == 0) {
 			c.Release()
 			return Chunk{}, err
@@ -121,6 +150,7 @@ func (l *Log) Read(offset int64, maxBytes int, upTo int64) (Chunk, error) {
 func (c *Chunk) locate(v *view, offset int64, maxBytes int, limit int64) (found bool, err error) {
 	pos, h, ok, err := v.locate(offset)
 	if err != nil || !ok {
+		c.pos = pos
 		return false, err
 	}
 	if h.LastOffset() >= limit {
@@ -130,6 +160,7 @@ func (c *Chunk) locate(v *view, offset int64, maxBytes int, limit int64) (found 
 	if v.next > limit {
 		at, _, ok, err := v.locate(limit)
 		if err != nil {
+			c.pos = at
 			return false, err
 		}
 		if ok {

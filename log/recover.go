@@ -20,14 +20,14 @@ type loader struct {
 	fs      fsys.FS
 	bases   []int64
 	rebuilt map[*segment]bool // segments that were scanned and whose indexes are new
-	allBad  bool              // the epoch checkpoint is lost: scan everything
+	scanAll bool              // the epoch checkpoint is lost, or a segment that was not scanned is bad
 	// epochsRead says that the segments had epochs which the checkpoint had not, or that it was lost.
 	epochsRead bool
 }
 
-// load brings the directory into order and opens what is in it.
-func (l *Log) load() error {
-	ld := &loader{Log: l, fs: l.opts.FS, rebuilt: make(map[*segment]bool)}
+// load brings the directory into order and opens what is in it, with scan after a look at every batch.
+func (l *Log) load(scan bool) error {
+	ld := &loader{Log: l, fs: l.opts.FS, rebuilt: make(map[*segment]bool), scanAll: scan}
 	l.mu.producers = newProducerTable()
 	for _, step := range []func() error{ld.prepareDir, ld.loadEpochs, ld.openSegments, ld.finishOffsets, ld.loadProducers, ld.settle} {
 		if err := step(); err != nil {
@@ -101,7 +101,7 @@ func (ld *loader) loadEpochs() error {
 	cache, err := loadEpochs(ld.fs, ld.dir)
 	if err != nil {
 		ld.logger.Warn("leader epochs are read from the segments: their checkpoint is lost", "error", err)
-		cache, ld.allBad, ld.epochsRead = epochCache{}, true, true
+		cache, ld.scanAll, ld.epochsRead = epochCache{}, true, true
 	}
 	ld.mu.epochs = cache
 	return nil
@@ -120,7 +120,7 @@ func (ld *loader) openSegments() error {
 			end = ld.bases[i+1]
 		}
 		// The indexes are synced with the first sync after the roll, so one that got beyond the segment has taken them too.
-		if (ld.opts.Clean || end < ld.opts.RecoveryPoint) && !ld.allBad {
+		if (ld.opts.Clean || end < ld.opts.RecoveryPoint) && !ld.scanAll {
 			if err = s.trust(end); err == nil {
 				continue
 			}
@@ -160,10 +160,13 @@ func (s *segment) trust(end int64) error {
 	if err != nil {
 		return err
 	}
-	if err := s.readFirstTime(); err != nil || !active {
+	if err := s.readFirstTime(); err != nil {
 		return err
 	}
-	return s.walkEnd(pos)
+	if err := s.walkEnd(pos); err != nil || active || s.next == end {
+		return err
+	}
+	return fmt.Errorf("it ends at offset %d, and the next segment begins at %d", s.next, end)
 }
 
 // checkIndexes looks at the last entries, takes the highest time from them, and returns the last indexed position.
@@ -200,7 +203,7 @@ func (s *segment) readFirstTime() error {
 	return err
 }
 
-// walkEnd checks the batches from pos, finds where the active segment ends, and goes on counting for its indexes.
+// walkEnd checks the batches from pos, finds where the segment ends, and goes on counting for the indexes of the active one.
 func (s *segment) walkEnd(pos int64) error {
 	s.next = s.base
 	sc := scanner{file: s.file, pos: pos, size: s.size}
@@ -213,7 +216,7 @@ func (s *segment) walkEnd(pos int64) error {
 		if err != nil {
 			return err
 		}
-		if err := record.Check(&sc.h, frame); err != nil {
+		if _, _, err := checkBatches(frame, s.next, math.MaxInt64); err != nil {
 			return err
 		}
 		s.next = sc.h.LastOffset() + 1
@@ -365,9 +368,14 @@ func (ld *loader) finishOffsets() error {
 			Cause: fmt.Errorf("log ends at offset %d, and was synced up to %d", l.mu.leo, ld.opts.RecoveryPoint),
 		}
 	}
-	l.mu.logStart = max(start, l.mu.segments[0].base)
+	first := l.mu.segments[0]
+	l.mu.logStart = max(start, first.base)
+	if l.mu.damage == nil && min(first.base, ld.opts.RecoveryPoint) > start {
+		l.mu.damage = &Damage{File: first.path, Offset: start, Cause: fmt.Errorf("it is the first segment, and the log began at offset %d", start), Within: true}
+		l.mu.logStart = start
+	}
 	if l.mu.damage != nil {
-		l.logger.Error("log is damaged", "file", l.mu.damage.File, "at", l.mu.damage.Pos, "offset", l.mu.damage.Offset, "cause", l.mu.damage.Cause)
+		l.logDamage(l.mu.damage)
 	}
 	if l.mu.logStart > l.mu.leo {
 		if l.mu.damage == nil {

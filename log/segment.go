@@ -235,7 +235,7 @@ func (v *view) floorBatch(limit int64) (int64, error) {
 	return pos, r.close()
 }
 
-// locate returns the position and header of the first batch that ends at or after offset; ok is false if there is none.
+// locate returns the position and header of the first batch that ends at or after offset; ok is false if there is none. Behind an error is the position of the batch that cannot be read.
 func (v *view) locate(offset int64) (pos int64, h record.Header, ok bool, err error) {
 	if pos, err = v.floorPos(offset); err != nil {
 		return 0, h, false, err
@@ -244,7 +244,10 @@ func (v *view) locate(offset int64) (pos int64, h record.Header, ok bool, err er
 	for {
 		more, err := s.header()
 		if err != nil || !more {
-			return 0, h, false, err
+			return s.pos, h, false, err
+		}
+		if s.h.BaseOffset < v.base || s.h.LastOffset() >= v.next {
+			return s.pos, h, false, outOfPlace(&s.h, v.base, v.next)
 		}
 		if s.h.LastOffset() >= offset {
 			return s.pos, s.h, true, nil

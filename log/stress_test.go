@@ -25,7 +25,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	tp := TopicPartition{"t", 0}
 	config := Config{SegmentBytes: 1 << 12, IndexIntervalBytes: 200, Delete: true, RetentionBytes: 20 << 10, RetentionAge: -1}
 	var l *Log
-	l, err := m.OpenLog(tp, TopicID{1}, config, nil)
+	l, err := m.OpenLog(tp, TopicID{1}, config, nil, nil)
 	require.NoError(t, err)
 	var done atomic.Bool
 	var others sync.WaitGroup
@@ -96,7 +96,7 @@ func FuzzOpen(f *testing.F) {
 	dir := f.TempDir()
 	m, err := OpenManager(ManagerOptions{Dir: dir, Logger: quiet, DiskFreeMin: -1})
 	require.NoError(f, err)
-	l, err := m.OpenLog(TopicPartition{"t", 0}, TopicID{1}, Config{}, nil)
+	l, err := m.OpenLog(TopicPartition{"t", 0}, TopicID{1}, Config{}, nil, nil)
 	require.NoError(f, err)
 	mustAppend(f, l, plain(f, "a", "b"))
 	mustAppend(f, l, values(f, record.BatchOptions{Idempotent: true, ProducerID: 5, Transactional: true}, "c"))

@@ -29,7 +29,9 @@ func (l *Log) TruncateTo(offset int64) (int64, error) {
 		if err := l.lowerRecoveryPoint(offset, false); err != nil {
 			return leo, l.writeFailed(err) // nothing is cut yet
 		}
-		if err := l.truncate(offset); err != nil {
+		if err := l.truncate(offset); errors.Is(err, ErrDamaged) {
+			return leo, err // nothing is cut
+		} else if err != nil {
 			return leo, l.fail(err)
 		}
 	}
@@ -51,6 +53,9 @@ func (l *Log) truncate(offset int64) error {
 	v := cut.view()
 	l.mu.Unlock()
 	pos, _, ok, err := v.locate(offset)
+	if isDamage(err) {
+		err = l.meet(v.file, &Damage{Pos: pos, Offset: offset, Cause: err})
+	}
 	if !ok {
 		pos = v.size
 	}

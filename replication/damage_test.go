@@ -10,6 +10,7 @@ import (
 
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/record"
+	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
@@ -32,43 +33,134 @@ func (p *pair) inSync(n int) {
 
 func TestADamagedReplicaIsFetchedAgain(t *testing.T) {
 	p := startPair(t, metadata.TopicSpec{Name: "t", Partitions: 1})
-	leader := p.partition("t", 0)
-	var first int64
+	leader, _, first := p.three()
+	require.NoError(t, p.logs2.Checkpoint())
+	crashed := p.fs2.CrashClone(vfs.CrashCloneCfg{})
+	p.stopFollower()
+	p.fs2 = crashed
+	damage(t, p.fs2, "follower/t-0/00000000000000000000.log", first+65)
+	p.wire.setLose(true) // nothing is mended before the damage is seen
+	p.startFollower()
+	replica, err := p.follower.Partition("t", 0)
+	require.NoError(t, err)
+	p.inSync(1)
+	p.wire.setLose(false)
+	require.Eventually(t, func() bool { return replica.Failure() == nil && replica.DurableEnd() == 3 }, time.Minute, time.Millisecond)
+	p.inSync(2)
+	require.Equal(t, bytesOf(t, leader), bytesOf(t, replica))
+}
+
+// bytesOf are those of a replica's log, up to offset 3.
+func bytesOf(t *testing.T, p *Partition) []byte {
+	chunk, err := p.log.Read(0, 1<<20, 3)
+	require.NoError(t, err)
+	defer chunk.Release()
+	data, err := chunk.AppendTo(nil)
+	require.NoError(t, err)
+	return data
+}
+
+// three makes three records that both replicas have. It returns the size of the first.
+func (p *pair) three() (leader, replica *Partition, first int64) {
+	leader = p.partition("t", 0)
 	for i := range 3 {
-		_, err := leader.Append(t.Context(), batch(t, record.BatchOptions{}, fmt.Sprint(i)), AppendOptions{Acks: AcksAll})
-		require.NoError(t, err)
+		_, err := leader.Append(p.t.Context(), batch(p.t, record.BatchOptions{}, fmt.Sprint(i)), AppendOptions{Acks: AcksAll})
+		require.NoError(p.t, err)
 		if i == 0 {
 			first = leader.Size()
 		}
 	}
 	p.inSync(2)
-	require.NoError(t, p.logs2.Checkpoint())
-	crashed := p.fs2.CrashClone(vfs.CrashCloneCfg{})
-	p.stopFollower()
-	p.fs2 = crashed
-	damage(t, p.fs2, "follower/t-0/00000000000000000000.log", first+60)
-	p.wire.mu.Lock()
-	p.wire.lose = true // nothing is mended before the damage is seen
-	p.wire.mu.Unlock()
-	p.startFollower()
-	replica, err := p.follower.Partition("t", 0)
-	require.NoError(t, err)
-	p.inSync(1)
-	p.wire.mu.Lock()
-	p.wire.lose = false
-	p.wire.mu.Unlock()
+	require.Eventually(p.t, func() bool {
+		r, err := p.follower.Partition("t", 0)
+		replica = r
+		return err == nil && r.DurableEnd() == 3
+	}, time.Minute, time.Millisecond)
+	return leader, replica, first
+}
+
+// meet has a reader come upon damage in the second record.
+func meet(t *testing.T, p *Partition) {
+	chunk, err := p.log.Read(1, 1<<20, 3)
+	if err == nil {
+		_, err = chunk.AppendTo(nil)
+		chunk.Release()
+	}
+	require.ErrorIs(t, err, log.ErrDamaged)
+}
+
+func TestAReplicaThatIsFoundDamagedWhileItFollowsIsFetchedAgain(t *testing.T) {
+	p := startPair(t, metadata.TopicSpec{Name: "t", Partitions: 1})
+	leader, replica, first := p.three()
+	before := p.record().PartitionEpoch
+	damage(t, p.fs2, "follower/t-0/00000000000000000000.log", first+65)
+	meet(t, replica)
 	require.Eventually(t, func() bool { return replica.Failure() == nil && replica.DurableEnd() == 3 }, time.Minute, time.Millisecond)
 	p.inSync(2)
-	require.NoError(t, p.follower.Close())
-	chunk, err := replica.log.Read(0, 1<<20, 3)
+	require.Equal(t, bytesOf(t, leader), bytesOf(t, replica))
+	require.Greater(t, p.record().AddedAt, before, "what it had sent before is not believed")
+}
+
+func TestALeaderThatMeetsDamageLeavesItToAnotherAndFetchesAgain(t *testing.T) {
+	p := startPair(t, metadata.TopicSpec{Name: "t", Partitions: 1})
+	leader, replica, first := p.three()
+	p.back.leader = p.follower
+	damage(t, p.fs, "data/t-0/00000000000000000000.log", first+65)
+	meet(t, leader)
+	p.elected(2)
+	require.Eventually(t, func() bool { return leader.Failure() == nil && leader.DurableEnd() == 3 }, time.Minute, time.Millisecond)
+	p.inSync(2)
+	require.Equal(t, bytesOf(t, replica), bytesOf(t, leader))
+}
+
+func TestADamagedLeaderLeadsOnUntilAnotherIsInSync(t *testing.T) {
+	p := startPair(t, metadata.TopicSpec{Name: "t", Partitions: 1, Configs: map[string]string{"min.insync.replicas": "1"}})
+	leader, _, first := p.three()
+	p.stopFollower()
+	p.apply(func(b *metadata.Batch) { // it was taken for dead
+		b.SetBrokerState(2, brokerEpoch(p.meta, 2), true, false)
+		topic, _ := b.Image().Topic("t")
+		was := topic.Partitions[0]
+		next := was
+		next.ISR = []int32{1}
+		b.ChangePartition(topic.ID, was, next, false, nil)
+	})
+	damage(t, p.fs, "data/t-0/00000000000000000000.log", first+65)
+	meet(t, leader)
+	require.ErrorIs(t, leader.Failure(), log.ErrDamaged)
+	_, err := leader.Append(t.Context(), batch(t, record.BatchOptions{}, "more"), AppendOptions{Acks: AcksAll})
 	require.NoError(t, err)
-	copied, err := chunk.AppendTo(nil)
-	chunk.Release()
+	p.apply(func(b *metadata.Batch) { b.SetBrokerState(2, brokerEpoch(p.meta, 2), false, false) })
+	p.startFollower()
+	p.back.leader = p.follower
+	p.elected(2)
+	replica, err := p.follower.Partition("t", 0)
 	require.NoError(t, err)
-	chunk, err = leader.log.Read(0, 1<<20, 3)
-	require.NoError(t, err)
-	original, err := chunk.AppendTo(nil)
-	chunk.Release()
-	require.NoError(t, err)
-	require.Equal(t, original, copied)
+	require.EqualValues(t, 4, replica.LogEnd())
+	require.Eventually(t, func() bool { return leader.Failure() == nil && leader.DurableEnd() == 4 }, time.Minute, time.Millisecond)
+	require.Equal(t, bytesOf(t, replica), bytesOf(t, leader))
+}
+
+func (p *pair) record() metadata.Partition {
+	topic, _ := p.meta.Image().Topic("t")
+	return topic.Partitions[0]
+}
+
+// elected waits until the partition has no leader, and makes node id that, as a controller does.
+func (p *pair) elected(id int32) {
+	require.Eventually(p.t, func() bool { return p.record().Leader == metadata.NoLeader }, time.Minute, time.Millisecond)
+	require.Equal(p.t, []int32{id}, p.record().ISR)
+	p.apply(func(b *metadata.Batch) {
+		topic, _ := b.Image().Topic("t")
+		was := topic.Partitions[0]
+		next := was
+		next.Leader = id
+		b.ChangePartition(topic.ID, was, next, true, nil)
+	})
+}
+
+func (w *wire) setLose(lose bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lose = lose
 }

@@ -26,10 +26,12 @@ type pair struct {
 	logs2    *log.Manager // the follower's
 	fs2      *fsys.Mem
 	wire     *wire
+	back     *wire // by which the leader would follow the follower
 }
 
 // wire is how a node reaches the others. It notes what passes.
 type wire struct {
+	id     int32 // of the node
 	meta   *metadata.Store
 	epoch  uint64
 	leader *Manager
@@ -55,7 +57,7 @@ func (w *wire) Fetch(ctx context.Context, _ int32, req *kmsg.FetchRequest) (*kms
 		p.asked += len(t.Partitions)
 	}
 	p.forgotten = len(req.ForgottenTopics)
-	resp := w.leader.ServeFetch(ctx, 2, req)
+	resp := w.leader.ServeFetch(ctx, w.id, req)
 	p.answered = len(resp.Topics)
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,12 +73,14 @@ func startPair(t testing.TB, topics ...metadata.TopicSpec) *pair {
 	n := startNode(t, fsys.NewMem())
 	n.apply(func(b *metadata.Batch) { b.RegisterBroker(metadata.Broker{ID: 2, Directory: metadata.UUID{2}}, 0) })
 	k, _ := n.meta.Image().Broker(2)
-	w := &wire{meta: n.meta, epoch: k.Epoch, leader: n.Manager}
+	w := &wire{id: 2, meta: n.meta, epoch: k.Epoch, leader: n.Manager}
 	w.cond = sync.NewCond(&w.mu)
+	back := &wire{id: 1, meta: n.meta, epoch: brokerEpoch(n.meta, 1)}
+	back.cond = sync.NewCond(&back.mu)
 	// The leader proposes too.
 	require.NoError(t, n.Close())
 	var err error
-	n.Manager, err = Open(Options{Logs: n.logs, Metadata: n.meta, NodeID: 1, Clock: clock.Real, Logger: silent, Peers: &wire{meta: n.meta, epoch: brokerEpoch(n.meta, 1)}})
+	n.Manager, err = Open(Options{Logs: n.logs, Metadata: n.meta, NodeID: 1, Clock: clock.Real, Logger: silent, Peers: back})
 	require.NoError(t, err)
 	w.leader = n.Manager
 	for _, spec := range topics {
@@ -86,7 +90,7 @@ func startPair(t testing.TB, topics ...metadata.TopicSpec) *pair {
 			b.CreateTopic(spec)
 		})
 	}
-	p := &pair{node: n, wire: w, fs2: fsys.NewMem()}
+	p := &pair{node: n, wire: w, back: back, fs2: fsys.NewMem()}
 	require.NoError(t, fsys.MkdirAllSync(p.fs2, "follower"))
 	p.startFollower()
 	t.Cleanup(func() {

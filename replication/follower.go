@@ -24,11 +24,11 @@ type position struct {
 	hold   bool  // it asks for no records now, for its catching up is throttled
 }
 
-// position returns where to go on following the given leader; ok is false if this replica does not, or its log takes nothing.
+// position returns where to go on following the given leader; ok is false if this replica does not, or its log takes nothing or is damaged.
 func (p *Partition) position(leader int32) (pos position, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mu.leader != nil || p.mu.follows != leader || p.mu.offline != nil || p.log.Failure() != nil {
+	if p.mu.leader != nil || p.mu.follows != leader || p.mu.offline != nil || p.log.Failure() != nil || p.log.Damage() != nil {
 		return pos, false
 	}
 	return position{p, p.mu.followEpoch, p.log.LEO(), p.mu.record, p.log.LatestEpoch(), false}, true

@@ -229,7 +229,7 @@ func (m *Manager) take(t *metadata.Topic) (work []func()) {
 // open opens a partition and takes up its leadership.
 func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partition, config log.Config) {
 	p := m.newPartition(t, r.ID)
-	l, err := m.openLog(log.TopicPartition{Topic: t.Name, Partition: r.ID}, log.TopicID(t.ID), config, p.onDurable)
+	l, err := m.openLog(log.TopicPartition{Topic: t.Name, Partition: r.ID}, log.TopicID(t.ID), config, p)
 	if err != nil {
 		p.logger.Error("partition cannot be opened", "err", err)
 		return
@@ -245,21 +245,22 @@ func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partit
 	tp.partitions[r.ID] = p
 	m.mu.Unlock()
 	m.follow(p, r.Leader)
-	if l.Damage() != nil && m.opts.Peers != nil {
-		m.wg.Go(func() { m.mend(p) })
+	if l.Damage() != nil {
+		m.damaged(p)
 	}
 }
 
 // openLog opens a log. What is there of a topic that had the name before goes first.
-func (m *Manager) openLog(tp log.TopicPartition, id log.TopicID, config log.Config, onDurable func(int64)) (*log.Log, error) {
-	l, err := m.opts.Logs.OpenLog(tp, id, config, onDurable)
+func (m *Manager) openLog(tp log.TopicPartition, id log.TopicID, config log.Config, p *Partition) (*log.Log, error) {
+	onDamage := func() { m.damaged(p) }
+	l, err := m.opts.Logs.OpenLog(tp, id, config, p.onDurable, onDamage)
 	if !errors.Is(err, kerr.InconsistentTopicID) {
 		return l, err
 	}
 	if err := m.opts.Logs.DeleteLog(tp); err != nil {
 		return nil, err
 	}
-	return m.opts.Logs.OpenLog(tp, id, config, onDurable)
+	return m.opts.Logs.OpenLog(tp, id, config, p.onDurable, onDamage)
 }
 
 // change acts on a changed record or changed settings of a partition.

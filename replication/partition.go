@@ -111,7 +111,7 @@ func (p *Partition) DurableEnd() int64 { return p.log.DurableEnd() }
 // Size is the size of the log in bytes.
 func (p *Partition) Size() int64 { return p.log.Size() }
 
-// Failure is why the partition takes no writes though this node leads it, or nil: a *log.Damage, an error of the disk.
+// Failure is what is wrong with this replica, or nil: a *log.Damage, an error of the disk. It takes no writes then, but for damage that was met by a reader.
 func (p *Partition) Failure() error {
 	p.mu.Lock()
 	offline := p.mu.offline
@@ -119,7 +119,13 @@ func (p *Partition) Failure() error {
 	if offline != nil {
 		return offline
 	}
-	return p.log.Failure()
+	if err := p.log.Failure(); err != nil {
+		return err
+	}
+	if d := p.log.Damage(); d != nil {
+		return d
+	}
+	return nil
 }
 
 // servesLocked answers why a request made in the given leader epoch is not for this replica, or nil.

@@ -39,7 +39,7 @@ func (p *Partition) fetchReplica(f *replicaFetch) (replicaFetched, error) {
 	if _, err := p.serves(f.currentEpoch); err != nil {
 		return out, err
 	}
-	if p.log.Damage() != nil {
+	if d := p.log.Damage(); d != nil && !d.Within {
 		return out, kerr.KafkaStorageError // its end is not that of what was committed: nobody is to cut a log to it
 	}
 	epoch, end := p.log.EndOffsetForEpoch(f.lastFetched)

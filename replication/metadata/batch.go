@@ -144,8 +144,8 @@ func (b *Batch) AddPartitions(t *Topic, total int32) {
 // DeleteTopic deletes a topic by id.
 func (b *Batch) DeleteTopic(id UUID) { b.add(deleteTopic{id}) }
 
-// ChangePartition replaces the record was of topic id by next, whose epochs this method sets: PartitionEpoch to one more, and LeaderEpoch to
-// one more if newLeaderEpoch. isrEpochs are the broker epochs of next.ISR as the caller knows them, or nil.
+// ChangePartition replaces the record was of topic id by next, whose epochs this method sets: PartitionEpoch to one more, LeaderEpoch to
+// one more if newLeaderEpoch, and AddedAt if a replica is added. isrEpochs are the broker epochs of next.ISR as the caller knows them, or nil.
 func (b *Batch) ChangePartition(id UUID, was, next Partition, newLeaderEpoch bool, isrEpochs []uint64) {
 	next.ID = was.ID
 	next.PartitionEpoch = was.PartitionEpoch + 1

@@ -62,8 +62,8 @@ type Partition struct {
 	Target []int32
 	// Wanted is how many replicas this partition is to have if not as many as its topic wants; 0 if as many.
 	Wanted int32
-	// AddedAt is the PartitionEpoch of the record that last added a replica. Who follows says which record it knows, and one from before that is not believed: a replica may have been taken
-	// off and added again, without anything of what it had.
+	// AddedAt is the PartitionEpoch of the record that last added a replica, or in which one gave up what it had. Who follows says which record it knows, and one from before that is not believed: a replica may
+	// have been taken off and added again, without anything of what it had.
 	AddedAt int32
 }
 
