@@ -57,6 +57,7 @@ type relay struct {
 		untold   bool     // a block was lost and the client does not know it
 		skipping bool     // what comes is dropped up to a Sync
 		draining bool
+		why      error // there is no server: what Upstream.Dial said last
 	}
 }
 
@@ -166,9 +167,12 @@ func (r *relay) reach(ctx context.Context, limit time.Duration) (net.Conn, error
 		if err == nil {
 			return far, nil
 		}
+		r.mu.Lock()
+		r.mu.why = err
+		r.mu.Unlock()
 		if limit > 0 && clk.Since(begun) > limit {
 			r.c.logger.Debug("no server runs the sessions", "err", err)
-			return nil, fatal(nobody())
+			return nil, fatal(nobody(err))
 		}
 		if !clock.Wait(ctx, clk, wait) {
 			return nil, context.Cause(ctx)
@@ -176,7 +180,11 @@ func (r *relay) reach(ctx context.Context, limit time.Duration) (net.Conn, error
 	}
 }
 
-func nobody() *sqlerr.Error {
+// nobody is the error for who has waited long enough for a server; why is what Upstream.Dial said.
+func nobody(why error) *sqlerr.Error {
+	if e, ok := errors.AsType[*sqlerr.Error](why); ok {
+		return e
+	}
 	return sqlerr.New(sqlerr.CannotConnectNow, "no node of the cluster runs the queries now").
 		WithHint("A majority of the nodes must be up and reach each other. Try again.")
 }

@@ -147,7 +147,7 @@ func (r *relay) sendLong(in *bufio.Reader, typ byte, size int64) error {
 		r.mu.sent.add(typ, nil, false)
 		return true
 	}, func() {
-		r.tellLocked([]Message{{Type: typ}}, nobody())
+		r.tellLocked([]Message{{Type: typ}}, nobody(r.mu.why))
 	})
 	if err != nil {
 		return err
@@ -228,7 +228,7 @@ func (r *relay) refuseLocked() {
 	for i := range messages {
 		messages[i].Type, messages[i].Body = r.batch.message(i)
 	}
-	r.tellLocked(messages, nobody())
+	r.tellLocked(messages, nobody(r.mu.why))
 }
 
 // tellLocked answers messages of the client with an error for each unit of work; what comes yet of the last one is skipped. There is no server that could answer at the same time.

@@ -84,8 +84,8 @@ func (n *Node) openDuty(ctx context.Context) error {
 		n.duty.Store(d)
 		return nil
 	}
-	n.duty.Store(d)
 	n.sessions = newSessions(n)
+	n.duty.Store(d)
 	n.dutyDone = make(chan struct{})
 	go func() {
 		defer close(n.dutyDone)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/millracedb/millrace/internal/engine"
 	"github.com/millracedb/millrace/internal/peer"
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -44,32 +45,19 @@ type sessions struct {
 	wg     sync.WaitGroup
 	mu     struct {
 		sync.Mutex
-		far map[*farSession]struct{}
-		// refused was a node in vain, rests until then.
+		streams  map[*stream]struct{}
+		attended map[int32]struct{} // nodes that are asked whether they are there
+		// refused was a node in vain, rests until then; why is what a client is told of that.
 		refused int32
 		rests   time.Time
+		why     error
 	}
-}
-
-// farSession is the stream of a session to the node that runs it.
-type farSession struct {
-	net.Conn
-	s    *sessions
-	node int32
-}
-
-// Close implements net.Conn.
-func (f *farSession) Close() error {
-	f.s.mu.Lock()
-	delete(f.s.mu.far, f)
-	f.s.mu.Unlock()
-	return f.Conn.Close()
 }
 
 func newSessions(n *Node) *sessions {
 	s := &sessions{n: n, Door: engine.Door{Meta: n.meta, Clock: n.cfg.Clock, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.mu.far = map[*farSession]struct{}{}
+	s.mu.streams, s.mu.attended = map[*stream]struct{}{}, map[int32]struct{}{}
 	s.wg.Go(s.watch)
 	return s
 }
@@ -85,27 +73,13 @@ func (s *sessions) watch() {
 	for {
 		img, changed := s.n.meta.Watch()
 		if id, ok := img.QueryNode(); ok {
-			s.endOthers(id)
+			s.end(func(f *stream) bool { return f.node != id && !f.taken })
 		}
 		select {
 		case <-changed:
 		case <-s.ctx.Done():
 			return
 		}
-	}
-}
-
-func (s *sessions) endOthers(id int32) {
-	var old []*farSession
-	s.mu.Lock()
-	for f := range s.mu.far {
-		if f.node != id {
-			old = append(old, f)
-		}
-	}
-	s.mu.Unlock()
-	for _, f := range old {
-		_ = f.Close() // who uses it sees that
 	}
 }
 
@@ -125,18 +99,26 @@ func (s *sessions) Dial(ctx context.Context) (net.Conn, error) {
 		return near, nil
 	}
 	s.mu.Lock()
-	resting := s.mu.refused == id && s.n.cfg.Clock.Now().Before(s.mu.rests)
+	resting, why := s.mu.refused == id && s.n.cfg.Clock.Now().Before(s.mu.rests), s.mu.why
 	s.mu.Unlock()
 	if resting {
-		return nil, errNotReady
+		return nil, why
 	}
 	f, err := s.dialSession(ctx, id)
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		return f, nil
+	}
+	if !errors.Is(err, errNotReady) {
+		s.n.cfg.Logger.Debug("the node that runs the queries cannot be reached", "node", id, "err", err)
+		err = sqlerr.New(sqlerr.CannotConnectNow, "node %d cannot reach node %d, which runs the queries", s.n.identity.NodeID, id).
+			WithHint("Try again, or connect to another node.")
+	}
+	if ctx.Err() == nil {
 		s.mu.Lock()
-		s.mu.refused, s.mu.rests = id, s.n.cfg.Clock.Now().Add(dialRest)
+		s.mu.refused, s.mu.rests, s.mu.why = id, s.n.cfg.Clock.Now().Add(dialRest), err
 		s.mu.Unlock()
 	}
-	return f, err
+	return nil, err
 }
 
 func (s *sessions) dialSession(ctx context.Context, id int32) (net.Conn, error) {
@@ -144,10 +126,7 @@ func (s *sessions) dialSession(ctx context.Context, id int32) (net.Conn, error) 
 	if err != nil {
 		return nil, err
 	}
-	f := &farSession{Conn: conn, s: s, node: id}
-	s.mu.Lock()
-	s.mu.far[f] = struct{}{}
-	s.mu.Unlock()
+	f := s.keep(conn, id, false)
 	if now, ok := s.n.meta.Image().QueryNode(); ok && now != id { // the watch may have looked before
 		return nil, errors.Join(errNotReady, f.Close())
 	}
@@ -226,13 +205,13 @@ func (s *sessions) Judge(state pgwire.State, unanswered []pgwire.Message) pgwire
 }
 
 // takeSession takes a stream that another node has opened for a client of its own.
-func (n *Node) takeSession(_ context.Context, conn net.Conn, _ peer.Hello) {
-	if err := n.takeStream(conn); err != nil {
+func (n *Node) takeSession(_ context.Context, conn net.Conn, from peer.Hello) {
+	if err := n.takeStream(conn, from.NodeID); err != nil {
 		_ = conn.Close() // the other side tries elsewhere
 	}
 }
 
-func (n *Node) takeStream(conn net.Conn) error {
+func (n *Node) takeStream(conn net.Conn, from int32) error {
 	var head [5]byte
 	if _, err := io.ReadFull(conn, head[:1]); err != nil {
 		return err
@@ -247,7 +226,7 @@ func (n *Node) takeStream(conn net.Conn) error {
 		if _, err := conn.Write(answer); err != nil || d == nil {
 			return errNotReady
 		}
-		d.pg.Take(conn)
+		d.pg.Take(n.sessions.keep(conn, from, true)) // they are opened before the duty is
 		return nil
 	}
 	if _, err := io.ReadFull(conn, head[1:]); err != nil {

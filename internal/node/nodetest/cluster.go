@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,6 +137,12 @@ func (m *Member) CutOff() { m.net.Cut() }
 // Reconnect ends CutOff.
 func (m *Member) Reconnect() { m.net.heal() }
 
+// Silence has nothing pass between two nodes, without an end to their connections; or lets it pass again, on new ones.
+func (m *Member) Silence(other *Member, silent bool) {
+	m.net.silence(other.Addr, silent)
+	other.net.silence(m.Addr, silent)
+}
+
 // network is a node's way to others, that can be cut.
 type network struct {
 	first net.Listener // of the node port, opened before the address was told to anyone
@@ -143,6 +150,8 @@ type network struct {
 	mu    sync.Mutex
 	cut   bool
 	conns map[net.Conn]struct{}
+	// silent are addresses to which nothing passes.
+	silent map[string]bool
 }
 
 var errCut = errors.New("the network is cut")
@@ -161,11 +170,72 @@ func (n *network) listen(addr string) (net.Listener, error) {
 
 func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
 	var d net.Dialer
+	if n.swallows(addr) {
+		<-ctx.Done()
+		return nil, context.Cause(ctx)
+	}
 	c, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	return n.track(c)
+	return n.track(&dialled{Conn: c, n: n, to: addr, closed: make(chan struct{})})
+}
+
+func (n *network) silence(addr string, silent bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.silent == nil {
+		n.silent = map[string]bool{}
+	}
+	n.silent[addr] = silent
+}
+
+func (n *network) swallows(addr string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.silent[addr]
+}
+
+// dialled is a connection to another node. Once something of it was swallowed the rest is too.
+type dialled struct {
+	net.Conn
+	n    *network
+	to   string
+	lost atomic.Bool
+
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *dialled) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+func (c *dialled) swallows() bool {
+	if c.n.swallows(c.to) {
+		c.lost.Store(true)
+	}
+	return c.lost.Load()
+}
+
+func (c *dialled) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if !c.swallows() || errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if err != nil {
+			<-c.closed // the end is swallowed too
+		}
+	}
+}
+
+func (c *dialled) Write(p []byte) (int, error) {
+	if c.swallows() {
+		return len(p), nil
+	}
+	return c.Conn.Write(p)
 }
 
 func (n *network) track(c net.Conn) (net.Conn, error) {
