@@ -254,4 +254,6 @@ func (p *Partition) goOffline(err error) {
 	p.wakeFollowersLocked()
 }
 
-func (p *Partition) nowMs() int64 { return p.clk.Now().UnixMilli() }
+// nowMs is the core's clock. The wall clock may be set, and whoever is behind at that moment would leave the in-sync set, or stay in it for as long as it was set back. It begins later than the core's 0, so that
+// who has never caught up did not do so just now.
+func (p *Partition) nowMs() int64 { return 2*lagMaxMs + p.clk.Since(p.lease.begun).Milliseconds() }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"path"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/replication/core"
@@ -321,4 +323,27 @@ func TestAHighWatermarkThatWasWrittenDownIsOnlyAHint(t *testing.T) {
 	_, err = c.replica(2).Append(t.Context(), batch(t, record.BatchOptions{}, "c"), AppendOptions{Acks: AcksLeader})
 	require.NoError(t, err)
 	require.LessOrEqual(t, c.replica(2).HighWatermark(), int64(2), "nobody has the third")
+}
+
+// setClock is a wall clock that somebody sets, on a machine whose time goes on.
+type setClock struct {
+	clock.Clock
+	by *time.Duration
+}
+
+func (c setClock) Now() time.Time { return c.Clock.Now().Add(*c.by) }
+
+// A clock that is set, by NTP or by hand, says nothing of how long a follower has been behind.
+func TestAClockThatIsSetTakesNobodyOutOfSync(t *testing.T) {
+	c := newTrio(t)
+	p := c.replica(1)
+	var by time.Duration
+	p.clk = setClock{p.clk, &by}
+	c.append(1, "a")
+	for _, by = range []time.Duration{time.Hour, -time.Hour} {
+		p.mu.Lock()
+		e := p.mu.leader.Tick(p.nowMs())
+		p.mu.Unlock()
+		require.Nil(t, e.AskISR, "set by %v", by)
+	}
 }
