@@ -57,11 +57,11 @@ type latestRow struct {
 
 // partition takes the keys in as many parts as their hashes need to fit in memory.
 func (r *rowReplacer) partition(ctx context.Context, to, from TopicPartition) error {
-	toEnd, toSize, err := r.settled(ctx, to)
+	toEnd, toSize, err := r.size(ctx, to)
 	if err != nil {
 		return err
 	}
-	fromEnd, fromSize, err := r.settled(ctx, from)
+	fromEnd, fromSize, err := r.size(ctx, from)
 	if err != nil {
 		return err
 	}
@@ -74,31 +74,10 @@ func (r *rowReplacer) partition(ctx context.Context, to, from TopicPartition) er
 	return nil
 }
 
-// settled waits until no transaction is open in a partition, and returns its end and how many records there may be before it.
-func (r *rowReplacer) settled(ctx context.Context, tp TopicPartition) (end, size int64, err error) {
-	wake := make(chan struct{}, 1)
-	cancel, err := r.t.cfg.Log.Subscribe(tp, wake)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer cancel()
-	for end = -1; ; {
-		bounds, err := r.t.cfg.Log.Offsets(ctx, tp)
-		if err != nil {
-			return 0, 0, err
-		}
-		if end < 0 {
-			end = bounds.HighWatermark
-		}
-		if bounds.LastStable >= end {
-			return bounds.LastStable, bounds.LastStable - bounds.LogStart, nil
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return 0, 0, ctx.Err()
-		}
-	}
+// size is the end of a partition in which no transaction is open, and how many records there may be before it.
+func (r *rowReplacer) size(ctx context.Context, tp TopicPartition) (end, size int64, err error) {
+	bounds, err := Settled(ctx, r.t.cfg.Log, tp)
+	return bounds.LastStable, bounds.LastStable - bounds.LogStart, err
 }
 
 // compare writes what differs of the keys that mine tells.

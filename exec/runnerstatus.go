@@ -108,7 +108,8 @@ func (r *Runner) Due(ctx context.Context, f *planner.Fragment, base map[TopicPar
 }
 
 // exchanged are the ends of the repartition topics that a fragment reads: what the fragments before it have written, in this life
-// of the node or an earlier one. A partition without rows counts too: its task may have a row to give all the same, that of an
+// of the node or an earlier one. It is all that is replicated, not only what is stable: what is waited for may lie above a transaction that went down with a node and is not aborted yet.
+// A partition without rows counts too: its task may have a row to give all the same, that of an
 // aggregate without GROUP BY.
 func (r *Runner) exchanged(ctx context.Context, f *planner.Fragment) ([]PartitionOffset, error) {
 	var out []PartitionOffset
@@ -123,7 +124,7 @@ func (r *Runner) exchanged(ctx context.Context, f *planner.Fragment) ([]Partitio
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, PartitionOffset{TopicPartition: tp, Offset: o.LastStable})
+			out = append(out, PartitionOffset{TopicPartition: tp, Offset: o.HighWatermark})
 		}
 	}
 	return out, nil

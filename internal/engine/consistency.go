@@ -115,7 +115,11 @@ func (w *waiter) relation(ctx context.Context, r *planner.Relation) (positions, 
 			}
 			continue
 		}
-		o, err := w.e.log.Offsets(ctx, tp)
+		bounds := w.e.log.Offsets
+		if r.Query != 0 { // nobody but the query's tasks writes there, and they have no transaction open for long
+			bounds = w.settled
+		}
+		o, err := bounds(ctx, tp)
 		if err != nil {
 			return nil, err
 		}
@@ -126,6 +130,10 @@ func (w *waiter) relation(ctx context.Context, r *planner.Relation) (positions, 
 		return out, nil
 	}
 	return out, w.rowsOf(ctx, r, out)
+}
+
+func (w *waiter) settled(ctx context.Context, tp exec.TopicPartition) (exec.Offsets, error) {
+	return exec.Settled(ctx, w.e.log, tp)
 }
 
 // feeders are the queries that write each relation, as of one image. Every pull query asks for them, so they are worked out once an image.
