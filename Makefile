@@ -94,6 +94,11 @@ slt-cluster: ## Run every SQL script on three nodes, as it is and with a node ki
 sim-test: ## Run the model of a cluster with SEEDS seeds
 	MILLRACE_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/sim -count=1 -timeout 6h
 
+TRAPS ?= all
+.PHONY: traps
+traps: ## Take out the rule against each classic trap, and see its test fail
+	MILLRACE_TRAPS="$(TRAPS)" $(GO) test ./internal/sim/traps -run Without -count=1 -timeout 3h -v
+
 .PHONY: sim-nodes
 sim-nodes: ## Run clusters of whole nodes under virtual time with SEEDS seeds and every fault
 	MILLRACE_SEED=$(SEED) MILLRACE_SIM_SEEDS=$(SEEDS) MILLRACE_SIM_FAULTS=all $(GO) test ./internal/sim/nodes -run WholeNodes -count=1 -timeout 24h -v

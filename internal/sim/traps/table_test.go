@@ -1,0 +1,135 @@
+package traps
+
+// trap is a mistake, the rule against it, and the test that notices when the rule is not there.
+type trap struct {
+	name      string
+	pkg, test string
+	file      string
+	rule      string // as the file has it, just once
+	without   string // in its place
+}
+
+var traps = []trap{
+	{
+		"KIP-101: truncating to the own high watermark", "replication", "TestAFollowerThatRestartsKeepsWhatLiesAboveItsHighWatermark", "replication/partition.go",
+		"p.mu.follows, p.mu.followEpoch = r.Leader, r.LeaderEpoch\n",
+		"p.mu.follows, p.mu.followEpoch = r.Leader, r.LeaderEpoch\n\tif _, err := p.log.TruncateTo(p.log.HighWatermark()); err != nil {\n\t\treturn err\n\t}\n",
+	},
+	{
+		"KIP-101: logs of one length that differ", "replication", "TestADeposedLeaderGivesUpWhatTheNextOneDoesNotHave", "replication/core/diverge.go",
+		"if own.Epoch < lastFetched || own.End < offset {", "if own.End < 0 {",
+	},
+	{
+		"KIP-279: epochs that the leader never had", "replication", "TestAFollowerOfManyShortLeadershipsFindsWhereItsLogParts", "log/epochs.go",
+		"return floor, e.start", "return max(floor, epoch), e.start",
+	},
+	{
+		"a deposed leader is believed by those who know better", "replication", "TestALeaderThatWasDeposedCommitsNothing", "replication/partition.go",
+		"case epoch > p.mu.epoch:\n\t\treturn kerr.UnknownLeaderEpoch", "case epoch > p.mu.epoch:\n\t\treturn nil",
+	},
+	{
+		"a leader believes those who have not heard of it", "replication", "TestALeaderHearsNoFollowerOfAnEarlierEpoch", "replication/partition.go",
+		"case epoch < p.mu.epoch:\n\t\treturn kerr.FencedLeaderEpoch", "case epoch < p.mu.epoch:\n\t\treturn nil",
+	},
+	{
+		"a leader that is cut off serves on", "replication", "TestANodeServesAsLeaderOnlyForItsTime", "replication/partition.go",
+		"case p.mu.leader == nil, p.lease.over():", "case p.mu.leader == nil:",
+	},
+	{
+		"KIP-903: in sync for what it had before it restarted", "replication", "TestAFollowerThatHasRestartedIsNotInSyncForWhatItHadBefore", "replication/metadata/change_topic.go",
+		"k.Epoch != c.isrEpochs[i]", "k.Epoch < c.isrEpochs[i]",
+	},
+	{
+		"in sync for what it had before its replica was taken off", "replication", "TestAFetchFromBeforeAReplicaWasAddedAgainAcknowledgesNothing", "replication/replicafetch.go",
+		" || f.record >= 0 && f.record < p.mu.addedAt", "",
+	},
+	{
+		"an in-sync set of unknown outcome is forgotten", "replication", "TestAProposalOfUnknownOutcomeStaysInForce", "replication/core/core.go",
+		"if v == Refused {", "if v != Superseded {",
+	},
+	{
+		"KIP-966: committed with fewer in sync than asked for", "replication", "TestNothingIsCommittedBelowTheLeastInSync", "replication/core/core.go",
+		"\tif !l.EnoughISR() {\n\t\treturn Effects{HW: l.hw}\n\t}\n\thw := l.durable", "\thw := l.durable",
+	},
+	{
+		"KIP-966: a replica leads that may lack what was committed", "replication/controller", "TestTheLastInSyncStayAndOnlyTheyOrTheEligibleLead", "replication/controller/plan.go",
+		"if v.live(id) && slices.Contains(n.ELR, id) {", "if v.live(id) {",
+	},
+	{
+		"acknowledged before it is synced", "replication", "TestAFollowerAcknowledgesOnlyWhatItsDiskHas", "replication/follower.go",
+		"if err := p.log.WaitDurable(ctx, end); err != nil {", "if end < 0 {\n\t\terr := ctx.Err()",
+	},
+	{
+		"a high watermark that falls", "replication/core", "TestLeader", "replication/core/core.go",
+		"if hw <= l.hw {", "if hw == l.hw {",
+	},
+	{
+		"KIP-207: a new leader tells too early an end", "replication", "TestANewLeaderTellsNoEndBeforeItKnowsWhatWasCommitted", "replication/fetch.go",
+		"if !p.settled() {", "if timestamp != LatestOffset {",
+	},
+	{
+		"the last replica standing: a wiped disk under a known id", "replication/metadata", "TestBrokersAreReplacedByEpoch", "replication/metadata/change_broker.go",
+		"ok && old.Directory != c.broker.Directory {", "ok && old.ID != c.broker.ID {",
+	},
+	{
+		"the last replica standing: metadata that was lost", "replication", "TestADirectoryWhoseMetadataWasLostIsRefused", "replication/manager.go",
+		"len(found) > 0 && img.TopicCount() == 0", "len(found) < 0",
+	},
+	{
+		"the last replica standing: logs are cut to a damaged one", "replication", "TestADamagedOnlyReplicaIsReadUpToTheDamageAndTakesNoWrites", "replication/replicafetch.go",
+		"return out, kerr.KafkaStorageError // its end", "out.hw = 0 // its end",
+	},
+	{
+		"stable before the marker is replicated", "log", "TestStableOffsetWaitsForTheMarkerToBeReplicated", "log/producers.go",
+		"if t.ended[i].last >= hw {", "if t.ended[i].last < t.ended[i].first {",
+	},
+	{
+		"a high watermark that was written down is believed", "replication/core", "TestLeader", "replication/core/core.go",
+		"hw: max(0, min(hw, durable, end))}", "hw: hw}",
+	},
+	{
+		"compaction above what is stable", "log", "TestCompactionKeepsTheTable", "log/compact.go",
+		"if s.next > stable || (", "if stable < 0 || (",
+	},
+	{
+		"a topic made again: by request", "replication", "TestAReplicaOfATopicMadeAgainBeginsEmpty", "replication/replicafetch.go",
+		"t, ok := img.TopicByID(topic)\n\tif !ok {\n\t\treturn nil, kerr.UnknownTopicID\n\t}\n\tp, err := m.Partition(t.Name, id)\n\tif err == nil && p.topicID != topic {\n\t\treturn nil, kerr.InconsistentTopicID\n\t}\n\treturn p, err",
+		"t, _ := img.Topic(\"t\")\n\treturn m.Partition(t.Name, id)",
+	},
+	{
+		"a topic made again: on the disk", "replication", "TestAReplicaOfATopicMadeAgainBeginsEmpty", "log/manager.go",
+		"case err == nil && have != id:", "case err == nil && have != id && id == (TopicID{}):",
+	},
+	{
+		"retention above the high watermark", "log", "TestRetentionStopsAtTheHighWatermark", "log/retention.go",
+		" || s.next > l.mu.hw {", " {",
+	},
+	{
+		"deleted records come back with the next leader", "replication", "TestAFollowerForgetsWhatItsLeaderHasDeleted", "replication/follower.go",
+		"start > p.log.LogStart() {", "start < 0 {",
+	},
+	{
+		"an answer that comes late", "replication", "TestAnAnswerThatComesLateChangesNothing", "replication/follower.go",
+		"!ok || now.epoch != pos.epoch || now.offset != pos.offset {", "now.p == nil && ok {",
+	},
+	{
+		"two changes made from one record", "replication/metadata", "TestPartitionChangesAreCompareAndSwap", "replication/metadata/change_topic.go",
+		"was.LeaderEpoch != c.leaderEpoch || was.PartitionEpoch+1 != c.partition.PartitionEpoch", "was.LeaderEpoch != c.leaderEpoch",
+	},
+	{
+		"KIP-890: a transaction that nobody will end", "log", "TestFirstBatchOfATransactionMustBeVerified", "log/producers.go",
+		"p == nil || p.guard == 0 || p.guard != info.Guard", "p == nil",
+	},
+	{
+		"KIP-890: an end that comes late touches the next transaction", "coordinator", "TestRepeatedEndIsAnsweredAsTheFirst", "coordinator/txn_state.go",
+		"if bumps && t.repeatsEnd(producerID, epoch) {", "if bumps && t.producerID != producerID {",
+	},
+	{
+		"markers of a coordinator that was deposed", "log", "TestMarkersAreFenced", "log/producers.go",
+		"if m.CoordinatorEpoch < p.coordinatorEpoch {", "if m.CoordinatorEpoch < -1 {",
+	},
+	{
+		"a deposed coordinator aborts what its successor lets begin", "coordinator", "TestANodeThatCoordinatesNoMoreAbortsNothing", "coordinator/txn_orphans.go",
+		"if l.part.WaitHighWatermark(ctx, ends[i]) != nil || l.ctx.Err() != nil {", "if ends[i] < 0 || l.ctx.Err() != nil {",
+	},
+}
