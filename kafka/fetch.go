@@ -217,6 +217,7 @@ func (f *fetcher) respond(held int64) *fetchResponse {
 		}
 		r.remember()
 	}
+	f.c.hintFetch(resp)
 	if f.session != nil {
 		resp.session = f.session.id
 		f.session.rotate(f.reads)

@@ -14,12 +14,13 @@ import (
 // fetchResponse is the response to a Fetch. It is encoded by hand, because records need not pass through memory: they go from the log's file or its tail cache to the
 // socket (conn.sendFetch). A test holds that the bytes are those that kmsg would make.
 type fetchResponse struct {
-	version  int16
-	throttle int32 // milliseconds
-	code     int16
-	session  int32
-	parts    []fetchedPart // those of a topic are neighbours, or the topic comes again
-	held     int64         // bytes of the budget until it is sent
+	version   int16
+	throttle  int32 // milliseconds
+	code      int16
+	session   int32
+	parts     []fetchedPart   // those of a topic are neighbours, or the topic comes again
+	held      int64           // bytes of the budget until it is sent
+	endpoints []BrokerAddress // of the leaders that partitions name
 }
 
 // fetchedPart is one partition of a response.
@@ -27,6 +28,7 @@ type fetchedPart struct {
 	topic     fetchTopic
 	partition int32
 	code      int16
+	leads     leadership // with an error: who leads instead
 	Fetched
 }
 
@@ -88,6 +90,9 @@ func (f *fetchResponse) layout(b []byte) ([]byte, []splice) {
 		b = f.appendTags(b)
 		rest = rest[n:]
 	}
+	if len(f.endpoints) > 0 {
+		return f.appendEndpoints(b), splices
+	}
 	return f.appendTags(b), splices
 }
 
@@ -146,6 +151,9 @@ func (f *fetchResponse) appendPart(b []byte, p *fetchedPart, splices *[]splice) 
 	}
 	if size > 0 {
 		*splices = append(*splices, splice{len(b), p.Records})
+	}
+	if p.leads != (leadership{}) {
+		return p.appendLeader(b)
 	}
 	return f.appendTags(b)
 }

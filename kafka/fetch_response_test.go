@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,8 +61,19 @@ func asKmsg(f *fetchResponse) *kmsg.FetchResponse {
 			txn.ProducerID, txn.FirstOffset = a.ProducerID, a.FirstOffset
 			part.AbortedTransactions = append(part.AbortedTransactions, txn)
 		}
+		if p.leads != (leadership{}) {
+			part.CurrentLeader.LeaderID, part.CurrentLeader.LeaderEpoch = p.leads.leader, p.leads.epoch
+		}
 		topic := &resp.Topics[len(resp.Topics)-1]
 		topic.Partitions = append(topic.Partitions, part)
+	}
+	for _, e := range f.endpoints {
+		b := kmsg.NewFetchResponseBroker()
+		b.NodeID, b.Host, b.Port = e.ID, e.Host, e.Port
+		if e.Rack != "" {
+			b.Rack = &e.Rack
+		}
+		resp.Brokers = append(resp.Brokers, b)
 	}
 	return resp
 }
@@ -71,6 +83,11 @@ func randomResponse(r *rand.Rand, version int16) *fetchResponse {
 	if version >= 7 {
 		f.code, f.session = int16(r.Uint32()), r.Int32()
 	}
+	if version >= hintFetchVersion {
+		for id := range r.Int32N(3) {
+			f.endpoints = append(f.endpoints, BrokerAddress{ID: id, Host: strings.Repeat("h", 1+r.IntN(200)), Port: r.Int32(), Rack: strings.Repeat("r", r.IntN(3))})
+		}
+	}
 	for topic := range r.IntN(4) {
 		t := fetchTopic{name: string(rune('a' + topic)), id: [16]byte{byte(topic), 1}}
 		for p := range r.IntN(5) {
@@ -78,6 +95,9 @@ func randomResponse(r *rand.Rand, version int16) *fetchResponse {
 			part.HighWatermark, part.LastStable, part.LogStart = r.Int64(), r.Int64(), r.Int64()
 			if r.IntN(2) == 0 {
 				part.Records = memRecords(bytes.Repeat([]byte{byte(r.IntN(256))}, 1+r.IntN(300)))
+			}
+			if version >= hintFetchVersion && r.IntN(4) == 0 {
+				part.leads = leadership{r.Int32(), 1 + r.Int32()}
 			}
 			for range r.IntN(3) {
 				part.Aborted = append(part.Aborted, record.AbortedTxn{ProducerID: r.Int64(), FirstOffset: int64(r.IntN(1000))})

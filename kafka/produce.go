@@ -38,6 +38,7 @@ func startProduce(c *conn, _ context.Context, req *kmsg.ProduceRequest) func() r
 		defer cancel()
 		resp := finish()
 		resp.Topics = append(resp.Topics, refused...)
+		c.hintProduce(resp)
 		return resp
 	}
 }
