@@ -175,7 +175,7 @@ func (o *Offsets) txnCommit(ctx context.Context, req *kmsg.TxnOffsetCommitReques
 		ProducerID: req.ProducerID, ProducerEpoch: req.ProducerEpoch, BaseSequence: record.NoSequence,
 	}
 	var next int64
-	if from == remote && o.txns.peers != nil && !o.txns.coordinates(ref.transactionalID) {
+	if from == remote && o.txns.peers != nil && !o.txns.coordinates(ref.transactionalID, from) {
 		next, kerror = o.txnCommitApart(ctx, l, self, ref, c, opts, tps, offsets)
 	} else {
 		var h held

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/record"
 )
 
@@ -43,9 +44,10 @@ func (c *Transactions) spread(tps []TopicPartition) bool {
 	return false
 }
 
-// coordinates reports whether the transactional id is this node's to coordinate, be it loaded or not.
-func (c *Transactions) coordinates(id string) bool {
-	return c.leases[c.slot(id)].Load() != nil
+// coordinates reports whether this node coordinates the transactional id. For producers in this process it does while that is being loaded.
+func (c *Transactions) coordinates(id string, from caller) bool {
+	l := c.leases[c.slot(id)].Load()
+	return l != nil && (from == inProcess || l.ready.Load() && l.part.Leads())
 }
 
 // admit is hold for a transaction whose coordinator is another node (KIP-890): before the first batch of a transaction in a partition the coordinator is asked whether the partition is in
@@ -124,8 +126,29 @@ const (
 	markersVersion    = 2
 )
 
-// ask sends an admission to the coordinator of its transaction.
-func (c *Transactions) ask(ctx context.Context, req *kmsg.AddPartitionsToTxnRequest) (map[TopicPartition]int16, error) {
+const (
+	// askPatience is how long a coordinator that moves or loads is asked again: a client that hears of it waits for its next metadata, which can take seconds.
+	askPatience = time.Second
+	askPause    = 20 * time.Millisecond
+)
+
+// ask has the coordinator of its transaction answer an admission, wherever that is by then.
+func (c *Transactions) ask(ctx context.Context, req *kmsg.AddPartitionsToTxnRequest) (codes map[TopicPartition]int16, err error) {
+	begun := c.clock.Now()
+	for {
+		codes, err = c.askOnce(ctx, req)
+		again := err != nil
+		for _, code := range codes {
+			again = again || passes(kerr.TypedErrorForCode(code))
+		}
+		if !again || c.clock.Since(begun) > askPatience || !clock.Wait(ctx, c.clock, askPause) {
+			return codes, err
+		}
+	}
+}
+
+// askOnce sends an admission to whoever coordinates its transaction by the metadata of this node.
+func (c *Transactions) askOnce(ctx context.Context, req *kmsg.AddPartitionsToTxnRequest) (map[TopicPartition]int16, error) {
 	at := c.partitionOf(req.Transactions[0].TransactionalID)
 	node, ok := c.peers.Leader(at.Topic, at.Partition)
 	if !ok {

@@ -124,7 +124,7 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 	ref, tps, kerror := transactionOf(req, parts)
 	switch {
 	case kerror != nil || len(tps) == 0:
-	case b.peers != nil && !b.coordinates(ref.transactionalID):
+	case b.peers != nil && !b.coordinates(ref.transactionalID, from):
 		how.apart = true
 		b.admit(ctx, ref, req.Version, parts)
 	default:
