@@ -99,8 +99,18 @@ func (n *Node) hello() (peer.Hello, error) {
 		return h, nil
 	}
 	id, err := metadata.NewUUID(n.cfg.Rand)
-	h.NodeID, h.DirectoryID = n.cfg.NodeID, id.String()
+	h.NodeID, h.DirectoryID, h.Forms = n.cfg.NodeID, id.String(), n.forms()
 	return h, err
+}
+
+// forms is who the node is told to form a cluster with, as its hello says it.
+func (n *Node) forms() string {
+	var ids []int
+	for _, b := range n.cfg.BootstrapNodes {
+		ids = append(ids, int(b.ID))
+	}
+	slices.Sort(ids)
+	return strings.ReplaceAll(strings.Trim(fmt.Sprint(ids), "[]"), " ", ",")
 }
 
 func (n *Node) raftAdvertised() string {
@@ -130,12 +140,12 @@ func (n *Node) seeds() []BootstrapNode {
 }
 
 // look finds out which cluster this node is to belong to: that of the first node that belongs to one. When all bootstrap nodes answer and none does, the one with the lowest id
-// founds it (an empty name) and the others wait for it. n.found says which it was.
+// founds it (an empty name) and the others wait for it. n.found says which it was. While nodes are told of different ones nobody founds anything: each list could have a cluster of its own.
 func (n *Node) look(ctx context.Context) (cluster string, err error) {
-	seeds := n.seeds()
+	seeds, lists := n.seeds(), n.cfg.JoinAddr == ""
 	var logged time.Time
 	for {
-		missing, lowest := []string{}, n.cfg.JoinAddr == ""
+		missing, differing, lowest := []string{}, []string{}, lists
 		for _, s := range seeds {
 			h, err := n.port.Probe(ctx, s.Addr)
 			switch {
@@ -150,16 +160,21 @@ func (n *Node) look(ctx context.Context) (cluster string, err error) {
 				return "", fmt.Errorf("--node-id: %d is in use at %s; allowed: an id that no other node has", h.NodeID, s.Addr)
 			case h.ClusterID != "":
 				return h.ClusterID, nil
+			case lists && h.Forms != "" && h.Forms != n.forms():
+				differing = append(differing, fmt.Sprintf("node %d: %s", h.NodeID, h.Forms))
 			}
 			lowest = lowest && n.cfg.NodeID < s.ID
 		}
-		if len(missing) == 0 && lowest {
+		if len(missing) == 0 && len(differing) == 0 && lowest {
 			n.found = true
 			return "", nil
 		}
 		if now := n.cfg.Clock.Now(); now.Sub(logged) > lookLog {
 			logged = now
 			n.cfg.Logger.Info("waiting for the nodes of the cluster", "not_answering", missing)
+			if len(differing) > 0 {
+				n.cfg.Logger.Warn("the nodes do not have the same --bootstrap-nodes, so that they form no cluster: start all with one list", "here", n.forms(), "there", differing)
+			}
 		}
 		if err := n.pause(ctx, lookPause); err != nil {
 			return "", err

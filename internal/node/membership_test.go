@@ -2,11 +2,15 @@ package node_test
 
 import (
 	"context"
+	"log/slog"
+	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/fsys"
@@ -119,6 +123,57 @@ func TestNodesThatDoNotBelongAreRefused(t *testing.T) {
 	c[2].Stop()
 	c[2].Wipe()
 	require.ErrorContains(t, c[2].TryStart(), "never used", "a wiped directory")
+}
+
+func TestNodesThatAreToldOfDifferentNodesFormNoCluster(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	listeners, all := map[int32]net.Listener{}, []node.BootstrapNode{}
+	for id := int32(1); id <= 3; id++ {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		listeners[id], all = l, append(all, node.BootstrapNode{ID: id, Addr: l.Addr().String()})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	told := make(chan string, 1000)
+	var wg sync.WaitGroup
+	for id, list := range map[int32][]node.BootstrapNode{1: all, 2: all[1:], 3: all} { // the lowest of each list answers and hears the others
+		wg.Go(func() {
+			fs := fsys.NewMem()
+			_, err := nodetest.Open(ctx, node.Config{
+				NodeID: id, FS: fs, Raft: listeners[id].Addr().String(), BootstrapNodes: list, Listen: func(string) (net.Listener, error) { return listeners[id], nil },
+				Logger: slog.New(slog.NewTextHandler(lines(told), nil)).With("n", id),
+			})
+			assert.ErrorIs(t, err, context.Canceled, "node %d", id)
+			formatted, err := metadata.Formatted(fs, nodetest.Dir)
+			assert.NoError(t, err)
+			assert.False(t, formatted, "node %d", id)
+		})
+	}
+	warned := map[string]bool{}
+	for !warned[`n=1 here=1,2,3 there="[node 2: 2,3]"`] || !warned[`n=2 here=2,3 there="[node 3: 1,2,3]"`] {
+		select {
+		case line := <-told:
+			if _, rest, ok := strings.Cut(line, "start all with one list\" "); ok {
+				warned[strings.TrimSpace(rest)] = true
+			}
+		case <-time.After(2 * time.Minute):
+			t.Fatalf("nobody says what is wrong: %v", warned)
+		}
+	}
+	cancel()
+	wg.Wait()
+}
+
+// lines sends what is written to it on, as long as there is room.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	select {
+	case l <- string(b):
+	default:
+	}
+	return len(b), nil
 }
 
 func TestBootstrapNodesAreReadWithTheirIDs(t *testing.T) {

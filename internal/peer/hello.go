@@ -17,6 +17,7 @@ type Hello struct {
 	Release     string
 	FeatureMin  uint32 // lowest and
 	FeatureMax  uint32 // highest feature level it can work at
+	Forms       string // the ids of the nodes that it is to form a cluster with, ascending and with commas; empty if it was told of none, or belongs to a cluster
 }
 
 const (
@@ -46,6 +47,7 @@ func (h *Hello) encode(refusal string) []byte {
 	body = appendUint(body, 5, uint64(h.FeatureMin))
 	body = appendUint(body, 6, uint64(h.FeatureMax))
 	body = appendString(body, 7, refusal)
+	body = appendString(body, 8, h.Forms)
 	frame := append([]byte(magic), frameVersion)
 	frame = binary.BigEndian.AppendUint16(frame, uint16(len(body)))
 	return append(frame, body...)
@@ -118,6 +120,8 @@ func decodeHello(b []byte) (h Hello, refusal string, err error) {
 			h.FeatureMax = uint32(u)
 		case 7:
 			refusal = string(s)
+		case 8:
+			h.Forms = string(s)
 		}
 	}
 	return h, refusal, nil
