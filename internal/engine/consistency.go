@@ -149,7 +149,7 @@ func (e *Engine) feedersIn(img *metadata.Image) *feeders {
 	if f == nil || f.img != img {
 		f = &feeders{img: img, of: map[uint32][]uint32{}, state: map[uint32]string{}}
 		for _, o := range queries(img) {
-			if def, err := queryDef(o); err == nil {
+			if def, err := e.defs.query(o); err == nil {
 				f.of[def.Sink], f.state[uint32(o.OID)] = append(f.of[def.Sink], uint32(o.OID)), def.State
 			}
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -259,7 +260,10 @@ func hasOption(q *sql.CreateRelation, names ...string) bool {
 // renamedAway tells whether a topic is that of a relation which was named after it once.
 func renamedAway(img *metadata.Image, topic string) bool {
 	for o := range img.Objects() {
-		if def, err := relationDef(o); isRelation(o) && err == nil && def.OwnsTopic && !def.TopicGiven && def.Topic == topic {
+		if !isRelation(o) || !bytes.Contains(o.Payload, []byte(topic)) { // its characters are those that JSON leaves as they are
+			continue
+		}
+		if def, err := relationDef(o); err == nil && def.OwnsTopic && !def.TopicGiven && def.Topic == topic {
 			return true
 		}
 	}

@@ -77,6 +77,7 @@ type Engine struct {
 	runner *exec.Runner
 	tables *tables
 	cache  relationCache
+	defs   *definitions
 	super  *supervisor
 	system systemStreams
 	hub    *notifyHub
@@ -104,6 +105,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.mu.sessions = map[*session]struct{}{}
 	e.system = newSystemStreams(&opts)
 	e.cache.mu.relations = map[relationKey]cachedRelation{}
+	e.defs = newDefinitions()
 	e.sequences.mu.blocks = map[metadata.OID]*sequenceBlock{}
 	if !opts.Worker {
 		if err := e.ensureSuperuser(ctx); err != nil {

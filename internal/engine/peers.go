@@ -157,7 +157,7 @@ func (e *Engine) answerClaim(ctx context.Context, q question) (int32, error) {
 	if !ok || e.opts.Worker {
 		return 0, sqlerr.New(sqlerr.UndefinedObject, "this node does not coordinate query %d", q.Query)
 	}
-	if def, err := queryDef(o); err != nil || def.State == stateReplacing {
+	if def, err := e.defs.query(o); err != nil || def.State == stateReplacing {
 		return 0, errors.Join(err, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %s is being replaced", o.Name))
 	}
 	var tps []exec.TopicPartition

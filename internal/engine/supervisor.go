@@ -223,6 +223,7 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 	s.stopGone(img)
 	s.finishReplacements(img)
 	s.e.cache.forget(img)
+	s.e.defs.forget(img)
 	for o := range img.Objects() {
 		switch {
 		case isRelation(o) && o.Kind != kindView && o.Kind != kindStream:
@@ -299,7 +300,7 @@ func (s *supervisor) stopGone(img *metadata.Image) {
 			s.deleteGroups(oid)
 			continue
 		}
-		if def, err := queryDef(o); err == nil && def.State != stateRunning && q.state == stateRunning {
+		if def, err := s.e.defs.query(o); err == nil && def.State != stateRunning && q.state == stateRunning {
 			s.e.runner.PauseQuery(uint64(oid))
 			s.disown(q)
 			q.state = def.State
@@ -390,7 +391,7 @@ func (s *supervisor) known(img *metadata.Image, o *metadata.Object) (*runningQue
 	if s.dropping[o.OID] {
 		return nil, queryDefinition{}
 	}
-	def, err := queryDef(o)
+	def, err := s.e.defs.query(o)
 	if err != nil {
 		s.e.logger.Error("query cannot be read", "query", o.Name, "err", err)
 		return nil, def
@@ -433,7 +434,7 @@ func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
 		return
 	}
 	q.state = stateRunning
-	if sink, ok := img.Object(metadata.OID(def.Sink)); ok && writerOf(sink) != uint32(o.OID) {
+	if sink, ok := img.Object(metadata.OID(def.Sink)); ok && s.e.defs.writer(sink) != uint32(o.OID) {
 		if rel, err := s.e.relation(s.ctx, img, sink); err == nil {
 			q.target.Store(rel)
 		}

@@ -220,7 +220,7 @@ func (w *world) Settings() []pgcatalog.Setting {
 func (w *world) Queries() []pgcatalog.Query {
 	var out []pgcatalog.Query
 	for _, o := range queries(w.img) {
-		def, err := queryDef(o)
+		def, err := w.e.defs.query(o)
 		if err != nil {
 			continue
 		}
@@ -241,7 +241,7 @@ func (w *world) Queries() []pgcatalog.Query {
 func (w *world) Tasks() []pgcatalog.Task {
 	var out []pgcatalog.Task
 	for _, o := range queries(w.img) {
-		if def, err := queryDef(o); err == nil {
+		if def, err := w.e.defs.query(o); err == nil {
 			out = append(out, w.e.taskStats(uint64(o.OID), o.Name, strings.ToUpper(def.State))...)
 		}
 	}
