@@ -2,14 +2,19 @@ package lane
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/exec"
 )
+
+// offsetsParallel is how many groups are sent their offsets at the same time: a request has one group, a round those of all its queries, and each answer waits for the offsets to be on all replicas.
+const offsetsParallel = 16
 
 // claim is what tasks of one group on one member have in common: their offsets go in one request.
 type claim struct {
@@ -36,18 +41,53 @@ func (p *producer) commitOffsets(ctx context.Context, tasks []exec.TaskCommit, r
 		}
 		byClaim[c] = append(byClaim[c], i)
 	}
-	for _, c := range order {
-		for left, again := byClaim[c], true; again && len(left) > 0; {
-			over, err := p.commitGroup(ctx, c, tasks, left)
-			if err != nil {
-				return err
+	errs := make([]error, len(order))
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, offsetsParallel)
+	for i, c := range order {
+		slots <- struct{}{}
+		wg.Go(func() {
+			errs[i] = p.commitClaim(ctx, c, tasks, byClaim[c], results)
+			<-slots
+		})
+	}
+	wg.Wait() // also after an error: nothing may be on its way when the transaction is aborted
+	return joined(errs)
+}
+
+// joined is the error of a round of which errs are those of its parts: one that concerns all of it, else what is wrong with some tasks.
+func joined(errs []error) error {
+	all := &blame{}
+	for _, err := range errs {
+		var some *blame
+		switch {
+		case err == nil:
+		case !errors.As(err, &some):
+			return err
+		default:
+			for i, err := range some.byTask {
+				all.add(i, err)
 			}
-			for i, stale := range over {
-				results[i].Err = fmt.Errorf("%w: group %q (%w)", exec.ErrStaleGeneration, c.group, stale)
-			}
-			again = len(over) > 0 // nothing was taken of a request that was refused in part
-			left = slices.DeleteFunc(left, func(i int) bool { return over[i] != nil })
 		}
+	}
+	if len(all.byTask) == 0 {
+		return nil
+	}
+	return all
+}
+
+// commitClaim puts the offsets of the tasks of one claim into the transaction.
+func (p *producer) commitClaim(ctx context.Context, c claim, tasks []exec.TaskCommit, left []int, results []exec.TaskResult) error {
+	for again := true; again && len(left) > 0; {
+		over, err := p.commitGroup(ctx, c, tasks, left)
+		if err != nil {
+			return err
+		}
+		for i, stale := range over {
+			results[i].Err = fmt.Errorf("%w: group %q (%w)", exec.ErrStaleGeneration, c.group, stale)
+		}
+		again = len(over) > 0 // nothing was taken of a request that was refused in part
+		left = slices.DeleteFunc(left, func(i int) bool { return over[i] != nil })
 	}
 	return nil
 }

@@ -2,6 +2,8 @@ package lane
 
 import (
 	"context"
+	"fmt"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,4 +62,65 @@ func TestTaskThatLostItsPartitionLeavesTheOthersOfItsClaim(t *testing.T) {
 	require.ErrorIs(t, results[1].Err, exec.ErrStaleGeneration)
 	require.NoError(t, results[2].Err)
 	require.Len(t, results[2].Appended, 1)
+}
+
+// gathering is a coordinator that answers for no group before it has been asked for all.
+type gathering struct {
+	*script
+	left atomic.Int32
+	all  chan struct{}
+}
+
+func (c *gathering) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	r, ok := req.(*kmsg.TxnOffsetCommitRequest)
+	if !ok {
+		return c.script.Request(ctx, req)
+	}
+	if c.left.Add(-1) == 0 {
+		close(c.all)
+	}
+	select {
+	case <-c.all:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	resp := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+	topic := kmsg.TxnOffsetCommitResponseTopic{Topic: r.Topics[0].Topic}
+	for _, p := range r.Topics[0].Partitions {
+		topic.Partitions = append(topic.Partitions, kmsg.TxnOffsetCommitResponseTopicPartition{Partition: p.Partition})
+	}
+	resp.Topics = append(resp.Topics, topic)
+	return resp, nil
+}
+
+func TestOffsetsOfManyGroupsAreSentSideBySide(t *testing.T) {
+	c := &gathering{script: &script{version: 2}, all: make(chan struct{})}
+	c.left.Store(offsetsParallel)
+	l, err := Open(t.Context(), Options{Transport: c, Clock: clock.Real, TransactionalID: "lane"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	var round []exec.TaskCommit
+	for i := range int32(3 * offsetsParallel) {
+		round = append(round, exec.TaskCommit{
+			Group: fmt.Sprint("g", i), Member: "m", Generation: 4,
+			Offsets: []exec.PartitionOffset{{TopicPartition: exec.TopicPartition{Topic: "in", Partition: i}, Offset: 3}},
+		})
+	}
+	results, err := l.Commit(t.Context(), round)
+	require.NoError(t, err)
+	for i := range results {
+		require.NoError(t, results[i].Err)
+	}
+	require.EqualValues(t, -2*offsetsParallel, c.left.Load(), "each group once")
+}
+
+func TestErrorsOfSeveralGroupsAreToldTogether(t *testing.T) {
+	some, others := &blame{}, &blame{}
+	some.add(1, kerr.UnknownServerError)
+	others.add(3, exec.ErrUnavailable)
+	var all *blame
+	require.ErrorAs(t, joined([]error{nil, some, others}), &all)
+	require.Len(t, all.byTask, 2)
+	require.ErrorIs(t, joined([]error{some, exec.ErrFenced}), exec.ErrFenced)
+	require.NoError(t, joined([]error{nil, nil}))
 }

@@ -16,8 +16,8 @@ import (
 const (
 	// MaxFrame bounds a request or response between nodes, in bytes: a fetch of replicas is the largest, and asks for half of it.
 	MaxFrame = 32 << 20
-	// idlePerNode is how many idle connections for calls are kept to each address.
-	idlePerNode = 4
+	// idlePerNode is how many idle connections for calls are kept to each address: as many as the lanes and the readers of a few dozen tasks use side by side.
+	idlePerNode = 32
 
 	frameHead = 4 // bytes of its length
 )
