@@ -2,8 +2,6 @@ package exec
 
 import (
 	"encoding/json"
-	"strconv"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -58,36 +56,6 @@ func (c *ErrorCounts) add(d ErrorCounts) {
 
 // all are the counters, in the order in which a mark keeps them.
 func (c *ErrorCounts) all() [4]*int64 { return [4]*int64{&c.Late, &c.Eval, &c.Decode, &c.Unkept} }
-
-// String is the counters as they are committed with the offsets of a task without a changelog; empty if all are nought.
-func (c ErrorCounts) String() string {
-	if c == (ErrorCounts{}) {
-		return ""
-	}
-	var words []string
-	for _, n := range c.all() {
-		words = append(words, strconv.FormatInt(*n, 10))
-	}
-	return strings.Join(words, " ")
-}
-
-// parse reads what String gives. Any other text, which an administrator may have committed, leaves the counters as they are.
-func (c *ErrorCounts) parse(text string) {
-	var d ErrorCounts
-	words := strings.Fields(text)
-	all := d.all()
-	if len(words) != len(all) {
-		return
-	}
-	for i, w := range words {
-		n, err := strconv.ParseInt(w, 10, 64)
-		if err != nil {
-			return
-		}
-		*all[i] = n
-	}
-	*c = d
-}
 
 // errorRows gathers a round's error rows.
 type errorRows struct {

@@ -112,6 +112,30 @@ func TestRowsThatFailedStayCountedWhereATaskHasNoStateAtAll(t *testing.T) {
 	}
 }
 
+func TestRowsAreCountedForEver(t *testing.T) {
+	h := newHarness(t, 2)
+	h.run(`CREATE STREAM s (id INT KEY, x INT) WITH (topic = 's')`)
+	h.run(`CREATE STREAM f AS SELECT id, x FROM s WHERE x > 0`)
+	h.run(`CREATE TABLE c AS SELECT x, count(*) AS n FROM s GROUP BY x`)
+	counted := func(name string) (n exec.RowCounts) {
+		h.settle(name)
+		for _, s := range h.w.runner.Stats(h.queries[name].oid) {
+			n.SourceRows += s.SourceRows
+			n.SinkRows += s.SinkRows
+		}
+		return n
+	}
+	for round := range int64(8) {
+		h.log.SetFault([]memlog.Fault{memlog.None, memlog.Unavailable, memlog.UnknownCommit, memlog.UnknownAbort}[round%4])
+		h.put("s", `{"id":1,"x":0}`, `{"id":2,"x":1}`, `{"id":3,"x":2}`, `{"id":4,"x":3}`)
+		require.Equal(t, exec.RowCounts{SourceRows: 4 * (round + 1), SinkRows: 3 * (round + 1)}, counted("f"), "what is read again counts once")
+		results := counted("c").SinkRows
+		h.restart(round%2 == 0)
+		require.Equal(t, exec.RowCounts{SourceRows: 4 * (round + 1), SinkRows: 3 * (round + 1)}, counted("f"))
+		require.Equal(t, exec.RowCounts{SourceRows: 4 * (round + 1), SinkRows: results}, counted("c"))
+	}
+}
+
 func TestFaultsOfTheLogLoseAndDoubleNothing(t *testing.T) {
 	h := newHarness(t, 2)
 	pipelineOfThree(h)

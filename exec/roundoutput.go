@@ -21,6 +21,7 @@ type partOutput struct {
 	tp      TopicPartition
 	builder record.Builder
 	done    [][]byte
+	records int64 // of this round
 	listed  bool
 }
 
@@ -40,6 +41,7 @@ func (o *roundOutput) add(tp TopicPartition, timestamp int64, key, value []byte,
 		o.order = append(o.order, p)
 	}
 	o.bytes += recordBytes(key, value, headers)
+	p.records++
 	if err := p.add(timestamp, key, value, headers...); err != nil {
 		return fmt.Errorf("record for %s-%d: %w", tp.Topic, tp.Partition, err)
 	}
@@ -98,7 +100,7 @@ func (o *roundOutput) take() ([]PartitionBatch, error) {
 		for _, b := range done {
 			all = append(all, PartitionBatch{TopicPartition: p.tp, Batch: b})
 		}
-		p.listed = false
+		p.listed, p.records = false, 0
 	}
 	o.order, o.bytes = o.order[:0], 0
 	return all, nil

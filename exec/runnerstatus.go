@@ -209,15 +209,12 @@ func (r *Runner) Stats(query uint64) []TaskStats {
 	return all
 }
 
-// TaskStats are the counters of one task since it started.
+// TaskStats are the counters of one task: those of rows for ever, the others since it started.
 type TaskStats struct {
-	Fragment      uint32
-	Partition     int32
-	RowsIn        int64
+	Fragment  uint32
+	Partition int32
+	RowCounts
 	RowsPerSecond float64 // of RowsIn, over the last few seconds
-	RowsOut       int64
-	SourceRows    int64 // of RowsIn, those of streams and tables rather than of exchanges
-	SinkRows      int64 // of RowsOut, those for the query's result
 	Errors        ErrorCounts
 	Commits       int64
 	StateBytes    int64         // of rows in memory

@@ -185,7 +185,7 @@ func (t *task) submit(c TaskCommit) (TaskResult, error) {
 	for tp, end := range ends {
 		t.outputs[tp] = max(t.outputs[tp], end)
 	}
-	t.stats.RowsOut += s.seen
+	t.stats.RowsOut, t.stats.SinkRows = t.stats.RowsOut+s.seen, t.stats.SinkRows+s.seen
 	s.rows.Reset()
 	s.seen = 0
 	result.Appended = result.Appended[:own]

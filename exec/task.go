@@ -27,7 +27,8 @@ type task struct {
 	state StatePartition
 
 	dataTime  int64     // stream time that rows alone prove
-	counts    string    // ErrorCounts as they were committed with the offsets
+	counts    string    // as they were committed with the offsets
+	before    int64     // RowsOut when this session began
 	begun     time.Time // when the round got its first row
 	rowsIn    int64     // in this round
 	rebuild   bool      // local state was found damaged: the next session does without

@@ -83,6 +83,10 @@ func (t *task) contribution() (TaskCommit, []pendingBatch, error) {
 	if err := t.addChangelog(); err != nil {
 		return TaskCommit{}, nil, err
 	}
+	counts := "" // for want of a changelog
+	if !t.spec.Fragment.Stateful {
+		counts = countsText(t.counted())
+	}
 	batches, err := t.env.output.take()
 	if err != nil {
 		return TaskCommit{}, nil, err
@@ -90,8 +94,8 @@ func (t *task) contribution() (TaskCommit, []pendingBatch, error) {
 	c := TaskCommit{
 		Group: t.spec.Group, Member: t.spec.Member, Generation: t.spec.Generation, Offsets: t.positions(), Batches: batches,
 	}
-	if !t.spec.Fragment.Stateful && len(c.Offsets) > 0 {
-		c.Offsets[0].Metadata = t.counted().String() // for want of a changelog
+	if len(c.Offsets) > 0 {
+		c.Offsets[0].Metadata = counts
 	}
 	pending := make([]pendingBatch, len(batches))
 	for i, b := range batches {
@@ -116,10 +120,7 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 			continue
 		}
 		t.outputs[pending[i].tp] = max(t.outputs[pending[i].tp], end)
-		t.stats.RowsOut += pending[i].records
-		if s := t.pipe.sink; s != nil && pending[i].tp.Topic == s.topic {
-			t.stats.SinkRows += pending[i].records
-		}
+		t.wrote(&t.stats.RowCounts, pending[i].tp, pending[i].records)
 	}
 	t.stats.Commits++
 	t.stats.Errors.add(t.cx.errors.counts)
@@ -130,24 +131,17 @@ func (t *task) commitTo(c TaskCommit, pending []pendingBatch) error {
 	return b.Commit()
 }
 
-// counted are the rows that took no part, those of the round in progress among them.
-func (t *task) counted() ErrorCounts {
-	n := t.stats.Errors
-	n.add(t.cx.errors.counts)
-	return n
-}
-
 // mark ties the state to the log as of the round just committed.
 func (t *task) mark(inputs []PartitionOffset) Mark {
-	m := Mark{Inputs: inputs, Changelog: t.changelog.Offset, ChangelogEpoch: t.epoch, Extra: t.extra(t.stats.Errors)}
+	m := Mark{Inputs: inputs, Changelog: t.changelog.Offset, ChangelogEpoch: t.epoch, Extra: t.extra(t.stats.Errors, t.stats.RowCounts)}
 	for tp, end := range t.outputs {
 		m.Outputs = append(m.Outputs, PartitionOffset{TopicPartition: tp, Offset: end})
 	}
 	return m
 }
 
-// extra is the task's own part of the mark: wall clock (ms), stream time, the rows that took no part so far, and the sources' times.
-func (t *task) extra(errs ErrorCounts) []byte {
+// extra is the task's own part of the mark: wall clock (ms), stream time, the rows that took no part so far, the sources' times, and the rows read and written so far.
+func (t *task) extra(errs ErrorCounts, rows RowCounts) []byte {
 	dst := binary.AppendVarint(nil, t.r.cfg.Clock.Now().UnixMilli())
 	dst = binary.AppendVarint(dst, t.cx.now)
 	dst = binary.AppendVarint(dst, t.dataTime)
@@ -157,12 +151,13 @@ func (t *task) extra(errs ErrorCounts) []byte {
 	for _, s := range t.pipe.sources {
 		dst = s.times.append(dst)
 	}
-	return dst
+	return appendRowCounts(dst, rows)
 }
 
 // loadExtra reads what extra wrote. Fewer sources than there are now is no error: a plan cut anew starts their times over.
 func (t *task) loadExtra(src []byte) error {
 	var err error
+	src, t.stats.RowCounts = cutRowCounts(src)
 	var wall int64
 	for _, p := range []*int64{&wall, &t.cx.now, &t.dataTime} {
 		if *p, src, err = takeVarint(src); err != nil {
@@ -308,7 +303,7 @@ func (t *task) publishPositions() {
 		t.stats.Time += o.Time
 	}
 	if ops := t.stats.Operators; t.pipe.writer == nil {
-		ops[0].Rows = t.stats.RowsOut
+		ops[0].Rows = t.stats.RowsOut - t.before
 	} else {
 		ops[0].Rows = ops[1].Rows // its records are blocks of rows
 	}

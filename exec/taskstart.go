@@ -44,7 +44,7 @@ func (t *task) setUp() error {
 		errors: &errorRows{clock: t.r.cfg.Clock, query: t.spec.Query, name: t.spec.Name, origin: t.origin(), payload: t.payload}, first: t.spec.Partition == 0,
 	}
 	t.env.cx = t.cx
-	t.outputs, t.dataTime, t.rowsIn, t.counts = map[TopicPartition]int64{}, noTime, 0, ""
+	t.outputs, t.dataTime, t.rowsIn, t.counts, t.stats.RowCounts = map[TopicPartition]int64{}, noTime, 0, "", RowCounts{}
 	t.env.tables = t.r.cfg.Tables
 	if t.pipe, err = buildPipeline(&t.env, root); err != nil {
 		return err
@@ -56,6 +56,7 @@ func (t *task) setUp() error {
 	if err := t.recover(); err != nil {
 		return err
 	}
+	t.before, t.stats.rate.seen = t.stats.RowsOut, t.stats.RowsIn
 	if err := t.pipe.resume(t.cx.now); err != nil {
 		return err
 	}
@@ -174,7 +175,7 @@ func (t *task) recoverStateless(mark Mark, ok bool) error {
 			return err
 		}
 	}
-	t.stats.Errors.parse(t.counts)
+	parseCounts(t.counts, &t.stats.Errors, &t.stats.RowCounts)
 	return nil
 }
 

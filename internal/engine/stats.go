@@ -163,7 +163,7 @@ func (e *Engine) Collectors() []prometheus.Collector {
 	}
 	return []prometheus.Collector{&collector{
 		e:        e,
-		rowsIn:   desc("query_rows_in_total", "Rows that the tasks of a persistent query on this node have read since they started.", "query"),
+		rowsIn:   desc("query_rows_in_total", "Rows that the tasks of a persistent query on this node have read, in this life of the node and before.", "query"),
 		rowsOut:  desc("query_rows_out_total", "Rows that they have written.", "query"),
 		late:     desc("query_late_rows_total", "Rows that came after their window had closed.", "query"),
 		errs:     desc("query_error_rows_total", "Rows that took no part: late, not decodable, or failing in an expression.", "query"),

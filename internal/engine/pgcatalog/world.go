@@ -130,7 +130,7 @@ type Setting struct {
 	ReadOnly                                    bool
 }
 
-// Query is a persistent query. Counters are of its tasks since they started.
+// Query is a persistent query. Counters are for ever.
 type Query struct {
 	OID                                                   uint32
 	ID, Sink, State, SQLState, Error, Statement           string
