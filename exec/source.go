@@ -45,7 +45,7 @@ type source struct {
 	peeked  bool   // iter.Record waits to be decoded
 	quiet   bool   // drained, and nothing has told of more
 	fresh   bool   // fetched since tables were last caught up
-	more    []bool // by writer of an exchange: it has said that it goes on
+	more    []bool // by writer of an exchange: it has said in this round that it goes on
 	cancel  func()
 
 	batch   *vec.Batch

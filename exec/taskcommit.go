@@ -44,7 +44,7 @@ func (t *task) commitRound() error {
 	}
 	t.cx.state.commit()
 	t.cx.errors.reset()
-	t.rowsIn = 0
+	t.endRound()
 	t.publishPositions()
 	return t.trim()
 }

@@ -25,6 +25,15 @@ func (t *task) roundTime() time.Duration {
 	return t.spec.CommitInterval
 }
 
+// endRound begins the next round. What writers have announced holds for the round in which it was read: one that dies may have nothing to say to this task when
+// it comes back.
+func (t *task) endRound() {
+	t.rowsIn = 0
+	for _, s := range t.pipe.sources {
+		clear(s.more)
+	}
+}
+
 // behind reports whether much more is to be read than is at hand.
 func (s *source) behind() bool {
 	return s.end-s.position() > behindRecords && s.scan != nil || slices.Contains(s.more, true)
