@@ -16,8 +16,9 @@ type accumulator interface {
 	grow(n int)
 	// update takes in rows.
 	update(in *aggInput) error
-	// merge adds what is in slot src to slot dst. src is not used any more.
-	merge(dst, src int32) error
+	// merge adds what is in slot src of an accumulator of the same call to slot dst. An accumulator that keeps rows in the state takes them from itself alone, and they
+	// leave src; with others src stays as it is.
+	merge(dst int32, from accumulator, src int32) error
 	// result appends the aggregate's value in slot to out.
 	result(slot int32, out *vec.Vector) error
 	// encode appends the slot's value to dst; decode reads it back into slot and returns the rest.

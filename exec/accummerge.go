@@ -8,58 +8,61 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// How accumulators make one slot of two, when a row joins two sessions. Input with sessions only grows.
+// How accumulators make one slot of two, when a row joins two sessions, or add what a pane of hopping windows has gained to a window. Input with sessions
+// only grows.
 
-func (a *countAcc) merge(dst, src int32) error {
-	a.n[dst] += a.n[src]
+func (a *countAcc) merge(dst int32, from accumulator, src int32) error {
+	a.n[dst] += from.(*countAcc).n[src]
 	return nil
 }
 
-func (a *boolAcc) merge(dst, src int32) error {
+func (a *boolAcc) merge(dst int32, from accumulator, src int32) error {
 	for i := range a.n {
-		a.n[i][dst] += a.n[i][src]
+		a.n[i][dst] += from.(*boolAcc).n[i][src]
 	}
 	return nil
 }
 
-func (a *bitAcc) merge(dst, src int32) error {
-	a.n[dst] += a.n[src]
-	from := a.bits[int(src)*bitsPerSlot:][:bitsPerSlot]
-	for b, count := range from {
+func (a *bitAcc) merge(dst int32, from accumulator, src int32) error {
+	other := from.(*bitAcc)
+	a.n[dst] += other.n[src]
+	for b, count := range other.bits[int(src)*bitsPerSlot:][:bitsPerSlot] {
 		a.bits[int(dst)*bitsPerSlot+b] += count
 	}
 	return nil
 }
 
-func (a *extremeAcc) merge(dst, src int32) error {
-	if a.cur.IsNull(int(src)) {
+func (a *extremeAcc) merge(dst int32, from accumulator, src int32) error {
+	other := from.(*extremeAcc)
+	if other.cur.IsNull(int(src)) {
 		return nil
 	}
-	if a.cur.IsNull(int(dst)) || a.better(a.cur, int(src), int(dst)) {
-		a.cur.SetRow(int(dst), a.cur, int(src))
+	if a.cur.IsNull(int(dst)) || a.better(other.cur, int(src), int(dst)) {
+		a.cur.SetRow(int(dst), other.cur, int(src))
 	}
 	return nil
 }
 
-func (a *intSum) merge(dst, src int32) error {
-	a.n[dst] += a.n[src]
-	lo := a.lo[dst] + a.lo[src]
-	a.hi[dst] += a.hi[src]
-	if lo < a.lo[src] {
+func (a *intSum) merge(dst int32, from accumulator, src int32) error {
+	other := from.(*intSum)
+	a.n[dst] += other.n[src]
+	lo := a.lo[dst] + other.lo[src]
+	a.hi[dst] += other.hi[src]
+	if lo < other.lo[src] {
 		a.hi[dst]++
 	}
 	a.lo[dst] = lo
 	return nil
 }
 
-func (a *intervalSum) merge(dst, src int32) error {
-	d, s := &a.sums[dst], &a.sums[src]
+func (a *intervalSum) merge(dst int32, from accumulator, src int32) error {
+	d, s := &a.sums[dst], &from.(*intervalSum).sums[src]
 	d.n, d.months, d.days, d.micros = d.n+s.n, d.months+s.months, d.days+s.days, d.micros+s.micros
 	return nil
 }
 
-func (a *floatSum) merge(dst, src int32) error {
-	a.sums[dst].merge(&a.sums[src])
+func (a *floatSum) merge(dst int32, from accumulator, src int32) error {
+	a.sums[dst].merge(&from.(*floatSum).sums[src])
 	return nil
 }
 
@@ -72,8 +75,8 @@ func (s *floatState) merge(src *floatState) {
 	s.nan, s.plus, s.minus = s.nan+src.nan, s.plus+src.plus, s.minus+src.minus
 }
 
-func (a *numericSum) merge(dst, src int32) error {
-	a.sums[dst].merge(&a.sums[src])
+func (a *numericSum) merge(dst int32, from accumulator, src int32) error {
+	a.sums[dst].merge(&from.(*numericSum).sums[src])
 	return nil
 }
 
@@ -96,26 +99,30 @@ func (s *numericState) merge(src *numericState) {
 	s.coeff.Add(s.coeff, new(big.Int).Mul(src.coeff, pow10(s.scale-src.scale)))
 }
 
-func (a *numericVariance) merge(dst, src int32) error {
-	d, s := &a.sums[dst], &a.sums[src]
+func (a *numericVariance) merge(dst int32, from accumulator, src int32) error {
+	d, s := &a.sums[dst], &from.(*numericVariance).sums[src]
 	d.sum.merge(&s.sum)
 	d.squares.merge(&s.squares)
 	return nil
 }
 
-func (a *floatMoments) merge(dst, src int32) error {
-	d, s := &a.sums[dst], &a.sums[src]
+func (a *floatMoments) merge(dst int32, from accumulator, src int32) error {
+	d, s := &a.sums[dst], &from.(*floatMoments).sums[src]
 	d.n += s.n
-	from := s.parts()
+	parts := s.parts()
 	for i, p := range d.parts() {
-		p.merge(from[i])
+		p.merge(parts[i])
 	}
 	return nil
 }
 
+func (a *listSum) merge(dst int32, from accumulator, src int32) error {
+	return a.accumulator.merge(dst, from.(*listSum).accumulator, src)
+}
+
 // merge counts the values of both, and takes those that were in both out once.
-func (a *distinctAcc) merge(dst, src int32) error {
-	if err := a.accumulator.merge(dst, src); err != nil {
+func (a *distinctAcc) merge(dst int32, from accumulator, src int32) error {
+	if err := a.accumulator.merge(dst, from.(*distinctAcc).accumulator, src); err != nil {
 		return err
 	}
 	return a.values.move(a.ordinal, src, func(key []byte, count int64, _ []byte) error {
@@ -143,7 +150,7 @@ func (a *distinctAcc) takeOut(slot int32, key []byte) error {
 	return a.accumulator.update(&one)
 }
 
-func (a *keptAcc) merge(dst, src int32) error {
+func (a *keptAcc) merge(dst int32, _ accumulator, src int32) error {
 	a.slots[dst].stale = true
 	return a.values.move(a.ordinal, src, func(key []byte, count int64, payload []byte) error {
 		if a.keep.byValue && !a.keep.updating {

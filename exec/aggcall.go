@@ -44,13 +44,13 @@ func (o *aggregateOp) addCall(a *planner.Agg, ordinal int) (err error) {
 	return nil
 }
 
-// update takes in the rows sel, row i into slot slots[i].
-func (c *aggCall) update(in *vec.Batch, slots, sel []int32) error {
+// update takes the rows sel into an accumulator of the call, row i into slot slots[i].
+func (c *aggCall) update(acc accumulator, in *vec.Batch, slots, sel []int32) error {
 	rows := aggInput{batch: in, slots: slots, sel: sel}
 	if c.args != nil {
 		rows.args, rows.order = c.cols[:c.nargs], c.cols[c.nargs:]
 	}
-	return c.acc.update(&rows)
+	return acc.update(&rows)
 }
 
 // evalCalls computes filters and arguments, and takes the rows that fail anywhere out of the selection.

@@ -178,7 +178,7 @@ func (o *aggregateOp) push(in chunk, _ int) error {
 		if c.filter != nil {
 			sel = c.sel
 		}
-		if err := c.update(in.Batch, o.slots, sel); err != nil {
+		if err := c.update(c.acc, in.Batch, o.slots, sel); err != nil {
 			return err
 		}
 	}
@@ -242,7 +242,7 @@ func (o *aggregateOp) setKey(slot int32, keys []*vec.Vector, i int32) {
 	}
 }
 
-// countRow adds a row to a group, or with a negative sign takes it out.
+// countRow adds a row to a group, or with a negative sign takes it out. It may stand for several, of which rowtime is the highest.
 func (o *aggregateOp) countRow(slot int32, rowtime, sign int64) {
 	o.touch(slot)
 	g := &o.groups[slot]
@@ -256,6 +256,11 @@ func (o *aggregateOp) countRow(slot int32, rowtime, sign int64) {
 func (o *aggregateOp) flush(now int64) error {
 	if err := o.bear(); err != nil {
 		return err
+	}
+	if o.hops != nil {
+		if err := o.addGains(); err != nil {
+			return err
+		}
 	}
 	if o.sessions != nil { // those that are gone first
 		slices.SortStableFunc(o.dirty, func(a, b int32) int { return cmp.Compare(min(1, o.groups[a].rows), min(1, o.groups[b].rows)) })

@@ -194,7 +194,7 @@ func (o *aggregateOp) mergeAccumulators() error {
 	}
 	for _, m := range o.sessions.merges {
 		for i := range o.calls {
-			if err := o.calls[i].acc.merge(m.dst, m.src); err != nil {
+			if err := o.calls[i].acc.merge(m.dst, o.calls[i].acc, m.src); err != nil {
 				return err
 			}
 		}

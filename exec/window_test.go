@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -134,4 +135,53 @@ func TestRowsOfClosedWindowsLeaveByRetention(t *testing.T) {
 	h.eventually("it leaves", func() bool { return slices.Equal([]string{"a|2", "b|1", "b|2", "b|3"}, visibleRows(h, "w")) })
 	h.settle("total")
 	require.Equal(t, []string{"a|4", "b|6"}, visibleRows(h, "total"))
+}
+
+// TestHoppingWindowsGiveTheSameWhetherRowsAreAddedByPanesOrOneByOne compares aggregates that a window takes over from its panes with the same ones beside an
+// aggregate that keeps its rows, and so has every row added to every window: over rows that come late, change and go.
+func TestHoppingWindowsGiveTheSameWhetherRowsAreAddedByPanesOrOneByOne(t *testing.T) {
+	const aggregates = `k, %[1]s AS a, count(*) AS n, count(x) FILTER (WHERE x > 3) AS big, sum(x) AS s, sum(x::DOUBLE PRECISION / 3) AS f, avg(x::NUMERIC) AS v,
+		max(x) AS hi, min(x) AS lo, bool_or(x > 7) AS o, bit_xor(x) AS b, stddev(x) AS d`
+	const window = `FROM %[2]s WINDOW HOPPING (SIZE 7 SECONDS, ADVANCE BY 2 SECONDS, GRACE PERIOD %[3]s) GROUP BY k`
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
+			rng, h := rand.New(rand.NewPCG(seed, 18)), newHarness(t, 1+int32(seed%2))
+			h.run(`CREATE STREAM s (id INT KEY, k TEXT, x INT) WITH (topic = 's')`)
+			h.run(`CREATE TABLE u (id INT PRIMARY KEY, k TEXT, x INT) WITH (topic = 'u')`)
+			h.idle = time.Hour
+			relations := map[string]string{"s": "1 DAY", "u": "1 DAY"}
+			if h.parts == 1 { // else it is chance which rows are late
+				relations["s"] = "5 SECONDS"
+			}
+			for from, grace := range relations {
+				start := fmt.Sprintf(ms, "windowstart")
+				columns := aggregates
+				if from == "u" { // those of max and min keep rows that may leave
+					columns = strings.ReplaceAll(aggregates, "max(x) AS hi, min(x) AS lo,", "")
+				}
+				h.run(fmt.Sprintf(`CREATE TABLE panes_%[2]s AS SELECT `+columns+` `+window, start, from, grace))
+				h.run(fmt.Sprintf(`CREATE TABLE rows_%[2]s AS SELECT `+columns+`, array_agg(x) AS kept `+window, start, from, grace))
+			}
+			for round := range 6 {
+				for range 30 {
+					row := fmt.Sprintf(`{"id":%d,"k":"k%d","x":%d,"_t":%d}`, rng.IntN(20), rng.IntN(3), rng.IntN(10), 10_000*round+rng.IntN(20_000))
+					h.put("s", row)
+					if rng.IntN(6) == 0 {
+						row = "-" + row
+					}
+					h.put("u", row)
+				}
+				for from := range relations {
+					h.settle("panes_" + from)
+					h.settle("rows_" + from)
+					var want []string
+					for _, row := range visibleRows(h, "rows_"+from) {
+						want = append(want, row[:strings.LastIndexByte(row, '|')])
+					}
+					require.NotEmpty(t, want)
+					require.Equal(t, sorted(want), visibleRows(h, "panes_"+from), "round %d", round)
+				}
+			}
+		})
+	}
 }
