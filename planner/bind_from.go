@@ -187,6 +187,10 @@ func newScan(rel *Relation) (*Scan, *scope) {
 		oid := &Const{types.Of(types.OID), types.IntDatum(int64(rel.OID))}
 		sc.cols = append(sc.cols, scopeCol{tab: tab, name: "tableoid", expr: oid, bare: true})
 	}
+	if rel.Kind == Virtual && rel.column("xmin") < 0 { // tools ask for what has changed since; as nothing is known, everything has
+		xmin := &Const{types.Of(types.Int8), types.IntDatum(1)}
+		sc.cols = append(sc.cols, scopeCol{tab: tab, name: "xmin", expr: xmin, bare: true})
+	}
 	return s, sc
 }
 

@@ -211,9 +211,6 @@ func withMods(t types.Type, n *sql.TypeName) (types.Type, error) {
 		return t, sqlerr.New(sqlerr.InvalidParameterValue, format, args...).At(n.Offset())
 	}
 	if len(n.Mods) == 0 {
-		if n.Name == "bpchar" && n.Schema == "" {
-			return types.VarcharOf(1), nil // CHAR without length is CHAR(1)
-		}
 		return t, nil
 	}
 	m := n.Mods[0]

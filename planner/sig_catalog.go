@@ -17,8 +17,10 @@ current_setting(text) text ; session
 current_setting(text,bool) text ; session
 set_config(text,text,bool) text ; session volatile null
 txid_current() int8 ; session volatile
+age(int8) int4 ; session
 pg_current_xact_id() int8 ; session volatile
 pg_backend_pid() int4 ; session
+pg_blocking_pids(int4) int4[] ; session
 pg_is_in_recovery() bool ; session
 pg_postmaster_start_time() timestamptz ; session
 pg_conf_load_time() timestamptz ; session
@@ -68,6 +70,7 @@ pg_get_viewdef(oid,bool) text ; session
 pg_get_viewdef(oid,int4) text ; session
 pg_get_viewdef(text) text ; session
 acldefault(char,oid) text[] ; session
+pg_indexam_has_property(oid,text) bool ; session
 pg_get_ruledef(oid) text ; session
 pg_get_ruledef(oid,bool) text ; session
 pg_get_triggerdef(oid) text ; session

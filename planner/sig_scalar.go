@@ -433,6 +433,7 @@ json_each(json) record ; cols=key:text,value:json
 json_each_text(json) record ; cols=key:text,value:text
 pg_partition_ancestors(regclass) regclass ; session cols=relid:regclass
 pg_listening_channels() text ; session
+pg_show_all_settings() record ; session cols=name:text,setting:text,category:text,short_desc:text,context:text,vartype:text,source:text,boot_val:text,reset_val:text
 pg_options_to_table(text[]) record ; session cols=option_name:text,option_value:text
 pg_timezone_names() record ; session cols=name:text,abbrev:text,utc_offset:interval,is_dst:bool
 pg_get_keywords() record ; session cols=word:text,catcode:char,barelabel:bool,catdesc:text,baredesc:text

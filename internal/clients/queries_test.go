@@ -118,12 +118,10 @@ func columns(fields []pgconn.FieldDescription) []string {
 	var out []string
 	for _, f := range fields {
 		oid := f.DataTypeOID
-		switch {
-		case oid >= firstOwn:
-			oid = firstOwn
-		case oid == nodeTreeOID:
-			oid = pgtype.TextOID // to clients it is a text, and here it is no more
+		if shown, ok := shownAs[oid]; ok {
+			oid = shown
 		}
+		oid = min(oid, firstOwn)
 		out = append(out, fmt.Sprintf("%s:%d", f.Name, oid))
 	}
 	return out
@@ -143,7 +141,15 @@ const firstOwn = 16384
 const (
 	oidVectorOID = 30
 	nodeTreeOID  = 194
+	anyArrayOID  = 2277
+	lsnOID       = 3220
 )
+
+// shownAs are the types of the catalog's columns that Millrace does not have, and what its columns are.
+var shownAs = map[uint32]uint32{
+	nodeTreeOID: pgtype.TextOID, anyArrayOID: pgtype.TextOID, pgtype.ACLItemArrayOID: pgtype.TextArrayOID, pgtype.XIDOID: pgtype.Int8OID, pgtype.InetOID: pgtype.TextOID,
+	lsnOID: pgtype.TextOID,
+}
 
 var number = regexp.MustCompile(`\b[0-9]{5,}\b`)
 

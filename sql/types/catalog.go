@@ -239,7 +239,7 @@ func indexKinds() (map[uint32]Type, map[string]Kind) {
 	oids := make(map[uint32]Type, 2*len(kinds))
 	names := map[string]Kind{
 		"int": Int4, "double": Float8, "float": Float8, "decimal": Numeric, "dec": Numeric, "string": Text,
-		"character": Varchar, "bpchar": Varchar, "bytes": Bytea, "time": Time, "timestamp": Timestamp, "bool": Bool,
+		"character": Varchar, "bpchar": Varchar, "bytes": Bytea, "xid": Int8, "regoper": Regoperator, "time": Time, "timestamp": Timestamp, "bool": Bool,
 	}
 	for _, k := range Kinds() {
 		info := kinds[k]

@@ -1,6 +1,7 @@
 package pgcatalog
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,6 +37,10 @@ var definitionCalls = map[string]callFunc{
 	"pg_get_function_arguments(oid)":          ofOID(ofFunc(argumentList)),
 	"pg_get_function_identity_arguments(oid)": ofOID(ofFunc(argumentList)),
 	"pg_get_function_result(oid)":             ofOID(ofFunc(resultText)),
+
+	"pg_indexam_has_property(oid,text)": func(_ *catalog, a []types.Datum) (types.Datum, error) {
+		return flag(slices.Contains([]string{"can_order", "can_unique", "can_multi_col"}, a[1].S)), nil
+	},
 
 	// Millrace has no such objects.
 	"pg_get_function_sqlbody(oid)":         always(types.NullDatum),

@@ -13,6 +13,7 @@ var setCalls = map[string]func(c *catalog, args []types.Datum) [][]types.Datum{
 	"pg_partition_ancestors(regclass)": func(*catalog, []types.Datum) [][]types.Datum { return nil },
 	"pg_timezone_names()":              func(c *catalog, _ []types.Datum) [][]types.Datum { return c.timezoneNames() },
 	"pg_listening_channels()":          listeningChannels,
+	"pg_show_all_settings()":           func(c *catalog, _ []types.Datum) [][]types.Datum { return c.allSettings() },
 	"pg_options_to_table(text[])":      func(_ *catalog, args []types.Datum) [][]types.Datum { return options(args[0]) },
 	"pg_get_keywords()":                func(*catalog, []types.Datum) [][]types.Datum { return keywords() },
 }
@@ -21,6 +22,19 @@ func listeningChannels(c *catalog, _ []types.Datum) [][]types.Datum {
 	var out [][]types.Datum
 	for _, name := range c.s.ListeningChannels() {
 		out = append(out, []types.Datum{text(name)})
+	}
+	return out
+}
+
+// allSettings are the columns of pg_settings that every setting has.
+func (c *catalog) allSettings() [][]types.Datum {
+	t := &table{v: shapes.byName[qname{schemaPgCatalog, "pg_settings"}]}
+	c.fillSettings(t)
+	out := make([][]types.Datum, len(t.rows))
+	for i, r := range t.rows {
+		for _, column := range []string{"name", "setting", "category", "short_desc", "context", "vartype", "source", "boot_val", "reset_val"} {
+			out[i] = append(out[i], r[t.v.ordinal[column]])
+		}
 	}
 	return out
 }

@@ -109,6 +109,13 @@ func (c *catalog) fillPrepared(t *table) {
 	}
 }
 
+// fillStatGSSAPI fills pg_stat_gssapi: nobody logs in that way.
+func (c *catalog) fillStatGSSAPI(t *table) {
+	for _, b := range c.w.Backends() {
+		t.add(row{"pid": num(int64(b.PID)), "gss_authenticated": flag(false), "encrypted": flag(false)})
+	}
+}
+
 // fillSettings fills pg_settings. Types are told by the values: everything not a switch or a number is a string.
 func (c *catalog) fillSettings(t *table) {
 	for _, s := range c.w.Settings() {

@@ -36,6 +36,8 @@ var fills = map[string]func(c *catalog, t *table){
 	"pg_catalog.pg_roles":               (*catalog).fillRoles,
 	"pg_catalog.pg_sequence":            (*catalog).fillSequence,
 	"pg_catalog.pg_sequences":           (*catalog).fillSequences,
+	"pg_catalog.pg_shadow":              (*catalog).fillUser,
+	"pg_catalog.pg_stat_gssapi":         (*catalog).fillStatGSSAPI,
 	"pg_catalog.pg_settings":            (*catalog).fillSettings,
 	"pg_catalog.pg_stat_activity":       (*catalog).fillActivity,
 	"pg_catalog.pg_stat_all_tables":     (*catalog).fillStatAllTables,
