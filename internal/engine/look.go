@@ -96,18 +96,6 @@ func (s *session) showObjects(ctx context.Context, p *portal) (rows, error) {
 	return s.openQuery(ctx, p)
 }
 
-func (s *session) showCreate(_ context.Context, q *sql.ShowCreate) (rows, error) {
-	o, err := s.catalog().object(q.Name)
-	if err != nil {
-		return nil, err
-	}
-	def, err := relationDef(o)
-	if err != nil {
-		return nil, err
-	}
-	return textRows(textColumns("statement"), [][]string{{def.Statement}}), nil
-}
-
 // explain runs EXPLAIN: the plan of a statement, or with ANALYZE or a query's id what a running query does.
 func (s *session) explain(ctx context.Context, p *portal, q *sql.Explain) (rows, error) {
 	text, err := s.explainText(ctx, p, q)
