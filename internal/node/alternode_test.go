@@ -40,6 +40,11 @@ func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
 	refused(t, conn, "42704", "ALTER NODE 9 REMOVE")
 	c[2].Kill()
 	eventually(t, c[:2], []string{"[fenced]"}, "SELECT state FROM millrace.nodes WHERE id = 3")
+	was := c[2].FS
+	c[2].Wipe()
+	require.ErrorContains(t, c[2].TryStart(), "never used", "its machine has an empty disk, and the cluster was not told")
+	early := c[2].FS
+	c[2].FS = was
 	eventually(t, c[:2], nil, "ALTER NODE 3 REMOVE")
 	eventually(t, c[:2], []string{"[1]", "[2]"}, "SELECT id FROM millrace.nodes ORDER BY id")
 	eventually(t, c[:2], nil, "INSERT INTO t VALUES (2) ON CONFLICT DO NOTHING")
@@ -49,7 +54,7 @@ func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
 	require.ErrorContains(t, err, "node 3 was removed from the cluster", "its old directory")
 	require.NotErrorIs(t, err, context.Canceled, "nobody stopped it")
 	require.ErrorContains(t, err, "start the node on an empty one")
-	c[2].Wipe()
+	c[2].FS = early
 	c[2].Start()
 	require.NotNil(t, c[2].Node)
 	// Neither when its id has another directory by now.

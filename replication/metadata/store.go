@@ -192,9 +192,9 @@ func (s *Store) begin(ctx context.Context) error {
 	switch {
 	case here && voters == 1 && s.votes(members):
 		return s.lead(ctx)
-	case !here && len(members) > 0:
+	case !here && len(members) > 0 && (s.opts.HasData || s.opts.Peers == nil):
 		return fmt.Errorf("%w: its metadata group is of %v, this directory is %s", ErrForeignData, members, s.self())
-	case len(members) == 0 || s.opts.Peers != nil && s.opts.Peers.Changed(members, s.transport.LocalAddr()):
+	case !here || s.opts.Peers != nil && s.opts.Peers.Changed(members, s.transport.LocalAddr()): // it may have got entries before it was taken in: those of one that had its address
 		if err := s.opts.Peers.Join(ctx); err != nil {
 			return err
 		}

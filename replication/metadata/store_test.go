@@ -258,6 +258,26 @@ func TestStoreRefusesAGroupOfAnotherDirectory(t *testing.T) {
 	require.NoError(t, ctx.Err())
 }
 
+// A machine with an empty disk is started at the address of a node that the group has not forgotten yet: it gets that one's entries, and is taken in when the other is removed.
+func TestStoreThatGotEntriesOfAnotherMemberAsksToBeTakenIn(t *testing.T) {
+	fs := fsys.NewMem()
+	require.NoError(t, openTest(t, fs).Close())
+	other := fsys.NewMem()
+	require.NoError(t, fsys.MkdirAllSync(other, "data"))
+	id, _, err := FormatOrCheck(other, "data", Identity{NodeID: 1}, crand.Reader)
+	require.NoError(t, err)
+	asked := errors.New("asked")
+	open := func(data bool) error {
+		peers := &Peers{Found: func(context.Context) (bool, error) { return false, nil }, Join: func(context.Context) error { return asked }}
+		_, err := Open(t.Context(), Options{
+			FS: fs, Dir: "data/meta", Identity: id, Release: "0.1.0", Clock: clock.Real, Rand: crand.Reader, Logger: slog.New(slog.DiscardHandler), OnFatal: func(error) {}, Peers: peers, HasData: data,
+		})
+		return err
+	}
+	require.ErrorIs(t, open(false), asked)
+	require.ErrorIs(t, open(true), ErrForeignData, "whose partitions are these?")
+}
+
 func TestStoreFoundsNoGroupBesideOldPartitions(t *testing.T) {
 	_, err := Open(t.Context(), Options{
 		FS: fsys.NewMem(), Dir: "meta", Identity: Identity{ClusterID: "c", NodeID: 1, Directory: UUID{1}}, Release: "0.1.0", Clock: clock.Real,
