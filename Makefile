@@ -100,8 +100,8 @@ traps: ## Take out the rule against each classic trap, and see its test fail
 	MILLRACE_TRAPS="$(TRAPS)" $(GO) test ./internal/sim/traps -run Without -count=1 -timeout 3h -v
 
 .PHONY: sim-nodes
-sim-nodes: ## Run clusters of whole nodes under virtual time with SEEDS seeds and every fault
-	MILLRACE_SEED=$(SEED) MILLRACE_SIM_SEEDS=$(SEEDS) MILLRACE_SIM_FAULTS=all $(GO) test ./internal/sim/nodes -run WholeNodes -count=1 -timeout 24h -v
+sim-nodes: ## Run clusters of whole nodes under virtual time with SEEDS seeds and every fault; WIDE=1: of more nodes, that are changed meanwhile
+	MILLRACE_SIM_WIDE=$(WIDE) MILLRACE_SEED=$(SEED) MILLRACE_SIM_SEEDS=$(SEEDS) MILLRACE_SIM_FAULTS=all $(GO) test ./internal/sim/nodes -run WholeNodes -count=1 -timeout 24h -v
 
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds

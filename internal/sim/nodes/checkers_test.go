@@ -103,6 +103,51 @@ func TestTheOrderCheckerFindsAStaleAnswer(t *testing.T) {
 	require.False(t, linear([]porcupine.Operation{op("create", unknown, 1, math.MaxInt64), op("look", done, 3, 4), op("look", already, 5, 6)}), "it goes again")
 }
 
+func TestTheRegisterCheckerFindsWhatIsWrong(t *testing.T) {
+	at := func(call, end int64, op registerOp, answer registerAnswer) porcupine.Operation {
+		return porcupine.Operation{ClientId: int(call), Input: op, Output: answer, Call: call, Return: end}
+	}
+	write := func(call, value int64) porcupine.Operation {
+		return at(call, call+1, registerOp{value: value}, registerAnswer{value: value})
+	}
+	read := func(call, value int64) porcupine.Operation {
+		return at(call, call+1, registerOp{}, registerAnswer{value: value})
+	}
+	swap := func(call, want, value, answer int64) porcupine.Operation {
+		return at(call, call+1, registerOp{want: want, value: value}, registerAnswer{value: answer})
+	}
+	lost := func(call, value int64) porcupine.Operation {
+		return at(call, math.MaxInt64, registerOp{value: value}, registerAnswer{unknown: true})
+	}
+	for what, sound := range map[string][]porcupine.Operation{
+		"in order": {write(1, 7), read(3, 7), swap(5, 7, 8, 8), read(7, 8), swap(9, 7, 9, 0), read(11, 8)},
+		"late":     {lost(1, 5), read(3, 0), read(5, 5)},
+		"never":    {lost(1, 5), read(3, 0), write(5, 6), read(7, 6)},
+	} {
+		require.True(t, registersLinear(sound)[0], what)
+	}
+	for what, broken := range map[string][]porcupine.Operation{
+		"a stale read":          {write(1, 7), read(3, 0)},
+		"a lost write":          {write(1, 7), write(3, 8), read(5, 7)},
+		"a write that goes":     {lost(1, 5), read(3, 5), read(5, 0)},
+		"two for one":           {write(1, 7), swap(3, 7, 8, 8), swap(5, 7, 9, 9)},
+		"refused without cause": {write(1, 7), swap(3, 7, 8, 0)},
+	} {
+		require.False(t, registersLinear(broken)[0], what)
+	}
+}
+
+func TestThePipelineCheckerFindsWhatIsWrong(t *testing.T) {
+	in := map[place]string{{0, 0}: "a", {1, 0}: "b"}
+	require.Empty(t, moved(in, map[place]string{{0, 0}: "b", {0, 2}: "a"}))
+	for what, out := range map[string]map[place]string{
+		"missing": {{0, 0}: "a"}, "twice": {{0, 0}: "a", {0, 1}: "b", {1, 0}: "a"}, "never there": {{0, 0}: "a", {0, 1}: "b", {1, 0}: "c"},
+	} {
+		require.Len(t, moved(in, out), 1, what)
+	}
+	require.Len(t, misplaced(in, map[string]place{"a": {0, 0}, "b": {1, 1}}), 1)
+}
+
 func TestTheLogCheckersFindWhatIsWrong(t *testing.T) {
 	data := func(base, id int64, epoch int16) batch {
 		return batch{base: base, last: base, id: id, epoch: epoch, data: true, crc: uint32(base)}

@@ -44,6 +44,9 @@ var allFaults = []fault{
 	{"slow disk", slowDisk, true},
 }
 
+// changes are what an operator does to a cluster that runs. They are for wide runs.
+var changes = []fault{{"drain", drain, false}, {"replace", replace, false}, {"join", join, false}, {"retire", retire, false}}
+
 // breakThings lets faults begin until ctx ends, and returns when all are healed and all nodes are started.
 func (w *world) breakThings(ctx context.Context) {
 	rng := rand.New(rand.NewPCG(w.seed, 3))
@@ -68,7 +71,7 @@ func (w *world) breakThings(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	for _, m := range w.machines {
+	for _, m := range w.machines() {
 		m.start()
 	}
 }
@@ -77,12 +80,16 @@ func between(rng *rand.Rand, from, to time.Duration) time.Duration {
 	return from + time.Duration(rng.Int64N(int64(to-from)))
 }
 
-func (w *world) some(rng *rand.Rand) *machine { return w.machines[rng.IntN(len(w.machines))] }
+func (w *world) some(rng *rand.Rand) *machine {
+	all := w.machines()
+	return all[rng.IntN(len(all))]
+}
 
 // twoOf are two different machines.
 func (w *world) twoOf(rng *rand.Rand) (a, b *machine) {
-	p := rng.Perm(len(w.machines))
-	return w.machines[p[0]], w.machines[p[1]]
+	all := w.machines()
+	p := rng.Perm(len(all))
+	return all[p[0]], all[p[1]]
 }
 
 // crash cuts the power of a node.
@@ -95,12 +102,13 @@ func crash(ctx context.Context, w *world, rng *rand.Rand) {
 
 // powerOfAll cuts the power of all nodes at once.
 func powerOfAll(ctx context.Context, w *world, rng *rand.Rand) {
-	for _, m := range w.machines {
+	all := w.machines()
+	for _, m := range all {
 		m.crash(rng.IntN(2) == 0, []int{0, 50, 90}[rng.IntN(3)], rng)
 	}
-	for _, i := range rng.Perm(len(w.machines)) {
+	for _, i := range rng.Perm(len(all)) {
 		pause(ctx, between(rng, 0, time.Second))
-		w.machines[i].start()
+		all[i].start()
 	}
 }
 
@@ -116,14 +124,15 @@ func restart(ctx context.Context, w *world, rng *rand.Rand) {
 func partition(ctx context.Context, w *world, rng *rand.Rand) {
 	m := w.some(rng)
 	w.trace.printf("partition of %s", m.ip)
-	for _, o := range w.machines {
+	all := w.machines()
+	for _, o := range all {
 		if o != m {
 			w.net.Hold(m.ip, o.ip)
 			w.net.Hold(o.ip, m.ip)
 		}
 	}
 	pause(ctx, between(rng, time.Second, maxFault))
-	for _, o := range w.machines {
+	for _, o := range all {
 		if o != m {
 			w.net.Release(m.ip, o.ip)
 			w.net.Release(o.ip, m.ip)
@@ -151,7 +160,7 @@ func hold(ctx context.Context, w *world, rng *rand.Rand) {
 	m := w.some(rng)
 	w.trace.printf("%s is held", m.ip)
 	others := []string{clientIP}
-	for _, o := range w.machines {
+	for _, o := range w.machines() {
 		if o != m {
 			others = append(others, o.ip)
 		}

@@ -290,11 +290,7 @@ func compareRecords(records map[place]string, acked map[string]place) (counts ma
 		name, n := parseRaw(value)
 		counts[name] = counts[name].add(n)
 	}
-	for value, at := range acked {
-		if records[at] != value {
-			wrong = append(wrong, fmt.Sprintf("%s was acknowledged at %v, where %q is", value, at, records[at]))
-		}
-	}
+	wrong = append(wrong, misplaced(records, acked)...)
 	last := map[string]int64{}
 	for _, at := range inOrder(records) {
 		name, n := parseRaw(records[at])
@@ -305,6 +301,16 @@ func compareRecords(records map[place]string, acked map[string]place) (counts ma
 		last[k] = n
 	}
 	return counts, wrong
+}
+
+// misplaced says which records are not where they were acknowledged.
+func misplaced(records map[place]string, acked map[string]place) (wrong []string) {
+	for value, at := range acked {
+		if records[at] != value {
+			wrong = append(wrong, fmt.Sprintf("%s was acknowledged at %v, where %q is", value, at, records[at]))
+		}
+	}
+	return wrong
 }
 
 // parseRaw reads the value of a record of the topic raw.

@@ -21,9 +21,10 @@ const restartPause = time.Second
 
 // machine is what a node runs on: an address and a disk that outlive it.
 type machine struct {
-	w  *world
-	id int32
-	ip string
+	w    *world
+	id   int32
+	ip   string
+	join string // the node port of a node whose cluster it joins; empty for those that form one
 
 	turn chan struct{} // held by who starts or stops the node; waiting for a mutex would stop the clock
 	mu   struct {
@@ -113,11 +114,30 @@ func (m *machine) crash(silent bool, survives int, rng *rand.Rand) {
 		return
 	}
 	m.w.trace.printf("%s crashes: silent %v, %d %% of what is not synced survives", m.ip, silent, survives)
+	m.crashLocked(r, silent)
+	m.mu.fs = r.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survives, RNG: rng})
+	m.w.prepareDisk(m.mu.fs)
+}
+
+func (m *machine) crashLocked(r *run, silent bool) {
 	r.crashed.Store(true)
 	r.host.Down(silent) // from here on it tells nobody anything
-	m.mu.fs, m.mu.run = r.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: survives, RNG: rng}), nil
-	m.w.prepareDisk(m.mu.fs)
+	m.mu.run = nil
 	r.cancel() // what is left in this process ends unseen
+}
+
+// wipe takes the machine's power, if it has any, and puts another one with an empty disk in its place.
+func (m *machine) wipe() {
+	m.turn <- struct{}{}
+	defer func() { <-m.turn }()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.w.trace.printf("%s loses its disk", m.ip)
+	if m.mu.run != nil {
+		m.crashLocked(m.mu.run, false)
+	}
+	m.mu.fs = fsys.NewMem()
+	m.w.prepareDisk(m.mu.fs)
 }
 
 // live runs the node until the run ends.
@@ -156,8 +176,12 @@ func (r *run) faultless(err error) {
 
 func (r *run) config() node.Config {
 	m := r.m
+	peers := m.w.peers
+	if m.join != "" {
+		peers = nil
+	}
 	return node.Config{
-		NodeID: m.id, BootstrapNodes: m.w.peers, Dir: "/data", FS: r.fs, Rand: m.w.ids, Logger: m.w.trace.logger(m.ip),
+		NodeID: m.id, BootstrapNodes: peers, JoinAddr: m.join, Dir: "/data", FS: r.fs, Rand: m.w.ids, Logger: m.w.trace.logger(m.ip),
 		PG: m.addr(pgPort), Kafka: m.addr(kafkaPort), Raft: m.addr(raftPort), HTTP: node.Off, Listen: r.host.Listen, Dial: r.host.Dial, Release: "simulated",
 	}
 }

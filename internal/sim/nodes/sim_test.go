@@ -31,6 +31,8 @@ const (
 	insideEnv = "MILLRACE_SIM_INSIDE"
 	// brokenEnv gives such a process disks that lie.
 	brokenEnv = "MILLRACE_SIM_BROKEN"
+	// wideEnv asks for more than three nodes, for an operator who changes the cluster, and for more kinds of clients.
+	wideEnv = "MILLRACE_SIM_WIDE"
 )
 
 // chosenFaults are those that MILLRACE_SIM_FAULTS names, with commas between, or all; the steady ones if it is not set.
@@ -38,7 +40,11 @@ func chosenFaults(t *testing.T) []fault {
 	t.Helper()
 	names := os.Getenv("MILLRACE_SIM_FAULTS")
 	var out []fault
-	for _, f := range allFaults {
+	known := allFaults
+	if wide() {
+		known = slices.Concat(allFaults, changes)
+	}
+	for _, f := range known {
 		if names == "all" || names == "" && f.steady || slices.Contains(strings.Split(names, ","), f.name) {
 			out = append(out, f)
 		}
@@ -47,8 +53,32 @@ func chosenFaults(t *testing.T) []fault {
 	return out
 }
 
-// allClients are those of every run.
-var allClients = []func(*world) client{newEvents, newBank, newProducers, newTransactions, newNames}
+// wide reports whether runs are wide.
+func wide() bool { return os.Getenv(wideEnv) != "" }
+
+// usualClients are those of every run; moreClients take turns with them in wide runs.
+var (
+	usualClients = []func(*world) client{newEvents, newBank, newProducers, newTransactions, newNames}
+	moreClients  = []func(*world) client{newRegisters, newPipeline}
+)
+
+// clientsOf are those of a seed: as many in a wide run as in another, so that it takes no longer.
+func clientsOf(seed uint64) []func(*world) client {
+	if !wide() {
+		return usualClients
+	}
+	all := slices.Concat(usualClients, moreClients)
+	turn := int(seed % uint64(len(all)))
+	return slices.Concat(all[turn:], all[:turn])[:len(usualClients)]
+}
+
+// nodesOf is how many nodes a seed begins with.
+func nodesOf(seed uint64) int {
+	if wide() && seed%5 == 4 {
+		return 5
+	}
+	return 3
+}
 
 // outcome is what the process of a seed tells.
 type outcome struct {
@@ -92,7 +122,7 @@ func TestAClusterOfWholeNodesKeepsItsPromises(t *testing.T) {
 						t.Error(v)
 					}
 					if t.Failed() {
-						t.Logf("trace: %s\nto repeat: MILLRACE_SEED=%d MILLRACE_SIM_SEEDS=1 MILLRACE_SIM_REPEAT=10 MILLRACE_SIM_FAULTS=%q go test -run WholeNodes ./internal/sim/nodes", o.Trace, seed, os.Getenv("MILLRACE_SIM_FAULTS"))
+						t.Logf("trace: %s\nto repeat: MILLRACE_SEED=%d MILLRACE_SIM_SEEDS=1 MILLRACE_SIM_REPEAT=10 MILLRACE_SIM_FAULTS=%q %s=%s go test -run WholeNodes ./internal/sim/nodes", o.Trace, seed, os.Getenv("MILLRACE_SIM_FAULTS"), wideEnv, os.Getenv(wideEnv))
 					}
 					mu.Lock()
 					defer mu.Unlock()
@@ -178,7 +208,7 @@ func TestInsideOneSeed(t *testing.T) {
 		panic(fmt.Sprintf("seed %d takes more than %v; its trace: %s", seed, seedLimit, tr.keep(seed)))
 	})
 	defer hangs.Stop()
-	p := plan{seed: seed, trace: tr, clients: allClients, faults: chosenFaults(t)}
+	p := plan{seed: seed, trace: tr, nodes: nodesOf(seed), clients: clientsOf(seed), faults: chosenFaults(t)}
 	if os.Getenv(brokenEnv) != "" {
 		p.skip = unsynced
 	}

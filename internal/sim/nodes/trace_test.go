@@ -76,7 +76,7 @@ func kept(seed uint64) string { return filepath.Join(os.TempDir(), fmt.Sprint("m
 
 // keepDisks copies what the nodes' disks hold into a directory beside the trace, for "millrace log dump".
 func (w *world) keepDisks() {
-	for _, m := range w.machines {
+	for _, m := range w.machines() {
 		m.mu.Lock()
 		fs := m.mu.fs
 		m.mu.Unlock()

@@ -54,6 +54,7 @@ type client interface {
 type plan struct {
 	seed    uint64
 	trace   *trace // to be filled
+	nodes   int    // that form the cluster
 	clients []func(*world) client
 	faults  []fault
 	// skip says which syncs do nothing, if it is not nil: a broken disk, to show that the checkers notice.
@@ -63,15 +64,18 @@ type plan struct {
 // world is one simulated cluster and its clients.
 type world struct {
 	plan
-	net      *links.Network
-	peers    []node.BootstrapNode
-	machines []*machine
-	outside  *links.Host // the machine of the clients
-	ids      *idSource
-	slow     slowWays
+	net     *links.Network
+	peers   []node.BootstrapNode
+	outside *links.Host // the machine of the clients
+	ids     *idSource
+	slow    slowWays
 
 	mu struct {
 		sync.Mutex
+		machines   []*machine      // those that are in the cluster, or are to be
+		used       int32           // the highest node id that was given to one
+		changes    map[string]bool // that were made
+		changing   bool            // one is under way
 		violations []string
 		wrong      bool // one of them is not only that something did not come to an end
 	}
@@ -91,12 +95,9 @@ func simulate(ctx context.Context, p plan) result {
 	w.slow.rng = rand.New(rand.NewPCG(p.seed, 2))
 	w.net = links.New(clock.Real, w.slow.delay)
 	w.outside = w.net.Host(clientIP)
-	for id := int32(1); id <= 3; id++ {
-		m := &machine{w: w, id: id, ip: fmt.Sprintf("127.0.0.%d", id), turn: make(chan struct{}, 1)}
-		m.mu.fs = fsys.NewMem()
-		w.prepareDisk(m.mu.fs)
-		w.machines = append(w.machines, m)
-		w.peers = append(w.peers, node.BootstrapNode{ID: id, Addr: m.addr(raftPort)})
+	for range p.nodes {
+		m := w.add("")
+		w.peers = append(w.peers, node.BootstrapNode{ID: m.id, Addr: m.addr(raftPort)})
 	}
 	clients := make([]client, len(p.clients))
 	for i, make := range p.clients {
@@ -130,7 +131,7 @@ func (w *world) prepareDisk(fs *fsys.Mem) { fs.SkipSyncs(w.skip) }
 
 // live is the life of a cluster: it forms, works while things break, is healed, and is looked at.
 func (w *world) live(ctx context.Context, clients []client) error {
-	for _, m := range w.machines {
+	for _, m := range w.machines() {
 		m.start()
 	}
 	if err := w.settle(ctx); err != nil {
@@ -194,13 +195,14 @@ func (w *world) settle(ctx context.Context) error {
 
 // unsettled says what the cluster is not yet; empty if it is whole.
 func (w *world) unsettled() string {
-	for _, m := range w.machines {
+	all := w.machines()
+	for _, m := range all {
 		r := m.current()
 		if r == nil || r.node.Load() == nil {
 			return m.ip + " does not serve"
 		}
 		h := r.node.Load().ClusterHealth()
-		if h.Voters != len(w.machines) || h.Offline > 0 || h.UnderReplicated > 0 {
+		if h.Voters != voters(len(all)) || h.Offline > 0 || h.UnderReplicated > 0 {
 			return fmt.Sprintf("%s sees %+v", m.ip, h)
 		}
 	}
@@ -257,13 +259,18 @@ func (w *world) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 
 // kafka returns a client of Kafka's protocol that knows all nodes.
 func (w *world) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append(w.kafkaOpts(), opts...)...)
+}
+
+// kafkaOpts are what every client of Kafka's protocol begins with.
+func (w *world) kafkaOpts() []kgo.Opt {
 	var seeds []string
-	for _, m := range w.machines {
+	for _, m := range w.machines() {
 		seeds = append(seeds, m.addr(kafkaPort))
 	}
-	return kgo.NewClient(append([]kgo.Opt{
+	return []kgo.Opt{
 		kgo.SeedBrokers(seeds...), kgo.Dialer(w.dial), kgo.MetadataMinAge(250 * time.Millisecond), kgo.RetryTimeout(opLimit), kgo.RequestTimeoutOverhead(5 * time.Second),
-	}, opts...)...)
+	}
 }
 
 // session is a PostgreSQL client that looks for another node when its connection breaks. It is for one goroutine.
@@ -278,7 +285,7 @@ func (s *session) do(ctx context.Context, f func(context.Context, *pgx.Conn) err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), opLimit)
 	defer cancel()
 	if s.conn == nil {
-		m := s.w.machines[s.rng.IntN(len(s.w.machines))]
+		m := s.w.some(s.rng)
 		conn, err := s.w.connect(ctx, m)
 		if err != nil {
 			return errors.Join(errNotAsked, err)
@@ -358,7 +365,7 @@ func (w *world) read(ctx context.Context, sql string, begin func(), scan func(pg
 func (w *world) prepareSQL(ctx context.Context, statements ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
-	conn, err := w.connect(ctx, w.machines[0])
+	conn, err := w.connect(ctx, w.machines()[0])
 	if err != nil {
 		return err
 	}
