@@ -32,7 +32,7 @@ func init() {
 		int16(kmsg.Metadata):                     {0, 13, answered(metadata)},
 		int16(kmsg.OffsetCommit):                 {0, 9, answered(offsetCommit)},
 		int16(kmsg.OffsetFetch):                  {0, 9, answered(offsetFetch)},
-		int16(kmsg.FindCoordinator):              {0, 6, answered(findCoordinator)},
+		int16(kmsg.FindCoordinator):              {0, 6, started(startFindCoordinator)},
 		int16(kmsg.JoinGroup):                    {0, 9, started(startJoin)},
 		int16(kmsg.Heartbeat):                    {0, 4, answered(heartbeat)},
 		int16(kmsg.LeaveGroup):                   {0, 5, answered(leaveGroup)},

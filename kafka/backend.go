@@ -92,6 +92,8 @@ type Cluster interface {
 	Brokers() []BrokerAddress
 	// Coordinator is the node that coordinates a group, or the transactions of a transactional id; false while there is none.
 	Coordinator(transactions bool, key string) (int32, bool)
+	// Unreachable reports whether nobody answers at a node, whatever the metadata still says of it.
+	Unreachable(node int32) bool
 	Topic(name string) (Topic, bool)
 	TopicByID(id [16]byte) (Topic, bool)
 	// Topics is all topics by name.

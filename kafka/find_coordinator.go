@@ -2,9 +2,13 @@ package kafka
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock"
 )
 
 // Kinds of coordinators.
@@ -13,9 +17,42 @@ const (
 	coordinatorTxn   = 1
 )
 
+// A coordinator whose node has died is named until that is noticed. A client tries it again and again, and waits longer each time, so that it comes to the next one long after that is there. If this
+// node knows already that nobody answers at the other, it waits with its answer for another coordinator.
+const (
+	// coordinatorPatience is how long it waits for that: a little less than impatient clients wait for an answer. Who is told of the dead one then asks again.
+	coordinatorPatience = 900 * time.Millisecond
+	coordinatorPause    = 20 * time.Millisecond
+)
+
+// startFindCoordinator answers key 10 when none of the coordinators is known to be dead, or it has waited long enough.
+func startFindCoordinator(c *conn, ctx context.Context, req *kmsg.FindCoordinatorRequest) func() response {
+	return func() response {
+		begun := c.server.config.Clock.Now()
+		for c.namesDead(req) && c.server.config.Clock.Since(begun) < coordinatorPatience && clock.Wait(ctx, c.server.config.Clock, coordinatorPause) {
+		}
+		return findCoordinator(c, req)
+	}
+}
+
+// namesDead reports whether the answer to a request would name a node at which nobody answers.
+func (c *conn) namesDead(req *kmsg.FindCoordinatorRequest) bool {
+	dead := func(key string) bool {
+		node, ok := c.server.config.Cluster.Coordinator(req.CoordinatorType == coordinatorTxn, key)
+		return ok && c.server.config.Cluster.Unreachable(node)
+	}
+	if req.Version < batchedFindVersion {
+		return dead(req.CoordinatorKey)
+	}
+	return slices.ContainsFunc(req.CoordinatorKeys, dead)
+}
+
+// batchedFindVersion is the first version that asks about several keys at once (KIP-699).
+const batchedFindVersion = 4
+
 // findCoordinator answers key 10, versions 0 to 6. Version 1 adds the coordinators of transactions, 4 several keys at
-// once (KIP-699).
-func findCoordinator(c *conn, _ context.Context, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
+// once.
+func findCoordinator(c *conn, req *kmsg.FindCoordinatorRequest) *kmsg.FindCoordinatorResponse {
 	resp := req.ResponseKind().(*kmsg.FindCoordinatorResponse)
 	brokers := c.brokers()
 	find := func(key string) kmsg.FindCoordinatorResponseCoordinator {
@@ -37,7 +74,7 @@ func findCoordinator(c *conn, _ context.Context, req *kmsg.FindCoordinatorReques
 		}
 		return out
 	}
-	if req.Version < 4 {
+	if req.Version < batchedFindVersion {
 		one := find(req.CoordinatorKey)
 		resp.ErrorCode, resp.ErrorMessage, resp.NodeID, resp.Host, resp.Port = one.ErrorCode, one.ErrorMessage, one.NodeID, one.Host, one.Port
 		return resp

@@ -27,6 +27,8 @@ type Cluster struct {
 	Identity metadata.Identity
 	// WaitIndex waits until this node has acted on the metadata up to an index.
 	WaitIndex func(context.Context, uint64) error
+	// Unanswered reports whether nobody answers at a node.
+	Unanswered func(node int32) bool
 	// DiskLow reports that there is too little room for new topics.
 	DiskLow func() bool
 	// FS and Dir are where the log is.
@@ -86,6 +88,9 @@ func (c *Cluster) Coordinator(transactions bool, key string) (int32, bool) {
 	leader := t.Partitions[at.Partition].Leader
 	return leader, leader != metadata.NoLeader
 }
+
+// Unreachable implements kafka.Cluster.
+func (c *Cluster) Unreachable(node int32) bool { return c.Unanswered(node) }
 
 // Topic implements kafka.Cluster.
 func (c *Cluster) Topic(name string) (kafka.Topic, bool) {

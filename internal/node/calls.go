@@ -221,6 +221,15 @@ func (n *Node) brokers() iter.Seq[*metadata.Broker] {
 	return func(func(*metadata.Broker) bool) {}
 }
 
+// unanswered reports whether nothing answers at the node port of another node, as when its process has died.
+func (n *Node) unanswered(id int32) bool {
+	if n.caller == nil || id == n.identity.NodeID {
+		return false
+	}
+	addr, err := n.peerAddr(id)
+	return err == nil && n.caller.Unreachable(addr)
+}
+
 // peerAddr is the node port of a node.
 func (n *Node) peerAddr(id int32) (string, error) {
 	k, ok := n.meta.Image().Broker(id)

@@ -460,7 +460,7 @@ func (n *Node) listenKafka() error {
 		return nil
 	}
 	cluster := &kafkabackend.Cluster{
-		Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, DiskLow: n.logs.DiskLow, FS: n.cfg.FS, Dir: n.cfg.Dir, DefaultPartitions: n.cfg.Partitions,
+		Meta: n.meta, Identity: n.identity, WaitIndex: n.repl.WaitIndex, Unanswered: n.unanswered, DiskLow: n.logs.DiskLow, FS: n.cfg.FS, Dir: n.cfg.Dir, DefaultPartitions: n.cfg.Partitions,
 	}
 	var users kafka.Users
 	var access kafka.Access

@@ -112,6 +112,7 @@ type Caller struct {
 	mu   struct {
 		sync.Mutex
 		idle   map[string][]net.Conn
+		failed map[string]bool // no connection could be made the last time
 		closed bool
 	}
 }
@@ -119,7 +120,7 @@ type Caller struct {
 // NewCaller returns a Caller over p.
 func NewCaller(p *Port) *Caller {
 	c := &Caller{port: p}
-	c.mu.idle = map[string][]net.Conn{}
+	c.mu.idle, c.mu.failed = map[string][]net.Conn{}, map[string]bool{}
 	return c
 }
 
@@ -152,7 +153,21 @@ func (c *Caller) take(ctx context.Context, addr string) (net.Conn, error) {
 	}
 	c.mu.Unlock()
 	conn, _, err := c.port.Dial(ctx, addr, StreamKafka)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		delete(c.mu.failed, addr)
+	} else if ctx.Err() == nil {
+		c.mu.failed[addr] = true
+	}
 	return conn, err
+}
+
+// Unreachable reports whether the last attempt to connect to addr has failed, other than by the end of its context.
+func (c *Caller) Unreachable(addr string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.failed[addr]
 }
 
 func (c *Caller) keep(addr string, conn net.Conn) {
