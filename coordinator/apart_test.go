@@ -115,6 +115,47 @@ func TestOffsetsOfATransactionThatAnotherNodeCoordinatesAreRefusedWhereItRefuses
 	require.EqualValues(t, 9, committedOffset(t, brokers[2]))
 }
 
+// TestMarkersThatAreWrittenAgainDoNotKeepTheNextTransactionOut: a new coordinator that finds a decision without its completion writes the markers again, and lets the next transaction go on then; the
+// group coordinator has begun to ask for it before.
+func TestMarkersThatAreWrittenAgainDoNotKeepTheNextTransactionOut(t *testing.T) {
+	brokers := newApart(t)
+	p := &testProducer{b: brokers[1], txID: "tx"}
+	require.NoError(t, p.init(testCtx))
+	require.NoError(t, commitOffset(brokers[2], p, 5, 7))
+	before := *p
+	require.NoError(t, p.end(testCtx, true))
+
+	l, kerror := brokers[2].Offsets.lease("g")
+	require.Nil(t, kerror)
+	guard := l.part.BeginVerification(p.id, p.epoch)
+	again := kmsg.NewPtrWriteTxnMarkersRequest()
+	m := kmsg.NewWriteTxnMarkersRequestMarker()
+	m.ProducerID, m.ProducerEpoch, m.Committed, m.CoordinatorEpoch, m.TransactionVersion = p.id, before.epoch+1, true, 2, int8(epochBumpVersion)
+	m.Topics = []kmsg.WriteTxnMarkersRequestMarkerTopic{{Topic: OffsetsTopic, Partitions: []int32{l.tp.Partition}}}
+	again.Markers = append(again.Markers, m)
+	voids := &onAsk{apart: apart{brokers}, before: func() { brokers[2].WriteTxnMarkers(testCtx, again) }}
+	brokers[2].Transactions.peers = voids
+	require.NoError(t, commitOffset(brokers[2], p, 5, 8))
+	require.Equal(t, 2, voids.asked)
+	require.NotEqual(t, guard, l.part.BeginVerification(p.id, p.epoch))
+	require.NoError(t, p.end(testCtx, true))
+	require.EqualValues(t, 8, committedOffset(t, brokers[2]))
+}
+
+// onAsk does something before the first question to a coordinator is answered.
+type onAsk struct {
+	apart
+	before func()
+	asked  int
+}
+
+func (o *onAsk) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
+	if o.asked++; o.asked == 1 {
+		o.before()
+	}
+	return o.apart.Call(ctx, node, req)
+}
+
 // TestNothingIsWrittenUnderALeaseThatIsOver: a lease of the same term may have read the log to its end by then.
 func TestNothingIsWrittenUnderALeaseThatIsOver(t *testing.T) {
 	b, m := newTestBroker(t)

@@ -40,8 +40,9 @@ type memPartition struct {
 		synced   int     // number of frames below the high watermark
 		open     map[int64]int16
 		epochs   map[int64]int16
-		refusals int           // number of appends still to be refused
-		guard    uint64        // the last that was given
+		refusals int    // number of appends still to be refused
+		guard    uint64 // the last that was given
+		guards   map[int64]uint64
 		stuck    chan struct{} // while set the high watermark rests until it closes
 		deposed  bool          // another node leads: nothing more comes below the high watermark
 	}
@@ -60,7 +61,7 @@ func newMemLog(topics map[string]int32) *memLog {
 
 func (m *memLog) add(tp TopicPartition) *memPartition {
 	p := &memPartition{log: m, tp: tp}
-	p.mu.open, p.mu.epochs = map[int64]int16{}, map[int64]int16{}
+	p.mu.open, p.mu.epochs, p.mu.guards = map[int64]int16{}, map[int64]int16{}, map[int64]uint64{}
 	m.mu.parts[tp] = p
 	return p
 }
@@ -142,8 +143,11 @@ func (p *memPartition) BeginVerification(id int64, epoch int16) uint64 {
 	if e, open := p.mu.open[id]; open && e == epoch {
 		return 0
 	}
-	p.mu.guard++
-	return p.mu.guard
+	if p.mu.guards[id] == 0 {
+		p.mu.guard++
+		p.mu.guards[id] = p.mu.guard
+	}
+	return p.mu.guards[id]
 }
 
 func (p *memPartition) LeaderEpoch() int32 { return 1 }
@@ -177,7 +181,7 @@ func (p *memPartition) Append(_ context.Context, batches []byte, o AppendOptions
 	if err != nil {
 		return 0, 0, err
 	}
-	if _, open := p.mu.open[h.ProducerID]; o.Verified && !open && o.Guard != p.mu.guard {
+	if _, open := p.mu.open[h.ProducerID]; o.Verified && !open && (o.Guard == 0 || o.Guard != p.mu.guards[h.ProducerID]) {
 		return 0, 0, kerr.InvalidTxnState
 	}
 	if h.HasProducer() {
@@ -225,6 +229,7 @@ func (p *memPartition) push(h record.Header, frame []byte) {
 		return
 	}
 	p.mu.epochs[h.ProducerID] = h.ProducerEpoch
+	delete(p.mu.guards, h.ProducerID)
 	switch {
 	case h.IsControl():
 		delete(p.mu.open, h.ProducerID)

@@ -218,7 +218,11 @@ func (o *Offsets) txnCommitHeld(ctx context.Context, l *offsetLease, self TopicP
 func (o *Offsets) txnCommitApart(ctx context.Context, l *offsetLease, self TopicPartition, ref producerRef, c claim, opts record.BatchOptions, tps []TopicPartition, offsets []committed) (next int64, kerror *kerr.Error) {
 	how := coordinatorAppend
 	how.Verified = true
-	if how.Guard = l.part.BeginVerification(ref.producerID, ref.epoch); how.Guard != 0 { // else it is in the transaction already
+	for admitted := uint64(0); ; admitted = how.Guard {
+		how.Guard = l.part.BeginVerification(ref.producerID, ref.epoch)
+		if how.Guard == 0 || how.Guard == admitted {
+			break // it is in the transaction already, or admitted; see admission
+		}
 		if kerror := o.txns.askAbout(ctx, ref, self); kerror != nil {
 			return 0, kerror
 		}

@@ -53,23 +53,22 @@ func (c *Transactions) coordinates(id string, from caller) bool {
 // admit is hold for a transaction whose coordinator is another node (KIP-890): before the first batch of a transaction in a partition the coordinator is asked whether the partition is in
 // it, or for producers that rely on that, to take it in; version is that of the Produce request. What ends the transaction meanwhile voids the guards, so that no batch lands behind the markers of its own transaction.
 func (c *Transactions) admit(ctx context.Context, ref producerRef, version int16, parts []producePart) {
-	req, asked := admission(ref, parts)
-	if len(asked) == 0 {
-		return
-	}
-	codes, err := c.ask(ctx, req)
-	for _, pp := range asked {
-		code, answered := codes[pp.tp]
-		switch {
-		case err != nil || !answered:
-			pp.err = kerr.NotEnoughReplicas // Kafka's answer too, for any client tries again then
-		case code != 0:
-			pp.err = admissionError(code, version)
+	for req, asked := admission(ref, parts); len(asked) > 0; req, asked = admission(ref, parts) {
+		codes, err := c.ask(ctx, req)
+		for _, pp := range asked {
+			code, answered := codes[pp.tp]
+			switch {
+			case err != nil || !answered:
+				pp.err = kerr.NotEnoughReplicas // Kafka's answer too, for any client tries again then
+			case code != 0:
+				pp.err = admissionError(code, version)
+			}
 		}
 	}
 }
 
-// admission is the request for those of the partitions that need one.
+// admission is the request for those of the partitions that need one. While the coordinator was asked, the guard may have been voided by a marker of the transaction before: a new coordinator that does
+// not know that those are all written writes them again, and answers then. Such a partition is asked about again.
 func admission(ref producerRef, parts []producePart) (req *kmsg.AddPartitionsToTxnRequest, asked []*producePart) {
 	var tps []TopicPartition
 	for i := range parts {
@@ -78,8 +77,9 @@ func admission(ref producerRef, parts []producePart) (req *kmsg.AddPartitionsToT
 			continue
 		}
 		pp.verify = true
-		if pp.guard = pp.part.BeginVerification(ref.producerID, ref.epoch); pp.guard == 0 {
-			continue // it is in the transaction already
+		was := pp.guard
+		if pp.guard = pp.part.BeginVerification(ref.producerID, ref.epoch); pp.guard == 0 || pp.guard == was {
+			continue // it is in the transaction already, or admitted
 		}
 		tps, asked = append(tps, pp.tp), append(asked, pp)
 	}
