@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/internal/node/nodetest"
@@ -108,33 +109,45 @@ func TestGroupsAndTransactionsAreCoordinatedByAllNodes(t *testing.T) {
 	}
 }
 
-// ledByAll waits until each of the members leads partitions of each of the topics, and nobody else does.
+// ledByAll waits until each of the members leads partitions of each of the topics, and nobody else does, as each of them knows.
 func ledByAll(t *testing.T, c []*nodetest.Member, topics ...string) {
 	t.Helper()
-	admin := kadm.NewClient(kafkaClient(t, c))
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	cl := kafkaClient(t, c)
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()
-	for {
-		led := 0
-		all, err := admin.ListTopicsWithInternal(ctx)
-		for _, topic := range topics {
-			leaders := map[int32]bool{}
-			for _, p := range all[topic].Partitions {
-				leaders[p.Leader] = true
+	for _, m := range c {
+		var err error
+		for !knowsLeaders(ctx, cl, m.ID, c, topics, &err) {
+			select {
+			case <-time.After(50 * time.Millisecond):
+			case <-ctx.Done():
+				t.Fatalf("node %d does not know that topics %v are led by all nodes (%v)", m.ID, topics, err)
 			}
-			if !slices.ContainsFunc(c, func(m *nodetest.Member) bool { return !leaders[m.ID] }) && len(leaders) == len(c) {
-				led++
-			}
-		}
-		if led == len(topics) {
-			return
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-			t.Fatalf("topics %v are not led by all nodes: %v (%v)", topics, all, err)
 		}
 	}
+}
+
+func knowsLeaders(ctx context.Context, cl *kgo.Client, node int32, c []*nodetest.Member, topics []string, err *error) bool {
+	req := kmsg.NewPtrMetadataRequest()
+	for _, topic := range topics {
+		rt := kmsg.NewMetadataRequestTopic()
+		rt.Topic = kmsg.StringPtr(topic)
+		req.Topics = append(req.Topics, rt)
+	}
+	var resp kmsg.Response
+	if resp, *err = cl.Broker(int(node)).RetriableRequest(ctx, req); *err != nil {
+		return false
+	}
+	for _, topic := range resp.(*kmsg.MetadataResponse).Topics {
+		leaders := map[int32]bool{}
+		for _, p := range topic.Partitions {
+			leaders[p.Leader] = true
+		}
+		if len(leaders) != len(c) || slices.ContainsFunc(c, func(m *nodetest.Member) bool { return !leaders[m.ID] }) {
+			return false
+		}
+	}
+	return true
 }
 
 // retried calls f until it succeeds: kadm does not look for another coordinator when one says that it is none any more.
