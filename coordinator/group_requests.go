@@ -29,7 +29,7 @@ func (gs *Groups) StartJoin(ctx context.Context, req *kmsg.JoinGroupRequest, cli
 		case j := <-answer:
 			if j.after.part != nil {
 				if err := j.after.part.WaitHighWatermark(ctx, j.after.end); err != nil {
-					j = joined{err: groupError(coordinatorError(err)), memberID: req.MemberID}
+					j = joined{err: coordinatorError(err), memberID: req.MemberID}
 				}
 			}
 			return joinResponse(req, j)

@@ -230,15 +230,17 @@ func (gs *Groups) store(g *classicGroup) {
 	gs.wakeUp()
 }
 
+// groupError is what a member is told. That this node leads the log of the groups no more, or that it has too few replicas, is for the coordinator to know: to clients of groups it means to look for the
+// coordinator again, and they take no other word for that.
 func groupError(err error) *kerr.Error {
 	var ke *kerr.Error
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &ke):
-		return ke
+	case !errors.As(err, &ke), logErrors[ke]:
+		return coordinatorError(err)
 	default:
-		return kerr.CoordinatorNotAvailable
+		return ke
 	}
 }
 

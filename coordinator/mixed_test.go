@@ -537,6 +537,25 @@ func TestWhoWaitsForAnAssignmentHearsThatTheCoordinatorMoves(t *testing.T) {
 	})
 }
 
+func TestAMemberWhoseGroupCannotBeWrittenLooksForTheCoordinatorAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigration(t, 2)
+		join := m.client("a").joinRequest()
+		join.Version = memberIDVersion - 1
+		answer := m.gs.StartJoin(t.Context(), join, "a", "/h")
+		advance(joinDelay)
+		leader := answer()
+		for _, tp := range allPartitions {
+			m.log.get(tp.Topic, tp.Partition).depose()
+		}
+		req := kmsg.NewPtrSyncGroupRequest()
+		req.Group, req.MemberID, req.Generation = "g", leader.MemberID, leader.Generation
+		req.GroupAssignment = []kmsg.SyncGroupRequestGroupAssignment{{MemberID: leader.MemberID}}
+		require.Equal(t, kerr.NotCoordinator.Code, m.gs.StartSync(t.Context(), req)().ErrorCode, "clients of groups know no other error of a log")
+		m.close()
+	})
+}
+
 // TestAClassicMemberIsKeptAsKafkaKeepsIt pins the bytes of the one field that such a member adds.
 func TestAClassicMemberIsKeptAsKafkaKeepsIt(t *testing.T) {
 	c := &classicMembership{session: time.Second, protocols: []groupProtocolOf{{"range", []byte{7}}}}

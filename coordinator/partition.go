@@ -98,6 +98,12 @@ func kerrOf(err error) *kerr.Error {
 	}
 }
 
+// logErrors are those of the log of a coordinator, not of what is kept in it.
+var logErrors = map[*kerr.Error]bool{
+	kerr.NotLeaderForPartition: true, kerr.FencedLeaderEpoch: true, kerr.UnknownLeaderEpoch: true, kerr.NotEnoughReplicas: true, kerr.NotEnoughReplicasAfterAppend: true, kerr.KafkaStorageError: true,
+	kerr.RequestTimedOut: true,
+}
+
 // coordinatorError maps an error met while writing a coordinator's own log to what a client must hear to try again.
 func coordinatorError(err error) *kerr.Error {
 	switch ke := kerrOf(err); ke {
