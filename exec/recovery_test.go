@@ -287,11 +287,25 @@ func TestPausedQuerySaysSoAndResumes(t *testing.T) {
 	o.put(h, rng, 10)
 	h.settle("j")
 	q := h.queries["c"]
-	h.w.runner.PauseQuery(q.oid)
+	h.w.runner.PauseQuery(q.oid, nil)
 	o.put(h, rng, 10)
 	_, err := h.w.runner.WaitThrough(context.Background(), q.plan, q.oid, h.ends(context.Background(), "f"))
 	require.Equal(t, sqlerr.ObjectNotInPrerequisiteState, sqlerr.CodeOf(err))
 	require.ErrorContains(t, err, `"c" is paused`)
+	h.start(h.w, q, func(int32) bool { return true })
+	require.ElementsMatch(t, o.rows(), h.table("j"))
+}
+
+func TestAQueryThatFailedOnAnotherNodeSaysWhyAndResumes(t *testing.T) {
+	h := newHarness(t, 2)
+	pipelineOfThree(h)
+	rng, o := rand.New(rand.NewPCG(11, 12)), newOracle()
+	q := h.queries["c"]
+	h.w.runner.PauseQuery(q.oid, errors.New("division by zero"))
+	o.put(h, rng, 10)
+	_, err := h.w.runner.WaitThrough(context.Background(), q.plan, q.oid, h.ends(context.Background(), "f"))
+	require.Equal(t, sqlerr.ObjectNotInPrerequisiteState, sqlerr.CodeOf(err))
+	require.ErrorContains(t, err, `"c" has failed: division by zero`)
 	h.start(h.w, q, func(int32) bool { return true })
 	require.ElementsMatch(t, o.rows(), h.table("j"))
 }
@@ -359,7 +373,7 @@ func TestTasksStopWhileTheLogIsDown(t *testing.T) {
 	h.log.SetFault(memlog.Down)
 	o.put(h, rng, 10)
 	for _, q := range h.queries {
-		h.w.runner.PauseQuery(q.oid)
+		h.w.runner.PauseQuery(q.oid, nil)
 	}
 	h.log.SetFault(memlog.None)
 	for _, q := range h.queries {

@@ -200,11 +200,16 @@ func (r *Runner) StopQuery(query uint64) {
 	delete(r.mu.progress, query)
 }
 
-// PauseQuery stops all tasks and standbys of a query here and keeps its progress, marked as paused. To resume, Start the tasks again.
-func (r *Runner) PauseQuery(query uint64) {
+// PauseQuery stops all tasks and standbys of a query here and keeps its progress, marked as paused, or as failed if failure says why it has failed on another node. To resume, Start the tasks again.
+func (r *Runner) PauseQuery(query uint64, failure error) {
 	r.StopStandbys(func(k TaskKey) bool { return k.Query == query })
 	r.stop(func(k TaskKey) bool { return k.Query == query })
-	if p := r.find(query); p != nil {
+	p := r.find(query)
+	switch {
+	case p == nil:
+	case failure != nil:
+		p.setState(QueryFailed, failure)
+	default:
 		p.setState(QueryPaused, nil)
 	}
 }

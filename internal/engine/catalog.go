@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"sort"
 	"strings"
@@ -364,6 +365,14 @@ func queryDef(o *metadata.Object) (queryDefinition, error) {
 	var d queryDefinition
 	err := json.Unmarshal(o.Payload, &d)
 	return d, err
+}
+
+// failure is why the query has failed, nil if it has not.
+func (d *queryDefinition) failure() error {
+	if d.State != stateFailed {
+		return nil
+	}
+	return errors.New(d.Error)
 }
 
 // folder folds constants for the planner.

@@ -301,7 +301,7 @@ func (s *supervisor) stopGone(img *metadata.Image) {
 			continue
 		}
 		if def, err := s.e.defs.query(o); err == nil && def.State != stateRunning && q.state == stateRunning {
-			s.e.runner.PauseQuery(uint64(oid))
+			s.e.runner.PauseQuery(uint64(oid), def.failure())
 			s.disown(q)
 			q.state = def.State
 		}
