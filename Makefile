@@ -15,6 +15,7 @@ VIEWS     ?= 500
 CYCLES    ?= 100
 FAULTS    ?=
 PARTITIONS ?= 10000
+QUERIES   ?= 500
 SEED      ?= $(shell date +%s)# other ones every time; go test takes the same, so that it judges the change and not its luck
 
 export CGO_ENABLED ?= 0
@@ -144,6 +145,10 @@ bench-kafka-cluster: ## The same with three nodes each and a replica of everythi
 bench-partitions: ## Measure three nodes with PARTITIONS partitions, and kill the one that leads a third (needs ss)
 	@command -v ss >/dev/null || { echo "bench-partitions needs ss (iproute2)"; exit 1; }
 	MILLRACE_PARTITIONS=$(PARTITIONS) $(GO) test -tags scale ./internal/crashtest -run ThousandsOfPartitions -v -count=1 -timeout 30m
+
+.PHONY: bench-queries
+bench-queries: ## Measure two nodes with QUERIES persistent queries, and have a third join them
+	MILLRACE_QUERIES=$(QUERIES) $(GO) test -tags scale ./internal/crashtest -run HundredsOfQueries -v -count=1 -timeout 30m
 
 .PHONY: suites
 suites: ## Run the test suites of pgx/pgconn and lib/pq against a server and count what passes

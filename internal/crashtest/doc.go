@@ -10,5 +10,5 @@
 // the directory MILLRACE_FAULT_LOGS, which is where to start when a cycle is wrong: the seed fixes what is done to which node, not what the clients get through.
 //
 // partitions_test.go, behind the build tag scale, kills one of three nodes that hold thousands of partitions, and tells what that and what they cost; traffic_test.go writes to them, procstat_test.go asks the
-// system. MILLRACE_PROFILE_PORT=17000 has the nodes show their profiles there and on the next two ports.
+// system; queries_test.go has a third node join two that run hundreds of queries. MILLRACE_PROFILE_PORT=17000 has the nodes show their profiles there and on the next two ports.
 package crashtest

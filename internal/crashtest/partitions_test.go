@@ -44,26 +44,33 @@ type bigCluster struct {
 	peers string
 	kafka [3]string
 	raft  [3]string
+	pg    [3]string
+	first int // nodes that form the cluster; the others join
 	nodes [3]*nodetest.Process
 	table [][2]string
 }
 
-func startBigCluster(t *testing.T) *bigCluster {
-	c := &bigCluster{t: t, bin: nodetest.Build(t), dir: t.TempDir()}
+// startBigCluster starts the first nodes, which form a cluster.
+func startBigCluster(t *testing.T, first int) *bigCluster {
+	c := &bigCluster{t: t, bin: nodetest.Build(t), dir: t.TempDir(), first: first}
 	var peers []string
 	for i := range c.nodes {
-		c.kafka[i], c.raft[i] = nodetest.FreeAddr(t), nodetest.FreeAddr(t)
-		peers = append(peers, fmt.Sprintf("%d@%s", i+1, c.raft[i]))
+		c.kafka[i], c.raft[i], c.pg[i] = nodetest.FreeAddr(t), nodetest.FreeAddr(t), nodetest.FreeAddr(t)
+		if i < first {
+			peers = append(peers, fmt.Sprintf("%d@%s", i+1, c.raft[i]))
+		}
 	}
 	c.peers = strings.Join(peers, ",")
 	var wg sync.WaitGroup
-	for i := range c.nodes {
+	for i := range first {
 		wg.Go(func() { c.start(i) })
 	}
 	wg.Wait()
 	t.Cleanup(func() {
 		for _, p := range c.nodes {
-			p.Kill()
+			if p != nil {
+				p.Kill()
+			}
 		}
 	})
 	require.False(t, t.Failed(), "the cluster does not form")
@@ -71,8 +78,12 @@ func startBigCluster(t *testing.T) *bigCluster {
 }
 
 func (c *bigCluster) start(i int) {
-	c.nodes[i] = nodetest.StartProcess(c.t, c.bin, "--data", filepath.Join(c.dir, fmt.Sprint(i+1)), "--node-id", fmt.Sprint(i+1), "--bootstrap-nodes", c.peers,
-		"--raft", c.raft[i], "--kafka", c.kafka[i], "--pg", "127.0.0.1:0", "--http", c.http(i))
+	how, where := "--bootstrap-nodes", c.peers
+	if i >= c.first {
+		how, where = "--join", c.raft[0]
+	}
+	c.nodes[i] = nodetest.StartProcess(c.t, c.bin, "--data", filepath.Join(c.dir, fmt.Sprint(i+1)), "--node-id", fmt.Sprint(i+1), how, where,
+		"--raft", c.raft[i], "--kafka", c.kafka[i], "--pg", c.pg[i], "--http", c.http(i))
 }
 
 // http is where a node shows its profiles, if MILLRACE_PROFILE_PORT says so.
@@ -212,7 +223,7 @@ func (c *bigCluster) until(ctx context.Context, what string, i, gone int, wanted
 func TestThousandsOfPartitionsGetNewLeadersWhenTheirNodeIsKilled(t *testing.T) {
 	partitions, busy := testenv.Int(t, "MILLRACE_PARTITIONS", 10_000), testenv.Int(t, "MILLRACE_BUSY_PARTITIONS", 300)
 	ctx := t.Context()
-	c := startBigCluster(t)
+	c := startBigCluster(t, 3)
 	admin := c.client(ctx)
 	whole := func(h health) bool { return h.all == partitions && h.leaderless == 0 && h.shrunk == 0 }
 
