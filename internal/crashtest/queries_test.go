@@ -17,6 +17,9 @@ import (
 // queryRows are inserted at once, over queryKeys keys.
 const queryRows, queryKeys = 1000, 100
 
+// lookAtTasks is how often the tasks are looked at: there are thousands, and each node has to tell of its own.
+const lookAtTasks = time.Second
+
 // queryCluster is a cluster with persistent queries over one stream, every second a filter, the others counts by key.
 type queryCluster struct {
 	*bigCluster
@@ -99,7 +102,7 @@ func TestAThirdNodeTakesItsShareOfHundredsOfQueries(t *testing.T) {
 	c.start(2)
 	share := len(before) / 3
 	var after map[string]ran
-	ticker := time.NewTicker(lookEvery)
+	ticker := time.NewTicker(lookAtTasks)
 	defer ticker.Stop()
 	for after = c.tasks(ctx); len(after) < len(before) || load(after)[2] < share; after = c.tasks(ctx) {
 		require.Less(t, time.Since(begin), scaleLimit, "tasks by node: %v", load(after))
