@@ -3,6 +3,7 @@ package exec
 import (
 	"hash/maphash"
 	"math"
+	"slices"
 )
 
 // hashSeed is the process's. Nothing that leaves a task depends on the order of hashes.
@@ -82,7 +83,7 @@ func (x *keyIndex) add(key []byte) (n int32, fresh bool) {
 		}
 	}
 	x.slots[p] = slotOf(h, len(x.spans))
-	x.spans = append(x.spans, keySpan{hash: h, off: uint32(len(x.arena)), len: uint32(len(key))})
+	x.spans = append(roomy(x.spans), keySpan{hash: h, off: uint32(len(x.arena)), len: uint32(len(key))})
 	x.arena = append(doubled(x.arena), key...)
 	return int32(len(x.spans) - 1), true
 }
@@ -101,6 +102,17 @@ func doubled(arena []byte) []byte {
 		return arena
 	}
 	return append(make([]byte, 0, 2*cap(arena)), arena...)
+}
+
+// minRoomy is from how many elements on append alone lets a list grow by less than double.
+const minRoomy = 256
+
+// roomy doubles a list that is full and not small, for the reason that doubled has.
+func roomy[T any](list []T) []T {
+	if len(list) < cap(list) || len(list) < minRoomy {
+		return list
+	}
+	return slices.Grow(list, len(list))
 }
 
 func (x *keyIndex) grow() { x.rebuild(max(minIndexSlots, 2*len(x.slots))) }

@@ -42,7 +42,7 @@ func (x *txTable) meetSome(cols []*vec.Vector, from, to int) error {
 		}
 		x.tx.bytes += int64(len(x.kbuf))
 		part, err := x.partitionOf(cols, i)
-		x.keys = append(x.keys, txKey{latest: unwritten, part: part})
+		x.keys = append(roomy(x.keys), txKey{latest: unwritten, part: part})
 		if err != nil {
 			return err
 		}

@@ -221,7 +221,7 @@ func (tx *WriteTx) write(x *txTable, k int32, rows *vec.Batch, i int, deleted bo
 	}
 	x.output.replaced(int(w.prior))
 	x.keys[k].latest = int32(len(x.writes))
-	x.writes = append(x.writes, w)
+	x.writes = append(roomy(x.writes), w)
 	return nil
 }
 
