@@ -64,7 +64,8 @@ func (s *streamer) lower(n Node) (Node, []int, error) {
 	case *WindowFunc:
 		return s.lowerOver(x)
 	case *Values, *FuncScan:
-		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow", "the query without EMIT", -1)
+		return nil, nil, notYet("a continuous query over rows that never change", "it has no stream or table to follow",
+			"SELECT without EMIT; for a table with these rows CREATE TABLE t (...), and INSERT INTO t SELECT", -1)
 	}
 	return nil, nil, sqlerr.New(sqlerr.FeatureNotSupported, "%s has no incremental form in a continuous query", nodeName(n))
 }
