@@ -85,7 +85,7 @@ func (x *alterer) addColumn() error {
 	}
 	col.Field = x.freeField(col.Name)
 	x.rel.Columns = append(x.rel.Columns, *col)
-	if err := d.columnCheck(def); err != nil {
+	if err := d.columnChecks(def); err != nil {
 		return err
 	}
 	if x.rel.Kind == Table && !x.rel.Ordinary { // the topic may have had the member all along

@@ -17,12 +17,14 @@ type Check struct {
 	Columns []int // those that Expr reads
 }
 
-// columnCheck binds the CHECK of a column definition, if it has one.
-func (d *definer) columnCheck(c *sql.ColumnDef) error {
-	if c.Check == nil {
-		return nil
+// columnChecks binds the CHECKs of a column definition.
+func (d *definer) columnChecks(c *sql.ColumnDef) error {
+	for _, k := range c.Checks {
+		if err := d.check(k.Name, c.Name, k.Expr); err != nil {
+			return err
+		}
 	}
-	return d.check("", c.Name, c.Check)
+	return nil
 }
 
 // check binds a CHECK constraint. It is named after the column it stands at, or the only one it reads, unless it has a name.

@@ -130,7 +130,7 @@ func (d *definer) columns() error {
 		d.rel.Columns = append(d.rel.Columns, *col)
 	}
 	for _, c := range defs {
-		if err := d.columnCheck(c); err != nil {
+		if err := d.columnChecks(c); err != nil {
 			return err
 		}
 	}
@@ -264,7 +264,7 @@ func (d *definer) key() error {
 func (d *definer) constraints() error {
 	for _, c := range d.stmt.Columns {
 		if c.Unique && !c.PrimaryKey {
-			if err := d.unique(&sql.TableConstraint{Pos: c.Pos, Columns: []string{c.Name}, Deferrable: c.Deferrable}); err != nil {
+			if err := d.unique(&sql.TableConstraint{Pos: c.Pos, Name: c.UniqueName, Columns: []string{c.Name}, Deferrable: c.Deferrable}); err != nil {
 				return err
 			}
 		}

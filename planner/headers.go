@@ -21,7 +21,7 @@ func (d *definer) headerColumn(c *sql.ColumnDef) (*Column, error) {
 		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "column %q of an ordinary table cannot be a %s column", c.Name, word).
 			WithDetail("Its rows are written with SQL, which gives records no headers.").WithHint("Declare it in a STREAM, or in a table WITH (topic = ...).").At(c.Offset())
 	}
-	if c.Key || c.PrimaryKey || c.NotNull || c.Unique || c.Default != nil || c.Check != nil || c.Identity != nil {
+	if c.Key || c.PrimaryKey || c.NotNull || c.Unique || c.Default != nil || len(c.Checks) > 0 || c.Identity != nil {
 		return nil, sqlerr.New(sqlerr.InvalidTableDefinition, "a %s column takes no KEY, DEFAULT or constraint", word).At(c.Offset())
 	}
 	t, err := d.st.resolveType(c.Type)

@@ -76,9 +76,17 @@ type ColumnDef struct {
 	HeaderKey  *string // HEADER('k')
 	Identity   *Identity
 	Generated  Expr // GENERATED ALWAYS AS (e) STORED
-	Check      Expr
+	Checks     []*ColumnCheck
+	UniqueName string // of CONSTRAINT n UNIQUE
 	Collation  *Name
 	References *Reference
+}
+
+// ColumnCheck is [CONSTRAINT n] CHECK (e) at a column.
+type ColumnCheck struct {
+	Pos
+	Name string
+	Expr Expr
 }
 
 // Identity is GENERATED ALWAYS|BY DEFAULT AS IDENTITY [(sequence options)].

@@ -257,9 +257,11 @@ func (p *parser) columnDef() *ColumnDef {
 
 // columnConstraint parses one constraint of a column; it reports false when there is none.
 func (p *parser) columnConstraint(c *ColumnDef) bool {
+	name := ""
+	if p.accept("constraint") {
+		name = p.name()
+	}
 	switch {
-	case p.accept("constraint"):
-		p.name()
 	case p.isWord("not") && !p.isWords("not", "deferrable"):
 		p.expect("not", "null")
 		c.NotNull = true
@@ -270,7 +272,7 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 	case p.accept("key"):
 		c.Key = true
 	case p.accept("unique"):
-		c.Unique = true
+		c.Unique, c.UniqueName = true, name
 	case p.accept("default"):
 		p.exprTo(&c.Default)
 	case p.accept("headers"):
@@ -283,8 +285,11 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 		p.expectPunct(")")
 	case p.accept("generated"):
 		p.generated(c)
-	case p.accept("check"):
-		p.parenExprTo(&c.Check)
+	case p.isWord("check"):
+		check := &ColumnCheck{Pos: p.pos(), Name: name}
+		p.expect("check")
+		p.parenExprTo(&check.Expr)
+		c.Checks = append(c.Checks, check)
 	case p.accept("collate"):
 		c.Collation = p.collation()
 	case p.accept("references"):
@@ -295,6 +300,9 @@ func (p *parser) columnConstraint(c *ColumnDef) bool {
 			p.unexpected()
 		}
 	default:
+		if name != "" {
+			p.unexpected()
+		}
 		return false
 	}
 	return true

@@ -60,12 +60,22 @@ func (p *printer) column(c *ColumnDef) {
 		p.w(")")
 	}
 	p.flag(c.NotNull, " NOT NULL")
-	p.flag(c.Unique, " UNIQUE")
+	named := func(name string) {
+		if name != "" {
+			p.w(" CONSTRAINT ")
+			p.ident(name)
+		}
+	}
+	if c.Unique {
+		named(c.UniqueName)
+		p.w(" UNIQUE")
+	}
 	p.clause(" DEFAULT ", c.Default)
 	p.generated(c)
-	if c.Check != nil {
+	for _, check := range c.Checks {
+		named(check.Name)
 		p.w(" CHECK (")
-		p.expr(c.Check, precLowest)
+		p.expr(check.Expr, precLowest)
 		p.w(")")
 	}
 	p.references(c.References)

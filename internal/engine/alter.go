@@ -311,32 +311,38 @@ func (a *relationAlter) checkRows(ctx context.Context, act *sql.AlterAction, nex
 		}
 		return nullsIn(a.rel, act.Name)
 	case sql.AddConstraint:
-		return a.checkBroken(ctx, next, fmt.Sprintf("SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1", name, next.Checks[len(next.Checks)-1].Text))
+		k := next.Checks[len(next.Checks)-1]
+		return a.checkBroken(ctx, k, fmt.Sprintf("SELECT 1 FROM %s WHERE NOT (%s) LIMIT 1", name, k.Text))
 	}
 	return nil
 }
 
-// checkNewConstraint checks the CHECK of a new column with the value that the rows have in it.
+// checkNewConstraint checks the CHECKs of a new column with the value that the rows have in it.
 func (a *relationAlter) checkNewConstraint(ctx context.Context, act *sql.AlterAction, next *planner.Relation, name string) error {
-	if act.Column.Check == nil {
-		return nil
-	}
+	checks := next.Checks[len(next.Checks)-len(act.Column.Checks):]
 	c := next.Columns[len(next.Columns)-1]
 	value := "NULL"
 	if c.Missing != nil {
 		value = quoteLiteral(types.FormatText(c.Type, *c.Missing, nil))
 	}
-	return a.checkBroken(ctx, next, fmt.Sprintf("SELECT 1 FROM (SELECT *, %s::%s AS %s FROM %s) %s WHERE NOT (%s) LIMIT 1",
-		value, c.Type, sql.QuoteIdent(c.Name), name, sql.QuoteIdent(a.rel.Name), next.Checks[len(next.Checks)-1].Text))
+	for _, k := range checks {
+		err := a.checkBroken(ctx, k, fmt.Sprintf("SELECT 1 FROM (SELECT *, %s::%s AS %s FROM %s) %s WHERE NOT (%s) LIMIT 1",
+			value, c.Type, sql.QuoteIdent(c.Name), name, sql.QuoteIdent(a.rel.Name), k.Text))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (a *relationAlter) checkBroken(ctx context.Context, next *planner.Relation, query string) error {
+// checkBroken refuses a constraint that a row breaks, which the query finds.
+func (a *relationAlter) checkBroken(ctx context.Context, k planner.Check, query string) error {
 	any, err := a.anyRow(ctx, query)
 	if err != nil || !any {
 		return err
 	}
-	e := sqlerr.New(sqlerr.CheckViolation, "check constraint %q of relation %q is violated by some row", next.Checks[len(next.Checks)-1].Name, a.rel.Name)
-	e.Schema, e.Table, e.Constraint = a.rel.Schema, a.rel.Name, next.Checks[len(next.Checks)-1].Name
+	e := sqlerr.New(sqlerr.CheckViolation, "check constraint %q of relation %q is violated by some row", k.Name, a.rel.Name)
+	e.Schema, e.Table, e.Constraint = a.rel.Schema, a.rel.Name, k.Name
 	return e
 }
 

@@ -56,11 +56,11 @@ func (a *relationAlter) addUnique(ctx context.Context, c *sql.TableConstraint, p
 
 // addUniqueColumn is ADD COLUMN ... UNIQUE. The rows that are there may not have one value.
 func (a *relationAlter) addUniqueColumn(ctx context.Context, c *sql.ColumnDef, missing *string) error {
-	u, err := planner.BindUnique(a.rel, &sql.TableConstraint{Pos: c.Pos, Columns: []string{c.Name}, Deferrable: c.Deferrable})
+	u, err := planner.BindUnique(a.rel, &sql.TableConstraint{Pos: c.Pos, Name: c.UniqueName, Columns: []string{c.Name}, Deferrable: c.Deferrable})
 	if err != nil {
 		return err
 	}
-	spec := indexSpec{cols: u.Cols, unique: true, constraint: true}
+	spec := indexSpec{name: u.Name, cols: u.Cols, unique: true, constraint: true}
 	o, err := a.s.addIndex(ctx, a.d, a.rel, a.next, &a.def, spec)
 	if err != nil {
 		return err
