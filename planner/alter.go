@@ -25,7 +25,7 @@ func (p *Planner) Alter(ctx context.Context, rel *Relation, a *sql.AlterAction) 
 		sql.AddColumn: x.addColumn, sql.DropColumn: x.dropColumn, sql.RenameColumn: x.renameColumn,
 		sql.SetDefault: x.setDefault, sql.DropDefault: x.dropDefault, sql.SetNotNull: x.setNotNull, sql.DropNotNull: x.dropNotNull,
 		sql.SetOptions: x.setTTL, sql.ResetOptions: x.setTTL,
-		sql.SetType: x.setType, sql.AddIdentity: x.addIdentity, sql.DropIdentity: x.dropIdentity, sql.AddConstraint: x.addConstraint, sql.DropConstraint: x.dropConstraint,
+		sql.SetType: x.setType, sql.AddIdentity: x.addIdentity, sql.DropIdentity: x.dropIdentity, sql.AddConstraint: x.addConstraint, sql.DropConstraint: x.dropConstraint, sql.RenameConstraint: x.renameConstraint,
 	}[a.Op]
 	if !ok {
 		return nil, sqlerr.New(sqlerr.InternalError, "not an action on columns")
@@ -344,6 +344,23 @@ func (x *alterer) dropConstraint() error {
 		}
 	}
 	return sqlerr.New(sqlerr.UndefinedObject, "constraint %q of relation %q does not exist", x.a.Name, x.rel.Name).At(x.a.Offset())
+}
+
+func (x *alterer) renameConstraint() error {
+	for i := range x.rel.Checks {
+		if x.rel.Checks[i].Name != x.a.Name {
+			continue
+		}
+		if x.rel.hasCheck(x.a.NewName) {
+			return sqlerr.New(sqlerr.DuplicateObject, "constraint %q for relation %q already exists", x.a.NewName, x.rel.Name).At(x.a.Offset())
+		}
+		x.rel.Checks[i].Name = x.a.NewName
+		return nil
+	}
+	if x.a.Name == x.rel.Name+"_pkey" && x.rel.HasPrimaryKey() {
+		return sqlerr.New(sqlerr.FeatureNotSupported, "the primary key of CREATE TABLE cannot be renamed: it has its name from the table").At(x.a.Offset())
+	}
+	return sqlerr.New(sqlerr.UndefinedObject, "constraint %q for table %q does not exist", x.a.Name, x.rel.Name).At(x.a.Offset())
 }
 
 // IsVolatile reports whether a default gives every row a value of its own.

@@ -70,6 +70,8 @@ func (p *parser) alterAction(kind ObjectKind) *AlterAction {
 	case p.accept("alter"):
 		p.accept("column")
 		p.alterColumn(a)
+	case p.accept("validate", "constraint"):
+		a.Op, a.Name = ValidateConstraint, p.name()
 	default:
 		p.refuseAction()
 	}
@@ -85,7 +87,6 @@ func (p *parser) refuseAction() {
 		{"cluster", "Rows lie by their key."},
 		{"inherit", "A view with UNION ALL."},
 		{"replica identity", "Every change has the key; a query has the old row where it needs it."},
-		{"validate constraint", "Constraints hold for all rows from the first."},
 		{"attach partition", "WITH (partitions = n) of CREATE TABLE."},
 		{"detach partition", "WITH (partitions = n) of CREATE TABLE."},
 	} {
@@ -144,11 +145,12 @@ func (p *parser) alterRename(a *AlterAction) {
 		a.Op, a.NewName = RenameTo, p.name()
 		return
 	}
-	if p.isWord("constraint") {
-		p.unsupported(p.pos(), "RENAME CONSTRAINT is not supported")
-	}
 	a.Op = RenameColumn
-	p.acceptOneOf("column", "attribute")
+	if p.accept("constraint") {
+		a.Op = RenameConstraint
+	} else {
+		p.acceptOneOf("column", "attribute")
+	}
 	a.Name = p.name()
 	p.expect("to")
 	a.NewName = p.name()

@@ -196,24 +196,26 @@ type AlterOp int8
 
 // The actions; the comment names the fields of AlterAction that count.
 const (
-	AddColumn      AlterOp = iota // Column, If
-	DropColumn                    // Name, If, Cascade
-	RenameColumn                  // Name, NewName
-	RenameTo                      // NewName
-	SetSchema                     // NewName
-	OwnerTo                       // NewName
-	SetOptions                    // Options
-	ResetOptions                  // Options, names only
-	SetDefault                    // Name, Expr
-	DropDefault                   // Name
-	SetNotNull                    // Name
-	DropNotNull                   // Name
-	SetType                       // Name, Type, Expr (USING)
-	AddConstraint                 // Constraint
-	DropConstraint                // Name, If, Cascade
-	AddValue                      // Name, If, Beside, Before
-	AddIdentity                   // Name, Column.Identity
-	DropIdentity                  // Name, If
+	AddColumn          AlterOp = iota // Column, If
+	DropColumn                        // Name, If, Cascade
+	RenameColumn                      // Name, NewName
+	RenameTo                          // NewName
+	SetSchema                         // NewName
+	OwnerTo                           // NewName
+	SetOptions                        // Options
+	ResetOptions                      // Options, names only
+	SetDefault                        // Name, Expr
+	DropDefault                       // Name
+	SetNotNull                        // Name
+	DropNotNull                       // Name
+	SetType                           // Name, Type, Expr (USING)
+	AddConstraint                     // Constraint
+	DropConstraint                    // Name, If, Cascade
+	AddValue                          // Name, If, Beside, Before
+	AddIdentity                       // Name, Column.Identity
+	DropIdentity                      // Name, If
+	RenameConstraint                  // Name, NewName
+	ValidateConstraint                // Name
 )
 
 // AlterAction is one action of ALTER.

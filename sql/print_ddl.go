@@ -303,6 +303,13 @@ func (p *printer) alterAction(a *AlterAction) {
 		p.w("RENAME COLUMN ")
 		p.ident(a.Name)
 		rename(" TO ")
+	case RenameConstraint:
+		p.w("RENAME CONSTRAINT ")
+		p.ident(a.Name)
+		rename(" TO ")
+	case ValidateConstraint:
+		p.w("VALIDATE CONSTRAINT ")
+		p.ident(a.Name)
 	case RenameTo:
 		rename("RENAME TO ")
 	case SetSchema:

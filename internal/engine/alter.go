@@ -139,6 +139,12 @@ func (a *relationAlter) action(ctx context.Context, act *sql.AlterAction) error 
 		return a.addPrimaryKey(ctx, act)
 	case act.Op == sql.DropConstraint && a.dropUnique(act.Name):
 		return nil
+	case act.Op == sql.RenameConstraint && a.uniqueNamed(act.Name) != nil:
+		return a.renameUnique(act)
+	case act.Op == sql.ValidateConstraint && (a.hasConstraint(act.Name) || a.uniqueNamed(act.Name) != nil):
+		return nil // they hold for all rows from the first
+	case act.Op == sql.ValidateConstraint:
+		return sqlerr.New(sqlerr.UndefinedObject, "constraint %q of relation %q does not exist", act.Name, a.rel.Name).At(act.Offset())
 	}
 	if act.Op == sql.DropConstraint && act.If && !a.hasConstraint(act.Name) {
 		a.s.notice(sqlerr.SuccessfulCompletion, "constraint %q of relation %q does not exist, skipping", act.Name, a.rel.Name)

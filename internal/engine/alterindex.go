@@ -80,13 +80,34 @@ func (a *relationAlter) addUniqueColumn(ctx context.Context, c *sql.ColumnDef, m
 
 // dropUnique is ALTER TABLE ... DROP CONSTRAINT of a UNIQUE; ok is false if the name is not one's.
 func (a *relationAlter) dropUnique(name string) (ok bool) {
-	for _, ix := range a.rel.Indexes {
-		if ix.Constraint && ix.Name == name {
-			a.forgetIndex(ix.OID)
-			return true
-		}
+	ix := a.uniqueNamed(name)
+	if ix != nil {
+		a.forgetIndex(ix.OID)
 	}
-	return false
+	return ix != nil
+}
+
+// uniqueNamed is the index of a UNIQUE, or of a PRIMARY KEY that came after the rows; nil if the name is not one's.
+func (a *relationAlter) uniqueNamed(name string) *planner.Index {
+	i := slices.IndexFunc(a.rel.Indexes, func(ix planner.Index) bool { return ix.Constraint && ix.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &a.rel.Indexes[i]
+}
+
+// renameUnique is ALTER TABLE ... RENAME CONSTRAINT of a UNIQUE: its index has the name.
+func (a *relationAlter) renameUnique(act *sql.AlterAction) error {
+	o, ok := a.cat.img.Object(metadata.OID(a.uniqueNamed(act.Name).OID))
+	if !ok {
+		return sqlerr.New(sqlerr.UndefinedObject, "constraint %q for table %q does not exist", act.Name, a.rel.Name).At(act.Offset())
+	}
+	next := *o
+	if err := a.s.alterIdentity(a.d, a.cat, &next, &sql.AlterAction{Pos: act.Pos, Op: sql.RenameTo, NewName: act.NewName}); err != nil {
+		return err
+	}
+	a.d.batch.PutObject(next)
+	return nil
 }
 
 // forgetIndex drops an index of the table that is altered.
