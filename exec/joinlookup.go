@@ -12,8 +12,8 @@ const (
 	portRight = 1
 )
 
-// lookupJoin is stream-table: the left stream drives, the right table is looked up as it is when the stream's row comes. The
-// table's rows are state, grouped by join key, within it by the table's change key.
+// lookupJoin is stream-table: the left stream drives, the right table is looked up as it is when the stream's row comes, or of a table with
+// history as it was at the row's time. The table's rows are state, grouped by join key, within it by the table's change key; with history, versions.
 //
 // Pairs are gathered for a whole batch, or a page of it where a key has many rows, tested at once, and leave in the stream's order.
 type lookupJoin struct {
@@ -24,7 +24,8 @@ type lookupJoin struct {
 	rkeys   *evaluator
 	rchange []int
 	matcher matcher
-	rows    *stateTable
+	rows    *stateTable // nil with history
+	past    *joinHistory
 
 	left  []int32    // the stream's row of each pair
 	right *vec.Batch // the table's
@@ -48,8 +49,13 @@ type lookupJoin struct {
 
 func newLookupJoin(cx *opContext, n *planner.Join, to edge) (*lookupJoin, error) {
 	j := &lookupJoin{
-		cx: cx, n: n, to: to, rchange: n.R.Props().ChangeKey, rows: newStateTable(cx.state, n.P.OpID, portRight),
+		cx: cx, n: n, to: to, rchange: n.R.Props().ChangeKey,
 		right: vec.NewBatch(schemaOf(n.R), 0), out: vec.NewBatch(schemaOf(n), 0), lcols: vec.NewBatch(schemaOf(n.L), 0).Cols,
+	}
+	if n.HistoryMs > 0 {
+		j.past = newJoinHistory(cx, n)
+	} else {
+		j.rows = newStateTable(cx.state, n.P.OpID, portRight)
 	}
 	j.pairs.Cols = append(append(j.pairs.Cols, j.lcols...), j.right.Cols...)
 	var err error
@@ -79,6 +85,10 @@ func (j *lookupJoin) pushTable(in chunk) error {
 			continue
 		}
 		j.kbuf = appendKeyCols(j.kbuf[:0], keys, i)
+		if j.past != nil {
+			j.past.put(j.kbuf, in.Batch, i)
+			continue
+		}
 		j.cols = pick(j.cols, in.Cols, j.rchange)
 		j.rbuf = appendKeyCols(j.rbuf[:0], j.cols, i)
 		var err error
@@ -100,25 +110,44 @@ func (j *lookupJoin) pushStream(in chunk) error {
 	keys := j.lkeys.evalAll(in.Batch)
 	j.lkeys.reportAdds(in.Batch)
 	j.next, j.hit = 0, false
+	if j.past != nil {
+		j.past.begin(in)
+	}
 	for i := range in.Len() {
 		if j.lkeys.errs.Has(int32(i)) || anyNull(keys, i) {
 			continue
 		}
 		j.kbuf = appendKeyCols(j.kbuf[:0], keys, i)
-		err := j.rows.each(j.kbuf, func(_ int32, _, val []byte) error {
-			if j.right.Len() >= maxPairs {
-				if err := j.page(in, int32(i)); err != nil {
-					return err
-				}
-			}
-			j.left = append(j.left, int32(i))
-			return appendFromRowValue(j.right, val, vec.Insert)
-		})
-		if err != nil {
+		if err := j.lookUp(in, int32(i)); err != nil {
 			return err
 		}
 	}
 	return j.page(in, int32(in.Len()))
+}
+
+// lookUp gathers the pairs of row i, whose key is in kbuf.
+func (j *lookupJoin) lookUp(in chunk, i int32) error {
+	if j.past != nil {
+		if j.right.Len() >= maxPairs {
+			if err := j.page(in, i); err != nil {
+				return err
+			}
+		}
+		found, err := j.past.find(j.right, j.kbuf, in, int(i))
+		if found {
+			j.left = append(j.left, i)
+		}
+		return err
+	}
+	return j.rows.each(j.kbuf, func(_ int32, _, val []byte) error {
+		if j.right.Len() >= maxPairs {
+			if err := j.page(in, i); err != nil {
+				return err
+			}
+		}
+		j.left = append(j.left, i)
+		return appendFromRowValue(j.right, val, vec.Insert)
+	})
 }
 
 // maxPairs is how many pairs of rows a join gathers before it tests them.
@@ -146,7 +175,7 @@ func (j *lookupJoin) page(in chunk, more int32) error {
 		if row == more {
 			break
 		}
-		if !j.hit && j.n.Kind == planner.LeftJoin && !j.lkeys.errs.Has(row) {
+		if !j.hit && j.n.Kind == planner.LeftJoin && !j.lkeys.errs.Has(row) && !(j.past != nil && j.past.late[row]) {
 			j.outLeft, j.outRight, j.alone = append(j.outLeft, row), append(j.outRight, vec.NoRow), true
 		}
 		j.hit = false
@@ -215,7 +244,10 @@ func (j *lookupJoin) appendMarks(col *vec.Vector) {
 	}
 }
 
-func (j *lookupJoin) flush(int64) error {
+func (j *lookupJoin) flush(now int64) error {
+	if j.past != nil {
+		return j.past.flush(now)
+	}
 	j.rows.flush()
 	return nil
 }

@@ -110,11 +110,13 @@ func (p *PushQuery) position(ctx context.Context) error {
 		}
 		at := max(bounds.LogStart, p.cfg.Since)
 		s.begun = bounds.LastStable
-		if s.scan.Rel.Kind == planner.Table {
+		switch {
+		case s.isTable && s.scan.Rel.HistoryMs > 0: // from its start, for the versions that a snapshot does not have
+		case s.scan.Rel.Kind == planner.Table:
 			if at, err = p.snapshot(s, at); err != nil {
 				return err
 			}
-		} else if s.scan.Latest {
+		case s.scan.Latest:
 			at = bounds.LastStable
 		}
 		s.offset, s.next, s.heardAt = at, at, p.cfg.Clock.Now()

@@ -132,6 +132,9 @@ func (s *sinkOp) row(in *vec.Batch, i int, op vec.Op, now int64) error {
 	if o := s.n.Rowtime; o >= 0 && !in.Cols[o].IsNull(i) {
 		rowtime = floorMillis(in.Cols[o].I64[i])
 	}
+	if deleted && s.n.Rel.HistoryMs > 0 { // a row that leaves has the time of its coming: readers as of a time need that of its going
+		rowtime = max(rowtime, now)
+	}
 	s.rows++
 	headers := in.Source.HeadersOf(i)
 	if s.table {

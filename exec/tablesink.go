@@ -89,6 +89,9 @@ func (s *tableSink) push(in chunk, _ int) error {
 		if o := s.n.Rowtime; o >= 0 && !in.Cols[o].IsNull(i) {
 			rowtime = floorMillis(in.Cols[o].I64[i])
 		}
+		if !op.Adds() && s.rel.HistoryMs > 0 { // as in sinkOp
+			rowtime = max(rowtime, s.cx.now)
+		}
 		finishRow(s.next, op, rowtime)
 		s.from = append(s.from, int32(i))
 	}

@@ -230,6 +230,9 @@ func describeJoin(x *Join) (string, []string) {
 	switch x.Strategy {
 	case StreamTable:
 		kind += ", stream with table"
+		if x.HistoryMs > 0 {
+			kind += " as of the row's time"
+		}
 	case StreamStream:
 		kind += ", stream with stream"
 	case TableTable:
@@ -254,6 +257,9 @@ func describeJoin(x *Join) (string, []string) {
 	var details []string
 	if w := x.Within; w != nil {
 		details = append(details, describeWithin(w))
+	}
+	if x.HistoryMs > 0 {
+		details = append(details, "history "+FormatMillis(x.HistoryMs))
 	}
 	if x.Cond != nil {
 		details = append(details, "if "+bare(x.Cond))

@@ -9,9 +9,6 @@ import (
 
 // setLifetimes takes over ttl and history, which only tables have.
 func setLifetimes(rel *Relation, opts *Options) error {
-	if o := opts.given["history"]; o != nil {
-		return notYet("option \"history\"", "tables keep no history yet", "joins see the table's current rows", o.Pos)
-	}
 	rel.TTLMs, rel.HistoryMs = opts.TTLMs, opts.HistoryMs
 	if rel.Kind != Stream {
 		return nil

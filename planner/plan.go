@@ -169,6 +169,8 @@ type Join struct {
 	Broadcast bool
 	// Mark: of a LEFT join, a row of L leaves once, with TRUE in one more column if it has a match and NULL if not, instead of beside its matches.
 	Mark bool
+	// HistoryMs is set for StreamTable where the table is looked up as of the stream's row's time: how far back, in ms, its versions are kept.
+	HistoryMs int64
 }
 
 // SetOpKind is UNION, INTERSECT or EXCEPT.

@@ -45,6 +45,9 @@ func (s *streamer) lowerJoin(x *Join) (Node, []int, error) {
 		return nil, nil, notYet("a join without an equality in a continuous query", "rows are brought together by equal values",
 			"add a condition left.column = right.column", -1)
 	}
+	if out.HistoryMs, x, err = asOf(x, out.Strategy, r, rAt); err != nil {
+		return nil, nil, err
+	}
 	lk, rk := movedAll(append([]Expr(nil), x.LKeys...), lAt), movedAll(append([]Expr(nil), x.RKeys...), rAt)
 	if out.Strategy == TableTable {
 		l, r = s.normalize(l), s.normalize(r)
