@@ -54,16 +54,20 @@ func TestAClientThatAsksTheWrongNodeIsToldWhoLeadsAndWhere(t *testing.T) {
 		return produced, fetched
 	}
 
-	topics, err := admin.ListTopics(ctx, "k")
-	require.NoError(t, err)
-	leader, epoch := topics["k"].Partitions[0].Leader, topics["k"].Partitions[0].LeaderEpoch
+	var leader, epoch int32
+	require.Eventually(t, func() bool { // any node may be asked, and it may hear of the new topic a moment later
+		topics, err := admin.ListTopics(ctx, "k")
+		p, ok := topics["k"].Partitions[0]
+		leader, epoch = p.Leader, p.LeaderEpoch
+		return err == nil && ok && leader > 0
+	}, time.Minute, 50*time.Millisecond)
 	want := fmt.Sprintf("%v %d %d %d at %v", kerr.NotLeaderForPartition, leader, epoch, leader, c[leader-1].KafkaAddr())
 	for _, m := range c {
 		if m.ID == leader {
 			continue
 		}
 		produced, fetched := ask(m.ID)
-		for produced != want || fetched != want { // it may hear of the new topic a moment later
+		for produced != want || fetched != want { // so it may here
 			select {
 			case <-time.After(50 * time.Millisecond):
 			case <-ctx.Done():
