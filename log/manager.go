@@ -109,7 +109,7 @@ func OpenManager(opts ManagerOptions) (*Manager, error) {
 	}
 	lock, err := m.fs.Lock(m.path(lockFile))
 	if err != nil {
-		return nil, fmt.Errorf("data directory %s is in use: %w", m.dir, err)
+		return nil, fmt.Errorf("data directory %s is in use, as a rule by another process: stop that one, or name another directory: %w", m.dir, err)
 	}
 	m.lock = lock
 	if err := m.load(); err != nil {

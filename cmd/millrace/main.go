@@ -17,7 +17,11 @@ var release = "0.1.0-dev"
 
 func main() {
 	// The first signal asks for an orderly stop; a second one, after stop has been called, ends the process at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stops := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // by nohup
+		stops = append(stops, syscall.SIGHUP) // there is nothing to be read again: a terminal that is closed ends the process, in order
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), stops...)
 	context.AfterFunc(ctx, stop)
 	err := root().ExecuteContext(ctx)
 	signalled := ctx.Err() != nil

@@ -85,6 +85,13 @@ func (n *Node) checkSeeds(ctx context.Context) error {
 
 // format reads whose directory it is, or makes it one of the given cluster; an empty one is a new cluster.
 func (n *Node) format(cluster string) (err error) {
+	formatted, err := metadata.Formatted(n.cfg.FS, n.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if _, err := n.cfg.FS.Stat(n.path(metaDir)); err == nil && !formatted {
+		return fmt.Errorf("data directory %s holds the metadata of a node, but its meta.properties, which says whose it is, is missing: restore that file from a backup of the directory", n.cfg.Dir)
+	}
 	n.identity, _, err = metadata.FormatOrCheck(n.cfg.FS, n.cfg.Dir, metadata.Identity{ClusterID: cluster, NodeID: n.cfg.NodeID}, n.cfg.Rand)
 	return err
 }

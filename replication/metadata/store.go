@@ -77,6 +77,9 @@ type Store struct {
 // Open opens this node's member of the group in opts.Dir. Where there is none it founds a group of one, or joins as opts.Peers says. It returns when the node has
 // applied everything committed before: the only voter leads at once, a few milliseconds more than its syncs; others wait for a leader.
 func Open(ctx context.Context, opts Options) (*Store, error) {
+	if err := checkRoom(opts.FS, opts.Dir); err != nil {
+		return nil, err
+	}
 	s := &Store{opts: opts, closing: make(chan struct{})}
 	s.fsm = newFSM(opts.Release, opts.OnFatal)
 	db, err := openStore(opts.FS, opts.Dir, opts.Clock, opts.Logger, opts.OnFatal)
@@ -93,6 +96,21 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
+// roomToOpen is the least room on the disk, in bytes, with which the store is opened: it writes what its log holds into a table then, and Pebble would try that for ever.
+const roomToOpen = 512 << 10
+
+// checkRoom refuses to open a store on a full disk. dir need not exist yet.
+func checkRoom(fs fsys.FS, dir string) error {
+	usage, err := fs.GetDiskUsage(fs.PathDir(dir))
+	if err != nil {
+		return fmt.Errorf("metadata: asking for the room on the disk of %s: %w", dir, err)
+	}
+	if usage.AvailBytes >= roomToOpen {
+		return nil
+	}
+	return fmt.Errorf("metadata: the disk of %s is full, with %d bytes free: make room for %d bytes at least and start the node again", dir, usage.AvailBytes, roomToOpen)
+}
+
 // openRaft founds or finds the group and opens raft on it.
 func (s *Store) openRaft(ctx context.Context) error {
 	known, err := raft.HasExistingState(s.store, s.store, s.store)
@@ -100,7 +118,7 @@ func (s *Store) openRaft(ctx context.Context) error {
 		return fmt.Errorf("metadata: reading raft's state: %w", err)
 	}
 	if !known && s.opts.HasData {
-		return fmt.Errorf("%w: %s", ErrLost, s.opts.Dir)
+		return fmt.Errorf("%w: %s; restore the whole data directory from a backup, or have the other nodes of its cluster remove this one (ALTER NODE ... REMOVE) and start it on an empty directory", ErrLost, s.opts.Dir)
 	}
 	s.several.Store(s.opts.Peers != nil)
 	found := s.opts.Peers == nil
