@@ -76,6 +76,9 @@ func OpenPush(ctx context.Context, cfg PushConfig, q *planner.Query) (*PushQuery
 		p.cx.env = newEnv(cfg.Clock)
 	}
 	p.out.schema, p.out.newOnly = schemaOf(q.Root), !q.ShowOp && q.Root.Props().Mode != planner.ModeAppend
+	if props := q.Root.Props(); q.ShowOp && props.Mode == planner.ModeUpsert {
+		p.out.keys = &pushKeys{key: props.ChangeKey, limit: cfg.Memory}
+	}
 	env := &taskEnv{log: cfg.Log, clock: cfg.Clock, partitions: 1, counts: map[string]int32{}, cx: p.cx, all: true, each: q.Each, collect: &p.out}
 	for _, topic := range taskTopics(q.Root) {
 		n, err := cfg.Log.PartitionCount(ctx, topic)
@@ -354,14 +357,21 @@ type pushCollector struct {
 	schema []types.Type
 	// newOnly leaves out rows that leave the result: a query that does not show changes sends new versions only.
 	newOnly bool
+	keys    *pushKeys // of upserts that are shown with their operation, else nil
+	ops     []vec.Op
 	ready   []*vec.Batch
 }
 
 func (c *pushCollector) push(in chunk, _ int) error {
 	sel := make([]int32, 0, in.Len())
+	c.ops = c.ops[:0]
 	for i := range in.Len() {
-		if !c.newOnly || in.Op(i).Adds() {
-			sel = append(sel, int32(i))
+		op, ok := in.Op(i), true
+		if c.keys != nil {
+			op, ok = c.keys.change(in.Batch, i)
+		}
+		if ok && (!c.newOnly || op.Adds()) {
+			sel, c.ops = append(sel, int32(i)), append(c.ops, op)
 		}
 	}
 	if len(sel) == 0 {
@@ -369,6 +379,9 @@ func (c *pushCollector) push(in chunk, _ int) error {
 	}
 	b := vec.NewBatch(c.schema, len(sel))
 	b.AppendGather(&vec.Batch{Cols: in.Cols, Ops: in.Ops, Rowtime: in.Rowtime, Source: in.Source}, sel)
+	if c.keys != nil {
+		b.Ops = append(b.Ops[:0], c.ops...)
+	}
 	c.ready = append(c.ready, b)
 	return nil
 }

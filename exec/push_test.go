@@ -115,3 +115,14 @@ func TestPushEndsAfterItsInterval(t *testing.T) {
 	p := h.push(`SELECT id FROM s EMIT CHANGES FOR INTERVAL '50 ms'`)
 	require.Equal(t, []string{"+I 1"}, h.next(p, 2))
 }
+
+func TestPushOverATableTellsNewRowsFromChangedOnes(t *testing.T) {
+	h := newHarness(t, 1)
+	h.run(`CREATE TABLE t (id INT PRIMARY KEY, v INT) WITH (topic = 't')`)
+	h.put("t", `{"id":1,"v":1}`, `{"id":2,"v":-2}`)
+	require.Equal(t, []string{"1|1", "2|-2"}, h.table("t"))
+	p := h.push(`SELECT id, v FROM t WHERE v > 0 EMIT CHANGES`)
+	require.Equal(t, []string{"+I 1|1"}, h.next(p, 1))
+	h.put("t", `{"id":2,"v":2}`, `{"id":1,"v":10}`, `-{"id":2}`, `{"id":3,"v":-3}`, `-{"id":3}`, `{"id":1,"v":-1}`, `{"id":1,"v":1}`, `{"id":2,"v":5}`)
+	require.Equal(t, []string{"+I 2|2", "+U 1|10", "-D 2|NULL", "-D 1|-1", "+I 1|1", "+I 2|5"}, h.next(p, 6), "rows that never were in the result are not deleted from it")
+}
