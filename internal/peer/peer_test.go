@@ -161,8 +161,9 @@ func (l *oneConn) Addr() net.Addr { return advertised("n1") }
 
 func TestRaftRunsOverThePort(t *testing.T) {
 	a, b := start(t, hello(1)), start(t, hello(2))
-	ta := raft.NewNetworkTransport(a.Raft(), 1, time.Second, io.Discard)
-	tb := raft.NewNetworkTransport(b.Raft(), 1, time.Second, io.Discard)
+	member := hello(2).DirectoryID
+	ta := raft.NewNetworkTransport(a.Raft(func(string) string { return member }), 1, time.Second, io.Discard)
+	tb := raft.NewNetworkTransport(b.Raft(nil), 1, time.Second, io.Discard)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -173,6 +174,9 @@ func TestRaftRunsOverThePort(t *testing.T) {
 	require.NoError(t, ta.TimeoutNow("2", raft.ServerAddress(b.Addr()), &raft.TimeoutNowRequest{}, &resp))
 	<-done
 	ta.CloseStreams()
+	for _, member = range []string{"of the node that died there", ""} {
+		require.ErrorIs(t, ta.TimeoutNow("2", raft.ServerAddress(b.Addr()), &raft.TimeoutNowRequest{}, &resp), ErrRefused, "whose raft would answer in its name")
+	}
 	require.NoError(t, ta.Close())
 	require.NoError(t, tb.Close())
 }

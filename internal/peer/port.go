@@ -90,7 +90,7 @@ func New(opts Options) *Port {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.mu.conns = map[*portConn]struct{}{}
 	p.mu.hello = opts.Hello
-	p.raft.Store(newRaftLayer(p))
+	p.raft.Store(newRaftLayer(p, nil)) // nobody dials through it
 	p.handlers[StreamRaft] = func(ctx context.Context, c net.Conn, from Hello) { p.raft.Load().take(ctx, c, from) }
 	p.handlers[StreamProbe] = func(_ context.Context, c net.Conn, _ Hello) { _ = c.Close() } // nothing was written since the greeting
 	return p

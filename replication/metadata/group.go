@@ -165,6 +165,23 @@ func (s *Store) Members() ([]raft.Server, error) {
 	return f.Configuration().Servers, nil
 }
 
+// memberAt is the member of the group at an address, as this node knows them; empty if there is none, or while raft is being opened.
+func (s *Store) memberAt(addr string) string {
+	if s.group.Load() == nil {
+		return ""
+	}
+	members, err := s.Members()
+	if err != nil {
+		return ""
+	}
+	for _, m := range members {
+		if string(m.Address) == addr {
+			return string(m.ID)
+		}
+	}
+	return ""
+}
+
 // storedMembers are the members as the store has them, while raft does not run.
 func (s *Store) storedMembers() ([]raft.Server, error) {
 	_, t := raft.NewInmemTransport("")

@@ -46,8 +46,9 @@ type Options struct {
 	Clock    clock.Clock
 	Rand     io.Reader // safe for concurrent use
 	Logger   *slog.Logger
-	// Stream makes the layer that carries raft between nodes, each time in place of the one before; nil for a node that will never have peers.
-	Stream func() raft.StreamLayer
+	// Stream makes the layer that carries raft between nodes, each time in place of the one before; nil for a node that will never have peers. member is the member of the group at an address, empty if there is
+	// none: a stream to that address must reach it and nobody else.
+	Stream func(member func(addr string) string) raft.StreamLayer
 	// Peers is for a node that is to be a member of a group of several; nil for one that founds a group of its own where there is none.
 	Peers *Peers
 	// HasData says that the data directory holds partitions. Then a group must be there too: to found a new one would be to forget every topic.
@@ -159,7 +160,7 @@ func (s *Store) startRaft(found bool) error {
 
 func (s *Store) newTransport() raft.Transport {
 	if s.opts.Stream != nil {
-		return oneByOne{raft.NewNetworkTransport(s.opts.Stream(), maxPool, transportTimeout, raftLog{s.opts.Logger})}
+		return oneByOne{raft.NewNetworkTransport(s.opts.Stream(s.memberAt), maxPool, transportTimeout, raftLog{s.opts.Logger})}
 	}
 	addr, t := raft.NewInmemTransport("")
 	t.Connect(addr, t)
