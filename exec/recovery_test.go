@@ -140,8 +140,9 @@ func TestFaultsOfTheLogLoseAndDoubleNothing(t *testing.T) {
 	h := newHarness(t, 2)
 	pipelineOfThree(h)
 	rng, o := rand.New(rand.NewPCG(5, 6)), newOracle()
+	faults := []memlog.Fault{memlog.None, memlog.Unavailable, memlog.UnknownCommit, memlog.UnknownAbort, memlog.UnknownTopic}
 	for i := range 30 {
-		h.log.SetFault([]memlog.Fault{memlog.None, memlog.Unavailable, memlog.UnknownCommit, memlog.UnknownAbort}[i%4])
+		h.log.SetFault(faults[i%len(faults)])
 		o.put(h, rng, 10)
 		if i%5 == 4 {
 			h.restart(rng.IntN(2) == 0)

@@ -47,8 +47,12 @@ const (
 	idleTick       = time.Second      // how often a silent task looks at the clock
 )
 
-// errReload: what is in memory is not what is committed; start again from that.
-var errReload = errors.New("reload the task")
+var (
+	// errReload: what is in memory is not what is committed; start again from that.
+	errReload = errors.New("reload the task")
+	// errTopicGone: a topic that the task needs is not there, by what this node knows.
+	errTopicGone = errors.New("a topic of the query is gone")
+)
 
 // run starts the task over as long as that helps.
 func (t *task) run() {
@@ -69,13 +73,14 @@ func (t *task) run() {
 		case damagedState(err) && !t.rebuild:
 			t.r.cfg.Logger.Error("state of a task is damaged, it is rebuilt", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
 			t.rebuild = true
-		case errors.Is(err, errReload), errors.Is(err, ErrUnknownOutcome), errors.Is(err, ErrUnavailable):
-			t.r.cfg.Logger.Info("task starts over", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
-		case errors.Is(err, ErrUnknownTopic):
+		case errors.Is(err, errTopicGone):
 			// As a rule the query is being dropped, with its topics. If it is not, who is told of the failure says so.
 			t.r.cfg.Logger.Info("topic of a task is gone", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
 			t.fail(err)
 			return
+		case errors.Is(err, errReload), errors.Is(err, ErrUnknownOutcome), errors.Is(err, ErrUnavailable), errors.Is(err, ErrUnknownTopic):
+			// Another node may not have heard of a topic yet, a coordinator that has just taken over for one; if the topic is gone, setUp finds that.
+			t.r.cfg.Logger.Info("task starts over", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
 		default:
 			t.r.cfg.Logger.Error("task failed", "query", t.spec.Name, "fragment", t.spec.Fragment.ID, "partition", t.spec.Partition, "err", err)
 			t.fail(err)

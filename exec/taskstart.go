@@ -27,7 +27,7 @@ func (t *task) setUp() error {
 		}
 		n, err := t.r.cfg.Log.PartitionCount(t.ctx, topic)
 		if errors.Is(err, ErrUnknownTopic) {
-			return fmt.Errorf("topic %q: %w", topic, err)
+			return fmt.Errorf("%w: topic %q: %w", errTopicGone, topic, err)
 		}
 		if err != nil {
 			return err

@@ -24,6 +24,7 @@ const (
 	UnknownCommit       // committed, but the answer is lost
 	UnknownAbort        // aborted, and the answer is lost
 	Down                // as Unavailable, until another fault is set
+	UnknownTopic        // the first task hears that a topic is not known, by somebody who has not heard of it yet
 )
 
 // Log is the log. The zero value is not ready: use New.
@@ -316,6 +317,10 @@ func (n *lane) Commit(_ context.Context, tasks []exec.TaskCommit) ([]exec.TaskRe
 	results := make([]exec.TaskResult, len(tasks))
 	touched := map[exec.TopicPartition]bool{}
 	for i, t := range tasks {
+		if i == 0 && fault == UnknownTopic {
+			results[i].Err = exec.ErrUnknownTopic
+			continue
+		}
 		if g, ok := l.mu.generations[t.Group]; ok && g != t.Generation {
 			results[i].Err = exec.ErrStaleGeneration
 			continue
