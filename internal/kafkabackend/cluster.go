@@ -182,21 +182,18 @@ func (c *Cluster) spec(t kafka.NewTopic) (metadata.TopicSpec, error) {
 		return spec, fmt.Errorf("%w: %w", kerr.InvalidTopicException, err)
 	case spec.Partitions < 1 || spec.Partitions > metadata.MaxPartitions:
 		return spec, fmt.Errorf("%w: %d partitions; allowed: 1 to %d", kerr.InvalidPartitions, t.Partitions, metadata.MaxPartitions)
-	case t.Replicas != -1 && (t.Replicas < 1 || int(t.Replicas) > c.active()):
-		return spec, fmt.Errorf("%w: replication factor %d; allowed: 1 to %d, the number of active nodes, or -1 for the default", kerr.InvalidReplicationFactor, t.Replicas, c.active())
+	case t.Replicas != -1 && (t.Replicas < 1 || int(t.Replicas) > c.nodes()):
+		return spec, fmt.Errorf("%w: replication factor %d; allowed: 1 to %d, the number of nodes, or -1 for the default", kerr.InvalidReplicationFactor, t.Replicas, c.nodes())
 	case c.DiskLow():
 		return spec, fmt.Errorf("%w: the disk has too little room for a new topic", kerr.KafkaStorageError)
 	}
 	return spec, check(spec.Configs)
 }
 
-// active is the number of nodes that can hold replicas.
-func (c *Cluster) active() int {
-	n := 0
-	for k := range c.Meta.Image().Brokers() {
-		if !k.Fenced && !k.Draining {
-			n++
-		}
+// nodes is the number of the cluster's nodes. Those that are away count, as in Kafka, so that a topic can be made while a node is restarted: it gets its replica there when it is back.
+func (c *Cluster) nodes() (n int) {
+	for range c.Meta.Image().Brokers() {
+		n++
 	}
 	return n
 }
