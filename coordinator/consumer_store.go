@@ -116,7 +116,7 @@ func (l *offsetLease) appendSet(ctx context.Context, set *recordSet) (next int64
 	if err != nil {
 		return 0, err
 	}
-	if _, next, err = l.appendLocked(ctx, batch, coordinatorAppend); err != nil {
+	if _, next, err = l.append(ctx, batch, coordinatorAppend); err != nil {
 		return 0, coordinatorError(err)
 	}
 	return next, nil

@@ -291,7 +291,7 @@ func (o *Offsets) deleteOffsets(ctx context.Context, groupID string, tps []Topic
 		if err != nil {
 			return 0, err
 		}
-		_, next, err := l.appendLocked(ctx, batch, coordinatorAppend)
+		_, next, err := l.append(ctx, batch, coordinatorAppend)
 		if err != nil {
 			return 0, coordinatorError(err)
 		}

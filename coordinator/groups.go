@@ -100,9 +100,8 @@ func (gs *Groups) leases() (leases []*offsetLease) {
 	if gs.refuse != nil {
 		return nil
 	}
-	for i := range gs.offsets.leases {
-		l := gs.offsets.leases[i].Load()
-		if l != nil && l.ready.Load() && (gs.parts == nil || slices.Contains(gs.parts, l.tp)) {
+	for l := range gs.offsets.leases.loaded() {
+		if gs.parts == nil || slices.Contains(gs.parts, l.tp) {
 			leases = append(leases, l)
 		}
 	}

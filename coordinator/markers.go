@@ -48,7 +48,7 @@ func (m *markers) appendToOffsets(ctx context.Context, tp TopicPartition, batch 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, next, err := l.appendLocked(ctx, batch, opts)
+	_, next, err := l.append(ctx, batch, opts)
 	return partitionEnd{tp: tp, part: l.part, next: next, offsets: l}, err
 }
 

@@ -11,21 +11,19 @@ import (
 
 // load reads one partition of a group coordinators' topic and serves it.
 func (o *Offsets) load(ctx context.Context, tp TopicPartition) error {
-	slot, ok := o.slots.of(tp)
-	if !ok {
+	if _, ok := o.leases.slots.of(tp); !ok {
 		return kerr.UnknownTopicOrPartition
 	}
 	p, err := o.partitions.Partition(tp.Topic, tp.Partition)
 	if err != nil {
 		return err
 	}
-	l := &offsetLease{tp: tp, part: p, topics: o.topics}
-	l.ctx, l.cancel = context.WithCancel(o.ctx)
+	l := &offsetLease{topics: o.topics}
+	l.begin(o.ctx, tp, p)
 	l.mu.groups = map[string]*group{}
 	l.mu.pending = map[int64]pendingOffsets{}
 	l.mu.changed = make(chan struct{})
-	o.resign(tp)
-	o.leases[slot].Store(l)
+	o.leases.swap(tp, l)
 	var it record.Iterator
 	err = replay(ctx, p, func(h record.Header, frame []byte) error {
 		return l.replayBatch(&it, h, frame)

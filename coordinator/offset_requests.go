@@ -107,7 +107,7 @@ func (l *offsetLease) appendOffsets(ctx context.Context, c claim, opts record.Ba
 	if err != nil {
 		return 0, 0, kerr.InvalidRequest
 	}
-	base, next, err = l.appendLocked(ctx, batch, how)
+	base, next, err = l.append(ctx, batch, how)
 	if err != nil {
 		return 0, 0, coordinatorError(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -35,8 +34,7 @@ type Offsets struct {
 	clock      clock.Clock
 	log        *slog.Logger
 
-	slots  slots
-	leases []atomic.Pointer[offsetLease] // by slot; nil where this node does not lead
+	leases leaseTable[offsetLease, *offsetLease]
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -45,19 +43,14 @@ type Offsets struct {
 
 // offsetLease is one term as leader of a partition of a group coordinators' topic.
 type offsetLease struct {
-	tp     TopicPartition
-	part   Partition
+	tenure
 	topics func() TopicsView
-	ready  atomic.Bool // loaded
-	ctx    context.Context
-	cancel context.CancelFunc
 
 	mu struct {
 		sync.Mutex
 		groups  map[string]*group
 		pending map[int64]pendingOffsets // by producer id
 		changed chan struct{}            // closed and replaced when pending offsets are settled
-		over    bool                     // nothing is appended any more
 	}
 }
 
@@ -115,8 +108,7 @@ func newOffsets(cfg Config) *Offsets {
 		topics:     cfg.Topics,
 		clock:      cfg.Clock,
 		log:        cfg.Logger,
-		slots:      slots{cfg.InternalPartitions, cfg.PartitionCount},
-		leases:     make([]atomic.Pointer[offsetLease], 2*cfg.InternalPartitions),
+		leases:     newLeaseTable[offsetLease](cfg),
 	}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	o.wg.Go(o.expireLoop)
@@ -125,51 +117,22 @@ func newOffsets(cfg Config) *Offsets {
 
 func (o *Offsets) close() {
 	o.cancel()
-	for i := range o.leases {
-		o.leases[i].Swap(nil).end()
-	}
+	o.leases.close()
 	o.wg.Wait()
 }
 
-func (o *Offsets) resign(tp TopicPartition) {
-	if slot, ok := o.slots.of(tp); ok {
-		o.leases[slot].Swap(nil).end()
-	}
-}
-
-// end makes sure that nothing more is written under the lease: one of the same term may follow. l may be nil.
-func (l *offsetLease) end() {
-	if l == nil {
-		return
-	}
-	l.cancel()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.over = true
-}
-
-// appendLocked writes to the log of the lease while that lasts.
-func (l *offsetLease) appendLocked(ctx context.Context, batch []byte, opts AppendOptions) (base, next int64, err error) {
-	if l.mu.over {
-		return 0, 0, kerr.NotLeaderForPartition
-	}
-	return l.part.Append(ctx, batch, opts)
-}
+func (o *Offsets) resign(tp TopicPartition) { o.leases.swap(tp, nil) }
 
 // serving is the lease of a partition that is loaded here; nil if it is not.
 func (o *Offsets) serving(tp TopicPartition) *offsetLease {
-	slot, ok := o.slots.of(tp)
-	if !ok {
-		return nil
-	}
-	if l := o.leases[slot].Load(); l != nil && l.ready.Load() {
+	if l := o.leases.at(tp); l != nil && l.ready.Load() {
 		return l
 	}
 	return nil
 }
 
 func (o *Offsets) partitionOf(groupID string) TopicPartition {
-	return OffsetsPartition(groupID, o.slots.count)
+	return OffsetsPartition(groupID, o.leases.slots.count)
 }
 
 // lease returns the lease that owns the group.
@@ -177,15 +140,7 @@ func (o *Offsets) lease(groupID string) (*offsetLease, *kerr.Error) {
 	if groupID == "" {
 		return nil, kerr.InvalidGroupID
 	}
-	slot, _ := o.slots.of(o.partitionOf(groupID))
-	l := o.leases[slot].Load()
-	switch {
-	case l == nil || !l.part.Leads():
-		return nil, kerr.NotCoordinator
-	case !l.ready.Load():
-		return nil, kerr.CoordinatorLoadInProgress
-	}
-	return l, nil
+	return o.leases.serving(o.partitionOf(groupID))
 }
 
 func (l *offsetLease) groupLocked(id string) *group {
@@ -404,10 +359,8 @@ func (l *offsetLease) deleteGroup(ctx context.Context, groupID string, force boo
 // expireLoop forgets offsets of groups that nobody uses.
 func (o *Offsets) expireLoop() {
 	for clock.Wait(o.ctx, o.clock, offsetsExpireInterval) {
-		for i := range o.leases {
-			if l := o.leases[i].Load(); l != nil && l.ready.Load() {
-				o.expire(l)
-			}
+		for l := range o.leases.loaded() {
+			o.expire(l)
 		}
 	}
 }

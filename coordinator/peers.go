@@ -46,7 +46,7 @@ func (c *Transactions) spread(tps []TopicPartition) bool {
 
 // coordinates reports whether this node coordinates the transactional id. For producers in this process it does while that is being loaded.
 func (c *Transactions) coordinates(id string, from caller) bool {
-	l := c.leases[c.slot(id)].Load()
+	l := c.leases.at(c.partitionOf(id))
 	return l != nil && (from == inProcess || l.ready.Load() && l.part.Leads())
 }
 

@@ -36,8 +36,7 @@ type Transactions struct {
 	clock      clock.Clock
 	log        *slog.Logger
 
-	slots  slots
-	leases []atomic.Pointer[lease] // by slot; nil where this node does not lead
+	leases leaseTable[lease, *lease]
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -46,17 +45,12 @@ type Transactions struct {
 
 // lease is one term as leader of a partition of a transaction coordinators' topic.
 type lease struct {
-	tp     TopicPartition
-	part   Partition
-	epoch  int32
-	ready  atomic.Bool // loaded
-	ctx    context.Context
-	cancel context.CancelFunc
+	tenure
+	epoch int32
 
 	mu struct {
 		sync.Mutex
 		entries map[string]*txnEntry
-		over    bool // nothing is appended any more
 	}
 }
 
@@ -112,8 +106,7 @@ func newTransactions(cfg Config, m *markers) *Transactions {
 		ids:        newProducerIDs(cfg.AllocateIDs),
 		clock:      cfg.Clock,
 		log:        cfg.Logger,
-		slots:      slots{cfg.InternalPartitions, cfg.PartitionCount},
-		leases:     make([]atomic.Pointer[lease], 2*cfg.InternalPartitions),
+		leases:     newLeaseTable[lease](cfg),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.wg.Go(c.expireLoop)
@@ -125,63 +118,22 @@ func newTransactions(cfg Config, m *markers) *Transactions {
 
 func (c *Transactions) close() {
 	c.cancel()
-	for i := range c.leases {
-		c.leases[i].Swap(nil).end()
-	}
+	c.leases.close()
 	c.wg.Wait()
 }
 
 // resign forgets a partition that this node does not lead any more.
-func (c *Transactions) resign(tp TopicPartition) {
-	if slot, ok := c.slots.of(tp); ok {
-		c.leases[slot].Swap(nil).end()
-	}
-}
-
-// end makes sure that nothing more is written under the lease: one of the same term may follow. l may be nil.
-func (l *lease) end() {
-	if l == nil {
-		return
-	}
-	l.cancel()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.mu.over = true
-}
-
-// append writes to the log of the lease while that lasts, and returns the offset behind what it has written.
-func (l *lease) append(batch []byte) (next int64, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.mu.over {
-		return 0, kerr.NotLeaderForPartition
-	}
-	_, next, err = l.part.Append(l.ctx, batch, coordinatorAppend)
-	return next, err
-}
-
-// slot is where the lease of a transactional id is.
-func (c *Transactions) slot(id string) int {
-	slot, _ := c.slots.of(c.partitionOf(id))
-	return slot
-}
+func (c *Transactions) resign(tp TopicPartition) { c.leases.swap(tp, nil) }
 
 func (c *Transactions) partitionOf(id string) TopicPartition {
-	return TransactionPartition(id, c.slots.count)
+	return TransactionPartition(id, c.leases.slots.count)
 }
 
 func (c *Transactions) nowMillis() int64 { return c.clock.Now().UnixMilli() }
 
 // lease returns the lease that owns the transactional id.
 func (c *Transactions) lease(id string) (*lease, *kerr.Error) {
-	l := c.leases[c.slot(id)].Load()
-	switch {
-	case l == nil || !l.part.Leads():
-		return nil, kerr.NotCoordinator
-	case !l.ready.Load():
-		return nil, kerr.CoordinatorLoadInProgress
-	}
-	return l, nil
+	return c.leases.serving(c.partitionOf(id))
 }
 
 // find returns the entry of a known transactional id.
@@ -246,7 +198,7 @@ func (c *Transactions) install(l *lease, e *txnEntry, t txn) (next int64, err er
 	if err != nil {
 		return 0, err
 	}
-	if next, err = l.append(batch); err != nil {
+	if _, next, err = l.append(l.ctx, batch, coordinatorAppend); err != nil {
 		return 0, err
 	}
 	e.value.Store(&t)

@@ -189,7 +189,7 @@ func (c *Transactions) addBatched(ctx context.Context, rt *kmsg.AddPartitionsToT
 // AddOffsetsToTxn answers key 25: the partition that keeps the group joins the transaction.
 func (c *Transactions) AddOffsetsToTxn(ctx context.Context, req *kmsg.AddOffsetsToTxnRequest) *kmsg.AddOffsetsToTxnResponse {
 	resp := req.ResponseKind().(*kmsg.AddOffsetsToTxnResponse)
-	tp := OffsetsPartition(req.Group, c.slots.count)
+	tp := OffsetsPartition(req.Group, c.leases.slots.count)
 	ref := producerRef{transactionalID: req.TransactionalID, producerID: req.ProducerID, epoch: req.ProducerEpoch}
 	if kerror := c.addExplicit(ctx, ref, []TopicPartition{tp}, 0); kerror != nil {
 		resp.ErrorCode = kerror.Code

@@ -71,11 +71,7 @@ func (c *Transactions) ListTransactions(req *kmsg.ListTransactionsRequest) *kmsg
 	}
 	resp.UnknownStateFilters = append(resp.UnknownStateFilters, unknownStates(req.StateFilters)...)
 	now := c.nowMillis()
-	for i := range c.leases {
-		l := c.leases[i].Load()
-		if l == nil {
-			continue
-		}
+	for l := range c.leases.all() {
 		if !l.ready.Load() {
 			resp.ErrorCode = kerr.CoordinatorLoadInProgress.Code
 			return resp

@@ -6,10 +6,8 @@ import "github.com/millracedb/millrace/internal/clock"
 func (c *Transactions) expireLoop() {
 	for clock.Wait(c.ctx, c.clock, expireInterval) {
 		c.sweepOrphans(c.ctx)
-		for i := range c.leases {
-			if l := c.leases[i].Load(); l != nil && l.ready.Load() {
-				c.expire(l)
-			}
+		for l := range c.leases.loaded() {
+			c.expire(l)
 		}
 	}
 }
@@ -69,5 +67,6 @@ func (c *Transactions) appendTombstone(l *lease, id string) (next int64, err err
 	if err != nil {
 		return 0, err
 	}
-	return l.append(batch)
+	_, next, err = l.append(l.ctx, batch, coordinatorAppend)
+	return next, err
 }

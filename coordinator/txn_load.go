@@ -55,19 +55,17 @@ func eachBatch(bytes []byte, fn func(h record.Header, frame []byte) error) (next
 
 // load reads one partition of a transaction coordinators' topic into a lease that does not serve yet.
 func (c *Transactions) load(ctx context.Context, tp TopicPartition) (*lease, error) {
-	slot, ok := c.slots.of(tp)
-	if !ok {
+	if _, ok := c.leases.slots.of(tp); !ok {
 		return nil, kerr.UnknownTopicOrPartition
 	}
 	p, err := c.partitions.Partition(tp.Topic, tp.Partition)
 	if err != nil {
 		return nil, err
 	}
-	l := &lease{tp: tp, part: p, epoch: p.LeaderEpoch()}
-	l.ctx, l.cancel = context.WithCancel(c.ctx)
+	l := &lease{epoch: p.LeaderEpoch()}
+	l.begin(c.ctx, tp, p)
 	l.mu.entries = map[string]*txnEntry{}
-	c.resign(tp)
-	c.leases[slot].Store(l)
+	c.leases.swap(tp, l)
 	var it record.Iterator
 	err = replay(ctx, p, func(_ record.Header, frame []byte) error {
 		if err := it.Reset(frame); err != nil {

@@ -49,7 +49,7 @@ func (c *Transactions) sweepOrphans(ctx context.Context) {
 	if len(open) == 0 {
 		return
 	}
-	leases := c.serving()
+	leases := slices.Collect(c.leases.loaded())
 	owners, newest := ownersOf(leases)
 	for _, o := range open {
 		own, known := owners[o.ProducerID]
@@ -64,17 +64,7 @@ func (c *Transactions) sweepOrphans(ctx context.Context) {
 
 // all reports whether leases are those of all transactional ids, so that a producer id that none of them knows is nobody's.
 func (c *Transactions) all(leases []*lease) bool {
-	return len(leases) == int(c.slots.count(TransactionTopic)+c.slots.count(QueryTransactionTopic))
-}
-
-// serving are the leases that are loaded.
-func (c *Transactions) serving() (leases []*lease) {
-	for i := range c.leases {
-		if l := c.leases[i].Load(); l != nil && l.ready.Load() {
-			leases = append(leases, l)
-		}
-	}
-	return leases
+	return len(leases) == int(c.leases.slots.count(TransactionTopic)+c.leases.slots.count(QueryTransactionTopic))
 }
 
 // sweepOrphan aborts a suspect if it is an orphan while nothing can happen to its producer's transactions.

@@ -17,7 +17,7 @@ import (
 // sweepLoop looks for orphans at the other nodes while this one coordinates. Nodes may be slow to answer, so it has a goroutine of its own.
 func (c *Transactions) sweepLoop() {
 	for clock.Wait(c.ctx, c.clock, expireInterval) {
-		leases := c.serving()
+		leases := slices.Collect(c.leases.loaded())
 		if len(leases) == 0 {
 			continue
 		}
