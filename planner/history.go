@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -35,11 +36,11 @@ func asOf(x *Join, strategy JoinStrategy, r Node, rAt []int) (int64, *Join, erro
 	left := append([]int(nil), r.Props().ChangeKey...)
 	for i, k := range x.RKeys {
 		if c, ok := k.(*ColumnRef); ok && contains(left, rAt[c.Ord]) {
-			left = without(left, rAt[c.Ord])
+			left = slices.DeleteFunc(left, func(ord int) bool { return ord == rAt[c.Ord] })
 			next.LKeys, next.RKeys = append(next.LKeys, x.LKeys[i]), append(next.RKeys, k)
 			continue
 		}
-		equal := equalsAny(x.LKeys[i], []Expr{shifted(k, nl)})
+		equal := equalsAny(x.LKeys[i], []Expr{shiftCols(k, nl)})
 		next.Cond = conjunction(append(conjuncts(next.Cond), equal))
 	}
 	if len(left) == 0 {
@@ -53,25 +54,4 @@ func asOf(x *Join, strategy JoinStrategy, r Node, rAt []int) (int64, *Join, erro
 		WithDetail("Reason: the row as of an earlier time is found by its key; by other columns, or by a key under a cast, it cannot be told which rows there were.").
 		WithHint("What works: stream.column = %s.%s with both of one type, CAST on the stream's side if need be, and further conditions; or a table without history, as of now.",
 			quoteName(rel.Name), names[0])
-}
-
-// without returns set without x.
-func without(set []int, x int) []int {
-	var out []int
-	for _, y := range set {
-		if y != x {
-			out = append(out, y)
-		}
-	}
-	return out
-}
-
-// shifted is e with its columns moved by n.
-func shifted(e Expr, n int) Expr {
-	return mapExpr(e, func(x Expr) Expr {
-		if c, ok := x.(*ColumnRef); ok {
-			return &ColumnRef{Ord: c.Ord + n, Typ: c.Typ, Name: c.Name}
-		}
-		return x
-	})
 }
