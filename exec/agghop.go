@@ -1,6 +1,8 @@
 package exec
 
 import (
+	"slices"
+
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
 )
@@ -202,15 +204,12 @@ func (o *aggregateOp) addGains() error {
 
 // findHops finds the open groups of a pane, to which row i belongs.
 func (o *aggregateOp) findHops(pane, open int32, rowtime int64, keys []*vec.Vector, i int32) error {
-	h, learnt := o.hops, false
+	h := o.hops
+	if !slices.Contains(h.slotsOf(pane)[:open], scratchSlot) {
+		return nil
+	}
+	h.learn(pane)
 	for hop := range int(open) {
-		if h.slotsOf(pane)[hop] != scratchSlot {
-			continue
-		}
-		if !learnt {
-			h.learn(pane)
-			learnt = true
-		}
 		if h.slotsOf(pane)[hop] != scratchSlot {
 			continue
 		}

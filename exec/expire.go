@@ -114,19 +114,11 @@ func (o *expireOp) flush(now int64) error {
 
 // expire deletes rows whose rowtime is last or earlier.
 func (o *expireOp) expire(last int64) error {
-	var gone [][]byte
-	o.first = math.MaxInt64
-	err := o.due.scan(nil, nil, func(key, _ []byte) (bool, error) {
-		if at := timeOfKey(key); at > last || len(gone) == maxExpireFlush {
-			o.first = at
-			return false, nil
-		}
-		gone = append(gone, append([]byte(nil), key...))
-		return true, nil
-	})
+	gone, first, err := o.due.upTo(last, maxExpireFlush)
 	if err != nil {
 		return err
 	}
+	o.first = first
 	for _, due := range gone {
 		if err := o.delete(timeOfKey(due), due[8:]); err != nil {
 			return err

@@ -1,6 +1,10 @@
 package exec
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+	"slices"
+)
 
 // rangeTable holds rows of one operator in the order of their keys. In memory are only the rows that changed in this round; ranges, of any
 // size, are walked by merging these with the store. A push query, which has no store, has all rows in memory.
@@ -125,6 +129,20 @@ func (t *rangeTable) scan(lower, upper []byte, f func(key, val []byte) (more boo
 		return t.it.Err()
 	}
 	return nil
+}
+
+// upTo returns the first keys of a table whose keys begin with a time (appendTime), at most limit of those of time last or earlier, and the time of the key behind them: math.MaxInt64 if there is none.
+func (t *rangeTable) upTo(last int64, limit int) (keys [][]byte, next int64, err error) {
+	next = math.MaxInt64
+	err = t.scan(nil, nil, func(key, _ []byte) (bool, error) {
+		if at := timeOfKey(key); at > last || len(keys) == limit {
+			next = at
+			return false, nil
+		}
+		keys = append(keys, slices.Clone(key))
+		return true, nil
+	})
+	return keys, next, err
 }
 
 // seekStored puts the iterator over the store at the first row at or after key.

@@ -19,10 +19,15 @@ const (
 
 // roundTime is how long the present round may last.
 func (t *task) roundTime() time.Duration {
-	if t.spec.Fragment.Stateful && slices.ContainsFunc(t.pipe.sources, (*source).behind) {
+	if t.catchesUp() {
 		return catchUpIntervals * t.spec.CommitInterval
 	}
 	return t.spec.CommitInterval
+}
+
+// catchesUp reports whether the task has state and is behind.
+func (t *task) catchesUp() bool {
+	return t.spec.Fragment.Stateful && slices.ContainsFunc(t.pipe.sources, (*source).behind)
 }
 
 // endRound begins the next round. What writers have announced holds for the round in which it was read: one that dies may have nothing to say to this task when
@@ -66,7 +71,7 @@ func (t *task) commitBetween() error {
 
 // gathers returns how long a round whose inputs are drained is to wait for what is on its way, 0 for a round that ends.
 func (t *task) gathers() time.Duration {
-	if t.rowsIn == 0 || !t.spec.Fragment.Stateful || !slices.ContainsFunc(t.pipe.sources, (*source).behind) {
+	if t.rowsIn == 0 || !t.catchesUp() {
 		return 0
 	}
 	return t.roundTime() - t.r.cfg.Clock.Since(t.begun)

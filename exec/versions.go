@@ -2,7 +2,6 @@ package exec
 
 import (
 	"bytes"
-	"slices"
 
 	"github.com/millracedb/millrace/exec/vec"
 )
@@ -93,14 +92,7 @@ func (v *versions) asOf(dst *vec.Batch, key []byte, at, horizon int64) (found, k
 
 // purge forgets what was over at the horizon.
 func (v *versions) purge(horizon int64) error {
-	var due [][]byte
-	err := v.due.scan(nil, nil, func(key, _ []byte) (bool, error) {
-		if timeOfKey(key) > horizon || len(due) == maxVersionsPurge {
-			return false, nil
-		}
-		due = append(due, slices.Clone(key))
-		return true, nil
-	})
+	due, _, err := v.due.upTo(horizon, maxVersionsPurge)
 	if err != nil {
 		return err
 	}
