@@ -121,35 +121,41 @@ func (g *groups) ListGroups(r *kmsg.ListGroupsRequest) *kmsg.ListGroupsResponse 
 
 // The following ask about several groups at once, whose coordinators may be different ones.
 
+// oneByOne gathers the answers about each group.
+func oneByOne[R any](groups []string, ask func(group []string) []R) []R {
+	out := []R{} // not nil, which would be a null on the wire
+	for i := range groups {
+		out = append(out, ask(groups[i:i+1])...)
+	}
+	return out
+}
+
 func (g *groups) DescribeGroups(r *kmsg.DescribeGroupsRequest) *kmsg.DescribeGroupsResponse {
 	resp := r.ResponseKind().(*kmsg.DescribeGroupsResponse)
-	resp.Groups = []kmsg.DescribeGroupsResponseGroup{}
-	one := *r
-	for _, id := range r.Groups {
-		one.Groups = []string{id}
-		resp.Groups = append(resp.Groups, g.get(id).DescribeGroups(&one).Groups...)
-	}
+	resp.Groups = oneByOne(r.Groups, func(ids []string) []kmsg.DescribeGroupsResponseGroup {
+		one := *r
+		one.Groups = ids
+		return g.get(ids[0]).DescribeGroups(&one).Groups
+	})
 	return resp
 }
 
 func (g *groups) DeleteGroups(ctx context.Context, r *kmsg.DeleteGroupsRequest) *kmsg.DeleteGroupsResponse {
 	resp := r.ResponseKind().(*kmsg.DeleteGroupsResponse)
-	resp.Groups = []kmsg.DeleteGroupsResponseGroup{}
-	one := *r
-	for _, id := range r.Groups {
-		one.Groups = []string{id}
-		resp.Groups = append(resp.Groups, g.get(id).DeleteGroups(ctx, &one).Groups...)
-	}
+	resp.Groups = oneByOne(r.Groups, func(ids []string) []kmsg.DeleteGroupsResponseGroup {
+		one := *r
+		one.Groups = ids
+		return g.get(ids[0]).DeleteGroups(ctx, &one).Groups
+	})
 	return resp
 }
 
 func (g *groups) ConsumerGroupDescribe(r *kmsg.ConsumerGroupDescribeRequest) *kmsg.ConsumerGroupDescribeResponse {
 	resp := r.ResponseKind().(*kmsg.ConsumerGroupDescribeResponse)
-	resp.Groups = []kmsg.ConsumerGroupDescribeResponseGroup{}
-	one := *r
-	for _, id := range r.Groups {
-		one.Groups = []string{id}
-		resp.Groups = append(resp.Groups, g.get(id).ConsumerGroupDescribe(&one).Groups...)
-	}
+	resp.Groups = oneByOne(r.Groups, func(ids []string) []kmsg.ConsumerGroupDescribeResponseGroup {
+		one := *r
+		one.Groups = ids
+		return g.get(ids[0]).ConsumerGroupDescribe(&one).Groups
+	})
 	return resp
 }
