@@ -9,6 +9,7 @@
 //	Offsets        committed and pending offsets of each group, group generations
 //	Groups         consumer groups of Kafka clients: group_state.go is the pure core, groups.go drives it with time and the log
 //	querygroup.go  claims of nodes on the partitions that tasks of persistent queries read
+//	leases.go      what both keep of each partition that this node leads: one term, and its end
 //	AssignTasks    which node runs which task: a pure function
 //	Partition      what both need of a partition; declared here, provided by package replication (see replicated.go)
 //
