@@ -90,8 +90,9 @@ func TestDeadlockWithALoadIsFound(t *testing.T) {
 	}
 	go lock(load, loadRows)
 	go lock(other, loadRows-1)
-	require.Equal(t, sqlerr.DeadlockDetected, sqlerr.CodeOf(<-ends))
-	require.NoError(t, <-ends)
+	// The one who is let through may be heard before the one who gave way for it.
+	codes := []sqlerr.Code{sqlerr.CodeOf(<-ends), sqlerr.CodeOf(<-ends)}
+	require.ElementsMatch(t, []sqlerr.Code{sqlerr.DeadlockDetected, sqlerr.CodeOf(nil)}, codes)
 	load.Rollback()
 	other.Rollback()
 }
