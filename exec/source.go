@@ -47,6 +47,8 @@ type source struct {
 	fresh   bool   // fetched since tables were last caught up
 	more    []bool // by writer of an exchange: it has said in this round that it goes on
 	cancel  func()
+	// before, where set, is called when something is to be fetched: nothing that was fetched is held then.
+	before func(context.Context) error
 
 	batch   *vec.Batch
 	clock   []int64
@@ -115,6 +117,11 @@ func (s *source) nextFrame(ctx context.Context) (bool, error) {
 		s.offset = max(s.offset, lastOffset(s.fetched.Batches)+1)
 		s.next = s.offset
 		s.release()
+	}
+	if s.before != nil {
+		if err := s.before(ctx); err != nil {
+			return false, err
+		}
 	}
 	f, err := fetchFrom(ctx, s.log, s.timer, s.tp, s.offset)
 	if errors.Is(err, ErrOffsetOutOfRange) {

@@ -17,6 +17,10 @@ type tableSession struct {
 	wake  chan struct{}
 	// indexes keep the entries of the table's indexes; nil without.
 	indexes *rowIndexes
+	shape   uint64 // what the rows are decoded by
+	epoch   int32  // of the leader that the last of them came from
+	counted int64  // of the rows that the source has read
+	inTurn  bool   // the place of a standby among those that read and write
 }
 
 // session opens the rows, catches up with the topic, and then follows it, or serves writers.
@@ -48,13 +52,20 @@ func (p *tablePart) session() (err error) {
 		defer p.setServing(false)
 		return s.serve()
 	}
+	timer := p.t.cfg.Clock.NewTimer(markEvery)
+	defer timer.Stop()
 	for {
 		select {
 		case <-s.wake:
 		case <-p.altered:
-			if err := s.reindex(); err != nil {
+			if err := s.alter(); err != nil {
 				return err
 			}
+		case <-timer.C():
+			if err := s.commit(s.newBatch(0, 0)); err != nil {
+				return err
+			}
+			timer.Reset(markEvery)
 		case <-p.ctx.Done():
 			return p.ctx.Err()
 		}
@@ -64,17 +75,22 @@ func (p *tablePart) session() (err error) {
 	}
 }
 
-// clearEarlier forgets the rows of the generation before the one that id names.
+// clearEarlier forgets the rows of the generations before the one that id names. This node may have missed some of them.
 func (p *tablePart) clearEarlier(id StateID) error {
-	if id.Fragment == tableFragment {
-		return nil
+	for id.Fragment < tableFragment {
+		id.Fragment++
+		old, err := p.t.cfg.State.Partition(id)
+		if err != nil {
+			return err
+		}
+		if _, ok, markErr := old.Mark(); ok || markErr != nil {
+			err = old.Clear()
+		}
+		if err := errors.Join(err, old.Close()); err != nil {
+			return err
+		}
 	}
-	id.Fragment++
-	old, err := p.t.cfg.State.Partition(id)
-	if err != nil {
-		return err
-	}
-	return errors.Join(old.Clear(), old.Close())
+	return nil
 }
 
 // open builds the source and puts it behind the mark, or at the beginning if the mark does not fit the topic.
@@ -92,6 +108,7 @@ func (s *tableSession) open() error {
 	if err := newScanSource(s.src, scan, cx, s.p.t.cfg.Clock); err != nil {
 		return err
 	}
+	s.src.before = s.takeTurn
 	mark, ok, err := s.state.Mark()
 	if err != nil {
 		ok = false // damaged: rebuild
@@ -100,12 +117,14 @@ func (s *tableSession) open() error {
 	if err != nil {
 		return err
 	}
+	s.shape = tableShape(rel)
 	at := mark.Changelog
-	if !ok || at < bounds.LogStart || at > bounds.HighWatermark || mark.ChangelogEpoch > bounds.LeaderEpoch {
+	s.epoch = mark.ChangelogEpoch
+	if !ok || !s.trusts(mark, bounds) {
 		if err := s.clear(); err != nil {
 			return err
 		}
-		at = bounds.LogStart
+		at, s.epoch = bounds.LogStart, bounds.LeaderEpoch
 	}
 	s.src.offset, s.src.next = at, at
 	s.src.begun = math.MaxInt64 // rows that leave by RETENTION leave here
@@ -121,6 +140,7 @@ func (s *tableSession) clear() error {
 
 // catchUp takes in everything readable. Rows become visible batch by batch, each with its mark.
 func (s *tableSession) catchUp() error {
+	defer s.endTurn()
 	for {
 		if err := s.p.ctx.Err(); err != nil {
 			return err
@@ -188,15 +208,17 @@ func (s *tableSession) settle() error {
 // commit writes b with a mark at the source's position and makes that known.
 func (s *tableSession) commit(b StateBatch) error {
 	at := s.src.position()
-	b.SetMark(Mark{
-		Inputs: []PartitionOffset{{TopicPartition: s.p.tp, Offset: at}}, Changelog: at, ChangelogEpoch: s.src.fetched.LeaderEpoch,
-		Outputs: []PartitionOffset{{TopicPartition: s.p.tp, Offset: at}},
-	})
+	s.epoch = max(s.epoch, s.src.fetched.LeaderEpoch)
+	b.SetMark(s.mark(at))
 	if err := b.Commit(); err != nil {
 		return err
 	}
+	read := s.src.rows - s.counted
+	s.counted = s.src.rows
+	s.p.t.read.Add(read)
 	s.p.mu.Lock()
 	s.p.mu.skipped += s.rows.skipped.counts.Decode
+	s.p.mu.read += read
 	s.p.mu.Unlock()
 	s.rows.skipped.reset()
 	s.p.publish(at)

@@ -60,14 +60,21 @@ func (p *tablePart) lost() error {
 // serve appends what transactions hand in until the partition is stopped. What they have handed in by then is still done, for they could only be
 // told that its outcome is unknown. An append whose outcome is unknown ends the session: the next one reads what the topic has.
 func (s *tableSession) serve() error {
+	timer := s.p.t.cfg.Clock.NewTimer(markEvery)
+	defer timer.Stop()
 	for {
 		select {
 		case <-s.p.ctx.Done():
 			return errors.Join(s.p.ctx.Err(), s.drain())
 		case <-s.p.altered:
-			if err := s.reindex(); err != nil {
+			if err := s.alter(); err != nil {
 				return err
 			}
+		case <-timer.C():
+			if err := s.commit(s.newBatch(0, 0)); err != nil {
+				return err
+			}
+			timer.Reset(markEvery)
 		case w := <-s.p.owner.writes:
 			if err := s.do(w); err != nil {
 				return err

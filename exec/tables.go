@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -23,6 +24,12 @@ type TablesConfig struct {
 	LanePrefix string
 	// OnFailed is called when the rows of a partition can not be kept up any longer.
 	OnFailed func(oid uint32, partition int32, err error)
+	// Standby says that the rows are kept for when this node takes the tables over from another, which serves them: nothing is owned, what fails is tried again, and only
+	// standbyTurns partitions are read and written at a time.
+	Standby bool
+	// StateRetention is how old local rows may be that lack something of their topic and are gone on from: older ones may have missed deletes that are compacted away
+	// since (Kafka's delete.retention.ms). 0, and nil: any age, for there is no other node where the rows could have gone on.
+	StateRetention func() time.Duration
 }
 
 // Tables keeps the rows of table partitions on this node: of tables whose topic others write (followed) and of ordinary tables
@@ -34,7 +41,9 @@ type Tables struct {
 	wg     sync.WaitGroup
 	lane   *committer
 	locks  lockTable
-	rotate atomic.Int32 // where the next batch of rows without key goes
+	rotate atomic.Int32  // where the next batch of rows without key goes
+	read   atomic.Int64  // rows read from topics
+	turns  chan struct{} // of standbys; nil: all go on at once
 	mu     struct {
 		sync.Mutex
 		parts  map[tableKey]*tablePart
@@ -69,6 +78,7 @@ type tablePart struct {
 		err      error
 		changed  chan struct{}
 		skipped  int64 // records that do not decode
+		read     int64 // rows read from the topic
 		began    int64 // position when the first hidden key was given out
 		hidden   uint32
 	}
@@ -85,6 +95,9 @@ func NewTables(cfg TablesConfig) *Tables {
 	t := &Tables{cfg: cfg}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.parts = map[tableKey]*tablePart{}
+	if cfg.Standby {
+		t.turns = make(chan struct{}, standbyTurns)
+	}
 	t.locks.init()
 	t.lane = startCommitter(t.ctx, &t.wg, cfg.Log, cfg.Clock, TableLanes(cfg.LanePrefix)[0], committerOptions{})
 	return t
@@ -218,6 +231,23 @@ func (t *Tables) Position(oid uint32, partition int32) (at int64, ok bool) {
 	return p.mu.position, p.mu.position >= 0
 }
 
+// Keeps tells whether the rows of a partition are kept here.
+func (t *Tables) Keeps(oid uint32, partition int32) bool { return t.part(oid, partition) != nil }
+
+// RowsRead returns how many rows were read from the topics of all tables, to catch up with them or to follow them.
+func (t *Tables) RowsRead() int64 { return t.read.Load() }
+
+// Read returns how many rows of a partition were read from its topic since it is kept here.
+func (t *Tables) Read(oid uint32, partition int32) int64 {
+	p := t.part(oid, partition)
+	if p == nil {
+		return 0
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.read
+}
+
 // Skipped returns how many records of a partition did not decode since it is kept here.
 func (t *Tables) Skipped(oid uint32, partition int32) int64 {
 	p := t.part(oid, partition)
@@ -294,20 +324,22 @@ func (p *tablePart) fail(err error) {
 func (p *tablePart) run() {
 	defer close(p.done)
 	defer p.turnAway()
-	pause := taskRetryMin
+	var pause retryPause
 	for {
+		begun := p.t.cfg.Clock.Now()
 		err := p.session()
 		switch {
 		case p.ctx.Err() != nil:
 			return
 		case errors.Is(err, ErrUnavailable), errors.Is(err, ErrUnknownOutcome), errors.Is(err, errReload):
+		case p.t.cfg.Standby: // its topic may be about to be dropped, for one
+			p.t.cfg.Logger.Info("the standby of a table begins again", "table", p.name, "partition", p.key.partition, "err", err)
 		default:
 			p.fail(err)
 			return
 		}
-		if !clock.Wait(p.ctx, p.t.cfg.Clock, pause) {
+		if !clock.Wait(p.ctx, p.t.cfg.Clock, pause.after(p.t.cfg.Clock.Since(begun))) {
 			return
 		}
-		pause = min(2*pause, taskRetryMax)
 	}
 }

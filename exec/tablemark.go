@@ -1,0 +1,62 @@
+package exec
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"time"
+
+	"github.com/millracedb/millrace/planner"
+)
+
+// The mark of a table's rows ties them to the topic. Its extra is the wall clock, in ms, and the shape that the rows were decoded by.
+
+// markEvery is how often a mark is written anew though nothing has come: its age says how long the rows have gone without their topic.
+const markEvery = time.Hour
+
+func (s *tableSession) mark(at int64) Mark {
+	extra := binary.AppendVarint(nil, s.p.t.cfg.Clock.Now().UnixMilli())
+	here := []PartitionOffset{{TopicPartition: s.p.tp, Offset: at}}
+	return Mark{Inputs: here, Changelog: at, ChangelogEpoch: s.epoch, Outputs: here, Extra: binary.AppendUvarint(extra, s.shape)}
+}
+
+// trusts reports whether local rows can be gone on from: their mark lies within the topic, is not from a leader that the topic does not know, and they were decoded as they would be now; and
+// they lack nothing, or not for so long that deletes which they have not seen may be compacted away.
+func (s *tableSession) trusts(m Mark, bounds Offsets) bool {
+	if m.Changelog < bounds.LogStart || m.Changelog > bounds.HighWatermark || m.ChangelogEpoch > bounds.LeaderEpoch {
+		return false
+	}
+	if len(m.Inputs) != 1 || m.Inputs[0].TopicPartition != s.p.tp {
+		return false
+	}
+	if shape, ok := markedShape(m); ok && shape != s.shape {
+		return false
+	}
+	cfg := &s.p.t.cfg
+	if m.Changelog >= bounds.LastStable || cfg.StateRetention == nil {
+		return true
+	}
+	limit := cfg.StateRetention()
+	return limit == 0 || cfg.Clock.Now().Sub(extraWall(m.Extra)) <= limit
+}
+
+// markedShape is the shape in a mark; ok is false if it is from a release that did not tell: its rows were those of the node that wrote them.
+func markedShape(m Mark) (shape uint64, ok bool) {
+	_, rest, err := takeVarint(m.Extra)
+	if err != nil {
+		return 0, false
+	}
+	shape, n := binary.Uvarint(rest)
+	return shape, n > 0
+}
+
+// tableShape stands for all that says how records of a table are decoded.
+func tableShape(rel *planner.Relation) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%q %q %d %d %t %d %q %v\n", rel.KeyFormat, rel.ValueFormat, rel.KeyDelimiter, rel.ValueDelimiter, rel.WrapSingleValue, rel.TimestampColumn, rel.TimestampFormat, rel.Key)
+	for i := range rel.Columns {
+		c := &rel.Columns[i]
+		fmt.Fprintf(h, "%q %s %t\n", c.Name, c.Type, c.Dropped)
+	}
+	return h.Sum64()
+}
