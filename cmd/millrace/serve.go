@@ -26,6 +26,7 @@ type serveFlags struct {
 	kafkaAdvertised              string
 	rack                         string
 	autoTopics                   bool
+	tableStandby                 bool
 	nodeID                       int32
 	bootstrap, join              string
 	raftAdvertised               string
@@ -62,6 +63,7 @@ func (f *serveFlags) register(fl *pflag.FlagSet) {
 	fl.StringVar(&f.pg, "pg", node.DefaultPG, "address for PostgreSQL clients")
 	fl.StringVar(&f.kafka, "kafka", node.DefaultKafka, "address for Kafka clients, or off")
 	fl.BoolVar(&f.autoTopics, "auto-create-topics", true, "make topics that Kafka clients ask for and that do not exist")
+	fl.BoolVar(&f.tableStandby, "table-standby", true, "keep the rows of the tables that the node has replicas of, so that it can take them over at once")
 	fl.StringVar(&f.rack, "rack", "", "room, zone or the like of the machine; replicas of a partition are spread over racks")
 	fl.StringVar(&f.kafkaAdvertised, "kafka-advertised", "", "host:port that Kafka clients are told to connect to; empty: where they have reached the node")
 	fl.StringVar(&f.http, "http", node.DefaultHTTP, "address for health, metrics and profiles, or off")
@@ -135,7 +137,7 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 	}
 	cfg := node.Config{
 		BootstrapNodes: bootstrap, JoinAddr: f.join, RaftAdvertised: f.raftAdvertised,
-		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, Rack: f.rack, NoAutoTopics: !f.autoTopics, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
+		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, Rack: f.rack, NoAutoTopics: !f.autoTopics, NoTableStandby: !f.tableStandby, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
 		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
 	}
 	if cfg.NodeTLS, err = f.nodeTLS(); err != nil {

@@ -30,7 +30,7 @@ const (
 
 // question is what one engine asks of another: reached (have the tasks of a fragment there taken in everything below these ends?), stats (what have the tasks there counted?), claim (of these
 // partitions, in a query's group), acted (has the node acted on the metadata of this index?), replicas (where do its replicas of these partitions
-// end?).
+// end?), copies (of which tables does it keep the rows?).
 type question struct {
 	Kind     string   `json:"kind"`
 	Query    uint64   `json:"query,omitempty"`
@@ -53,6 +53,7 @@ type answer struct {
 	Generation int32                  `json:"generation,omitempty"`
 	Stats      map[uint64][]taskCount `json:"stats,omitempty"`
 	Ends       []endsAt               `json:"ends,omitempty"`
+	Copies     []tableCopy            `json:"copies,omitempty"`
 	Code       string                 `json:"code,omitempty"`
 	Message    string                 `json:"message,omitempty"`
 	Hint       string                 `json:"hint,omitempty"`
@@ -95,6 +96,8 @@ func (e *Engine) Answer(ctx context.Context, data []byte) ([]byte, error) {
 		a.Done = e.answerActed(ctx, q.Index)
 	case "stats":
 		a.Stats = e.ownStats()
+	case "copies":
+		a.Copies = e.ownCopies()
 	case "claim":
 		a.Generation, err = e.answerClaim(ctx, q)
 	default:

@@ -153,7 +153,7 @@ func explainOperators(b *strings.Builder, stats []taskCount) {
 type collector struct {
 	e                                *Engine
 	rowsIn, rowsOut, late, errs, lag *prometheus.Desc
-	sessions                         *prometheus.Desc
+	sessions, tableRows              *prometheus.Desc
 }
 
 // Collectors are the engine's metrics.
@@ -162,19 +162,20 @@ func (e *Engine) Collectors() []prometheus.Collector {
 		return prometheus.NewDesc("millrace_"+name, help, labels, nil)
 	}
 	return []prometheus.Collector{&collector{
-		e:        e,
-		rowsIn:   desc("query_rows_in_total", "Rows that the tasks of a persistent query on this node have read, in this life of the node and before.", "query"),
-		rowsOut:  desc("query_rows_out_total", "Rows that they have written.", "query"),
-		late:     desc("query_late_rows_total", "Rows that came after their window had closed.", "query"),
-		errs:     desc("query_error_rows_total", "Rows that took no part: late, not decodable, or failing in an expression.", "query"),
-		lag:      desc("query_lag_records", "Records that are readable and not read yet.", "query"),
-		sessions: desc("sessions", "Open PostgreSQL sessions."),
+		e:         e,
+		rowsIn:    desc("query_rows_in_total", "Rows that the tasks of a persistent query on this node have read, in this life of the node and before.", "query"),
+		rowsOut:   desc("query_rows_out_total", "Rows that they have written.", "query"),
+		late:      desc("query_late_rows_total", "Rows that came after their window had closed.", "query"),
+		errs:      desc("query_error_rows_total", "Rows that took no part: late, not decodable, or failing in an expression.", "query"),
+		lag:       desc("query_lag_records", "Records that are readable and not read yet.", "query"),
+		sessions:  desc("sessions", "Open PostgreSQL sessions."),
+		tableRows: desc("table_rows_read_total", "Rows that this node has read from the topics of tables and results to keep them, since it serves tables or is their standby."),
 	}}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.rowsIn, c.rowsOut, c.late, c.errs, c.lag, c.sessions} {
+	for _, d := range []*prometheus.Desc{c.rowsIn, c.rowsOut, c.late, c.errs, c.lag, c.sessions, c.tableRows} {
 		ch <- d
 	}
 }
@@ -193,6 +194,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		counter(c.errs, q.ErrorRows)
 		ch <- prometheus.MustNewConstMetric(c.lag, prometheus.GaugeValue, float64(q.Lag), o.Name)
 	}
+	ch <- prometheus.MustNewConstMetric(c.tableRows, prometheus.CounterValue, float64(c.e.tables.kept.RowsRead()))
 	c.e.mu.Lock()
 	n := len(c.e.mu.sessions)
 	c.e.mu.Unlock()

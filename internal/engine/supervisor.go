@@ -227,7 +227,7 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 	for o := range img.Objects() {
 		switch {
 		case isRelation(o) && o.Kind != kindView && o.Kind != kindStream:
-			if !s.e.opts.Worker {
+			if !s.e.opts.Worker || s.e.opts.TableStandby {
 				s.startTable(img, o)
 			}
 		case o.Space == spaceQuery:
@@ -366,14 +366,18 @@ func (s *supervisor) startTable(img *metadata.Image, o *metadata.Object) {
 	s.mu.Unlock()
 	rel, err := s.e.relation(s.ctx, img, o)
 	switch {
-	case err != nil || rel == was:
+	case err != nil:
+	case rel == was:
+		if s.e.opts.Worker {
+			err = s.e.tables.standBy(img, rel) // its replicas may have moved
+		}
 	case ok && rel.Generation == was.Generation && rel.Topic == was.Topic:
 		s.e.tables.kept.Alter(rel)
 	default:
 		if ok {
 			s.e.tables.stop(uint32(o.OID))
 		}
-		err = s.e.tables.start(s.ctx, rel)
+		err = s.e.tables.start(img, rel)
 	}
 	if err != nil {
 		s.e.logger.Error("table cannot be started", "table", o.Name, "err", err)

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"slices"
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/replication/metadata"
 	"github.com/millracedb/millrace/sql/types"
 )
 
@@ -168,14 +170,18 @@ type tables struct {
 func newTables(e *Engine) *tables {
 	return &tables{e: e, kept: exec.NewTables(exec.TablesConfig{
 		Log: e.log, State: e.opts.State, Clock: e.clock, Logger: e.logger, LanePrefix: lanePrefix(e.opts.NodeID),
+		Standby: e.opts.Worker, StateRetention: e.super.stateRetention,
 		OnFailed: func(oid uint32, partition int32, err error) {
 			e.logger.Error("table partition failed", "oid", oid, "partition", partition, "err", err)
 		},
 	})}
 }
 
-// start keeps a relation's rows: as owner of an ordinary table, as follower of any other.
-func (t *tables) start(_ context.Context, rel *planner.Relation) error {
+// start keeps a relation's rows: as owner of an ordinary table, as follower of any other. A worker is a standby of those partitions that it is to be one of, as of img.
+func (t *tables) start(img *metadata.Image, rel *planner.Relation) error {
+	if t.e.opts.Worker {
+		return t.standBy(img, rel)
+	}
 	for p := range rel.Partitions {
 		keep := t.kept.Follow
 		if rel.Ordinary {
@@ -186,6 +192,35 @@ func (t *tables) start(_ context.Context, rel *planner.Relation) error {
 		}
 	}
 	return nil
+}
+
+// standBy makes this node a standby of the partitions of a table that it has replicas of, and of no others.
+func (t *tables) standBy(img *metadata.Image, rel *planner.Relation) error {
+	for p := range rel.Partitions {
+		keep, keeps := slices.Contains(tableNodes(img, rel, p), t.e.opts.NodeID), t.kept.Keeps(rel.OID, p)
+		switch {
+		case keep && !keeps:
+			if err := t.kept.Follow(rel, p); err != nil {
+				return err
+			}
+		case keeps && !keep:
+			t.kept.Stop(rel.OID, p)
+		}
+	}
+	return nil
+}
+
+// tableNodes are the nodes that have a replica of a partition of a table: one of them takes the tables over next, and the records are there already.
+func tableNodes(img *metadata.Image, rel *planner.Relation, partition int32) []int32 {
+	t, ok := img.Topic(rel.Topic)
+	if !ok {
+		return nil
+	}
+	p, ok := t.Partition(partition)
+	if !ok {
+		return nil
+	}
+	return p.Replicas
 }
 
 func (t *tables) stop(oid uint32) { t.kept.StopTable(oid) }

@@ -39,6 +39,8 @@ type Config struct {
 	KafkaAdvertised string
 	// NoAutoTopics leaves topics that Kafka clients ask for and that do not exist unmade.
 	NoAutoTopics bool
+	// NoTableStandby leaves the rows of tables and of the results of queries to the node that serves them. Should this one take over, it reads their topics from the beginning.
+	NoTableStandby bool
 	// MemoryBytes is the node's memory, divided by name (see share). 0: DefaultMemory.
 	MemoryBytes int64
 	// Partitions of topics that statements make without saying; 0: 4.

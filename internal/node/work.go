@@ -36,7 +36,7 @@ func (n *Node) beginWork() (*work, error) {
 	defer stop()
 	w := &work{log: locallog.NewWorker(n.repl, n.coord, n.cfg.Clock, peers{n.meta, n})}
 	opts := n.engineOptions()
-	opts.Log, opts.Groups, opts.Worker = w.log, nil, true
+	opts.Log, opts.Groups, opts.Worker, opts.TableStandby = w.log, nil, true, !n.cfg.NoTableStandby
 	var err error
 	if w.engine, err = engine.Open(ctx, opts); err != nil {
 		w.log.Close()

@@ -91,6 +91,17 @@ func (c *catalog) fillMillTasks(t *table) {
 	}
 }
 
+// fillMillTableCopies fills millrace.table_copies: which nodes keep the rows of tables, and how far they have come.
+func (c *catalog) fillMillTableCopies(t *table) {
+	roles := map[bool]string{true: "serves", false: "standby"}
+	for _, k := range c.w.TableCopies() {
+		t.add(row{
+			"schema": text(k.Schema), "name": text(k.Name), "partition": num(int64(k.Partition)), "node": num(int64(k.Node)), "role": text(roles[k.Serves]),
+			"position": count(k.Position), "lag": count(k.Lag), "rows_read": num(k.RowsRead),
+		})
+	}
+}
+
 func (c *catalog) fillMillTopics(t *table) {
 	for _, p := range c.w.Topics() {
 		t.add(row{
@@ -139,13 +150,15 @@ func (c *catalog) fillMillNodes(t *table) {
 	}
 }
 
-func (c *catalog) fillMillMoves(t *table) {
-	count := func(n int64) types.Datum {
-		if n < 0 {
-			return types.NullDatum
-		}
-		return num(n)
+// count is a number that is negative where it is not known.
+func count(n int64) types.Datum {
+	if n < 0 {
+		return types.NullDatum
 	}
+	return num(n)
+}
+
+func (c *catalog) fillMillMoves(t *table) {
 	for _, m := range c.w.Moves() {
 		t.add(row{
 			"topic": text(m.Topic), "partition": num(int64(m.Partition)), "node": num(int64(m.Node)), "change": text(m.Change), "asked": flag(m.Asked),

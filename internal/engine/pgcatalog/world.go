@@ -33,6 +33,7 @@ type World interface {
 	Quotas() []Quota
 	Nodes() []Node
 	Moves() []Move
+	TableCopies() []TableCopy
 	Backends() []Backend // the sessions on this node, by process id
 	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
@@ -136,6 +137,16 @@ type Query struct {
 	ID, Sink, State, SQLState, Error, Statement           string
 	RowsIn, RowsOut, LateRows, ErrorRows, StateBytes, Lag int64
 	Nodes                                                 string // that run its tasks, ids with commas between
+}
+
+// TableCopy is what a node keeps of a partition of a table. Position and Lag are -1 where they are not known.
+type TableCopy struct {
+	Schema, Name  string
+	Partition     int32
+	Node          int32
+	Serves        bool // else it is a standby
+	Position, Lag int64
+	RowsRead      int64
 }
 
 // Task is a task of a persistent query.

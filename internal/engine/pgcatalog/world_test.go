@@ -121,6 +121,12 @@ func (w *fakeWorld) Queries() []pgcatalog.Query {
 	return []pgcatalog.Query{{OID: 20000, ID: "ctas_per_user", Sink: "per_user", State: "RUNNING", RowsIn: 7, RowsOut: 3, Lag: 1, Statement: "CREATE MATERIALIZED VIEW per_user"}}
 }
 
+func (w *fakeWorld) TableCopies() []pgcatalog.TableCopy {
+	return []pgcatalog.TableCopy{
+		{Schema: "public", Name: "users", Node: 1, Serves: true, Position: 10, RowsRead: 5}, {Schema: "public", Name: "users", Node: 2, Position: -1, Lag: -1},
+	}
+}
+
 func (w *fakeWorld) Tasks() []pgcatalog.Task {
 	return []pgcatalog.Task{{Query: "ctas_per_user", Fragment: 1, Partition: 2, State: "RUNNING", RowsIn: 7, RowsOut: 3, StateBytes: 99, RowsPerSecond: 1.5, LateRows: 4, ErrorRows: 5, Commits: 6, Lag: 8, Micros: 10}}
 }
