@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"context"
-	"net"
 	"strings"
 	"testing"
 
@@ -77,10 +76,7 @@ func TestANodeComesBackAtAnotherAddress(t *testing.T) {
 	three.Start()
 	replicated(t, one)
 	three.Stop()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	three.Addr = l.Addr().String()
-	require.NoError(t, l.Close())
+	three.Addr = nodetest.FreeAddr(t)
 	three.Start()
 	require.NotNil(t, three.Node)
 	replicated(t, one)

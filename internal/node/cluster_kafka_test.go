@@ -3,6 +3,8 @@ package node_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"regexp"
 	"slices"
 	"testing"
 	"time"
@@ -78,13 +80,17 @@ func TestKafkaClientsLoseNothingWhenTheLeaderDies(t *testing.T) {
 
 func TestANodeThatStopsInOrderHandsOverFirst(t *testing.T) {
 	t.Parallel() // it waits more than it works
-	c := nodetest.StartCluster(t, 3)
+	told := make(lines, 10_000)
+	c := nodetest.StartCluster(t, 3, func(m *nodetest.Member) { m.Logger = slog.New(slog.NewTextHandler(told, nil)) })
 	exec(t, nodetest.Connect(t, nodetest.ConnString(c[1].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
 	replicated(t, c[1])
+	for len(told) > 0 {
+		<-told
+	}
 	c[0].Stop() // it runs the queries and controls the cluster
 	admin := kadm.NewClient(kafkaClient(t, c[1:]))
 	// The node has gone when the controller has written that it is out; who is asked may hear of it a moment later.
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second) // less than a silent node is given
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
 		topics, err := admin.ListTopicsWithInternal(t.Context())
@@ -96,8 +102,20 @@ func TestANodeThatStopsInOrderHandsOverFirst(t *testing.T) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-ctx.Done():
-			t.Fatalf("acknowledgements would wait until node 1 is missed: %v", topics)
+			t.Fatalf("node 1 holds acknowledgements up: %v", topics)
 		}
+	}
+	for leaves := regexp.MustCompile(`controller: broker.* node=1 .*draining=true`); ; {
+		select {
+		case line := <-told:
+			require.NotRegexp(t, `controller: broker.* node=1 .*fenced=true draining=false`, line, "acknowledgements waited until it was missed")
+			if !leaves.MatchString(line) {
+				continue
+			}
+		case <-ctx.Done():
+			t.Fatal("nobody says that node 1 leaves")
+		}
+		break
 	}
 	eventually(t, c[1:], []string{"[1]"}, "SELECT id FROM t")
 }

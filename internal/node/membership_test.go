@@ -135,14 +135,14 @@ func TestNodesThatAreToldOfDifferentNodesFormNoCluster(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	told := make(chan string, 1000)
+	told := make(lines, 1000)
 	var wg sync.WaitGroup
 	for id, list := range map[int32][]node.BootstrapNode{1: all, 2: all[1:], 3: all} { // the lowest of each list answers and hears the others
 		wg.Go(func() {
 			fs := fsys.NewMem()
 			_, err := nodetest.Open(ctx, node.Config{
 				NodeID: id, FS: fs, Raft: listeners[id].Addr().String(), BootstrapNodes: list, Listen: func(string) (net.Listener, error) { return listeners[id], nil },
-				Logger: slog.New(slog.NewTextHandler(lines(told), nil)).With("n", id),
+				Logger: slog.New(slog.NewTextHandler(told, nil)).With("n", id),
 			})
 			assert.ErrorIs(t, err, context.Canceled, "node %d", id)
 			formatted, err := metadata.Formatted(fs, nodetest.Dir)

@@ -34,6 +34,8 @@ type Member struct {
 	TLS *peer.TLS
 	// Rack is where it says it is.
 	Rack string
+	// Logger takes its log; nil: stderr if MILLRACE_LOG is set, else nowhere.
+	Logger *slog.Logger
 
 	tb    testing.TB
 	peers []node.BootstrapNode
@@ -43,11 +45,7 @@ type Member struct {
 // NewMember makes a node that does not run yet, on a port of loopback, blank. It joins the cluster of the node at join; with an empty join it is alone.
 func NewMember(tb testing.TB, id int32, join string) *Member {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	m := &Member{ID: id, Addr: l.Addr().String(), FS: fsys.NewMem(), Join: join, tb: tb, net: &network{first: l}}
+	m := &Member{ID: id, Addr: FreeAddr(tb), FS: fsys.NewMem(), Join: join, tb: tb}
 	tb.Cleanup(m.Stop)
 	return m
 }
@@ -93,8 +91,12 @@ func (m *Member) TryStart() error {
 	if m.net == nil {
 		m.net = &network{}
 	}
-	logger := slog.New(slog.DiscardHandler)
-	if os.Getenv("MILLRACE_LOG") != "" {
+	logger := m.Logger
+	switch {
+	case logger != nil:
+	case os.Getenv("MILLRACE_LOG") == "":
+		logger = slog.New(slog.DiscardHandler)
+	default:
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
 	}
 	n, err := Open(ctx, node.Config{
@@ -145,8 +147,6 @@ func (m *Member) Silence(other *Member, silent bool) {
 
 // network is a node's way to others, that can be cut.
 type network struct {
-	first net.Listener // of the node port, opened before the address was told to anyone
-
 	mu    sync.Mutex
 	cut   bool
 	conns map[net.Conn]struct{}
@@ -157,10 +157,6 @@ type network struct {
 var errCut = errors.New("the network is cut")
 
 func (n *network) listen(addr string) (net.Listener, error) {
-	if l := n.first; l != nil && l.Addr().String() == addr {
-		n.first = nil
-		return &cutListener{l, n}, nil
-	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err

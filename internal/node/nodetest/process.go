@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,18 +26,6 @@ func Build(tb testing.TB) string {
 		tb.Fatalf("building the server: %v\n%s", err, out)
 	}
 	return bin
-}
-
-// FreeAddr returns an address of loopback that nobody listens on.
-func FreeAddr(tb testing.TB) string {
-	tb.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatalf("finding a free port: %v", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // Process is a node in a process of its own.
