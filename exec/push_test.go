@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/exec"
-	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql"
 )
@@ -23,7 +22,7 @@ func (h *harness) push(text string) *exec.PushQuery {
 	require.NoError(h.t, err)
 	q.ShowOp = true
 	push, err := exec.OpenPush(context.Background(), exec.PushConfig{
-		Log: h.log, State: h.w.state, Clock: clock.Real, IdleTimeout: 20 * time.Millisecond,
+		Log: h.log, State: h.w.state, Clock: &h.clock, IdleTimeout: 20 * time.Millisecond,
 	}, q)
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { require.NoError(h.t, push.Close()) })
@@ -112,8 +111,13 @@ func TestPushEndsAfterItsInterval(t *testing.T) {
 	h := newHarness(t, 1)
 	h.run(`CREATE STREAM s (id INT KEY, x INT) WITH (topic = 's')`)
 	h.put("s", `{"id":1,"x":1}`)
-	p := h.push(`SELECT id FROM s EMIT CHANGES FOR INTERVAL '50 ms'`)
-	require.Equal(t, []string{"+I 1"}, h.next(p, 2))
+	p := h.push(`SELECT id FROM s EMIT CHANGES FOR INTERVAL '1 hour'`)
+	require.Equal(t, []string{"+I 1"}, h.next(p, 1))
+	h.idlePush(p)
+	h.clock.forward(time.Hour)
+	require.Empty(t, h.next(p, 1))
+	p = h.push(`SELECT id FROM s WHERE x > 1 EMIT CHANGES FOR INTERVAL '50 ms'`)
+	require.Empty(t, h.next(p, 1), "who waits for a row is told of the end")
 }
 
 func TestPushOverATableTellsNewRowsFromChangedOnes(t *testing.T) {

@@ -264,13 +264,13 @@ func TestClosedWindowStaysClosedOverRestarts(t *testing.T) {
 	h.run(`CREATE STREAM s (id INT KEY, city TEXT, _t BIGINT) WITH (topic = 's')`)
 	h.run(`CREATE TABLE w AS SELECT city, count(*) AS n FROM s WINDOW TUMBLING (SIZE 1 SECOND) GROUP BY city EMIT FINAL`)
 	h.put("s", `{"id":1,"city":"a","_t":1000}`, `{"id":1,"city":"b","_t":1500}`, `{"id":1,"city":"a","_t":2500}`)
-	h.eventually("the first window closes", func() bool { return len(h.records("w")) == 2 })
+	h.eventually("the first window closes", func() bool { return len(h.records("w")) >= 2 }) // and the last one by the wall clock, when it likes
 	for _, keep := range []bool{true, false} {
 		h.restart(keep)
 		h.put("s", `{"id":1,"city":"a","_t":1001}`)
 		h.settle("w")
 	}
-	h.eventually("the last window closes", func() bool { return len(h.records("w")) == 3 })
+	h.eventually("the last window closes", func() bool { return len(h.records("w")) >= 3 })
 	require.ElementsMatch(t, []string{`{"n":1}`, `{"n":1}`, `{"n":1}`}, h.records("w"), "no window twice, none with a late row")
 	late := 0
 	for _, row := range h.records(errorsTopic) {

@@ -103,7 +103,7 @@ func TestFinalSessionsComeOnceOverRestarts(t *testing.T) {
 	h.put("s", `{"id":1,"city":"b","_t":1501}`)
 	h.settle("w")
 	h.restart(true) // with nothing more to come, the wall clock ends a's session
-	h.eventually("the last session closes", func() bool { return len(h.records("w")) == 2 })
+	h.eventually("the last session closes", func() bool { return len(h.records("w")) >= 2 })
 	require.Equal(t, []string{`{"n":1}`, `{"n":3}`}, sorted(h.records("w")))
 	late := 0
 	for _, row := range h.records(errorsTopic) {
