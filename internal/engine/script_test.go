@@ -148,7 +148,7 @@ func (r *scriptRunner) conn(d *datadriven.TestData) *scriptConn {
 }
 
 // commandTime is the most that a command of a script may take.
-const commandTime = time.Minute
+const commandTime = 3 * time.Minute
 
 func (r *scriptRunner) run(t *testing.T, d *datadriven.TestData) string {
 	c := r.conn(d)
