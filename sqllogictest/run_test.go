@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -117,7 +116,7 @@ var broken = map[string]string{
 	"copy ok\nin bad\n----\n1,a":                                         "22P02",
 	"copyout\nout\n----\n1,a\n2,b":                                       "    - 1,a\n      2,b\n    + 1,a",
 	"copyout\nwrong\n----":                                               "22012",
-	"timeout 20ms\n\nquery I\nsilent\n----":                              "no answer in 20ms",
+	"statement ok\nthree\n\ntimeout 20ms\n\nquery I\nsilent\n----":       "no answer in 20ms", // it has a connection before
 }
 
 func TestRecordsThatDoNotHoldAreReported(t *testing.T) {
@@ -129,9 +128,10 @@ func TestRecordsThatDoNotHoldAreReported(t *testing.T) {
 }
 
 func TestScriptGoesOnAfterATimeout(t *testing.T) {
-	fails, asked, _ := runScript(t, "query I\nsilent\n----\n\nstatement ok\nthree", func(o *Options) { o.Timeout = 20 * time.Millisecond })
+	const script = "timeout 2m\n\nstatement ok\nthree\n\ntimeout 20ms\n\nquery I\nsilent\n----\n\ntimeout 2m\n\nstatement ok\nthree"
+	fails, asked, _ := runScript(t, script, nil)
 	require.Len(t, fails, 1)
-	require.Equal(t, []string{"silent", "three"}, asked)
+	require.Equal(t, []string{"three", "silent", "three"}, asked)
 }
 
 // bad are scripts that do not parse.

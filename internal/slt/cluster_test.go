@@ -123,7 +123,7 @@ func (c *cluster) kill(m *nodetest.Member) {
 
 // whole waits until every partition has all its replicas in sync, so that the cluster survives the loss of a node.
 func (c *cluster) whole(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for c.members[0].ClusterHealth() != (node.ClusterHealth{Voters: 3}) {
 		select {
