@@ -270,13 +270,13 @@ func TestAGroupMovesBetweenProtocolsWhileItIsRead(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			return len(got) == wrote
-		}, time.Minute, 10*time.Millisecond)
+		}, 3*time.Minute, 10*time.Millisecond)
 		list := kmsg.NewPtrListGroupsRequest()
 		require.Eventually(t, func() bool {
 			listed, err := list.RequestWith(t.Context(), cl)
 			return err == nil && len(listed.Groups) == 1 && listed.Groups[0].GroupType == kind && listed.Groups[0].GroupState == "Stable" &&
 				(members == 0 || len(describeConsumer(t, cl, "g").Members) == members)
-		}, time.Minute, 10*time.Millisecond)
+		}, 3*time.Minute, 10*time.Millisecond)
 	}
 	a, b := start(classic...), start(classic...)
 	flows("classic", 0)

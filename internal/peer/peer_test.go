@@ -162,8 +162,8 @@ func (l *oneConn) Addr() net.Addr { return advertised("n1") }
 func TestRaftRunsOverThePort(t *testing.T) {
 	a, b := start(t, hello(1)), start(t, hello(2))
 	member := hello(2).DirectoryID
-	ta := raft.NewNetworkTransport(a.Raft(func(string) string { return member }), 1, time.Second, io.Discard)
-	tb := raft.NewNetworkTransport(b.Raft(nil), 1, time.Second, io.Discard)
+	ta := raft.NewNetworkTransport(a.Raft(func(string) string { return member }), 1, time.Minute, io.Discard)
+	tb := raft.NewNetworkTransport(b.Raft(nil), 1, time.Minute, io.Discard)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -288,6 +288,6 @@ func TestPowersOfHugeExponentsAnswerAtOnce(t *testing.T) {
 		var z types.Decimal
 		err := z.Pow(types.DecimalOf(c[0]), types.DecimalOf(c[1]))
 		require.True(t, err == nil || strings.Contains(err.Error(), "overflows"), "%v: %v", c, err)
-		require.Less(t, time.Since(start), 5*time.Second, "%v", c)
+		require.Less(t, time.Since(start), time.Minute, "%v", c) // else it takes hours
 	}
 }

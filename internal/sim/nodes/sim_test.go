@@ -93,8 +93,13 @@ func TestAClusterOfWholeNodesKeepsItsPromises(t *testing.T) {
 	program := build(t)
 	t.Run("time passes while a goroutine waits for a mutex", func(t *testing.T) { runInside(t, program, "TestInsideMutexes", insideEnv+"=") })
 	t.Run("segments that are not synced are missed", func(t *testing.T) {
-		o := runSeed(t, program, 1, brokenEnv+"=1", "MILLRACE_SIM_FAULTS=power of all", "TMPDIR="+t.TempDir())
-		require.NotEmpty(t, o.Violations) // rows are missing as a rule, but it may be that replicas never agree again
+		const tries = 5 // a node may lose power when it has nothing to lose
+		for seed := 1; seed <= tries; seed++ {
+			if o := runSeed(t, program, seed, brokenEnv+"=1", "MILLRACE_SIM_FAULTS=power of all", "TMPDIR="+t.TempDir()); len(o.Violations) > 0 {
+				return // rows are missing as a rule, but it may be that replicas never agree again
+			}
+		}
+		t.Errorf("nobody misses them in %d seeds", tries)
 	})
 	var mu sync.Mutex
 	total := map[string]int{}
