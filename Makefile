@@ -44,6 +44,9 @@ fmt: $(LINT_BIN) ## Format the code
 lint: $(LINT_BIN) ## Run the linters, the import rules among them
 	$(LINT_BIN) run
 
+.PHONY: linter
+linter: $(LINT_BIN) ## Build the pinned linter
+
 $(LINT_BIN):
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VER)
 
