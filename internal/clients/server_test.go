@@ -86,7 +86,7 @@ func (s *server) start(t *testing.T, flags ...string) {
 	select {
 	case s.addr = <-ready:
 		require.NotEmpty(t, s.addr, "the server ended: %s", s.log.String())
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the server is not ready in time")
 	}
 }

@@ -31,7 +31,7 @@ func TestANodeThatCannotFollowTheMetadataServesNothing(t *testing.T) {
 	select {
 	case err := <-c[0].Fatal():
 		require.ErrorContains(t, err, "no space left")
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the node does not say that it must stop")
 	}
 	_, err = lone.Exec(t.Context(), "SELECT id FROM t")
@@ -56,7 +56,7 @@ func TestANodeWhoseDiskFailsWhileItStartsEnds(t *testing.T) {
 	select {
 	case err := <-ended:
 		require.ErrorContains(t, err, "no space left")
-	case <-time.After(time.Minute):
+	case <-time.After(2 * time.Minute):
 		t.Fatal("the node neither serves nor ends")
 	}
 	c[2].FS.Inject(nil)

@@ -31,7 +31,7 @@ const Optional = "MILLRACE_NO_POSTGRES"
 const (
 	superuser  = "postgres"
 	port       = "5432" // only a part of the socket's name: the server does not listen on TCP
-	startLimit = 30 * time.Second
+	startLimit = 2 * time.Minute
 )
 
 // Start starts a server for the time of the test and returns the connection string of its database "postgres". Anyone who can reach the
