@@ -26,6 +26,7 @@ type fakeBackend struct {
 		listeners map[string][]*fakeSession
 		infos     []*SessionInfo
 		aborted   []string // reasons of aborted COPY IN
+		notYet    int      // how many sessions cannot be served yet
 	}
 }
 
@@ -48,6 +49,10 @@ func (b *fakeBackend) NewSession(_ context.Context, info *SessionInfo, client Cl
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.mu.notYet > 0 {
+		b.mu.notYet--
+		return nil, fmt.Errorf("not yet: %w", sqlerr.New(sqlerr.CannotConnectNow, "log is unavailable"))
+	}
 	b.mu.infos = append(b.mu.infos, info)
 	s := &fakeSession{
 		backend: b, client: client, pid: info.PID, status: TxIdle,

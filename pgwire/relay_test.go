@@ -256,6 +256,27 @@ func TestAnIdleSessionIsResumedWithoutAWord(t *testing.T) {
 	require.NotNil(t, last.Resumed)
 }
 
+// TestASessionComesAgainUntilItCanBeServed: a partition that it reads may have no leader for a moment, as after the death of a node.
+func TestASessionComesAgainUntilItCanBeServed(t *testing.T) {
+	b := newFakeBackend()
+	u, addr := serveRelayed(t, testConfig(b))
+	c := connectRaw(t, addr)
+	c.query("set TimeZone to 'Mars'")
+	notYet := func(times int) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.mu.notYet = times
+	}
+	notYet(3)
+	u.lose(true)
+	require.Equal(t, `DataRow "Mars"`, c.query("show TimeZone")[1])
+
+	notYet(1)
+	c = newRawClient(t, dial(t, addr))
+	c.startup(map[string]string{"user": "alice"}, pgproto3.ProtocolVersion30)
+	require.Contains(t, c.until("ErrorResponse"), "ErrorResponse FATAL 57P03 log is unavailable", "a new one is told")
+}
+
 // TestAServerThatEndsInOrderLeavesNothingInDoubt: whatever was sent when it ended has been answered, or goes to the next one.
 func TestAServerThatEndsInOrderLeavesNothingInDoubt(t *testing.T) {
 	u, addr := serveRelayed(t, testConfig(newFakeBackend()))

@@ -256,9 +256,12 @@ func readCounted(r *bytes.Reader) (string, error) {
 	return string(b), err
 }
 
-// openTaken opens the session of a connection that another server relays.
+// openTaken opens the session of a connection that another server relays. One that was served before, and cannot be served yet, comes again when it hears nothing.
 func (c *conn) openTaken(ctx context.Context) error {
 	session, err := c.server.config.Backend.NewSession(ctx, c.taken.info, c)
+	if c.taken.info.Resumed != nil && sqlerr.CodeOf(err) == sqlerr.CannotConnectNow {
+		return fmt.Errorf("%w: %w", errQuietEnd, err)
+	}
 	if err != nil {
 		return err
 	}
