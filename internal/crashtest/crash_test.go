@@ -86,10 +86,11 @@ func (d *disk) life(w *workload, t reporter, first bool) *fsys.Mem {
 		require.NoError(t, conn.Close(context.Background()))
 		d.armed.Store(true)
 	}
-	err = w.run(ctx, dial)
+	conns, err := connectAll(ctx, dial)
 	if ctx.Err() == nil {
 		require.NoError(t, err)
 	}
+	w.write(ctx, conns)
 	d.Inject(nil)
 	require.NoError(t, n.Close())
 	select {

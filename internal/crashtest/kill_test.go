@@ -47,12 +47,13 @@ func TestNothingAcknowledgedIsLostOrDoubledByKill9(t *testing.T) {
 	create(ctx, t, conn)
 	require.NoError(t, conn.Close(ctx))
 	for round := range rounds {
+		conns, err := connectAll(ctx, p.dial)
+		require.NoError(t, err)
 		running, cancel := context.WithTimeout(ctx, startLimit)
 		moment := time.AfterFunc(time.Duration(20+w.rand.IntN(700))*time.Millisecond, p.Kill)
-		err := w.run(running, p.dial)
+		w.write(running, conns)
 		moment.Stop()
 		cancel()
-		require.NoError(t, err)
 		p.Kill()
 
 		p = start(t, bin, dir)

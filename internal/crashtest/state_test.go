@@ -13,8 +13,21 @@ import (
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
 
-// writeFor is how long clients write before the node is stopped.
+// writeFor is how long clients write before the node is stopped, at the least.
 const writeFor = 500 * time.Millisecond
+
+// writeTo has clients write to a node until each kind of statement was acknowledged once more.
+func (w *workload) writeTo(t *testing.T, n *node.Node) {
+	t.Helper()
+	inserted, copied := len(w.mu.acked), len(w.mu.copied)
+	for len(w.mu.acked) == inserted || len(w.mu.copied) == copied {
+		conns, err := connectAll(t.Context(), func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, nodetest.ConnString(n)) })
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), writeFor)
+		w.write(ctx, conns)
+		cancel()
+	}
+}
 
 // withNode runs f on a node on fs, which then stops in order.
 func withNode(t *testing.T, fs *fsys.Mem, f func(n *node.Node, conn *pgx.Conn)) {
@@ -41,15 +54,11 @@ func written(t *testing.T) (fs *fsys.Mem, w *workload, read int64) {
 	fs, w = fsys.NewMem(), newWorkload(1)
 	withNode(t, fs, func(n *node.Node, conn *pgx.Conn) {
 		create(t.Context(), t, conn)
-		ctx, cancel := context.WithTimeout(t.Context(), writeFor)
-		defer cancel()
-		require.NoError(t, w.run(ctx, func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, nodetest.ConnString(n)) }))
+		w.writeTo(t, n)
 		w.check(t.Context(), t, conn)
 		read = rowsRead(t, conn)
 		require.Positive(t, read)
 	})
-	require.NotEmpty(t, w.mu.acked)
-	require.NotEmpty(t, w.mu.copied)
 	return fs, w, read
 }
 
@@ -67,9 +76,7 @@ func TestAnswersAreComputedAgainWithoutLocalState(t *testing.T) {
 	withNode(t, fs, func(n *node.Node, conn *pgx.Conn) {
 		w.check(t.Context(), t, conn)
 		// What comes now goes on where the old state ended.
-		ctx, cancel := context.WithTimeout(t.Context(), writeFor)
-		defer cancel()
-		require.NoError(t, w.run(ctx, func(ctx context.Context) (*pgx.Conn, error) { return pgx.Connect(ctx, nodetest.ConnString(n)) }))
+		w.writeTo(t, n)
 		w.check(t.Context(), t, conn)
 	})
 }

@@ -2,7 +2,6 @@ package crashtest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -11,8 +10,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/node/nodetest"
 )
 
 // schema makes one relation of each kind, and queries that filter, window and join, one on top of another.
@@ -110,8 +110,7 @@ func (w *workload) toldLocked(err error, ids statement, acked map[int64]bool, un
 
 // refused tells an error that the server gave, and that says that nothing was written, from one that says nothing.
 func refused(err error) bool {
-	var pg *pgconn.PgError
-	return errors.As(err, &pg) && pg.Code != "40003" && pg.Code != "57P01"
+	return !slices.Contains([]string{"", "40003", "57P01"}, nodetest.Code(err))
 }
 
 // copyIn runs COPYs until ctx ends or the server is gone.
@@ -136,20 +135,34 @@ func copyOf(ctx context.Context, conn *pgx.Conn, ids statement) error {
 	return err
 }
 
-// run writes with three connections until ctx ends. Statements that are under way then come to their end: one that goes on behind the back
-// of its client would change what a check reads.
-func (w *workload) run(ctx context.Context, dial func(context.Context) (*pgx.Conn, error)) error {
-	var wg sync.WaitGroup
-	for i := range 3 {
+// writers are how many connections write.
+const writers = 3
+
+// connectAll makes the connections for write.
+func connectAll(ctx context.Context, dial func(context.Context) (*pgx.Conn, error)) ([]*pgx.Conn, error) {
+	var conns []*pgx.Conn
+	for range writers {
 		conn, err := dial(ctx)
 		if err != nil {
-			wg.Wait() // what those before are told must be noted before anybody checks
-			return err
+			for _, c := range conns {
+				_ = c.Close(context.WithoutCancel(ctx))
+			}
+			return nil, err
 		}
+		conns = append(conns, conn)
+	}
+	return conns, nil
+}
+
+// write writes with all connections until ctx ends. Statements that are under way then come to their end: one that goes on behind the back
+// of its client would change what a check reads.
+func (w *workload) write(ctx context.Context, conns []*pgx.Conn) {
+	var wg sync.WaitGroup
+	for i, conn := range conns {
 		sizes := rand.New(rand.NewPCG(w.rand.Uint64(), uint64(i)))
 		wg.Go(func() {
 			defer conn.Close(context.WithoutCancel(ctx))
-			if i == 2 {
+			if i == writers-1 {
 				w.copyIn(ctx, conn, sizes)
 			} else {
 				w.insert(ctx, conn, sizes)
@@ -157,7 +170,6 @@ func (w *workload) run(ctx context.Context, dial func(context.Context) (*pgx.Con
 		})
 	}
 	wg.Wait()
-	return nil
 }
 
 // settle decides what was unknown by what is there: each statement wholly or not at all.
@@ -212,19 +224,31 @@ func (w *workload) check(ctx context.Context, t reporter, conn *pgx.Conn) {
 // pairs reads (id, v) rows: no id twice, each with its own value.
 func pairs(ctx context.Context, t reporter, conn *pgx.Conn, query string) map[int64]bool {
 	t.Helper()
-	rows, err := conn.Query(ctx, query)
-	require.NoError(t, err, query)
 	out := map[int64]bool{}
-	for rows.Next() {
-		var id int64
-		var v int32
-		require.NoError(t, rows.Scan(&id, &v))
-		require.False(t, out[id], "%s: id %d is there twice", query, id)
-		require.Equal(t, value(id), int64(v), "%s: id %d", query, id)
-		out[id] = true
+	for _, r := range collect[struct {
+		ID int64
+		V  int32
+	}](ctx, t, conn, query) {
+		require.False(t, out[r.ID], "%s: id %d is there twice", query, r.ID)
+		require.Equal(t, value(r.ID), int64(r.V), "%s: id %d", query, r.ID)
+		out[r.ID] = true
 	}
-	require.NoError(t, rows.Err(), query)
 	return out
+}
+
+// collect reads a query's rows into structs, again as often as it is told to.
+func collect[T any](ctx context.Context, t reporter, conn *pgx.Conn, query string) []T {
+	t.Helper()
+	for {
+		rows, err := conn.Query(ctx, query)
+		require.NoError(t, err, query)
+		out, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+		if nodetest.Unchanged(err) && ctx.Err() == nil {
+			continue
+		}
+		require.NoError(t, err, query)
+		return out
+	}
 }
 
 // missingSaid begins what is said of rows that were lost.
@@ -263,17 +287,14 @@ func (w *workload) checkMinutes(ctx context.Context, t reporter, conn *pgx.Conn)
 		c := want[k]
 		want[k] = cell{c.n + 1, c.total + value(id)}
 	}
-	rows, err := conn.Query(ctx, "SELECT dim, minute, n, total FROM minutes")
-	require.NoError(t, err)
 	have := map[key]cell{}
-	for rows.Next() {
-		var dim int32
-		var minute time.Time
-		var c cell
-		require.NoError(t, rows.Scan(&dim, &minute, &c.n, &c.total))
-		have[key{dim, minute.Unix()}] = c
+	for _, r := range collect[struct {
+		Dim      int32
+		Minute   time.Time
+		N, Total int64
+	}](ctx, t, conn, "SELECT dim, minute, n, total FROM minutes") {
+		have[key{r.Dim, r.Minute.Unix()}] = cell{r.N, r.Total}
 	}
-	require.NoError(t, rows.Err())
 	require.Equal(t, want, have, "windows")
 }
 
@@ -285,16 +306,13 @@ func (w *workload) checkTotals(ctx context.Context, t reporter, conn *pgx.Conn, 
 		c := want[names[id%5]]
 		want[names[id%5]] = cell{c.n + 1, c.total + value(id)}
 	}
-	rows, err := conn.Query(ctx, "SELECT name, n, total FROM totals")
-	require.NoError(t, err)
 	have := map[string]cell{}
-	for rows.Next() {
-		var name string
-		var c cell
-		require.NoError(t, rows.Scan(&name, &c.n, &c.total))
-		have[name] = c
+	for _, r := range collect[struct {
+		Name     string
+		N, Total int64
+	}](ctx, t, conn, "SELECT name, n, total FROM totals") {
+		have[r.Name] = cell{r.N, r.Total}
 	}
-	require.NoError(t, rows.Err())
 	require.Equal(t, want, have, "aggregate on top of the join")
 }
 
@@ -302,7 +320,6 @@ func (w *workload) checkTotals(ctx context.Context, t reporter, conn *pgx.Conn, 
 func create(ctx context.Context, t reporter, conn *pgx.Conn) {
 	t.Helper()
 	for _, q := range schema {
-		_, err := conn.Exec(ctx, q)
-		require.NoError(t, err, q)
+		require.NoError(t, nodetest.Exec(ctx, conn, q), q)
 	}
 }

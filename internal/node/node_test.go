@@ -43,8 +43,7 @@ func shut(t *testing.T, n *node.Node, conns ...*pgx.Conn) {
 func exec(t *testing.T, conn *pgx.Conn, queries ...string) {
 	t.Helper()
 	for _, q := range queries {
-		_, err := conn.PgConn().Exec(t.Context(), q).ReadAll()
-		require.NoError(t, err, q)
+		require.NoError(t, nodetest.Exec(within(t), conn, q), q)
 	}
 }
 
@@ -52,6 +51,9 @@ func exec(t *testing.T, conn *pgx.Conn, queries ...string) {
 func texts(t *testing.T, conn *pgx.Conn, query string) []string {
 	t.Helper()
 	rows, err := nodetest.Texts(t.Context(), conn, query)
+	for ctx := within(t); nodetest.Unchanged(err) && ctx.Err() == nil; {
+		rows, err = nodetest.Texts(ctx, conn, query)
+	}
 	require.NoError(t, err, query)
 	out := make([]string, len(rows))
 	for i, r := range rows {
