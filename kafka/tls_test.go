@@ -1,14 +1,7 @@
 package kafka_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
-	"net"
 	"testing"
 	"time"
 
@@ -18,73 +11,37 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
+	"github.com/millracedb/millrace/internal/certtest"
 	"github.com/millracedb/millrace/internal/node"
 )
 
-// authority signs certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t testing.TB) *authority {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := certTemplate("authority")
-	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	a := &authority{cert, key, x509.NewCertPool()}
-	a.pool.AddCert(cert)
-	return a
-}
-
-func certTemplate(name string) *x509.Certificate {
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-}
-
-func (a *authority) sign(t testing.TB, name string) tls.Certificate {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err := x509.CreateCertificate(rand.Reader, certTemplate(name), a.cert, &key.PublicKey, a.key)
-	require.NoError(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
 func TestClientsWithAndWithoutTLSAreServedOnOnePort(t *testing.T) {
-	ca := newAuthority(t)
+	ca := certtest.NewAuthority(t)
 	n := startLocked(t, func(c *node.Config) {
 		c.TLS = &tls.Config{
-			Certificates: []tls.Certificate{ca.sign(t, "node")}, MinVersion: tls.VersionTLS12,
-			ClientCAs: ca.pool, ClientAuth: tls.VerifyClientCertIfGiven,
+			Certificates: []tls.Certificate{ca.Sign(t, "node")}, MinVersion: tls.VersionTLS12,
+			ClientCAs: ca.Pool, ClientAuth: tls.VerifyClientCertIfGiven,
 		}
 	})
 	encrypted := func(certs ...tls.Certificate) kgo.Opt {
-		return kgo.DialTLSConfig(&tls.Config{RootCAs: ca.pool, Certificates: certs, MinVersion: tls.VersionTLS12})
+		return kgo.DialTLSConfig(&tls.Config{RootCAs: ca.Pool, Certificates: certs, MinVersion: tls.VersionTLS12})
 	}
 	secret := scram.Auth{User: "ann", Pass: "secret"}.AsSha256Mechanism()
 	open := client(t, n, kgo.SASL(secret))
 	createTopic(t, open, "a", 1, nil)
 	// More than one socket buffer, and records that are read from a file: nothing can be sent from file to socket here.
 	big := string(make([]byte, 300_000))
-	for _, opts := range [][]kgo.Opt{{kgo.SASL(secret)}, {encrypted(), kgo.SASL(secret)}, {encrypted(ca.sign(t, "ann"))}} {
+	for _, opts := range [][]kgo.Opt{{kgo.SASL(secret)}, {encrypted(), kgo.SASL(secret)}, {encrypted(ca.Sign(t, "ann"))}} {
 		cl := client(t, n, append(opts, kgo.ConsumeTopics("a"), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd().Relative(-1)))...)
 		produce(t, cl, "a", []string{big})
 		require.Equal(t, big, consume(t.Context(), t, cl, 1)[0])
 	}
 	for name, opts := range map[string][]kgo.Opt{
 		"no certificate and no password":        {encrypted()},
-		"a certificate for nobody":              {encrypted(ca.sign(t, "stranger"))},
-		"a certificate of another authority":    {encrypted(newAuthority(t).sign(t, "ann"))},
-		"a role that may not log in":            {encrypted(ca.sign(t, "bob"))},
-		"an authority that the client's is not": {kgo.DialTLSConfig(&tls.Config{RootCAs: newAuthority(t).pool, MinVersion: tls.VersionTLS12})},
+		"a certificate for nobody":              {encrypted(ca.Sign(t, "stranger"))},
+		"a certificate of another authority":    {encrypted(certtest.NewAuthority(t).Sign(t, "ann"))},
+		"a role that may not log in":            {encrypted(ca.Sign(t, "bob"))},
+		"an authority that the client's is not": {kgo.DialTLSConfig(&tls.Config{RootCAs: certtest.NewAuthority(t).Pool, MinVersion: tls.VersionTLS12})},
 	} {
 		require.Error(t, client(t, n, append(opts, kgo.RequestRetries(0), kgo.RetryTimeout(time.Second))...).Ping(t.Context()), name)
 	}

@@ -1,23 +1,18 @@
 package pgwire
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"io"
-	"math/big"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/require"
 	"github.com/xdg-go/scram"
 
+	"github.com/millracedb/millrace/internal/certtest"
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
 
@@ -135,22 +130,8 @@ func TestConnectionLimitIsToldTheClient(t *testing.T) {
 
 // testTLS returns a server's config with a new certificate for 127.0.0.1, and a client's that trusts it.
 func testTLS(t *testing.T) (server, client *tls.Config) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1),
-		NotBefore:    time.Unix(0, 0),
-		NotAfter:     time.Unix(1<<33, 0),
-		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
-		&tls.Config{RootCAs: pool, ServerName: "127.0.0.1"}
+	ca := certtest.NewAuthority(t)
+	return &tls.Config{Certificates: []tls.Certificate{ca.Sign(t, "localhost")}}, &tls.Config{RootCAs: ca.Pool, ServerName: "127.0.0.1"}
 }
 
 // serveTLS starts a server with TLS over a fake backend.

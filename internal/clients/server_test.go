@@ -4,13 +4,7 @@ package clients
 
 import (
 	"bufio"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
+	"crypto/tls"
 	"net"
 	"os"
 	"os/exec"
@@ -21,6 +15,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/millracedb/millrace/internal/certtest"
 )
 
 // server is a millrace serve in a process of its own, on a directory that outlives a restart.
@@ -45,12 +41,11 @@ func newServer(t *testing.T) *server {
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 
-	ca := newCertificate(t, "authority of a test", nil)
-	s.authority = ca.write(t, dir, "ca")
-	own := newCertificate(t, "localhost", ca)
-	s.certificate, s.key = own.write(t, dir, "server"), filepath.Join(dir, "server.key")
-	client := newCertificate(t, "app", ca)
-	s.clientCertificate, s.clientKey = client.write(t, dir, "client"), filepath.Join(dir, "client.key")
+	ca := certtest.NewAuthority(t)
+	s.authority = filepath.Join(dir, "ca.crt")
+	require.NoError(t, os.WriteFile(s.authority, ca.PEM(), 0o600))
+	s.certificate, s.key = writePEM(t, ca.Sign(t, "localhost", "localhost"), dir, "server")
+	s.clientCertificate, s.clientKey = writePEM(t, ca.Sign(t, "app"), dir, "client")
 	t.Cleanup(func() {
 		if s.process != nil {
 			_ = s.process.Process.Kill()
@@ -106,42 +101,12 @@ func (s *server) environment(user, password string) environment {
 	return environment{"PGHOST": host, "PGPORT": port, "PGUSER": user, "PGPASSWORD": password, "PGDATABASE": "millrace", "PGSSLMODE": "disable"}
 }
 
-// certificate is one with its key.
-type certificate struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-// newCertificate makes a certificate for loopback, or an authority when by is nil.
-func newCertificate(t *testing.T, name string, by *certificate) *certificate {
+// writePEM writes what has been signed as dir/name.crt and dir/name.key and returns their paths.
+func writePEM(t *testing.T, signed tls.Certificate, dir, name string) (certificate, key string) {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	serial, err := rand.Int(rand.Reader, big.NewInt(1<<62))
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: serial, Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	}
-	if by == nil {
-		template.IsCA, template.BasicConstraintsValid, template.KeyUsage, template.ExtKeyUsage = true, true, x509.KeyUsageCertSign, nil
-		by = &certificate{template, key}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, by.cert, &key.PublicKey, by.key)
-	require.NoError(t, err)
-	cert, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	return &certificate{cert, key}
-}
-
-// write writes dir/name.crt and dir/name.key and returns the path of the first.
-func (c *certificate) write(t *testing.T, dir, name string) string {
-	t.Helper()
-	path := filepath.Join(dir, name)
-	key, err := x509.MarshalPKCS8PrivateKey(c.key)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(path+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600))
-	require.NoError(t, os.WriteFile(path+".crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.cert.Raw}), 0o600))
-	return path + ".crt"
+	certificate, key = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
+	certPEM, keyPEM := certtest.PEM(t, signed)
+	require.NoError(t, os.WriteFile(certificate, certPEM, 0o600))
+	require.NoError(t, os.WriteFile(key, keyPEM, 0o600))
+	return certificate, key
 }

@@ -1,39 +1,18 @@
 package node_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"fmt"
-	"math/big"
-	"net"
 	"testing"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/millracedb/millrace/internal/certtest"
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/node/nodetest"
 )
-
-// certificate makes a certificate for loopback that signs itself.
-func certificate(t *testing.T) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	require.NoError(t, err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
 
 func TestPasswordsAndTLS(t *testing.T) {
 	fs := fsys.NewMem()
@@ -42,7 +21,7 @@ func TestPasswordsAndTLS(t *testing.T) {
 	shut(t, n, conn)
 
 	n, err := nodetest.Open(t.Context(), node.Config{
-		FS: fs, RequirePassword: true, TLS: &tls.Config{Certificates: []tls.Certificate{certificate(t)}, MinVersion: tls.VersionTLS12},
+		FS: fs, RequirePassword: true, TLS: &tls.Config{Certificates: []tls.Certificate{certtest.NewAuthority(t).Sign(t, "localhost")}, MinVersion: tls.VersionTLS12},
 	})
 	require.NoError(t, err)
 	login := func(user, password, ssl string) (*pgx.Conn, error) {
