@@ -20,21 +20,16 @@ func relationName(r *Relation) string {
 
 // describe names an operator with its arguments; details go on lines of their own.
 func describe(n Node) (string, []string) {
-	list := func(es []Expr) string {
-		p := exprPrinter{}
-		p.list(es, ", ")
-		return p.b.String()
-	}
 	switch x := n.(type) {
 	case *Scan:
 		return describeScan(x)
 	case *Values:
 		if len(x.Rows) == 1 {
-			return "Values (" + list(x.Rows[0]) + ")", nil
+			return "Values (" + exprList(x.Rows[0]) + ")", nil
 		}
 		return fmt.Sprintf("Values: %d rows", len(x.Rows)), nil
 	case *FuncScan:
-		name := "Function " + x.Func.Name + "(" + list(x.Args) + ")"
+		name := "Function " + x.Func.Name + "(" + exprList(x.Args) + ")"
 		if x.Ordinality {
 			name += " with ordinality"
 		}
@@ -42,19 +37,7 @@ func describe(n Node) (string, []string) {
 	case *Filter:
 		return "Filter " + bare(x.Cond), nil
 	case *Project:
-		var out []string
-		for i, e := range x.Exprs {
-			c := x.P.Cols[i]
-			s := FormatExpr(e)
-			if ref, ok := e.(*ColumnRef); !ok || ref.Name != c.Name {
-				s += " AS " + quoteName(c.Name)
-			}
-			if c.Hidden {
-				s = "[" + s + "]"
-			}
-			out = append(out, s)
-		}
-		return "Project " + strings.Join(out, ", "), nil
+		return describeProject(x), nil
 	case *Aggregate:
 		return describeAggregate(x)
 	case *Join:
@@ -67,7 +50,7 @@ func describe(n Node) (string, []string) {
 		return word, nil
 	case *Distinct:
 		if len(x.On) > 0 {
-			return "Distinct on " + list(x.On), nil
+			return "Distinct on " + exprList(x.On), nil
 		}
 		return "Distinct", nil
 	case *Sort:
@@ -75,17 +58,7 @@ func describe(n Node) (string, []string) {
 		p.sortKeys(x.By)
 		return "Sort by " + p.b.String(), nil
 	case *Limit:
-		var parts []string
-		if x.Limit != nil {
-			parts = append(parts, FormatExpr(x.Limit))
-		}
-		if x.Offset != nil {
-			parts = append(parts, "offset "+FormatExpr(x.Offset))
-		}
-		if x.WithTies {
-			parts = append(parts, "with ties")
-		}
-		return "Limit " + strings.Join(parts, " "), nil
+		return describeLimit(x), nil
 	case *RecursiveUnion:
 		if x.All {
 			return "Recursive union all", nil
@@ -105,17 +78,7 @@ func describe(n Node) (string, []string) {
 	case *Expire:
 		return "Expire " + FormatMillis(x.Rel.TTLMs) + " after the row's time", nil
 	case *Exchange:
-		if x.In == nil {
-			return "Read " + x.Topic, nil
-		}
-		name := "Exchange by (" + list(x.By) + ")"
-		if x.Broadcast {
-			name = "Exchange to all"
-		}
-		if x.Topic != "" {
-			name += " to " + x.Topic
-		}
-		return name, nil
+		return describeExchange(x), nil
 	case *TopN:
 		return describeTopN(x), nil
 	case *Repeat:
@@ -123,12 +86,67 @@ func describe(n Node) (string, []string) {
 	case *Expand:
 		return describeExpand(x), nil
 	case *Sink:
-		if x.Rel.HistoryMs > 0 {
-			return "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic + ", history " + FormatMillis(x.Rel.HistoryMs) + ")", nil
-		}
-		return "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic + ")", nil
+		return describeSink(x), nil
 	}
 	return fmt.Sprintf("%T", n), nil
+}
+
+func describeProject(x *Project) string {
+	var out []string
+	for i, e := range x.Exprs {
+		c := x.P.Cols[i]
+		s := FormatExpr(e)
+		if ref, ok := e.(*ColumnRef); !ok || ref.Name != c.Name {
+			s += " AS " + quoteName(c.Name)
+		}
+		if c.Hidden {
+			s = "[" + s + "]"
+		}
+		out = append(out, s)
+	}
+	return "Project " + strings.Join(out, ", ")
+}
+
+func describeLimit(x *Limit) string {
+	var parts []string
+	if x.Limit != nil {
+		parts = append(parts, FormatExpr(x.Limit))
+	}
+	if x.Offset != nil {
+		parts = append(parts, "offset "+FormatExpr(x.Offset))
+	}
+	if x.WithTies {
+		parts = append(parts, "with ties")
+	}
+	return "Limit " + strings.Join(parts, " ")
+}
+
+func describeExchange(x *Exchange) string {
+	if x.In == nil {
+		return "Read " + x.Topic
+	}
+	name := "Exchange by (" + exprList(x.By) + ")"
+	if x.Broadcast {
+		name = "Exchange to all"
+	}
+	if x.Topic != "" {
+		name += " to " + x.Topic
+	}
+	return name
+}
+
+func describeSink(x *Sink) string {
+	name := "Write " + relationName(x.Rel) + " (topic " + x.Rel.Topic
+	if x.Rel.HistoryMs > 0 {
+		name += ", history " + FormatMillis(x.Rel.HistoryMs)
+	}
+	return name + ")"
+}
+
+func exprList(es []Expr) string {
+	p := exprPrinter{}
+	p.list(es, ", ")
+	return p.b.String()
 }
 
 // bare drops the parentheses around a whole condition.
