@@ -124,13 +124,20 @@ func (v view) grow(t *metadata.Topic, n *metadata.Partition) {
 	}
 }
 
-// order puts the replicas of a partition that has grown into an order in which its topic's leaders go round them: the first is the one that is to lead, as in Kafka.
+// order puts the replicas of a partition that has grown into the order that they would have if it were made now: the first is the one that is to lead, as in Kafka.
 func (v view) order(t *metadata.Topic, n *metadata.Partition) {
-	ids, dirs := slices.Sorted(slices.Values(n.Replicas)), make([]metadata.UUID, len(n.Replicas))
-	first := int((t.CreatedAt + uint64(n.ID)) % uint64(len(ids)))
-	ids = slices.Concat(ids[first:], ids[:first])
-	for i, id := range ids {
-		dirs[i] = n.Directories[slices.Index(n.Replicas, id)]
+	var on []*metadata.Broker
+	for _, id := range slices.Sorted(slices.Values(n.Replicas)) {
+		k, ok := v.img.Broker(id)
+		if !ok {
+			k = &metadata.Broker{ID: id} // removed, and not replaced yet
+		}
+		on = append(on, k)
+	}
+	const slots = 1 << 30 // more than any cluster has partitions, and an int everywhere
+	ids, dirs := make([]int32, len(on)), make([]metadata.UUID, len(on))
+	for i, k := range metadata.Arrange(on, int((t.CreatedAt+uint64(n.ID))%slots)) {
+		ids[i], dirs[i] = k.ID, n.Directories[slices.Index(n.Replicas, k.ID)]
 	}
 	n.Replicas, n.Directories = ids, dirs
 }

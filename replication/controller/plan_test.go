@@ -268,6 +268,29 @@ func TestATopicThatGrowsWithTheClusterIsSpreadOverIt(t *testing.T) {
 	require.Equal(t, map[int32]int{1: 2, 2: 2, 3: 2}, b.leads())
 }
 
+func TestWhatADeadNodeLedIsTakenOverByAllOthersInATopicThatHasGrownWithTheCluster(t *testing.T) {
+	b := newBoardOf(t, 1, metadata.TopicSpec{Partitions: 12})
+	b.steady = true
+	for id := int32(2); id <= 3; id++ {
+		b.apply(func(x *metadata.Batch) {
+			x.RegisterBroker(metadata.Broker{ID: id, Directory: metadata.UUID{byte(id)}}, 0)
+		})
+	}
+	b.review()
+	b.catchUp()
+	even := map[int32]int{1: 4, 2: 4, 3: 4}
+	require.Equal(t, even, b.leads())
+	for dead := range even {
+		want := map[int32]int{1: 6, 2: 6, 3: 6}
+		delete(want, dead)
+		b.fence(dead)
+		require.Equal(t, want, b.leads(), "without node %d", dead)
+		b.admit(dead)
+		b.catchUp()
+		require.Equal(t, even, b.leads(), "node %d is back", dead)
+	}
+}
+
 func (b *board) wish(build func(*metadata.Batch)) {
 	b.t.Helper()
 	b.apply(build)

@@ -33,10 +33,7 @@ func (b *Batch) place(first, n, replicas int32, spread bool) ([]Partition, error
 	for i := range out {
 		slot := b.start() + b.placed
 		b.placed++
-		order := make([]*Broker, len(active))
-		for r := range order {
-			order[r] = active[follower(slot, r, len(active))]
-		}
+		order := rotate(active, slot)
 		if chosen && !spread && at >= 0 {
 			order = slices.DeleteFunc(order, func(k *Broker) bool { return k.ID == queries })
 			order = slices.Insert(order, 0, active[at])
@@ -95,6 +92,26 @@ func (r *Racks) Take(free *[]*Broker) *Broker {
 	*free = slices.Delete(*free, best, best+1)
 	r.Add(k.Rack)
 	return k
+}
+
+// Arrange is the order in which brokers hold the replicas of the partition in the given slot, the leader first: that of place, for replicas that have been chosen already. The leaders of
+// consecutive slots go round the brokers, and those that a broker leads have their second replicas on all others in turn, so that all take a part of what it leads when it dies.
+func Arrange(brokers []*Broker, slot int) []*Broker {
+	free := rotate(alternate(brokers), slot)
+	out := make([]*Broker, 0, len(free))
+	for racks := (Racks{}); len(free) > 0; {
+		out = append(out, racks.Take(&free))
+	}
+	return out
+}
+
+// rotate is the order of brokers for the partition in the given slot, racks left aside.
+func rotate(brokers []*Broker, slot int) []*Broker {
+	order := make([]*Broker, len(brokers))
+	for r := range order {
+		order[r] = brokers[follower(slot, r, len(brokers))]
+	}
+	return order
 }
 
 // start is where this batch begins in the round of brokers: it differs from one batch to the next.

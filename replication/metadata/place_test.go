@@ -78,3 +78,33 @@ func TestFollowersAreSpreadOverTheBrokersOfARack(t *testing.T) {
 	}
 	require.Len(t, pairs, 8, "each broker leads with each of the other rack: %v", pairs)
 }
+
+func TestReplicasThatAreThereAreArrangedAsNewOnesAre(t *testing.T) {
+	ids := func(brokers []*Broker) (out []int32) {
+		for _, k := range brokers {
+			out = append(out, k.ID)
+		}
+		return out
+	}
+	brokers := func(racks ...string) (out []*Broker) {
+		for i, rack := range racks {
+			out = append(out, &Broker{ID: int32(i + 1), Rack: rack})
+		}
+		return out
+	}
+	require.Equal(t, []int32{1}, ids(Arrange(brokers(""), 7)))
+	second := map[[2]int32]int{}
+	for slot := range 24 {
+		order := ids(Arrange(brokers("", "", "", ""), slot))
+		require.ElementsMatch(t, []int32{1, 2, 3, 4}, order)
+		second[[2]int32{order[0], order[1]}]++
+	}
+	require.Len(t, second, 12, "each broker leads with each other one second: %v", second)
+	for pair, n := range second {
+		require.Equal(t, 2, n, "%v", pair)
+	}
+	for slot := range 24 {
+		order := Arrange(brokers("a", "a", "b", "b"), slot)
+		require.NotEqual(t, order[0].Rack, order[1].Rack, "slot %d: who leads next is in the other rack", slot)
+	}
+}
