@@ -26,44 +26,121 @@ const bytesPerClaim = 4
 
 func isQueryGroup(id string) bool { return strings.HasPrefix(id, queryGroupPrefix) }
 
-// Claim makes a node the owner of partitions that the tasks of a persistent query read, and returns the generation of the claim when that is durable. From then on nobody commits offsets of them
-// under an older claim; the claims of other partitions stay as they are.
-func (o *Offsets) Claim(ctx context.Context, groupID, member string, tps []TopicPartition) (generation int32, err error) {
-	l, kerror := o.lease(groupID)
-	if kerror != nil {
-		return 0, kerror
-	}
-	if !isQueryGroup(groupID) || len(tps) == 0 {
-		return 0, kerr.InvalidRequest
-	}
-	generation, next, err := l.claim(ctx, groupID, member, tps, o.clock.Now().UnixMilli())
-	if err != nil {
-		return 0, err
-	}
-	return generation, l.part.WaitHighWatermark(ctx, next)
+// GroupClaim are partitions of a query's group that a node is to own.
+type GroupClaim struct {
+	Group, Member string
+	Partitions    []TopicPartition
 }
 
-func (l *offsetLease) claim(ctx context.Context, groupID, member string, tps []TopicPartition, now int64) (generation int32, next int64, err error) {
+// Claimed is what came of a GroupClaim: the generation that commits are to name, or why there is none.
+type Claimed struct {
+	Generation int32
+	Err        error
+}
+
+// claimBatchBytes is the size at which a batch of claims is appended and another one begun.
+const claimBatchBytes = 256 << 10
+
+// Claim makes nodes the owners of partitions that the tasks of persistent queries read, and returns what came of each claim when all are durable. From then on nobody commits offsets of those
+// partitions under an older claim; the claims of other partitions stay as they are. The claims of groups that are kept in one partition are written together and waited for once: after a crash in
+// the middle some hold and others do not, each group's as a whole, and whoever was not answered claims again.
+func (o *Offsets) Claim(ctx context.Context, claims []GroupClaim) []Claimed {
+	out := make([]Claimed, len(claims))
+	byLease := map[*offsetLease][]int{}
+	for i, c := range claims {
+		l, kerror := o.lease(c.Group)
+		switch {
+		case kerror != nil:
+			out[i].Err = kerror
+		case !isQueryGroup(c.Group) || len(c.Partitions) == 0:
+			out[i].Err = kerr.InvalidRequest
+		default:
+			byLease[l] = append(byLease[l], i)
+		}
+	}
+	ends := map[*offsetLease]int64{}
+	for l, indexes := range byLease { // all are written before any is waited for
+		if next := l.claim(ctx, claims, indexes, out, o.clock.Now().UnixMilli()); next > 0 {
+			ends[l] = next
+			l.part.Flush(next)
+		}
+	}
+	for l, next := range ends {
+		if err := l.part.WaitHighWatermark(ctx, next); err != nil {
+			for _, i := range byLease[l] {
+				out[i] = Claimed{Err: coordinatorError(err)}
+			}
+		}
+	}
+	return out
+}
+
+// claim writes the claims with these indexes, fills in what came of them, and returns the end of what it has written, 0 if that is nothing.
+func (l *offsetLease) claim(ctx context.Context, claims []GroupClaim, indexes []int, out []Claimed, now int64) (next int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	generation = 1
+	for len(indexes) > 0 {
+		batch := l.claimBatchLocked(claims, indexes, now)
+		end, err := l.appendSet(ctx, batch.set)
+		for n, i := range indexes[:len(batch.groups)] {
+			if err != nil {
+				out[i].Err = err
+				continue
+			}
+			g := batch.groups[n]
+			l.groupLocked(claims[i].Group).setMembers(g.generation, g.how, g.members)
+			out[i].Generation = g.generation
+		}
+		if err == nil {
+			next = end
+		}
+		indexes = indexes[len(batch.groups):]
+	}
+	return next
+}
+
+// claimBatch are the first of some claims, as one record batch.
+type claimBatch struct {
+	set    *recordSet
+	groups []claimedGroup // as the claims leave them
+}
+
+type claimedGroup struct {
+	generation int32
+	how        groupProtocols
+	members    []GroupMember
+}
+
+// claimBatchLocked takes as many claims as fit a batch, at least one, and none of a group that is in the batch already.
+func (l *offsetLease) claimBatchLocked(claims []GroupClaim, indexes []int, now int64) claimBatch {
+	batch := claimBatch{set: newRecordSet(now)}
+	taken := map[string]bool{}
+	for _, i := range indexes {
+		c := &claims[i]
+		if taken[c.Group] || batch.set.b.Size() > claimBatchBytes {
+			break
+		}
+		taken[c.Group] = true
+		g := l.claimedLocked(c)
+		batch.set.addGroup(c.Group, g.generation, g.how, g.members)
+		batch.groups = append(batch.groups, g)
+	}
+	return batch
+}
+
+// claimedLocked is what a claim makes of its group.
+func (l *offsetLease) claimedLocked(c *GroupClaim) claimedGroup {
+	generation := int32(1)
 	owners := map[TopicPartition]ownership{}
-	if g := l.mu.groups[groupID]; g != nil {
+	if g := l.mu.groups[c.Group]; g != nil {
 		generation = g.generation + 1
 		maps.Copy(owners, g.owners)
 	}
-	for _, tp := range tps {
-		owners[tp] = ownership{member, generation}
+	for _, tp := range c.Partitions {
+		owners[tp] = ownership{c.Member, generation}
 	}
 	members := claimants(owners)
-	how := groupProtocols{groupProtocolType, groupProtocol, members[0].ID}
-	set := newRecordSet(now)
-	set.addGroup(groupID, generation, how, members)
-	if next, err = l.appendSet(ctx, set); err != nil {
-		return 0, 0, err
-	}
-	l.groupLocked(groupID).setMembers(generation, how, members)
-	return generation, next, nil
+	return claimedGroup{generation, groupProtocols{groupProtocolType, groupProtocol, members[0].ID}, members}
 }
 
 // claimants are the owners as members of the group, by name, with assignments that Kafka's tools read.

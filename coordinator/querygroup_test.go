@@ -14,9 +14,9 @@ var in1 = TopicPartition{"in", 1}
 
 func claimParts(t *testing.T, b *Broker, member string, tps ...TopicPartition) claim {
 	t.Helper()
-	generation, err := b.Claim(testCtx, queryGroup, member, tps)
-	require.NoError(t, err)
-	return claim{group: queryGroup, member: member, generation: generation}
+	got := b.Claim(testCtx, []GroupClaim{{queryGroup, member, tps}})[0]
+	require.NoError(t, got.Err)
+	return claim{group: queryGroup, member: member, generation: got.Generation}
 }
 
 // commitBoth commits an offset of each partition in one request, and returns the answer for each.
@@ -102,6 +102,7 @@ func TestClaimFollowsTheGroupOfAnEarlierRelease(t *testing.T) {
 	require.ErrorIs(t, p.commitOffset(testCtx, whole, in0, 6), kerr.IllegalGeneration)
 	require.ErrorIs(t, p.commitOffset(testCtx, whole, in1, 6), kerr.IllegalGeneration)
 	require.NoError(t, p.commitOffset(testCtx, c, in0, 6))
-	_, err := b.Claim(testCtx, "someone", "node-1", []TopicPartition{in0})
-	require.ErrorIs(t, err, kerr.InvalidRequest, "other groups have members of their own")
+	got := b.Claim(testCtx, []GroupClaim{{"someone", "node-1", []TopicPartition{in0}}, {queryGroup, "node-3", []TopicPartition{in0}}})
+	require.ErrorIs(t, got[0].Err, kerr.InvalidRequest, "other groups have members of their own")
+	require.NoError(t, got[1].Err, "what is wrong with one claim is not with another")
 }

@@ -114,7 +114,7 @@ func TestAStreamRowSeesTheTableRowsBeforeItThoughLeadersChange(t *testing.T) {
 		q := h.queries["named"]
 		for _, f := range q.plan.Fragments {
 			for p := range f.Partitions {
-				h.w.runner.Stop(q.oid, exec.TaskKey{Query: q.oid, Fragment: f.ID, Partition: p})
+				h.w.runner.Stop(exec.TaskKey{Query: q.oid, Fragment: f.ID, Partition: p})
 			}
 		}
 		h.put("d", fmt.Sprintf(`{"k":"k%d","name":"n%d"}`, i, i))

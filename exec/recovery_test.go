@@ -180,7 +180,7 @@ func TestWorkersHandTasksOverWithoutLoss(t *testing.T) {
 
 // move stops a task here and starts it there.
 func (h *harness) move(from, to *worker, q *query, f *planner.Fragment, p int32) {
-	from.runner.Stop(q.oid, exec.TaskKey{Query: q.oid, Fragment: f.ID, Partition: p})
+	from.runner.Stop(exec.TaskKey{Query: q.oid, Fragment: f.ID, Partition: p})
 	require.NoError(h.t, to.runner.Start(h.spec(to, q, f, p)))
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,12 +181,19 @@ func (r *Runner) progressLocked(query uint64, name string) *progress {
 	return p
 }
 
-// Stop stops tasks of a query and waits until they have ended; their progress is forgotten. A round in flight is waited for; what was not committed is not lost, it
+// Stop stops tasks and waits until all have ended; their progress is forgotten. A round in flight is waited for; what was not committed is not lost, it
 // is read again by whoever starts the task next.
-func (r *Runner) Stop(query uint64, tasks ...TaskKey) {
-	r.stop(func(k TaskKey) bool { return slices.Contains(tasks, k) })
-	if p := r.find(query); p != nil {
-		p.forget(tasks)
+func (r *Runner) Stop(tasks ...TaskKey) {
+	byQuery := map[uint64][]TaskKey{}
+	chosen := make(map[TaskKey]bool, len(tasks))
+	for _, k := range tasks {
+		byQuery[k.Query], chosen[k] = append(byQuery[k.Query], k), true
+	}
+	r.stop(func(k TaskKey) bool { return chosen[k] })
+	for query, tasks := range byQuery {
+		if p := r.find(query); p != nil {
+			p.forget(tasks)
+		}
 	}
 }
 

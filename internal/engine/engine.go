@@ -29,7 +29,7 @@ const (
 
 // Groups is what the engine needs of the group coordinator: it makes persistent queries visible as consumer groups.
 type Groups interface {
-	Claim(ctx context.Context, groupID, member string, tps []coordinator.TopicPartition) (generation int32, err error)
+	Claim(ctx context.Context, claims []coordinator.GroupClaim) []coordinator.Claimed
 	Group(groupID string) (generation int32, members []coordinator.GroupMember, ok bool, err error)
 	DeleteGroup(ctx context.Context, groupID string, force bool) error
 }

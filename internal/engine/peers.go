@@ -9,7 +9,6 @@ import (
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/internal/sqlerr"
-	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // The engine on the query node has the sessions and tables; it asks the others, which run tasks, how far those have come, and gives them the partitions that they claim.
@@ -28,8 +27,8 @@ const (
 	askPause = 20 * time.Millisecond
 )
 
-// question is what one engine asks of another: reached (have the tasks of a fragment there taken in everything below these ends?), stats (what have the tasks there counted?), claim (of these
-// partitions, in a query's group), acted (has the node acted on the metadata of this index?), replicas (where do its replicas of these partitions
+// question is what one engine asks of another: reached (have the tasks of a fragment there taken in everything below these ends?), stats (what have the tasks there counted?), claims (of partitions
+// in groups of queries; claim is the same of one group, which earlier releases ask), acted (has the node acted on the metadata of this index?), replicas (where do its replicas of these partitions
 // end?), copies (of which tables does it keep the rows?).
 type question struct {
 	Kind     string   `json:"kind"`
@@ -39,6 +38,8 @@ type question struct {
 	Index    uint64   `json:"index,omitempty"`
 	Group    string   `json:"group,omitempty"`
 	Member   string   `json:"member,omitempty"`
+
+	Claims []groupClaim `json:"claims,omitempty"`
 }
 
 type endsAt struct {
@@ -54,6 +55,7 @@ type answer struct {
 	Stats      map[uint64][]taskCount `json:"stats,omitempty"`
 	Ends       []endsAt               `json:"ends,omitempty"`
 	Copies     []tableCopy            `json:"copies,omitempty"`
+	Claims     []claimed              `json:"claims,omitempty"`
 	Code       string                 `json:"code,omitempty"`
 	Message    string                 `json:"message,omitempty"`
 	Hint       string                 `json:"hint,omitempty"`
@@ -98,6 +100,8 @@ func (e *Engine) Answer(ctx context.Context, data []byte) ([]byte, error) {
 		a.Stats = e.ownStats()
 	case "copies":
 		a.Copies = e.ownCopies()
+	case "claims":
+		a.Claims = e.answerClaims(ctx, q.Member, q.Claims)
 	case "claim":
 		a.Generation, err = e.answerClaim(ctx, q)
 	default:
@@ -138,34 +142,4 @@ func (e *Engine) answerReached(ctx context.Context, q question) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
-}
-
-// claimAfar is claim for a node that does not coordinate: the engine of the query node does it.
-func (e *Engine) claimAfar(ctx context.Context, oid metadata.OID, group, member string, tps []exec.TopicPartition) (int32, error) {
-	node, ok := e.meta.Image().QueryNode()
-	if !ok {
-		return 0, exec.ErrUnavailable
-	}
-	q := question{Kind: "claim", Query: uint64(oid), Group: group, Member: member}
-	for _, tp := range tps {
-		q.Ends = append(q.Ends, endsAt{Topic: tp.Topic, Partition: tp.Partition})
-	}
-	a, err := e.ask(ctx, node, q)
-	return a.Generation, err
-}
-
-// answerClaim refuses claims of queries that are no more, for they would make the group anew, and of those that are being replaced.
-func (e *Engine) answerClaim(ctx context.Context, q question) (int32, error) {
-	o, ok := e.queryObject(uint32(q.Query))
-	if !ok || e.opts.Worker {
-		return 0, sqlerr.New(sqlerr.UndefinedObject, "this node does not coordinate query %d", q.Query)
-	}
-	if def, err := e.defs.query(o); err != nil || def.State == stateReplacing {
-		return 0, errors.Join(err, sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "query %s is being replaced", o.Name))
-	}
-	var tps []exec.TopicPartition
-	for _, end := range q.Ends {
-		tps = append(tps, tpOf(end.Topic, end.Partition))
-	}
-	return e.claim(ctx, metadata.OID(q.Query), q.Group, q.Member, tps)
 }

@@ -224,6 +224,7 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 	s.finishReplacements(img)
 	s.e.cache.forget(img)
 	s.e.defs.forget(img)
+	var queries []*metadata.Object
 	for o := range img.Objects() {
 		switch {
 		case isRelation(o) && o.Kind != kindView && o.Kind != kindStream:
@@ -231,9 +232,10 @@ func (s *supervisor) reconcile(img *metadata.Image) {
 				s.startTable(img, o)
 			}
 		case o.Space == spaceQuery:
-			s.startQuery(img, o)
+			queries = append(queries, o)
 		}
 	}
+	s.startQueries(img, queries)
 	s.mu.Lock()
 	s.mu.index = img.Index()
 	close(s.mu.acted)
@@ -420,39 +422,6 @@ func (s *supervisor) known(img *metadata.Image, o *metadata.Object) (*runningQue
 	s.mu.running[o.OID] = q
 	s.mu.Unlock()
 	return q, def
-}
-
-// startQuery makes the tasks of a query that run here those that img says.
-func (s *supervisor) startQuery(img *metadata.Image, o *metadata.Object) {
-	q, def := s.known(img, o)
-	if q == nil {
-		return
-	}
-	s.starting.Lock()
-	defer s.starting.Unlock()
-	if s.dropping[o.OID] {
-		return
-	}
-	s.place(o.OID, q, s.e.taskNodes(img, o.OID, q.plan), def.State != stateRunning)
-	if def.State != stateRunning {
-		return
-	}
-	q.state = stateRunning
-	if sink, ok := img.Object(metadata.OID(def.Sink)); ok && s.e.defs.writer(sink) != uint32(o.OID) {
-		if rel, err := s.e.relation(s.ctx, img, sink); err == nil {
-			q.target.Store(rel)
-		}
-	}
-	err := s.startTasks(o, q)
-	if err == nil {
-		err = s.followTasks(img, o, q)
-	}
-	if errors.Is(err, errNotClaimed) {
-		s.retry = true
-		s.e.logger.Info("tasks of a query cannot be taken up yet", "query", o.Name, "err", err)
-	} else if err != nil {
-		s.failed(uint64(o.OID), 0, err)
-	}
 }
 
 // plan plans a query from its definition.

@@ -206,17 +206,23 @@ func (s *supervisor) fence(oid metadata.OID) error {
 	if !ok {
 		return nil // it never ran: its plan cannot be made
 	}
-	claims := map[string][]exec.TopicPartition{}
+	reads := map[string][]exec.TopicPartition{}
 	for _, f := range q.plan.Fragments {
 		group := exec.FragmentGroup(groupName(oid), q.plan, f)
 		for p := range f.Partitions {
-			claims[group] = append(claims[group], exec.TaskInputs(f, p)...)
+			reads[group] = append(reads[group], exec.TaskInputs(f, p)...)
 		}
 	}
-	for group, tps := range claims {
-		if _, err := s.e.claim(s.ctx, oid, group, memberName(s.e.opts.NodeID), tps); err != nil {
+	var claims []groupClaim
+	for group, tps := range reads {
+		claims = append(claims, claimOf(oid, group, tps))
+	}
+	for _, c := range s.e.claim(s.ctx, claims) {
+		if err := c.err(); err != nil {
 			return err
 		}
+	}
+	for group, tps := range reads {
 		if _, err := s.e.log.Committed(s.ctx, group, tps); err != nil {
 			return err
 		}

@@ -2,14 +2,11 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"time"
 
-	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/planner"
@@ -40,14 +37,14 @@ func (s *supervisor) nodesOf(q *runningQuery) []int32 {
 	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(q.nodes...))))
 }
 
-// place notes where a query's tasks run; those that are to run elsewhere end here first.
-func (s *supervisor) place(oid metadata.OID, q *runningQuery, nodes [][]int32, paused bool) {
+// place notes where a query's tasks run, and returns those that run here and are to run elsewhere.
+func (s *supervisor) place(oid metadata.OID, q *runningQuery, nodes [][]int32, paused bool) (leave []exec.TaskKey) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !slices.EqualFunc(q.nodes, nodes, slices.Equal) || q.paused != paused {
 		q.movedLocked()
 	}
 	q.nodes, q.paused = nodes, paused
-	var leave []exec.TaskKey
 	for i, f := range q.plan.Fragments {
 		for p := range f.Partitions {
 			k := exec.TaskKey{Query: uint64(oid), Fragment: f.ID, Partition: p}
@@ -56,8 +53,7 @@ func (s *supervisor) place(oid metadata.OID, q *runningQuery, nodes [][]int32, p
 			}
 		}
 	}
-	s.mu.Unlock()
-	s.halt(q, leave)
+	return leave
 }
 
 func (q *runningQuery) movedLocked() {
@@ -65,22 +61,28 @@ func (q *runningQuery) movedLocked() {
 	q.placed, q.move = context.WithCancel(q.life)
 }
 
-// halt ends tasks of a query here.
-func (s *supervisor) halt(q *runningQuery, tasks []exec.TaskKey) {
+// halt ends tasks here, all at the same time.
+func (s *supervisor) halt(tasks []exec.TaskKey) {
 	s.mu.Lock()
+	moved := map[*runningQuery]bool{}
 	tasks = slices.DeleteFunc(tasks, func(k exec.TaskKey) bool {
+		q := s.mu.running[metadata.OID(k.Query)]
+		if q == nil {
+			return true
+		}
 		_, ok := q.own[k]
+		delete(q.own, k)
+		moved[q] = moved[q] || ok
 		return !ok
 	})
-	for _, k := range tasks {
-		delete(q.own, k)
-	}
-	if len(tasks) > 0 {
-		q.movedLocked()
+	for q, is := range moved {
+		if is {
+			q.movedLocked()
+		}
 	}
 	s.mu.Unlock()
 	if len(tasks) > 0 {
-		s.e.runner.Stop(tasks[0].Query, tasks...)
+		s.e.runner.Stop(tasks...)
 	}
 }
 
@@ -109,15 +111,7 @@ func (s *supervisor) takeBack() bool {
 	taken := false
 	for over := s.takeOver(); len(over) > 0; over = s.takeOver() { // what the tasks that have ended by now told
 		taken = true
-		byQuery := map[uint64][]exec.TaskKey{}
-		for k := range over {
-			byQuery[k.Query] = append(byQuery[k.Query], k)
-		}
-		for oid, tasks := range byQuery {
-			if q, ok := s.query(uint32(oid)); ok {
-				s.halt(q, tasks)
-			}
-		}
+		s.halt(slices.Collect(maps.Keys(over)))
 	}
 	return !taken || clock.Wait(s.ctx, s.e.clock, restartPause)
 }
@@ -129,9 +123,6 @@ func (s *supervisor) takeOver() map[exec.TaskKey]struct{} {
 	s.mu.over = map[exec.TaskKey]struct{}{}
 	return over
 }
-
-// errNotClaimed: the coordinator of a query's group did not answer, and another may soon.
-var errNotClaimed = errors.New("the query's partitions are not claimed")
 
 // missing are the tasks of a query that are to run here and do not, by fragment.
 func (s *supervisor) missing(oid metadata.OID, q *runningQuery) map[*planner.Fragment][]exec.TaskKey {
@@ -147,45 +138,6 @@ func (s *supervisor) missing(oid metadata.OID, q *runningQuery) map[*planner.Fra
 		}
 	}
 	return out
-}
-
-// startTasks claims the partitions of a query's tasks that are to run here and do not, and starts them, inputs before those that read them.
-func (s *supervisor) startTasks(o *metadata.Object, q *runningQuery) error {
-	missing := s.missing(o.OID, q)
-	claims := map[string][]exec.TopicPartition{}
-	for f, tasks := range missing {
-		group := exec.FragmentGroup(groupName(o.OID), q.plan, f)
-		for _, k := range tasks {
-			claims[group] = append(claims[group], exec.TaskInputs(f, k.Partition)...)
-		}
-	}
-	generations := map[string]int32{}
-	for _, group := range slices.Sorted(maps.Keys(claims)) {
-		generation, err := s.e.claim(s.ctx, o.OID, group, memberName(s.e.opts.NodeID), claims[group])
-		if err != nil && s.e.opts.Peers != nil {
-			return fmt.Errorf("%w: %w", errNotClaimed, err)
-		} else if err != nil {
-			return err
-		}
-		generations[group] = generation
-	}
-	for _, f := range q.plan.Fragments {
-		group := exec.FragmentGroup(groupName(o.OID), q.plan, f)
-		for _, k := range missing[f] {
-			err := s.e.runner.Start(exec.TaskSpec{
-				Query: uint64(o.OID), Name: o.Name, Plan: q.plan, Fragment: f, Partition: k.Partition,
-				Group: group, Member: memberName(s.e.opts.NodeID), Generation: generations[group], IdleTimeout: q.sink.IdleTimeout, Start: q.start,
-				Target: &q.target, StateRetention: s.stateRetention(),
-			})
-			if err != nil {
-				return err
-			}
-			s.mu.Lock()
-			q.own[k] = struct{}{}
-			s.mu.Unlock()
-		}
-	}
-	return nil
 }
 
 // followTasks makes this node a standby of those tasks of a query that it is to be one of.
@@ -221,21 +173,6 @@ func standbyReplicas(settings map[string]string) int {
 		return 0
 	}
 	return n
-}
-
-// memberName is a node as a member of the groups of queries.
-func memberName(node int32) string { return fmt.Sprintf("node-%d", node) }
-
-// claim makes a node the owner of partitions in a query's group, at the coordinator, and returns the generation.
-func (e *Engine) claim(ctx context.Context, oid metadata.OID, group, member string, tps []exec.TopicPartition) (int32, error) {
-	if e.opts.Worker {
-		return e.claimAfar(ctx, oid, group, member, tps)
-	}
-	parts := make([]coordinator.TopicPartition, len(tps))
-	for i, tp := range tps {
-		parts[i] = coordinator.TopicPartition(tp)
-	}
-	return e.opts.Groups.Claim(ctx, group, member, parts)
 }
 
 // movedStateAge is how old local state may be that a task goes on from: another node may have run it meanwhile, and tombstones of its changelog are kept for twice as long
