@@ -117,7 +117,7 @@ func (s *supervisor) dealOut(img *metadata.Image) *metadata.Image {
 	if home, ok := img.QueryNode(); !ok || home != s.e.opts.NodeID || s.e.opts.Worker || s.e.alone(img) {
 		return img
 	}
-	active := activeNodes(img)
+	active := s.readyNodes(img)
 	oids, tasks := s.tasksOf(img)
 	b := s.e.meta.NewBatch()
 	slack := 1

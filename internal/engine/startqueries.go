@@ -39,7 +39,9 @@ func (s *supervisor) startQueries(img *metadata.Image, objects []*metadata.Objec
 	for _, st := range all {
 		leave = append(leave, s.place(st.o.OID, st.q, s.e.taskNodes(img, st.o.OID, st.q.plan), st.def.State != stateRunning)...)
 	}
+	begun := s.e.clock.Now()
 	s.halt(leave)
+	ended := s.e.clock.Now()
 	all = slices.DeleteFunc(all, func(st *start) bool { return st.def.State != stateRunning })
 	var claims []groupClaim
 	for _, st := range all {
@@ -53,6 +55,9 @@ func (s *supervisor) startQueries(img *metadata.Image, objects []*metadata.Objec
 	}
 	for _, st := range all {
 		s.started(st, s.run(img, st, got))
+	}
+	if len(leave)+len(claims) > 0 {
+		s.e.logger.Info("tasks of queries move", "ended", len(leave), "in", ended.Sub(begun), "claims", len(claims), "made_in", s.e.clock.Since(ended))
 	}
 }
 

@@ -43,6 +43,7 @@ type supervisor struct {
 		sync.Mutex
 		running map[metadata.OID]*runningQuery
 		tables  map[metadata.OID]*planner.Relation
+		ready   map[int32]readiness
 		index   uint64        // of the image that was acted on
 		acted   chan struct{} // closed and replaced when index moves
 
@@ -80,6 +81,7 @@ func newSupervisor(e *Engine) *supervisor {
 	s.dropping = map[metadata.OID]bool{}
 	s.mu.running = map[metadata.OID]*runningQuery{}
 	s.mu.tables = map[metadata.OID]*planner.Relation{}
+	s.mu.ready = map[int32]readiness{}
 	s.mu.acted = make(chan struct{})
 	s.mu.failures = map[metadata.OID]error{}
 	s.mu.over = map[exec.TaskKey]struct{}{}
