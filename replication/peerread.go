@@ -62,6 +62,8 @@ func (m *Manager) ServeRead(ctx context.Context, req *kmsg.FetchRequest) *kmsg.F
 	}
 	wait := min(time.Duration(req.MaxWaitMillis)*time.Millisecond, maxFetchWait)
 	if wait <= 0 {
+		ctx, cancel := context.WithTimeout(ctx, maxFetchWait) // for all together: who asks for many bounds does not wait for one after the other
+		defer cancel()
 		for i := range req.Topics {
 			for j := range req.Topics[i].Partitions {
 				m.addRead(resp, req.Topics[i].TopicID, m.readPeer(ctx, req.Topics[i].TopicID, &req.Topics[i].Partitions[j]))
@@ -86,12 +88,10 @@ func (m *Manager) readPeer(ctx context.Context, topic [16]byte, r *kmsg.FetchReq
 	p, err := m.byID(topic, r.Partition)
 	switch {
 	case err == nil && r.PartitionMaxBytes == 0:
-		ctx, cancel := context.WithTimeout(ctx, maxFetchWait)
 		var b Bounds
 		if b, err = p.SettledBounds(ctx, r.CurrentLeaderEpoch); err == nil {
 			p.tellBounds(&out, b)
 		}
-		cancel()
 	case err == nil:
 		err = p.fillRead(&out, r)
 	}

@@ -3,6 +3,7 @@
 //
 //   - locallog.go   the methods of exec.Log
 //   - remote.go     reads from leaders elsewhere, and the polls by which subscribers hear of them
+//   - gather.go     what many tasks ask of a node at the same time, in few requests
 //   - transport.go  batches to leaders, wherever they are
 //
 // The replication.Manager and the coordinator.Broker that a Log is given are run by the node. A Log of a node that may have peers has one goroutine, which Close ends. Debugging starts at
@@ -44,6 +45,9 @@ type Log struct {
 	anywhere  bool  // see NewWorker
 	watch     *logwatch.Watcher
 	subs      subscriptions
+	bounds    *gather[boundsOf, kmsg.FetchResponseTopicPartition]
+	committed *gather[kmsg.OffsetFetchRequestGroup, kmsg.OffsetFetchResponseGroup]
+	reads     slots
 	appenders [appenders]*lane.Appender
 	next      atomic.Uint32 // appender
 	cancel    context.CancelFunc
@@ -74,16 +78,19 @@ func (l *Log) begin() {
 	for i := range l.appenders {
 		l.appenders[i] = lane.NewAppender(l.Transport(), l.clock)
 	}
+	l.bounds, l.committed = newGather(l.askBounds), newGather(l.askCommitted)
 	l.watch = logwatch.New(polls{l}, l.clock)
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancel(context.Background())
 	l.wg.Go(func() { l.watch.Run(ctx) })
 }
 
-// Close ends the watching of other nodes' partitions, and waits.
+// Close ends what is under way at other nodes, and waits.
 func (l *Log) Close() {
 	if l.cancel != nil {
 		l.cancel()
+		l.bounds.close()
+		l.committed.close()
 		l.wg.Wait()
 	}
 }
@@ -175,10 +182,7 @@ func (l *Log) Offsets(ctx context.Context, tp exec.TopicPartition) (out exec.Off
 		out = exec.Offsets(b)
 		return err
 	}, func(place Place) error {
-		got, err := l.readAt(ctx, place, tp.Partition, -1, 0)
-		if err == nil {
-			out = offsetsOf(got)
-		}
+		out, err = l.boundsAt(ctx, place, tp.Partition)
 		return err
 	})
 	return out, err
@@ -268,27 +272,26 @@ func (l *Log) committedOnce(ctx context.Context, group string, tps []exec.TopicP
 	if err := l.broker.AwaitStable(ctx, group, stable); err != nil {
 		return nil, err
 	}
-	return committedIn(l.broker.OffsetFetch(ctx, offsetFetch(group, tps)), tps)
+	return committedIn(&l.broker.OffsetFetch(ctx, offsetFetch(offsetsIn(group, tps))).Groups[0], tps)
 }
 
-func offsetFetch(group string, tps []exec.TopicPartition) *kmsg.OffsetFetchRequest {
+func offsetFetch(groups ...kmsg.OffsetFetchRequestGroup) *kmsg.OffsetFetchRequest {
 	req := kmsg.NewPtrOffsetFetchRequest()
-	req.Version, req.RequireStable = 9, true
+	req.Version, req.RequireStable, req.Groups = 9, true, groups
+	return req
+}
+
+func offsetsIn(group string, tps []exec.TopicPartition) kmsg.OffsetFetchRequestGroup {
 	rg := kmsg.NewOffsetFetchRequestGroup()
 	rg.Group, rg.Topics = group, make([]kmsg.OffsetFetchRequestGroupTopic, len(tps))
 	for i, tp := range tps {
 		rg.Topics[i] = kmsg.OffsetFetchRequestGroupTopic{Topic: tp.Topic, Partitions: []int32{tp.Partition}}
 	}
-	req.Groups = append(req.Groups, rg)
-	return req
+	return rg
 }
 
 // committedIn takes what was committed for tps out of an answer.
-func committedIn(resp *kmsg.OffsetFetchResponse, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
-	if len(resp.Groups) != 1 {
-		return nil, kerr.UnknownServerError
-	}
-	got := resp.Groups[0]
+func committedIn(got *kmsg.OffsetFetchResponseGroup, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
 	if err := kerr.ErrorForCode(got.ErrorCode); err != nil {
 		return nil, err
 	}

@@ -95,13 +95,51 @@ func (l *Log) spread(tp exec.TopicPartition) bool {
 	return (err == nil || errors.Is(err, kerr.LeaderNotAvailable)) && (place.Spread || l.anywhere)
 }
 
-// readAt has the leader elsewhere answer one read; without bytes only the bounds are asked.
+// readAt has the leader elsewhere answer one read.
 func (l *Log) readAt(ctx context.Context, place Place, partition int32, offset int64, maxBytes int32) (*kmsg.FetchResponseTopicPartition, error) {
+	done, err := l.reads.begin(ctx, place.Node)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
 	req := peerFetch()
 	addFetch(req, place, partition, offset).PartitionMaxBytes = maxBytes
+	read, err := l.readAll(ctx, place.Node, req)
+	if err != nil {
+		return nil, err
+	}
+	return &read[0], kerr.ErrorForCode(heard(read[0].ErrorCode))
+}
+
+// boundsOf are the bounds of a partition that is led elsewhere.
+type boundsOf struct {
+	place     Place
+	partition int32
+}
+
+// boundsAt has the leader elsewhere tell the bounds of a partition.
+func (l *Log) boundsAt(ctx context.Context, place Place, partition int32) (exec.Offsets, error) {
+	got, err := l.bounds.ask(ctx, place.Node, boundsOf{place, partition})
+	if err != nil {
+		return exec.Offsets{}, err
+	}
+	return offsetsOf(&got), kerr.ErrorForCode(heard(got.ErrorCode))
+}
+
+// askBounds asks a leader for the bounds of many partitions.
+func (l *Log) askBounds(ctx context.Context, node int32, of []boundsOf) ([]kmsg.FetchResponseTopicPartition, error) {
+	req := peerFetch()
+	for _, b := range of {
+		addFetch(req, b.place, b.partition, -1) // without bytes only the bounds are asked
+	}
+	return l.readAll(ctx, node, req)
+}
+
+// readAll sends a read of one or more partitions, and returns what is answered of each.
+func (l *Log) readAll(ctx context.Context, node int32, req *kmsg.FetchRequest) ([]kmsg.FetchResponseTopicPartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	resp, err := l.peers.Call(ctx, place.Node, req)
+	resp, err := l.peers.Call(ctx, node, req)
 	if err != nil {
 		return nil, err
 	}
@@ -109,11 +147,14 @@ func (l *Log) readAt(ctx context.Context, place Place, partition int32, offset i
 	if err := kerr.ErrorForCode(r.ErrorCode); err != nil {
 		return nil, err
 	}
-	if len(r.Topics) != 1 || len(r.Topics[0].Partitions) != 1 {
+	var out []kmsg.FetchResponseTopicPartition
+	for i := range r.Topics {
+		out = append(out, r.Topics[i].Partitions...)
+	}
+	if len(out) != len(req.Topics) {
 		return nil, kerr.UnknownServerError
 	}
-	p := &r.Topics[0].Partitions[0]
-	return p, kerr.ErrorForCode(heard(p.ErrorCode))
+	return out, nil
 }
 
 // heard is a code that another node has answered about a partition that this one knows: what is unknown there has not come there yet.

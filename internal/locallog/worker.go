@@ -27,30 +27,49 @@ func (l *Log) atCoordinator(ctx context.Context, req kmsg.Request) (kmsg.Respons
 		at = coordinator.TransactionPartition(r.TransactionalID, l.partitions.PartitionCount)
 	case *kmsg.TxnOffsetCommitRequest:
 		at = coordinator.OffsetsPartition(r.Group, l.partitions.PartitionCount)
-	case *kmsg.OffsetFetchRequest:
-		at = coordinator.OffsetsPartition(r.Groups[0].Group, l.partitions.PartitionCount)
 	default:
 		return nil, fmt.Errorf("%s is not sent to another node", kmsg.NameForKey(req.Key()))
 	}
-	place, err := l.peers.Place(at.Topic, at.Partition)
-	if errors.Is(err, kerr.UnknownTopicOrPartition) {
-		return nil, kerr.CoordinatorNotAvailable
-	}
+	node, err := l.coordinatorOf(at)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, produceTimeout)
 	defer cancel()
-	return l.peers.Call(ctx, place.Node, req)
+	return l.peers.Call(ctx, node, req)
+}
+
+// coordinatorOf is the node that leads a partition of a coordinator's topic.
+func (l *Log) coordinatorOf(at coordinator.TopicPartition) (int32, error) {
+	place, err := l.peers.Place(at.Topic, at.Partition)
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return 0, kerr.CoordinatorNotAvailable
+	}
+	return place.Node, err
 }
 
 // committedAway asks the group's coordinator for committed offsets once.
 func (l *Log) committedAway(ctx context.Context, group string, tps []exec.TopicPartition) ([]exec.PartitionOffset, error) {
-	resp, err := l.atCoordinator(ctx, offsetFetch(group, tps))
+	node, err := l.coordinatorOf(coordinator.OffsetsPartition(group, l.partitions.PartitionCount))
+	if err != nil {
+		return nil, err
+	}
+	got, err := l.committed.ask(ctx, node, offsetsIn(group, tps))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", kerr.CoordinatorNotAvailable, err)
 	}
-	return committedIn(resp.(*kmsg.OffsetFetchResponse), tps)
+	return committedIn(&got, tps)
+}
+
+// askCommitted asks a coordinator for the committed offsets of many groups.
+func (l *Log) askCommitted(ctx context.Context, node int32, groups []kmsg.OffsetFetchRequestGroup) ([]kmsg.OffsetFetchResponseGroup, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	resp, err := l.peers.Call(ctx, node, offsetFetch(groups...))
+	if err != nil {
+		return nil, err
+	}
+	return resp.(*kmsg.OffsetFetchResponse).Groups, nil
 }
 
 // deleteAt has the leader elsewhere delete records.
