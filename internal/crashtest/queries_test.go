@@ -4,11 +4,14 @@ package crashtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/testenv"
@@ -38,8 +41,7 @@ func (c *queryCluster) exec(ctx context.Context, statement string) {
 func (c *queryCluster) insert(ctx context.Context, n int) time.Duration {
 	c.t.Helper()
 	begin := time.Now()
-	c.exec(ctx, fmt.Sprintf("INSERT INTO s SELECT i %% %d, i FROM generate_series(1, %d) AS g(i)", queryKeys, n))
-	c.rows += int64(n)
+	c.write(ctx, n)
 	for i := range c.queries / 2 {
 		var got int64
 		require.NoError(c.t, c.conn.QueryRow(ctx, fmt.Sprintf("SELECT sum(n)::bigint FROM count_%d", i)).Scan(&got))
@@ -52,6 +54,20 @@ func (c *queryCluster) insert(ctx context.Context, n int) time.Duration {
 type ran struct {
 	node    int32
 	commits int64
+}
+
+// write inserts n rows. A node that was killed may leave open whether they are written; who asked has to look.
+func (c *queryCluster) write(ctx context.Context, n int) {
+	c.t.Helper()
+	for want := c.rows + int64(n); c.rows < want; {
+		_, err := c.conn.Exec(ctx, fmt.Sprintf("INSERT INTO s SELECT i %% %d, i FROM generate_series(1, %d) AS g(i)", queryKeys, n))
+		if inDoubt, ok := errors.AsType[*pgconn.PgError](err); ok && inDoubt.Code == "40003" {
+			require.NoError(c.t, c.conn.QueryRow(ctx, "SELECT count(*) FROM s").Scan(&c.rows))
+			continue
+		}
+		require.NoError(c.t, err)
+		c.rows += int64(n)
+	}
 }
 
 func (c *queryCluster) tasks(ctx context.Context) map[string]ran {
@@ -100,15 +116,9 @@ func TestAThirdNodeTakesItsShareOfHundredsOfQueries(t *testing.T) {
 	n := load(before)
 	begin = time.Now()
 	c.start(2)
-	share := len(before) / 3
-	var after map[string]ran
-	ticker := time.NewTicker(lookAtTasks)
-	defer ticker.Stop()
-	for after = c.tasks(ctx); len(after) < len(before) || load(after)[2] < share; after = c.tasks(ctx) {
-		require.Less(t, time.Since(begin), scaleLimit, "tasks by node: %v", load(after))
-		<-ticker.C
-	}
+	after := c.spread(ctx, len(before), 3)
 	c.note("a third node joins: until it runs its share", "%.1f s", time.Since(begin).Seconds())
+	c.note("1 row inserted at once after that, until all queries have it", "%.2f s", c.insert(ctx, 1).Seconds())
 	m := load(after)
 	c.note("tasks a node, before and after", "%d, %d; %d, %d, %d", n[0], n[1], m[0], m[1], m[2])
 	between, stopped := 0, 0
@@ -122,7 +132,34 @@ func TestAThirdNodeTakesItsShareOfHundredsOfQueries(t *testing.T) {
 		}
 	}
 	c.note("tasks that moved between the nodes that were there, and that were stopped though they stay", "%d, %d", between, stopped)
-	c.note("1 row inserted, until all queries have it", "%.2f s", c.insert(ctx, 1).Seconds())
+
+	c.nodes[2].Kill()
+	c.note("the third is killed, and 1 row inserted at once: until all queries have it", "%.2f s", c.insert(ctx, 1).Seconds())
+	c.spread(ctx, len(before), 2)
+	begin = time.Now()
+	c.start(2)
+	c.spread(ctx, len(before), 3)
+	c.note("it comes back: until it runs its share", "%.1f s", time.Since(begin).Seconds())
+	c.note("1 row inserted at once after that, until all queries have it", "%.2f s", c.insert(ctx, 1).Seconds())
+	require.NoError(t, c.nodes[2].Stop())
+	c.note("it stops in order, and 1 row is inserted at once: until all queries have it", "%.2f s", c.insert(ctx, 1).Seconds())
 	c.print()
 	require.Zero(t, between+stopped)
+}
+
+// spread waits until the first n nodes run all tasks, each its share, and returns them.
+func (c *queryCluster) spread(ctx context.Context, tasks, n int) map[string]ran {
+	c.t.Helper()
+	begin := time.Now()
+	ticker := time.NewTicker(lookAtTasks)
+	defer ticker.Stop()
+	for {
+		now := c.tasks(ctx)
+		l := load(now)
+		if len(now) == tasks && slices.Min(l[:n]) >= tasks/n {
+			return now
+		}
+		require.Less(c.t, time.Since(begin), scaleLimit, "tasks by node: %v", l)
+		<-ticker.C
+	}
 }
