@@ -84,18 +84,18 @@ func (e *Engine) claimHere(ctx context.Context, member string, claims []groupCla
 
 // claimAfar is claim for a node that does not coordinate: the engine of the query node does it.
 func (e *Engine) claimAfar(ctx context.Context, claims []groupClaim) []claimed {
-	out := make([]claimed, 0, len(claims))
-	for some := range slices.Chunk(claims, maxClaims) {
-		out = append(out, e.askClaims(ctx, some)...)
-	}
-	return out
-}
-
-func (e *Engine) askClaims(ctx context.Context, claims []groupClaim) []claimed {
 	node, ok := e.meta.Image().QueryNode()
 	if !ok {
 		return slices.Repeat([]claimed{notClaimed(exec.ErrUnavailable)}, len(claims))
 	}
+	out := make([]claimed, 0, len(claims))
+	for some := range slices.Chunk(claims, maxClaims) {
+		out = append(out, e.askClaims(ctx, node, some)...)
+	}
+	return out
+}
+
+func (e *Engine) askClaims(ctx context.Context, node int32, claims []groupClaim) []claimed {
 	a, err := e.ask(ctx, node, question{Kind: "claims", Member: memberName(e.opts.NodeID), Claims: claims})
 	if err == nil && len(a.Claims) != len(claims) {
 		err = exec.ErrUnavailable
