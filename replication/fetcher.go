@@ -228,7 +228,8 @@ func (f *fetcher) restart() {
 	clear(f.at)
 }
 
-// round makes one fetch and acts on the answer. All appends come first, so that their syncs run side by side. The error is one after which to pause.
+// round makes one fetch and acts on the answer. All appends come first, so that their syncs run side by side, and so do those appends that write a checkpoint themselves: a replica that is new, or has a
+// new leader, does with its first records, and the others that are copied from this leader, which are in sync, would wait for thousands of them. The error is one after which to pause.
 func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest) error {
 	resp, err := f.m.opts.Peers.Fetch(ctx, f.leader, req)
 	if err == nil {
@@ -238,9 +239,8 @@ func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest) error {
 		f.restart()
 		return err
 	}
-	moved := false
-	var errs error
-	each := func(do func(*position, *kmsg.FetchResponseTopicPartition) error) {
+	var acted outcome
+	each := func(do func(*position, *kmsg.FetchResponseTopicPartition)) {
 		for i := range resp.Topics {
 			rt := &resp.Topics[i]
 			for j := range rt.Partitions {
@@ -249,25 +249,43 @@ func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest) error {
 				if pos == nil {
 					continue
 				}
-				err := do(pos, rp)
-				moved = moved || rp.ErrorCode == 0 && err == nil
-				errs = errors.Join(errs, err)
+				do(pos, rp)
 			}
 		}
 	}
-	each(func(pos *position, rp *kmsg.FetchResponseTopicPartition) error {
+	var slow []func()
+	each(func(pos *position, rp *kmsg.FetchResponseTopicPartition) {
 		f.changed(pos.p)
 		if len(rp.RecordBatches) > 0 && f.throttled(pos.p) {
 			f.m.inbound.took(len(rp.RecordBatches))
 		}
-		return pos.take(rp)
+		if pos.beginsEpoch(rp) {
+			slow = append(slow, func() { acted.note(rp, pos.take(rp)) })
+			return
+		}
+		acted.note(rp, pos.take(rp))
 	})
-	each(func(pos *position, rp *kmsg.FetchResponseTopicPartition) error { return pos.finish(ctx, rp) })
+	parallel(slow)
+	each(func(pos *position, rp *kmsg.FetchResponseTopicPartition) { acted.note(rp, pos.finish(ctx, rp)) })
 	if f.sessionID, f.sessionEpoch = resp.SessionID, nextSessionEpoch(f.sessionEpoch); f.sessionID == 0 {
 		f.restart() // its release knows of no sessions
 	}
-	if moved {
+	if acted.moved {
 		return nil
 	}
-	return errs
+	return acted.errs
+}
+
+// outcome is what came of the answers for all partitions.
+type outcome struct {
+	sync.Mutex
+	moved bool // something could be done for one
+	errs  error
+}
+
+func (o *outcome) note(r *kmsg.FetchResponseTopicPartition, err error) {
+	o.Lock()
+	defer o.Unlock()
+	o.moved = o.moved || r.ErrorCode == 0 && err == nil
+	o.errs = errors.Join(o.errs, err)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/record"
 	"github.com/millracedb/millrace/log"
 	"github.com/millracedb/millrace/replication/core"
 )
@@ -80,6 +81,15 @@ func (pos *position) take(r *kmsg.FetchResponseTopicPartition) error {
 	}
 	_, err := p.log.Append(r.RecordBatches, log.AppendInfo{Origin: log.Replica})
 	return err
+}
+
+// beginsEpoch reports whether taking an answer makes a leader epoch durable that the log does not know yet.
+func (pos *position) beginsEpoch(r *kmsg.FetchResponseTopicPartition) bool {
+	if len(r.RecordBatches) == 0 {
+		return false
+	}
+	h, err := record.ParseHeader(r.RecordBatches)
+	return err == nil && h.LeaderEpoch > pos.p.log.LatestEpoch()
 }
 
 func (pos *position) leader() int32 {
