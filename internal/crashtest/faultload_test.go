@@ -73,8 +73,9 @@ func (f *facts) told(err error, ids statement) {
 
 // meter notes how often something succeeds, and the longest time in which it did not.
 type meter struct {
-	name string
-	mu   struct {
+	name     string
+	producer bool // idempotent, record by record
+	mu       struct {
 		sync.Mutex
 		done    int
 		errs    int
@@ -140,6 +141,7 @@ type load struct {
 
 	clicks, deals *facts       // written record by record, and by transactions
 	evenTold      atomic.Int64 // how many rows the view "totals" must at least count
+	foreign       []*foreign
 	stale         atomic.Int64 // reads that missed what had been acknowledged before they began
 	staleSaid     atomic.Pointer[string]
 }
@@ -150,7 +152,7 @@ func newLoad(seed uint64, pg, kafka []string) *load {
 		at   **meter
 		name string
 	}{{&l.inserts, "INSERT"}, {&l.copies, "COPY"}, {&l.produced, "producer"}, {&l.defaults, "its defaults"}, {&l.transactions, "transactions"}, {&l.queries, "queries"}} {
-		*m.at = &meter{name: m.name}
+		*m.at = &meter{name: m.name, producer: m.at == &l.produced || m.at == &l.defaults}
 		l.meters = append(l.meters, *m.at)
 	}
 	return l
@@ -173,6 +175,9 @@ func (l *load) run(ctx context.Context) {
 		l.produce(ctx, r, l.produced, kgo.MetadataMinAge(metadataAge), kgo.ProduceRequestTimeout(produceLimit), kgo.RequestTimeoutOverhead(produceLimit), kgo.DialTimeout(produceLimit))
 	})
 	client(func(ctx context.Context, r *rand.Rand) { l.produce(ctx, r, l.defaults) })
+	for _, f := range l.foreign {
+		client(func(ctx context.Context, _ *rand.Rand) { l.produceForeign(ctx, f) })
+	}
 	client(l.transact)
 	client(l.read)
 	wg.Wait()

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,7 +31,6 @@ const (
 // machine is one node: a namespace, a disk of its own, and a process that is started again whenever it ends.
 type machine struct {
 	id    int // 1, 2, 3: its port of the switch, too
-	bin   string
 	args  []string
 	name  string // of the namespace
 	dir   string // the disk
@@ -42,6 +40,7 @@ type machine struct {
 	wg sync.WaitGroup
 	mu struct {
 		sync.Mutex
+		bin     string
 		cmd     *exec.Cmd // nil while it does not run
 		wanted  bool
 		stopped bool // by SIGSTOP
@@ -52,7 +51,7 @@ type machine struct {
 
 // newMachine makes the disk, on a tmpfs. Logs go to the directory logs.
 func newMachine(t *testing.T, nw *network, id int, bin, logs string, peers string) *machine {
-	m := &machine{id: id, bin: bin, name: nw.names[id], dir: filepath.Join(t.TempDir(), "disk")}
+	m := &machine{id: id, name: nw.names[id], dir: filepath.Join(t.TempDir(), "disk")}
 	m.delay = filepath.Join(filepath.Dir(m.dir), "delay")
 	require.NoError(t, os.Mkdir(m.dir, 0o750))
 	require.NoError(t, unix.Mount("tmpfs", m.dir, "tmpfs", 0, fmt.Sprintf("size=%d", diskBytes)))
@@ -66,7 +65,7 @@ func newMachine(t *testing.T, nw *network, id int, bin, logs string, peers strin
 		"--pg", fmt.Sprintf("%s:%d", ip, pgPort), "--kafka", fmt.Sprintf("%s:%d", ip, kafkaPort), "--raft", fmt.Sprintf("%s:%d", ip, raftPort), "--http", "off", "--memory", "512MiB",
 	}
 	m.mu.wake = make(chan struct{}, 1)
-	m.mu.wanted = true
+	m.mu.bin, m.mu.wanted = bin, true
 	done := make(chan struct{})
 	m.wg.Go(func() { m.supervise(done) })
 	t.Cleanup(func() {
@@ -89,7 +88,7 @@ func (m *machine) supervise(done chan struct{}) {
 		default:
 		}
 		if m.mu.wanted {
-			cmd = exec.Command("ip", append([]string{"netns", "exec", m.name, m.bin}, m.args...)...)
+			cmd = exec.Command("ip", append([]string{"netns", "exec", m.name, m.mu.bin}, m.args...)...)
 			cmd.Stdout, cmd.Stderr = m.log, m.log
 			cmd.Env = append(os.Environ(), "MILLRACE_FAULT_SYNC_DELAY="+m.delay)
 			if err := cmd.Start(); err != nil {
@@ -126,6 +125,13 @@ func (m *machine) signal(s syscall.Signal, wanted bool) {
 	if m.mu.cmd != nil {
 		_ = m.mu.cmd.Process.Signal(s)
 	}
+}
+
+// install has the program b run from the next start on.
+func (m *machine) install(b build) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.bin = b.bin
 }
 
 // want has the process started.
@@ -182,14 +188,4 @@ func (m *machine) empty() error { return os.Remove(m.ballast()) }
 // slow makes each sync of the node take d longer; 0 ends that.
 func (m *machine) slow(d time.Duration) error {
 	return os.WriteFile(m.delay, []byte(d.String()), 0o600)
-}
-
-// buildFaulty builds the server with the fault flag of its files.
-func buildFaulty(t *testing.T) string {
-	bin := filepath.Join(t.TempDir(), "millrace")
-	cmd := exec.Command("go", "build", "-tags", "faults", "-o", bin, "github.com/millracedb/millrace/cmd/millrace")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, strings.TrimSpace(string(out)))
-	return bin
 }

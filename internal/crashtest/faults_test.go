@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -40,6 +41,11 @@ type faultRun struct {
 	net   *network
 	nodes []*machine
 	load  *load
+
+	older, newer build
+	upgraded     bool // the nodes run the newer one
+
+	notes, troubles []string // of the cycle under way
 }
 
 // fault is something that is done to a node of the cluster, and undone.
@@ -97,6 +103,7 @@ var faults = []fault{
 			r.whole(r.t.Context())
 		}
 	}, time.Second, func(*faultRun, *machine) {}},
+	{rollingUpgrade, func(r *faultRun, _ *machine) { r.upgrade() }, time.Second, func(*faultRun, *machine) {}},
 }
 
 // stop asks a node to stop in order and waits for it.
@@ -169,13 +176,14 @@ type row struct {
 	healed time.Duration // from the healing until all clients succeed and all replicas are in sync
 	ends   int           // how often a process ended by itself
 	rows   int
-	said   []string // errors that idempotent producers were told: not wrong, but never to be seen by users who restart a node
+	said   []string // notes, and errors that idempotent producers were told: not wrong, but never to be seen by users who restart a node
 	wrong  string
 }
 
 func (r *faultRun) cycle(ctx context.Context, f fault) (row, bool) {
 	victim := r.nodes[r.rand.IntN(len(r.nodes))]
 	out := row{fault: f.name, node: fmt.Sprint(victim.id)}
+	r.notes, r.troubles = nil, nil
 	if r.ask(ctx, "SELECT id::text FROM millrace.nodes WHERE queries") == out.node {
 		out.node += "*"
 	}
@@ -224,11 +232,11 @@ func (r *faultRun) cycle(ctx context.Context, f fault) (row, bool) {
 	if !r.whole(ctx) {
 		return fail("replicas stay out of sync: " + r.ask(ctx, "SELECT string_agg(topic || '-' || partition || ' isr ' || isr::text, ', ') FROM millrace.partitions WHERE length(isr::text) < length(replicas::text)"))
 	}
-	out.healed = time.Since(healed)
+	out.healed, out.said = time.Since(healed), r.notes
 	for _, m := range r.load.meters {
 		_, errs, longest := m.read()
 		out.pauses, out.errs = append(out.pauses, longest), append(out.errs, errs)
-		if errs > 0 && (m == r.load.produced || m == r.load.defaults) {
+		if errs > 0 && m.producer {
 			out.said = append(out.said, fmt.Sprintf("%s: %v", m.name, m.said()))
 		}
 	}
@@ -238,8 +246,9 @@ func (r *faultRun) cycle(ctx context.Context, f fault) (row, bool) {
 		ends += m.ended()
 	}
 	out.ends = ends
+	out.wrong = strings.Join(r.troubles, "; ")
 	if err := r.load.compare(ctx, r.dial); err != nil {
-		out.wrong = err.Error()
+		out.wrong += " " + err.Error()
 	}
 	if n := r.load.stale.Swap(0); n > 0 {
 		out.wrong += fmt.Sprintf(" %d reads of views missed rows, such as %s", n, *r.load.staleSaid.Load())
@@ -270,7 +279,15 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 	}
 	fmt.Printf("seed %d, %d cycles\n", seed, cycles)
 	r := &faultRun{t: t, rand: rand.New(rand.NewPCG(seed, 4)), dials: rand.New(rand.NewPCG(seed, 5))}
-	bin := buildFaulty(t)
+	root, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	r.newer = buildFaulty(t, root, "this")
+	r.upgraded = !slices.ContainsFunc(chosen, func(f fault) bool { return f.name == rollingUpgrade })
+	first := r.newer
+	if !r.upgraded {
+		r.older = buildOlder(t, root, os.Getenv("MILLRACE_FAULT_FROM"))
+		first = r.older
+	}
 	r.net = newNetwork(t, machines, seed)
 	var peers, pg, kafka []string
 	for id := 1; id <= machines; id++ {
@@ -279,7 +296,7 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 	}
 	r.load = newLoad(seed, pg, kafka)
 	for id := 1; id <= machines; id++ {
-		r.nodes = append(r.nodes, newMachine(t, r.net, id, bin, logs, strings.Join(peers, ",")))
+		r.nodes = append(r.nodes, newMachine(t, r.net, id, first.bin, logs, strings.Join(peers, ",")))
 	}
 	ctx := t.Context()
 	require.True(t, r.whole(ctx), "the cluster does not form")
@@ -293,12 +310,16 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 		}
 	}
 	require.NoError(t, conn.Close(ctx))
+	r.load.addForeign(t, os.Getenv("MILLRACE_FAULT_CLIENTS"), logs)
 
 	table := newTable(r.load.meters)
 	for n := range cycles {
 		f := chosen[n%len(chosen)]
 		if n%len(chosen) == 0 {
 			r.rand.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
+			if i := slices.IndexFunc(chosen, func(f fault) bool { return f.name == rollingUpgrade }); !r.upgraded && i > 0 {
+				chosen[0], chosen[i] = chosen[i], chosen[0] // the older program is not what is tested
+			}
 			f = chosen[0]
 		}
 		out, ok := r.cycle(ctx, f)

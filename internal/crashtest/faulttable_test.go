@@ -41,7 +41,7 @@ func (tb *table) add(n int, r row) {
 	for i, m := range tb.meters {
 		if i < len(r.pauses) {
 			line += " " + seconds(r.pauses[i]) + " |"
-			if m.name == "producer" || m.name == "its defaults" {
+			if m.producer {
 				producers += r.errs[i]
 			}
 		} else {
