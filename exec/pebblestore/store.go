@@ -46,8 +46,9 @@ type Options struct {
 
 // Store is exec.StateStore. It is safe for concurrent use.
 type Store struct {
-	db *pebble.DB
-	mu struct {
+	db  *pebble.DB
+	log *logger
+	mu  struct {
 		sync.Mutex
 		open      map[exec.StateID]struct{}
 		snapshots int
@@ -77,19 +78,19 @@ func Open(o Options) (*Store, error) {
 	}
 	// What is flushed is soon compacted: to compress it would cost more than the space is worth.
 	po.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
-	db, err := pebble.Open(o.Dir, po)
+	db, err := l.open(o.Dir, po)
 	if err != nil && damaged(err) {
 		if o.Logger != nil {
 			o.Logger.Warn("the local state is damaged and will be rebuilt", "dir", o.Dir, "err", err)
 		}
 		if err = o.FS.RemoveAll(o.Dir); err == nil {
-			db, err = pebble.Open(o.Dir, po)
+			db, err = l.open(o.Dir, po)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open state store %s: %w", o.Dir, err)
 	}
-	s := &Store{db: db}
+	s := &Store{db: db, log: l}
 	s.mu.open = map[exec.StateID]struct{}{}
 	return s, nil
 }
@@ -98,7 +99,7 @@ func Open(o Options) (*Store, error) {
 // nobody else has it open is the data directory's lock to say.
 func damaged(err error) bool {
 	var errno syscall.Errno
-	return errors.Is(err, os.ErrNotExist) || !errors.As(err, &errno)
+	return errors.Is(err, os.ErrNotExist) || !errors.As(err, &errno) && !errors.Is(err, errFatal)
 }
 
 // Partition opens the state of id; only one opener at a time.
@@ -175,14 +176,15 @@ func (s *Store) Close() error {
 	if partitions+snapshots > 0 {
 		leak = fmt.Errorf("state store closed with %d partitions and %d snapshots open", partitions, snapshots)
 	}
-	return errors.Join(leak, s.db.Close())
+	return errors.Join(leak, s.log.survive(s.db.Close))
 }
 
 // logger hands Pebble's words to slog and its Fatalf to the node.
 type logger struct {
-	log  *slog.Logger
-	once sync.Once
-	on   func(error)
+	log    *slog.Logger
+	once   sync.Once
+	on     func(error)
+	failed atomic.Pointer[error] // what on was told
 }
 
 func newLogger(o Options) *logger {
@@ -207,8 +209,33 @@ func (l *logger) Fatalf(format string, args ...any) {
 // fatal tells the node to stop, once.
 func (l *logger) fatal(err error) {
 	l.once.Do(func() {
+		l.failed.Store(&err)
 		if l.on != nil {
 			l.on(err)
 		}
 	})
+}
+
+func (l *logger) open(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	err = l.survive(func() (err error) {
+		db, err = pebble.Open(dir, o)
+		return err
+	})
+	return db, err
+}
+
+// survive runs f where Fatalf ends f's goroutine and not the caller's, who starts or stops the node and has to come back to say why it cannot.
+func (l *logger) survive(f func() error) error {
+	done := make(chan error)
+	go func() {
+		err := errFatal
+		defer func() {
+			if failed := l.failed.Load(); failed != nil && errors.Is(err, errFatal) {
+				err = *failed
+			}
+			done <- err
+		}()
+		err = f()
+	}()
+	return <-done
 }

@@ -233,3 +233,22 @@ func TestDamagedStoreIsMadeAnew(t *testing.T) {
 	_, err = Open(Options{FS: fs, Dir: "state"})
 	require.ErrorIs(t, err, syscall.EIO, "what the disk refuses is no damage")
 }
+
+// TestAFailureOfOpeningComesBackToWhoOpens: Pebble reports some of them by a call that must not return, and the goroutine that starts a node has to.
+func TestAFailureOfOpeningComesBackToWhoOpens(t *testing.T) {
+	fs := fsys.NewMem()
+	fs.Inject(func(op fsys.Op, path string) error {
+		if op == fsys.OpCreate && strings.Contains(path, "marker.manifest") {
+			return syscall.EMFILE
+		}
+		return nil
+	})
+	var told error
+	_, err := Open(Options{FS: fs, Dir: "state", OnFatal: func(err error) { told = err }})
+	require.ErrorIs(t, err, told)
+	require.ErrorContains(t, err, syscall.EMFILE.Error())
+	fs.Inject(nil)
+	s, err := Open(Options{FS: fs, Dir: "state"})
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+}
