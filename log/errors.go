@@ -17,6 +17,8 @@ var (
 	ErrDamaged = errors.New("log is damaged")
 	// ErrDiskFull is returned by writes while the disk has less room than disk.min_free.
 	ErrDiskFull = errors.New("disk is full")
+	// ErrTooManyLogs is returned for a log that would have more open than ManagerOptions.MaxLogs.
+	ErrTooManyLogs = errors.New("no more logs can be open than the limit of open files (ulimit -n) has room for: raise it and start the node again")
 )
 
 // storageError returns an error that is err and sentinel and kerr.KafkaStorageError to errors.Is.

@@ -49,6 +49,8 @@ type ManagerOptions struct {
 	// DiskFreeMin is disk.min_free in bytes: 0 is the larger of 1 GiB and 2 %, at most a quarter of the disk; negative turns
 	// the guard off.
 	DiskFreeMin int64
+	// MaxLogs is how many logs may be open at a time; 0 is any number. Each has a file open for as long as it is.
+	MaxLogs int
 	// OnOffline is called once when a sync has failed and the directory is offline. May be nil.
 	OnOffline func(error)
 }
@@ -247,7 +249,7 @@ func (m *Manager) OpenLog(tp TopicPartition, id TopicID, config Config, onDurabl
 	dir := m.path(tp.String())
 	m.mu.Lock()
 	_, open := m.mu.logs[tp]
-	closed := m.mu.closed
+	closed, full := m.mu.closed, m.opts.MaxLogs > 0 && len(m.mu.logs) >= m.opts.MaxLogs
 	saved := func(file string) int64 { return m.mu.saved[file][tp] }
 	opts := Options{
 		Dir: dir, FS: m.fs, Clock: m.clock, Logger: m.logger, Sync: m.sync, Cache: m.cache, Config: config, Clean: m.clean,
@@ -260,6 +262,8 @@ func (m *Manager) OpenLog(tp TopicPartition, id TopicID, config Config, onDurabl
 		return nil, storageError(ErrClosed, nil)
 	case open:
 		return nil, fmt.Errorf("log %s is open already", tp)
+	case full:
+		return nil, storageError(ErrTooManyLogs, fmt.Errorf("there are %d", m.opts.MaxLogs))
 	}
 	if err := m.claimDir(dir, id, &opts); err != nil {
 		return nil, err

@@ -34,6 +34,20 @@ func openLog(t testing.TB, m *Manager, tp TopicPartition, config Config) *Log {
 	return l
 }
 
+func TestNoMoreLogsAreOpenThanTheLimitOfOpenFilesHasRoomFor(t *testing.T) {
+	m, err := OpenManager(ManagerOptions{Dir: "/data", FS: fsys.NewMem(), Logger: quiet, MaxLogs: 2})
+	require.NoError(t, err)
+	a, b, c := TopicPartition{"t", 0}, TopicPartition{"t", 1}, TopicPartition{"t", 2}
+	openLog(t, m, a, Config{})
+	openLog(t, m, b, Config{})
+	_, err = m.OpenLog(c, TopicID{1}, Config{}, nil, nil)
+	require.ErrorIs(t, err, ErrTooManyLogs)
+	require.ErrorIs(t, err, kerr.KafkaStorageError)
+	require.NoError(t, m.DeleteLog(a))
+	openLog(t, m, c, Config{})
+	require.NoError(t, m.Close())
+}
+
 func TestManagerFindsItsPartitionsAgain(t *testing.T) {
 	fs := fsys.NewMem()
 	m := openManager(t, fs)

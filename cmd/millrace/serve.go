@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/peer"
 )
@@ -137,7 +138,7 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 	}
 	cfg := node.Config{
 		BootstrapNodes: bootstrap, JoinAddr: f.join, RaftAdvertised: f.raftAdvertised,
-		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, Rack: f.rack, NoAutoTopics: !f.autoTopics, NoTableStandby: !f.tableStandby, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, Partitions: f.partitions,
+		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, Rack: f.rack, NoAutoTopics: !f.autoTopics, NoTableStandby: !f.tableStandby, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, OpenFiles: fsys.OpenFileLimit(), Partitions: f.partitions,
 		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
 	}
 	if cfg.NodeTLS, err = f.nodeTLS(); err != nil {

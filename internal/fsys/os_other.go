@@ -11,3 +11,6 @@ import (
 func syncFS(path string) error {
 	return &os.PathError{Op: "syncfs", Path: path, Err: errors.ErrUnsupported}
 }
+
+// OpenFileLimit is not known outside Linux.
+func OpenFileLimit() int64 { return 0 }

@@ -43,6 +43,8 @@ type Config struct {
 	NoTableStandby bool
 	// MemoryBytes is the node's memory, divided by name (see share). 0: DefaultMemory.
 	MemoryBytes int64
+	// OpenFiles is how many files the process may have open at a time, MinOpenFiles or more; 0: it is not bounded.
+	OpenFiles int64
 	// Partitions of topics that statements make without saying; 0: 4.
 	Partitions int32
 	// Insecure allows to listen beyond loopback without TLS, and without passwords unless RequirePassword asks for them.
@@ -116,6 +118,10 @@ const (
 	// MinMemory is the least a node runs in.
 	MinMemory = 128 << 20
 
+	// MinOpenFiles is the least number of open files a node runs with, and filesBesides how many of those that it may have are for anything but partitions: clients, other nodes, state and metadata.
+	MinOpenFiles = 1024
+	filesBesides = 512
+
 	// Off as an address means not to listen.
 	Off = "off"
 )
@@ -181,6 +187,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MemoryBytes < MinMemory {
 		bad("--memory: %d bytes; allowed: %d MiB or more", c.MemoryBytes, MinMemory>>20)
+	}
+	if c.OpenFiles != 0 && c.OpenFiles < MinOpenFiles {
+		bad("the process may have %d files open (ulimit -n); allowed: %d or more, as LimitNOFILE of systemd or --ulimit nofile of a container says it; each partition takes one", c.OpenFiles, MinOpenFiles)
 	}
 	if c.Partitions < 1 || c.Partitions > 10_000 {
 		bad("--partitions: %d; allowed: 1 to 10000", c.Partitions)
@@ -253,6 +262,9 @@ func isLoopback(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
+
+// maxLogs is how many partitions the node can have open; 0 is any number.
+func (c *Config) maxLogs() int { return int(max(0, c.OpenFiles-filesBesides)) }
 
 // share returns a part of the memory in percent.
 func (c *Config) share(percent int64) int64 { return c.MemoryBytes / 100 * percent }

@@ -269,12 +269,12 @@ func TestAddressInUseIsNamedByItsFlag(t *testing.T) {
 
 func TestValidateReportsEverythingAtOnce(t *testing.T) {
 	cfg := node.Config{
-		NodeID: -1, MemoryBytes: 1, Partitions: 20_000, PG: "off", Kafka: "nonsense", HTTP: "0.0.0.0:80", Raft: "127.0.0.1:99999",
+		NodeID: -1, MemoryBytes: 1, OpenFiles: 1, Partitions: 20_000, PG: "off", Kafka: "nonsense", HTTP: "0.0.0.0:80", Raft: "127.0.0.1:99999",
 	}
 	cfg.EnsureDefaults()
 	err := cfg.Validate()
 	require.Error(t, err)
-	for _, flag := range []string{"--data", "--node-id", "--memory", "--partitions", "--pg", "--kafka", "--http", "--raft"} {
+	for _, flag := range []string{"--data", "--node-id", "--memory", "ulimit -n", "--partitions", "--pg", "--kafka", "--http", "--raft"} {
 		require.ErrorContains(t, err, flag)
 	}
 	for _, line := range strings.Split(err.Error(), "\n") {

@@ -150,7 +150,7 @@ func (n *Node) openFiles(context.Context) error {
 	}
 	var err error
 	n.logs, err = log.OpenManager(log.ManagerOptions{
-		Dir: n.cfg.Dir, FS: n.cfg.FS, Clock: n.cfg.Clock, Logger: n.cfg.Logger, TailCacheBytes: n.cfg.share(tailShare),
+		Dir: n.cfg.Dir, FS: n.cfg.FS, Clock: n.cfg.Clock, Logger: n.cfg.Logger, TailCacheBytes: n.cfg.share(tailShare), MaxLogs: n.cfg.maxLogs(),
 		OnOffline: func(err error) {
 			if n.repl != nil {
 				n.repl.GoOffline(err)
