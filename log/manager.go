@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -110,7 +112,10 @@ func OpenManager(opts ManagerOptions) (*Manager, error) {
 		return nil, err
 	}
 	lock, err := m.fs.Lock(m.path(lockFile))
-	if err != nil {
+	switch {
+	case errors.Is(err, iofs.ErrPermission) || errors.Is(err, syscall.EROFS):
+		return nil, fmt.Errorf("data directory %s cannot be written: give the user that runs the node the right to read and write all of it, or name another directory: %w", m.dir, err)
+	case err != nil:
 		return nil, fmt.Errorf("data directory %s is in use, as a rule by another process: stop that one, or name another directory: %w", m.dir, err)
 	}
 	m.lock = lock

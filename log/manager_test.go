@@ -34,6 +34,20 @@ func openLog(t testing.TB, m *Manager, tp TopicPartition, config Config) *Log {
 	return l
 }
 
+func TestADirectoryThatCannotBeWrittenIsNotSaidToBeInUse(t *testing.T) {
+	fs := fsys.NewMem()
+	fs.Inject(func(op fsys.Op, path string) error {
+		if op == fsys.OpCreate && strings.HasSuffix(path, lockFile) {
+			return syscall.EACCES
+		}
+		return nil
+	})
+	_, err := OpenManager(ManagerOptions{Dir: "/data", FS: fs, Logger: quiet})
+	require.ErrorIs(t, err, syscall.EACCES)
+	require.ErrorContains(t, err, "the right to read and write")
+	require.NotContains(t, err.Error(), "in use")
+}
+
 func TestNoMoreLogsAreOpenThanTheLimitOfOpenFilesHasRoomFor(t *testing.T) {
 	m, err := OpenManager(ManagerOptions{Dir: "/data", FS: fsys.NewMem(), Logger: quiet, MaxLogs: 2})
 	require.NoError(t, err)

@@ -51,7 +51,8 @@ type Manager struct {
 		sessions    map[int32]*fetchSession // by the node that copies
 		lastSession int32
 		image       *metadata.Image
-		acted       chan struct{} // closed and replaced when image is
+		acted       chan struct{}                // closed and replaced when image is
+		unopened    map[log.TopicPartition]error // why a partition that belongs here is not open
 		offline     error
 		closed      bool
 	}
@@ -64,7 +65,7 @@ type topicPartitions struct {
 }
 
 // Open opens the partitions that the metadata puts on this node, takes up the leaderships it is given, deletes what is on disk of topics that are gone, and follows
-// the metadata until Close. The node has registered before. A partition that cannot be opened is logged and answers KAFKA_STORAGE_ERROR; the others serve.
+// the metadata until Close. The node has registered before. A partition that cannot be opened is logged, answers KAFKA_STORAGE_ERROR, and is tried again; the others serve.
 //
 // It fails if the directory holds partitions while the metadata knows no topic at all: then the metadata was lost, and to go on would delete everything.
 func Open(opts Options) (*Manager, error) {
@@ -77,7 +78,7 @@ func Open(opts Options) (*Manager, error) {
 	m.mu.topics = map[string]*topicPartitions{}
 	m.mu.fetchers = map[int32]*fetcher{}
 	m.mu.sessions = map[int32]*fetchSession{}
-	m.mu.acted = make(chan struct{})
+	m.mu.acted, m.mu.unopened = make(chan struct{}), map[log.TopicPartition]error{}
 	m.act(img)
 	m.deleteStrays(img)
 	m.wg.Go(func() { m.watch(changed) })
@@ -104,15 +105,20 @@ func (m *Manager) deleteStrays(img *metadata.Image) {
 }
 
 func (m *Manager) watch(changed <-chan struct{}) {
+	retry := m.opts.Clock.NewTimer(reopenEvery)
+	defer retry.Stop()
 	for {
 		select {
 		case <-changed:
+			var img *metadata.Image
+			img, changed = m.opts.Metadata.Watch()
+			m.act(img)
+		case <-retry.C():
+			m.reopen()
+			retry.Reset(reopenEvery)
 		case <-m.ctx.Done():
 			return
 		}
-		var img *metadata.Image
-		img, changed = m.opts.Metadata.Watch()
-		m.act(img)
 	}
 }
 
@@ -191,12 +197,7 @@ func parallel(work []func()) {
 
 // take notes a new or changed topic and returns what is to be done for its partitions.
 func (m *Manager) take(t *metadata.Topic) (work []func()) {
-	config, err := LogConfig(t.Configs)
-	if err != nil {
-		// Settings are checked before they are stored; a bad one is of another release. The defaults keep everything.
-		m.opts.Logger.Error("topic has settings that this release cannot read", "topic", t.Name, "err", err)
-		config = log.Config{}.WithDefaults()
-	}
+	config := m.logConfig(t)
 	m.mu.Lock()
 	tp := m.mu.topics[t.Name]
 	if tp == nil {
@@ -226,12 +227,23 @@ func (m *Manager) take(t *metadata.Topic) (work []func()) {
 	return work
 }
 
+// logConfig is what a topic's settings make of its logs.
+func (m *Manager) logConfig(t *metadata.Topic) log.Config {
+	config, err := LogConfig(t.Configs)
+	if err != nil {
+		// Settings are checked before they are stored; a bad one is of another release. The defaults keep everything.
+		m.opts.Logger.Error("topic has settings that this release cannot read", "topic", t.Name, "err", err)
+		config = log.Config{}.WithDefaults()
+	}
+	return config
+}
+
 // open opens a partition and takes up its leadership.
 func (m *Manager) open(tp *topicPartitions, t *metadata.Topic, r metadata.Partition, config log.Config) {
 	p := m.newPartition(t, r.ID)
 	l, err := m.openLog(log.TopicPartition{Topic: t.Name, Partition: r.ID}, log.TopicID(t.ID), config, p)
+	m.noteUnopened(p, err)
 	if err != nil {
-		p.logger.Error("partition cannot be opened", "err", err)
 		return
 	}
 	p.log = l
@@ -319,7 +331,7 @@ func (m *Manager) Partition(topic string, id int32) (*Partition, error) {
 	case p != nil:
 		return p, nil
 	case metadata.Has(tp.topic.Partitions[id].Replicas, m.opts.NodeID):
-		return nil, kerr.KafkaStorageError
+		return nil, m.whyUnopenedLocked(topic, id)
 	default:
 		return nil, kerr.NotLeaderForPartition
 	}
