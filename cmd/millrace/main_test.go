@@ -4,8 +4,14 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"os"
 	"os/exec"
@@ -96,6 +102,32 @@ func TestABadFlagNamesItselfAndWhatIsAllowed(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	require.NoError(t, err)
 	require.Len(t, left, 1, "nothing was made")
+}
+
+func TestACertificateThatIsNotValidNowIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	file := func(name, kind string, der []byte) string {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+		return path
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	keyFile := file("key", "PRIVATE KEY", der)
+	for want, from := range map[string]time.Time{"has expired": time.Now().Add(-2 * time.Hour), "is valid from": time.Now().Add(time.Hour)} {
+		c := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"node-1.millrace"}, NotBefore: from, NotAfter: from.Add(time.Hour)}
+		der, err := x509.CreateCertificate(rand.Reader, c, c, key.Public(), key)
+		require.NoError(t, err)
+		certFile := file("cert", "CERTIFICATE", der)
+		for _, flags := range [][]string{{"--tls-cert", certFile, "--tls-key", keyFile}, {"--node-tls-cert", certFile, "--node-tls-key", keyFile, "--node-tls-ca", certFile}} {
+			out, err := output(t, nil, append([]string{"serve", "--data", filepath.Join(dir, "data")}, flags...)...)
+			require.Error(t, err)
+			require.Contains(t, out, want)
+			require.Contains(t, out, flags[0]+": "+certFile)
+		}
+	}
 }
 
 func TestAFlagComesBeforeItsVariableAndThatBeforeTheFile(t *testing.T) {

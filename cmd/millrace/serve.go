@@ -45,6 +45,9 @@ type serveFlags struct {
 // the processor under short queries.
 const gcPercent = 300
 
+// expiresSoon is how long before a certificate expires the log says so at a start.
+const expiresSoon = 30 * 24 * time.Hour
+
 func serveCommand() *cobra.Command {
 	var f serveFlags
 	c := &cobra.Command{
@@ -141,16 +144,16 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 		Dir: f.data, NodeID: f.nodeID, PG: f.pg, Kafka: f.kafka, KafkaAdvertised: f.kafkaAdvertised, Rack: f.rack, NoAutoTopics: !f.autoTopics, NoTableStandby: !f.tableStandby, HTTP: f.http, Raft: f.raft, MemoryBytes: memory, OpenFiles: fsys.OpenFileLimit(), Partitions: f.partitions,
 		Insecure: f.insecure, RequirePassword: f.requirePassword, Release: release, Logger: logger,
 	}
-	if cfg.NodeTLS, err = f.nodeTLS(); err != nil {
+	if cfg.NodeTLS, err = f.nodeTLS(logger); err != nil {
 		return cfg, err
 	}
 	if (f.tlsCert == "") != (f.tlsKey == "") {
 		return cfg, errors.New("--tls-cert and --tls-key go together; allowed: both or neither")
 	}
 	if f.tlsCert != "" {
-		cert, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		cert, err := keyPair("--tls-cert", f.tlsCert, "--tls-key", f.tlsKey, logger)
 		if err != nil {
-			return cfg, fmt.Errorf("--tls-cert, --tls-key: %w", err)
+			return cfg, err
 		}
 		cfg.TLS = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
@@ -167,16 +170,16 @@ func (f *serveFlags) nodeConfig(logger *slog.Logger) (node.Config, error) {
 }
 
 // nodeTLS is what the node shows on the node port; nil without the flags.
-func (f *serveFlags) nodeTLS() (*peer.TLS, error) {
+func (f *serveFlags) nodeTLS(logger *slog.Logger) (*peer.TLS, error) {
 	if f.nodeCert == "" && f.nodeKey == "" && f.nodeCA == "" {
 		return nil, nil
 	}
 	if f.nodeCert == "" || f.nodeKey == "" || f.nodeCA == "" {
 		return nil, errors.New("--node-tls-cert, --node-tls-key and --node-tls-ca go together; allowed: all or none")
 	}
-	cert, err := tls.LoadX509KeyPair(f.nodeCert, f.nodeKey)
+	cert, err := keyPair("--node-tls-cert", f.nodeCert, "--node-tls-key", f.nodeKey, logger)
 	if err != nil {
-		return nil, fmt.Errorf("--node-tls-cert, --node-tls-key: %w", err)
+		return nil, err
 	}
 	if name := peer.NodeName(f.nodeID); cert.Leaf.VerifyHostname(name) != nil {
 		return nil, fmt.Errorf("--node-tls-cert: %s is not for node %d; allowed: a certificate for the DNS name %s", f.nodeCert, f.nodeID, name)
@@ -186,6 +189,24 @@ func (f *serveFlags) nodeTLS() (*peer.TLS, error) {
 		return nil, err
 	}
 	return peer.NewTLS(cert, ca), nil
+}
+
+// keyPair reads a certificate and its key. One that is out of date is refused, for nobody would take it; the log says so a month before.
+func keyPair(certFlag, certFile, keyFlag, keyFile string, logger *slog.Logger) (tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		return cert, fmt.Errorf("%s, %s: %w", certFlag, keyFlag, err)
+	}
+	now, ends := time.Now(), cert.Leaf.NotAfter
+	switch {
+	case now.After(ends):
+		return cert, fmt.Errorf("%s: %s has expired, on %s; allowed: one that is valid now", certFlag, certFile, ends.Format(time.RFC3339))
+	case now.Before(cert.Leaf.NotBefore):
+		return cert, fmt.Errorf("%s: %s is valid from %s on; allowed: one that is valid now, if the machine's clock is right", certFlag, certFile, cert.Leaf.NotBefore.Format(time.RFC3339))
+	case ends.Sub(now) < expiresSoon:
+		logger.Warn("a certificate expires soon", "flag", certFlag, "file", certFile, "on", ends)
+	}
+	return cert, nil
 }
 
 // certificates reads a file of certificates.

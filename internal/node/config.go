@@ -234,7 +234,7 @@ func (c *Config) validateAddr(flag, addr string) error {
 	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("%s: %q is no address; allowed: host:port, or off (but for --pg)", flag, addr)
+		return fmt.Errorf("%s: %q is no address; allowed: host:port, of IPv6 [::1]:port, or off (but for --pg)", flag, addr)
 	}
 	if _, err := net.LookupPort("tcp", port); err != nil {
 		return fmt.Errorf("%s: %q is no port; allowed: 0 to 65535", flag, port)

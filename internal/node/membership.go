@@ -71,16 +71,34 @@ func (n *Node) openPort(ctx context.Context) error {
 }
 
 // checkSeeds refuses to start a directory that belongs to another cluster than the nodes that this one is told of. Those that do not answer are not asked again: after all have
-// stopped, one is the first to start.
+// stopped, one is the first to start. If one refuses and another does not, it is that one which does not belong.
 func (n *Node) checkSeeds(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
+	var refused error
 	for _, s := range n.seeds() {
-		if _, err := n.port.Probe(ctx, s.Addr); errors.Is(err, peer.ErrRefused) {
-			return fmt.Errorf("node port %s: %w", s.Addr, err)
+		_, err := n.port.Probe(ctx, s.Addr)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, peer.ErrRefused):
+			refused = fmt.Errorf("node port %s: %w", s.Addr, err)
 		}
 	}
-	return nil
+	return refused
+}
+
+// unreached is why a connection to addr did not come about.
+func unreached(addr string, err error) string {
+	var op *net.OpError
+	var dns *net.DNSError
+	switch {
+	case errors.As(err, &dns):
+		err = dns
+	case errors.As(err, &op):
+		err = op.Err // which does not say the address again
+	}
+	return fmt.Sprintf("%s: %v", addr, err)
 }
 
 // format reads whose directory it is, or makes it one of the given cluster; an empty one is a new cluster.
@@ -147,22 +165,27 @@ func (n *Node) seeds() []BootstrapNode {
 }
 
 // look finds out which cluster this node is to belong to: that of the first node that belongs to one. When all bootstrap nodes answer and none does, the one with the lowest id
-// founds it (an empty name) and the others wait for it. n.found says which it was. While nodes are told of different ones nobody founds anything: each list could have a cluster of its own.
+// founds it (an empty name) and the others wait for it. n.found says which it was. While nodes are told of different ones nobody founds anything: each list could have a cluster of its own. A node that
+// refuses this one is waited for too: it may be the one that is wrong, with a certificate that has expired or the directory of another cluster. Only if all refuse, this one is.
 func (n *Node) look(ctx context.Context) (cluster string, err error) {
 	seeds, lists := n.seeds(), n.cfg.JoinAddr == ""
 	var logged time.Time
 	for {
 		missing, differing, lowest := []string{}, []string{}, lists
+		var refused []error
 		for _, s := range seeds {
 			h, err := n.port.Probe(ctx, s.Addr)
 			switch {
 			case errors.Is(err, peer.ErrRefused), errors.Is(err, peer.ErrNotMillrace):
-				return "", fmt.Errorf("node port %s: %w", s.Addr, err)
-			case err != nil:
-				missing = append(missing, s.Addr)
+				refused = append(refused, fmt.Errorf("node port %s: %w", s.Addr, err))
 				continue
+			case err != nil:
+				missing = append(missing, unreached(s.Addr, err))
+				continue
+			case h.DirectoryID == n.port.DirectoryID():
+				return "", fmt.Errorf("%s, which --bootstrap-nodes or --join names as another node's port, is the one of this node itself; allowed: those of the others, and in --bootstrap-nodes each node's own --raft", s.Addr)
 			case s.ID != 0 && h.NodeID != s.ID:
-				return "", fmt.Errorf("--bootstrap-nodes: at %s is node %d, not %d", s.Addr, h.NodeID, s.ID)
+				return "", fmt.Errorf("--bootstrap-nodes: at %s is node %d, not %d; allowed: for each node the address of its --raft", s.Addr, h.NodeID, s.ID)
 			case h.NodeID == n.cfg.NodeID:
 				return "", fmt.Errorf("--node-id: %d is in use at %s; allowed: an id that no other node has", h.NodeID, s.Addr)
 			case h.ClusterID != "":
@@ -172,13 +195,19 @@ func (n *Node) look(ctx context.Context) (cluster string, err error) {
 			}
 			lowest = lowest && n.cfg.NodeID < s.ID
 		}
-		if len(missing) == 0 && len(differing) == 0 && lowest {
+		if len(refused) == len(seeds) && len(seeds) > 0 {
+			return "", refused[0]
+		}
+		if len(missing) == 0 && len(refused) == 0 && len(differing) == 0 && lowest {
 			n.found = true
 			return "", nil
 		}
 		if now := n.cfg.Clock.Now(); now.Sub(logged) > lookLog {
 			logged = now
 			n.cfg.Logger.Info("waiting for the nodes of the cluster", "not_answering", missing)
+			for _, err := range refused {
+				n.cfg.Logger.Warn("a node of the cluster and this one do not take each other", "err", err)
+			}
 			if len(differing) > 0 {
 				n.cfg.Logger.Warn("the nodes do not have the same --bootstrap-nodes, so that they form no cluster: start all with one list", "here", n.forms(), "there", differing)
 			}
@@ -234,11 +263,16 @@ func (n *Node) join(ctx context.Context) error {
 	var logged time.Time
 	for {
 		var last error
-		for _, addr := range n.askable() {
+		addrs := n.askable()
+		refused := 0
+		for _, addr := range addrs {
 			if last = n.joinAt(ctx, addr, req); last == nil {
 				return nil
 			}
-			if errors.Is(last, peer.ErrRefused) || errors.Is(last, kerr.DuplicateBrokerRegistration) || errors.Is(last, kerr.InvalidRequest) {
+			if errors.Is(last, peer.ErrRefused) {
+				refused++
+			}
+			if refused == len(addrs) || errors.Is(last, kerr.DuplicateBrokerRegistration) || errors.Is(last, kerr.InvalidRequest) {
 				return fmt.Errorf("joining the cluster at %s: %w", addr, last)
 			}
 		}

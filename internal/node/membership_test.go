@@ -125,6 +125,35 @@ func TestNodesThatDoNotBelongAreRefused(t *testing.T) {
 	require.ErrorContains(t, c[2].TryStart(), "never used", "a wiped directory")
 }
 
+func TestANodeStartsThoughAnotherIsNotOfItsCluster(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	c[2].Stop()
+	foreign, err := nodetest.Open(t.Context(), node.Config{NodeID: 3, FS: fsys.NewMem(), Raft: c[2].Addr}) // somebody has given it another directory
+	require.NoError(t, err)
+	defer func() { require.NoError(t, foreign.Close()) }()
+	c[0].Stop()
+	c[0].Start() // of the others, one takes it and one does not
+	eventually(t, c[:1], []string{"[2]"}, "SELECT count(*) FROM millrace.nodes WHERE state = 'online'")
+}
+
+func TestANodeThatIsToldOfItselfAsAnotherSaysSo(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := l.Addr().String()
+	for name, cfg := range map[string]node.Config{
+		"join":      {JoinAddr: addr},
+		"bootstrap": {BootstrapNodes: []node.BootstrapNode{{ID: 1, Addr: "127.0.0.1:1"}, {ID: 2, Addr: addr}}},
+	} {
+		cfg.NodeID, cfg.FS, cfg.Raft, cfg.Listen = 1, fsys.NewMem(), addr, func(string) (net.Listener, error) { return l, nil }
+		_, err := nodetest.Open(t.Context(), cfg)
+		require.ErrorContains(t, err, "of this node itself", name)
+		l, err = net.Listen("tcp", addr)
+		require.NoError(t, err)
+	}
+	require.NoError(t, l.Close())
+}
+
 func TestNodesThatAreToldOfDifferentNodesFormNoCluster(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	listeners, all := map[int32]net.Listener{}, []node.BootstrapNode{}

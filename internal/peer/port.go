@@ -81,6 +81,9 @@ func (p *Port) hello() Hello {
 	return p.mu.hello
 }
 
+// DirectoryID is what the node says that its data directory is, by which it knows its own port.
+func (p *Port) DirectoryID() string { return p.hello().DirectoryID }
+
 // New makes a port that does not listen yet.
 func New(opts Options) *Port {
 	if opts.Advertise == "" {
