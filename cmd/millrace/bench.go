@@ -29,7 +29,7 @@ func benchCommand() *cobra.Command {
 		Use:   "bench [NAME...]",
 		Short: "Measure a node, on its own or beside a PostgreSQL server",
 		Long: "Measure a node that is started for it and thrown away, or a running one, on its own or beside a PostgreSQL server.\n" +
-			"Without names all benchmarks run but queries and growth, which take long:\n" + names.String(),
+			"Without names all benchmarks run but queries, scans and growth, which take long:\n" + names.String(),
 		RunE: func(c *cobra.Command, args []string) error { return runBench(c, &f, args) },
 	}
 	c.Flags().StringVar(&f.addr, "addr", "", "host:port of a running node; it keeps the relations bench_*")

@@ -64,7 +64,7 @@ const (
 
 // benchmarks is all there are, in the order in which they run.
 var benchmarks = []*benchmark{
-	ready, restart, idle, connections, manyQueries, copyIngest, lookup, pgbench, jsonFilter, tumblingCount, windows, tableJoin, latency, viewLatency, growth,
+	ready, restart, idle, connections, manyQueries, copyIngest, lookup, pgbench, scans, jsonFilter, tumblingCount, windows, tableJoin, latency, viewLatency, growth,
 }
 
 // Names returns the names of all benchmarks with what they measure.
