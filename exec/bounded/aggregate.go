@@ -11,8 +11,14 @@ import (
 	"github.com/millracedb/millrace/sql/types"
 )
 
-// groupBytes is what a group is charged beyond its key and values.
-const groupBytes = 256
+const (
+	// groupBytes is what a group is charged beyond its key and values, groupIntBytes where the key is an integer, with it.
+	groupBytes    = 256
+	groupIntBytes = intEntryBytes + 2*4
+	// fastCallBytes is what the values of a call that runs over vectors are charged in a group, callBytes those of another.
+	fastCallBytes = 48
+	callBytes     = 64
+)
 
 // aggregator groups the rows of its input: each row gets the number of its group, then each call takes the whole batch.
 type aggregator struct {
@@ -21,22 +27,21 @@ type aggregator struct {
 	keys  []*expr.Program
 	calls []*aggCall
 
-	// byKey finds groups by their encoded key, byInt where the only key is an integer; nullGroup is the NULL one of those, -1 without.
+	// byKey finds groups by their encoded key, and values has their keys. Where the only key is an integer byInt has its number, ints the group of each
+	// number, and nullGroup is the NULL one, -1 without.
 	byKey     map[string]int32
-	byInt     map[int64]int32
+	values    [][]types.Datum
+	byInt     *intIndex
+	ints      []int32
 	nullGroup int32
 
-	groups []group
-	ids    []int32 // the group of each row of the batch
-	in     []int32 // the rows that are in a group
-	errs   expr.Errors
-	sel    []int32
-	buf    []byte
-}
-
-type group struct {
-	keys   []types.Datum
-	window [2]int64 // start and end in ms, with a window
+	groups  int        // how many there are
+	windows [][2]int64 // by group: start and end in ms; with a window
+	ids     []int32    // the group of each row of the batch
+	in      []int32    // the rows that are in a group
+	errs    expr.Errors
+	sel     []int32
+	buf     []byte
 }
 
 func (q *Query) openAggregate(n *planner.Aggregate) (Iter, error) {
@@ -76,7 +81,7 @@ func (a *aggregator) compile() error {
 		return err
 	}
 	if len(a.keys) == 1 && a.n.Sets == nil && a.n.Window == nil && a.keys[0].Type().Kind.Storage() == types.StoreInt {
-		a.byInt = map[int64]int32{}
+		a.byInt = &intIndex{}
 	}
 	for _, g := range a.n.Aggs {
 		c, err := a.q.newAggCall(g)
@@ -134,7 +139,7 @@ func (a *aggregator) sets() [][]int {
 // addCalls adds the rows a.in to their groups a.ids.
 func (a *aggregator) addCalls() error {
 	for _, c := range a.calls {
-		if err := c.add(a.in, a.ids, len(a.groups)); err != nil {
+		if err := c.add(a.in, a.ids, a.groups); err != nil {
 			return err
 		}
 	}
@@ -148,8 +153,8 @@ func (a *aggregator) assign(b *vec.Batch, cols []*vec.Vector, s int, set []int, 
 	a.in = append(a.in[:0], a.sel...)
 	switch {
 	case len(cols) == 0 && a.n.Window == nil && a.n.Sets == nil:
-		if len(a.groups) == 0 {
-			a.groups = append(a.groups, group{})
+		if a.groups == 0 {
+			a.groups, a.values = 1, [][]types.Datum{nil}
 		}
 		clear(a.ids)
 		return nil
@@ -188,7 +193,7 @@ func (a *aggregator) assignInts(v *vec.Vector) error {
 	for i, x := range v.I64[:len(a.ids)] {
 		if nulls && v.IsNull(i) {
 			if a.nullGroup < 0 {
-				id, err := a.newGroup(group{keys: []types.Datum{types.NullDatum}}, 0)
+				id, err := a.newGroup(groupIntBytes)
 				if err != nil {
 					return err
 				}
@@ -197,22 +202,39 @@ func (a *aggregator) assignInts(v *vec.Vector) error {
 			a.ids[i] = a.nullGroup
 			continue
 		}
-		id, ok := a.byInt[x]
-		if !ok {
-			var err error
-			if id, err = a.newGroup(group{keys: []types.Datum{types.IntDatum(x)}}, 16); err != nil {
+		n, fresh := a.byInt.add(x)
+		if fresh {
+			id, err := a.newGroup(groupIntBytes)
+			if err != nil {
 				return err
 			}
-			a.byInt[x] = id
+			a.ints = append(a.ints, id)
 		}
-		a.ids[i] = id
+		a.ids[i] = a.ints[n]
 	}
 	return nil
 }
 
-func (a *aggregator) newGroup(g group, bytes int) (int32, error) {
-	a.groups = append(a.groups, g)
-	return int32(len(a.groups) - 1), a.q.Memory.grow(groupBytes + bytes + 64*len(a.calls))
+// newGroup counts one more group, which takes so many bytes beside the values of the calls.
+func (a *aggregator) newGroup(bytes int) (int32, error) {
+	a.groups++
+	for _, c := range a.calls {
+		if c.fast != nil {
+			bytes += fastCallBytes
+		} else {
+			bytes += callBytes
+		}
+	}
+	return int32(a.groups - 1), a.q.Memory.grow(bytes)
+}
+
+// newKeyGroup is newGroup for one with its keys, and its window if there is one.
+func (a *aggregator) newKeyGroup(keys []types.Datum, window [2]int64, bytes int) (int32, error) {
+	a.values = append(a.values, keys)
+	if a.n.Window != nil {
+		a.windows = append(a.windows, window)
+	}
+	return a.newGroup(groupBytes + bytes)
 }
 
 func (a *aggregator) assignRow(b *vec.Batch, cols []*vec.Vector, row, s int, set []int, hop int) error {
@@ -226,7 +248,7 @@ func (a *aggregator) assignRow(b *vec.Batch, cols []*vec.Vector, row, s int, set
 	id, ok := a.byKey[string(a.buf)]
 	if !ok {
 		var err error
-		if id, err = a.newGroup(group{window: window, keys: a.keysOf(cols, row, set)}, 2*len(a.buf)); err != nil {
+		if id, err = a.newKeyGroup(a.keysOf(cols, row, set), window, 2*len(a.buf)); err != nil {
 			return err
 		}
 		a.byKey[string(a.buf)] = id
@@ -267,39 +289,68 @@ func (a *aggregator) grouped(k int, set []int) bool {
 func (a *aggregator) result() (Iter, error) {
 	a.emptyGroups()
 	for _, c := range a.calls {
-		if err := c.grow(len(a.groups)); err != nil {
+		if err := c.grow(a.groups); err != nil {
 			return nil, err
 		}
 	}
-	ts := schema(a.n)
-	rows := &rowSet{schema: ts}
-	out := vec.NewBatch(ts, min(len(a.groups), batchRows))
-	for i := range a.groups {
-		if err := a.appendGroup(out, i); err != nil {
-			return nil, err
-		}
-		if out.Len() == batchRows {
-			rows.batches = append(rows.batches, out)
-			out = vec.NewBatch(ts, batchRows)
-		}
+	if a.byInt != nil {
+		return &groupIter{a: a, ints: a.intOfGroup(), out: vec.NewBatch(schema(a.n), min(a.groups, batchRows))}, nil
 	}
-	rows.batches = append(rows.batches, out)
-	return rows.iter(), nil
+	return &groupIter{a: a, out: vec.NewBatch(schema(a.n), min(a.groups, batchRows))}, nil
 }
 
-func (a *aggregator) appendGroup(out *vec.Batch, i int) error {
-	g := &a.groups[i]
-	c := 0
+// intOfGroup returns the integer key of each group; that of the NULL one says nothing.
+func (a *aggregator) intOfGroup() []int64 {
+	keys := make([]int64, a.groups)
+	for n, id := range a.ints {
+		keys[id] = a.byInt.keys[n]
+	}
+	a.byInt, a.ints = nil, nil
+	return keys
+}
+
+// groupIter yields the rows of the groups.
+type groupIter struct {
+	a    *aggregator
+	ints []int64 // the keys, where they are integers
+	next int
+	out  *vec.Batch
+}
+
+func (it *groupIter) Next() (*vec.Batch, error) {
+	it.out.Reset()
+	for ; it.next < it.a.groups && it.out.Len() < batchRows; it.next++ {
+		if err := it.append(it.next); err != nil {
+			return nil, err
+		}
+	}
+	if it.out.Len() == 0 {
+		return nil, nil
+	}
+	return it.out, nil
+}
+
+func (it *groupIter) Close() {}
+
+func (it *groupIter) append(i int) error {
+	a, c := it.a, 0
 	next := func(d types.Datum) {
-		out.Cols[c].AppendDatum(d)
+		it.out.Cols[c].AppendDatum(d)
 		c++
 	}
-	for _, d := range g.keys {
-		next(d)
+	switch {
+	case it.ints == nil:
+		for _, d := range a.values[i] {
+			next(d)
+		}
+	case int32(i) == a.nullGroup:
+		next(types.NullDatum)
+	default:
+		next(types.IntDatum(it.ints[i]))
 	}
 	if a.n.Window != nil {
-		next(types.IntDatum(g.window[0] * 1000))
-		next(types.IntDatum(g.window[1] * 1000))
+		next(types.IntDatum(a.windows[i][0] * 1000))
+		next(types.IntDatum(a.windows[i][1] * 1000))
 	}
 	for _, call := range a.calls {
 		d, err := call.result(i)
@@ -308,13 +359,13 @@ func (a *aggregator) appendGroup(out *vec.Batch, i int) error {
 		}
 		next(d)
 	}
-	out.SetLen(out.Len() + 1)
+	it.out.SetLen(it.out.Len() + 1)
 	return nil
 }
 
 // emptyGroups adds the row of an aggregate without GROUP BY over no rows, and that of each empty grouping set.
 func (a *aggregator) emptyGroups() {
-	if len(a.groups) > 0 || a.n.Window != nil {
+	if a.groups > 0 || a.n.Window != nil {
 		return
 	}
 	n := 0
@@ -327,10 +378,11 @@ func (a *aggregator) emptyGroups() {
 		}
 	}
 	for range n {
-		g := group{}
+		var keys []types.Datum
 		for range a.n.Keys {
-			g.keys = append(g.keys, types.NullDatum)
+			keys = append(keys, types.NullDatum)
 		}
-		a.groups = append(a.groups, g)
+		a.values = append(a.values, keys)
+		a.groups++
 	}
 }

@@ -277,7 +277,8 @@ type joinTable struct {
 	refs []rowRef
 	// With keys: the first row of a key, and behind each row the next of the same key. An integer key needs no encoding.
 	byKey  map[string]int32
-	byInt  map[int64]int32
+	byInt  *intIndex
+	firsts []int32 // by the number of an integer key
 	next   []int32
 	types  []types.Type
 	texts  bool // the rows have texts
@@ -285,8 +286,11 @@ type joinTable struct {
 	hit    []bool // rows that found a partner, for RIGHT and FULL
 }
 
-// joinRowBytes is what a row of the table is charged beyond its values.
-const joinRowBytes = 64
+// joinRowBytes is what a row of the table is charged beyond its values, and joinIntBytes where the key is an integer.
+const (
+	joinRowBytes = 64
+	joinIntBytes = 8 + 4 + 4 + intEntryBytes
+)
 
 func (q *Query) buildJoinTable(n *planner.Join) (*joinTable, error) {
 	in, err := q.open(n.R)
@@ -298,7 +302,11 @@ func (q *Query) buildJoinTable(n *planner.Join) (*joinTable, error) {
 		return nil, err
 	}
 	t.refs = t.set.refs()
-	if err := q.Memory.grow(len(t.refs) * joinRowBytes); err != nil {
+	charge := joinRowBytes
+	if len(t.types) == 1 && t.types[0].Kind.Storage() == types.StoreInt && n.LKeys[0].Type().Kind.Storage() == types.StoreInt {
+		t.byInt, charge = &intIndex{}, joinIntBytes
+	}
+	if err := q.Memory.grow(len(t.refs) * charge); err != nil {
 		return nil, err
 	}
 	if n.Kind == planner.RightJoin || n.Kind == planner.FullJoin {
@@ -311,24 +319,21 @@ func (q *Query) buildJoinTable(n *planner.Join) (*joinTable, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.index(n, cols)
+	t.index(cols)
 	return t, nil
 }
 
 // index chains the rows by key, from the last to the first, so that a chain is in the order of the rows. Rows with a NULL key match nothing.
-func (t *joinTable) index(n *planner.Join, cols [][]*vec.Vector) {
+func (t *joinTable) index(cols [][]*vec.Vector) {
 	t.next = make([]int32, len(t.refs))
 	t.byKey = map[string]int32{}
-	if len(t.types) == 1 && t.types[0].Kind.Storage() == types.StoreInt && n.LKeys[0].Type().Kind.Storage() == types.StoreInt {
-		t.byInt = make(map[int64]int32, len(t.refs))
-	}
 	for i := len(t.refs) - 1; i >= 0; i-- {
 		ref := t.refs[i]
 		keys, row := cols[ref.batch], int(ref.row)
 		t.next[i] = noRow
 		if t.byInt != nil {
 			if !keys[0].IsNull(row) {
-				t.chain(i, t.byInt, keys[0].I64[row])
+				t.chain(i, keys[0].I64[row])
 			}
 			continue
 		}
@@ -342,11 +347,14 @@ func (t *joinTable) index(n *planner.Join, cols [][]*vec.Vector) {
 	}
 }
 
-func (t *joinTable) chain(i int, m map[int64]int32, key int64) {
-	if first, ok := m[key]; ok {
-		t.next[i] = first
+// chain puts row i before the others of its integer key.
+func (t *joinTable) chain(i int, key int64) {
+	n, fresh := t.byInt.add(key)
+	if fresh {
+		t.firsts = append(t.firsts, int32(i))
+		return
 	}
-	m[key] = int32(i)
+	t.next[i], t.firsts[n] = t.firsts[n], int32(i)
 }
 
 // encode puts the key of a row into keyBuf; false if a part is NULL.
@@ -369,8 +377,10 @@ func (t *joinTable) first(keys []*vec.Vector, row int) int32 {
 	case len(keys) == 0:
 		ok = len(t.refs) > 0
 	case t.byInt != nil:
-		if ok = !keys[0].IsNull(row); ok {
-			at, ok = t.byInt[keys[0].I64[row]]
+		if !keys[0].IsNull(row) {
+			if n := t.byInt.find(keys[0].I64[row]); n >= 0 {
+				at, ok = t.firsts[n], true
+			}
 		}
 	default:
 		if ok = t.encode(keys, row); ok {

@@ -44,11 +44,11 @@ func (a *aggregator) addSessionsOf(rows *rowSet, s int, set []int) error {
 	var id int32
 	for i, r := range order {
 		if i == 0 || r.key != order[i-1].key || r.rowtime-order[i-1].rowtime > a.n.Window.SizeMs {
-			if id, err = a.newGroup(group{keys: keys[r.key], window: [2]int64{r.rowtime, r.rowtime}}, 0); err != nil {
+			if id, err = a.newKeyGroup(keys[r.key], [2]int64{r.rowtime, r.rowtime}, 0); err != nil {
 				return err
 			}
 		}
-		a.groups[id].window[1] = r.rowtime
+		a.windows[id][1] = r.rowtime
 		ids[r.ref.batch][r.ref.row] = id
 	}
 	for i, b := range rows.batches {
