@@ -66,6 +66,30 @@ func (r rowShape) append(b *vec.Batch, val []byte) error {
 	return err
 }
 
+// appendColumns is append for the wanted columns alone, of which there are as many up to the last true; the others of b stay as they are.
+func (r rowShape) appendColumns(b *vec.Batch, wanted []bool, val []byte) error {
+	rowtime, size := binary.Varint(val)
+	if size <= 0 {
+		return fmt.Errorf("%w: bad rowtime", vec.ErrCorruptRow)
+	}
+	n := b.Len()
+	if err := vec.AppendDecodedColumns(b.Cols, wanted, val[size:]); err != nil {
+		return err
+	}
+	finishRow(b, vec.Insert, rowtime)
+	if len(r.missing) == 0 {
+		return nil
+	}
+	stored, err := vec.EncodedColumns(val[size:])
+	for _, m := range r.missing {
+		if m.ord >= stored && m.ord < len(wanted) && wanted[m.ord] {
+			b.Cols[m.ord].Truncate(n)
+			b.Cols[m.ord].AppendDatum(m.value)
+		}
+	}
+	return err
+}
+
 // finishRow counts a row whose columns were appended.
 func finishRow(b *vec.Batch, op vec.Op, rowtime int64) {
 	b.AppendOp(op)

@@ -109,15 +109,36 @@ func (r *TableReader) Scan(lower, upper Bound) (*TableScan, error) {
 
 // TableScan walks the rows of one partition in key order.
 type TableScan struct {
-	it  StateIter
-	row rowShape
+	it     StateIter
+	row    rowShape
+	some   bool   // only the wanted columns are read
+	wanted []bool // up to the last that is
+}
+
+// Columns makes the scan read the columns with the given ordinals alone: the others of what Next appends to stay empty.
+func (s *TableScan) Columns(ords []int) {
+	s.some, s.wanted = true, nil
+	for _, ord := range ords {
+		for ord >= len(s.wanted) {
+			s.wanted = append(s.wanted, false)
+		}
+		if ord >= 0 {
+			s.wanted[ord] = true
+		}
+	}
 }
 
 // Next appends up to limit rows to dst, a batch as NewRowBatch makes it, and returns how many; 0 is the end.
 func (s *TableScan) Next(dst *vec.Batch, limit int) (int, error) {
 	n := 0
 	for ; n < limit && s.it.Next(); n++ {
-		if err := s.row.append(dst, s.it.Value()); err != nil {
+		var err error
+		if s.some {
+			err = s.row.appendColumns(dst, s.wanted, s.it.Value())
+		} else {
+			err = s.row.append(dst, s.it.Value())
+		}
+		if err != nil {
 			return n, err
 		}
 	}

@@ -73,6 +73,55 @@ func AppendDecodedRow(cols []*Vector, src []byte) error {
 	return nil
 }
 
+// AppendDecodedColumns is AppendDecodedRow for those of cols alone that are wanted, of which there are as many up to the last true; the others do not grow.
+func AppendDecodedColumns(cols []*Vector, wanted []bool, src []byte) error {
+	nulls, body, n, err := rowHeader(src)
+	if err != nil {
+		return err
+	}
+	for c, want := range wanted {
+		switch col := cols[c]; {
+		case c >= n || nulls[c>>3]&(1<<(c&7)) != 0:
+			if want {
+				col.AppendNull()
+			}
+		case want:
+			body, err = appendDecodedValue(col, body)
+		default:
+			body, err = skipValue(col.store, body)
+		}
+		if err != nil {
+			for d, done := range wanted[:c] {
+				if done {
+					cols[d].Truncate(cols[d].n - 1)
+				}
+			}
+			return fmt.Errorf("column %d: %w", c, err)
+		}
+	}
+	return nil
+}
+
+// skipValue returns what follows a value.
+func skipValue(store types.Storage, src []byte) (rest []byte, err error) {
+	size, length := 0, uint64(0)
+	switch store {
+	case types.StoreInt:
+		for size < len(src) && src[size] >= 0x80 {
+			size++
+		}
+		size++
+	case types.StoreFloat:
+		size = 8
+	default:
+		length, size = binary.Uvarint(src)
+	}
+	if size <= 0 || size > len(src) || length > uint64(len(src)-size) {
+		return nil, fmt.Errorf("%w: short value", ErrCorruptRow)
+	}
+	return src[size+int(length):], nil
+}
+
 // EncodedColumns returns how many columns an encoded row has.
 func EncodedColumns(src []byte) (int, error) {
 	_, _, n, err := rowHeader(src)

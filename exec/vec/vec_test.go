@@ -198,3 +198,34 @@ func BenchmarkGatherText(b *testing.B) {
 		dst.AppendGather(src, sel)
 	}
 }
+
+// TestSomeColumnsOfARowAreThoseOfTheWhole: reading a part of a row gives what reading all of it does, and what does not decode grows nothing.
+func TestSomeColumnsOfARowAreThoseOfTheWhole(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		b, _ := drawBatch(t, 20)
+		if b.Len() == 0 {
+			return
+		}
+		stored := b.Cols[:rapid.IntRange(0, len(b.Cols)).Draw(t, "stored columns")]
+		src := vec.AppendEncodedRow(nil, stored, b.Len()-1)
+		wanted := rapid.SliceOfN(rapid.Bool(), 0, len(schema)).Draw(t, "wanted")
+		whole, part := vec.NewBatch(schema, 0), vec.NewBatch(schema, 0)
+		require.NoError(t, vec.AppendDecodedRow(whole.Cols, src))
+		require.NoError(t, vec.AppendDecodedColumns(part.Cols, wanted, src))
+		for c, col := range part.Cols {
+			if c >= len(wanted) || !wanted[c] {
+				require.Zero(t, col.Len())
+				continue
+			}
+			require.Equal(t, 1, col.Len())
+			require.Equal(t, whole.Cols[c].Datum(0), col.Datum(0))
+		}
+		part = vec.NewBatch(schema, 0)
+		if err := vec.AppendDecodedColumns(part.Cols, wanted, src[:rapid.IntRange(0, len(src)-1).Draw(t, "cut")]); err != nil {
+			require.ErrorIs(t, err, vec.ErrCorruptRow)
+			for _, col := range part.Cols {
+				require.Zero(t, col.Len())
+			}
+		}
+	})
+}

@@ -315,8 +315,9 @@ func (n *snapshot) scanTable(sc *planner.Scan, keys [][]types.Datum) (bounded.It
 			return nil, err
 		}
 		it.encoder = enc
+		return it, nil
 	}
-	return it, nil
+	return &aheadIter{in: it}, nil
 }
 
 // tableIter walks the partitions of a table.
@@ -442,6 +443,9 @@ func (it *tableIter) more() error {
 			}
 			if it.scan, err = r.Scan(exec.Bound{}, exec.Bound{}); err != nil {
 				return err
+			}
+			if it.overlay == nil { // which is asked for by key
+				it.scan.Columns(it.sc.Cols)
 			}
 		}
 		n, err := it.scan.Next(it.full, scanRows)
