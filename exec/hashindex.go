@@ -17,6 +17,7 @@ type keyIndex struct {
 	slots []indexSlot
 	spans []keySpan
 	arena []byte
+	loose int // how many keys, the last ones, are not in slots yet
 }
 
 // indexSlot is the number of a key plus one in its low half, 0 if the slot is free, and the high half of the key's hash: a look at the slot passes
@@ -42,6 +43,9 @@ const minIndexSlots = 64
 
 // findHash returns the number of the first key with hash h, or -1.
 func (x *keyIndex) findHash(h uint64) int32 {
+	if x.loose > 0 {
+		x.fasten()
+	}
 	if len(x.slots) == 0 {
 		return -1
 	}
@@ -56,6 +60,9 @@ func (x *keyIndex) findHash(h uint64) int32 {
 
 // find returns the number of key, or -1.
 func (x *keyIndex) find(key []byte) int32 {
+	if x.loose > 0 {
+		x.fasten()
+	}
 	if len(x.slots) == 0 {
 		return -1
 	}
@@ -71,6 +78,9 @@ func (x *keyIndex) find(key []byte) int32 {
 
 // add returns the number of key, and whether it is new.
 func (x *keyIndex) add(key []byte) (n int32, fresh bool) {
+	if x.loose > 0 {
+		x.fasten()
+	}
 	if 4*(len(x.spans)+1) > 3*len(x.slots) {
 		x.grow()
 	}
@@ -83,9 +93,33 @@ func (x *keyIndex) add(key []byte) (n int32, fresh bool) {
 		}
 	}
 	x.slots[p] = slotOf(h, len(x.spans))
+	x.keep(key, h)
+	return int32(len(x.spans) - 1), true
+}
+
+func (x *keyIndex) keep(key []byte, h uint64) {
 	x.spans = append(roomy(x.spans), keySpan{hash: h, off: uint32(len(x.arena)), len: uint32(len(key))})
 	x.arena = append(doubled(x.arena), key...)
-	return int32(len(x.spans) - 1), true
+}
+
+// push adds a key that is surely new and returns its number. It costs a fraction of add: the key gets its slot when one is next looked for.
+func (x *keyIndex) push(key []byte) int32 {
+	x.keep(key, hashBytes(key))
+	x.loose++
+	return int32(len(x.spans) - 1)
+}
+
+// fasten gives the keys that were pushed their slots.
+func (x *keyIndex) fasten() {
+	slots := max(minIndexSlots, len(x.slots))
+	for 4*len(x.spans) > 3*slots {
+		slots *= 2
+	}
+	if slots > len(x.slots) {
+		x.rebuild(slots)
+		return
+	}
+	x.fill(len(x.spans) - x.loose)
 }
 
 // An arena of these sizes doubles when it has less room than arenaRoom, enough for a usual row.
@@ -120,14 +154,20 @@ func (x *keyIndex) grow() { x.rebuild(max(minIndexSlots, 2*len(x.slots))) }
 // rebuild makes the table anew with so many slots.
 func (x *keyIndex) rebuild(slots int) {
 	x.slots = make([]indexSlot, slots)
+	x.fill(0)
+}
+
+// fill gives the keys from number n on, all that have none, their slots.
+func (x *keyIndex) fill(n int) {
 	mask := uint64(len(x.slots) - 1)
-	for i, s := range x.spans {
+	for i, s := range x.spans[n:] {
 		p := s.hash & mask
 		for x.slots[p] != 0 {
 			p = (p + 1) & mask
 		}
-		x.slots[p] = slotOf(s.hash, i)
+		x.slots[p] = slotOf(s.hash, n+i)
 	}
+	x.loose = 0
 }
 
 // key returns key number n. It is valid until reset.
@@ -141,9 +181,13 @@ func (x *keyIndex) hash(n int32) uint64 { return x.spans[n].hash }
 
 // truncate forgets the keys from number n on. It takes as long as adding those that stay.
 func (x *keyIndex) truncate(n int) {
-	if n < len(x.spans) {
-		x.arena = x.arena[:x.spans[n].off]
-		x.spans = x.spans[:n]
+	if n >= len(x.spans) {
+		return
+	}
+	fast := len(x.spans) - x.loose
+	x.arena = x.arena[:x.spans[n].off]
+	x.spans = x.spans[:n]
+	if x.loose = n - fast; x.loose < 0 {
 		x.rebuild(len(x.slots))
 	}
 }
@@ -161,5 +205,5 @@ func (x *keyIndex) reset() { *x = keyIndex{} }
 // empty forgets all keys and keeps the memory.
 func (x *keyIndex) empty() {
 	clear(x.slots)
-	x.spans, x.arena = x.spans[:0], x.arena[:0]
+	x.spans, x.arena, x.loose = x.spans[:0], x.arena[:0], 0
 }

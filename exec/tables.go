@@ -41,6 +41,7 @@ type Tables struct {
 	wg     sync.WaitGroup
 	lane   *committer
 	locks  lockTable
+	chunks chunkPool     // of transactions
 	rotate atomic.Int32  // where the next batch of rows without key goes
 	read   atomic.Int64  // rows read from topics
 	turns  chan struct{} // of standbys; nil: all go on at once

@@ -96,8 +96,10 @@ func (tx *WriteTx) Conflicts(ctx context.Context, rel *planner.Relation, ix *pla
 		if !found[i] {
 			appendNullRow(c.held)
 		}
-		if k := x.index.find(own); claim && n >= 0 && k >= 0 {
-			u.claims[n] = append(u.claims[n], k)
+		if claim && n >= 0 {
+			if k := x.numberOf(own); k >= 0 {
+				u.claims[n] = append(u.claims[n], k)
+			}
 		}
 	}
 	return c.held, found, nil
@@ -122,7 +124,7 @@ func (c *conflicts) find(ctx context.Context, n int32, own []byte) (bool, error)
 		if w < 0 || c.x.writes[w].deleted || bytes.Equal(c.x.index.key(k), own) {
 			continue
 		}
-		if ok, err := c.has(c.x.arena[c.x.writes[w].off:][:c.x.writes[w].len], value); ok || err != nil {
+		if ok, err := c.has(c.x.rows.row(c.x.writes[w].at), value); ok || err != nil {
 			return c.take(ok, err)
 		}
 	}
@@ -222,7 +224,7 @@ func (c *conflicts) noted(r *TableReader, value, own []byte) (key []byte, again 
 	if !ok || bytes.Equal(key, own) {
 		return nil, false, nil
 	}
-	k := c.x.index.find(key)
+	k := c.x.numberOf(key)
 	if k >= 0 && c.x.keys[k].latest >= 0 {
 		return nil, false, nil
 	}
@@ -250,7 +252,7 @@ func (c *conflicts) storedIn(r *TableReader, value, own []byte) (key []byte, aga
 		if bytes.Equal(key, own) {
 			continue
 		}
-		k := c.x.index.find(key)
+		k := c.x.numberOf(key)
 		if k >= 0 && c.x.keys[k].latest >= 0 {
 			continue // the transaction's own version is among the claims
 		}

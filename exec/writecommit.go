@@ -24,6 +24,16 @@ type txPart struct {
 // returns the end offset of each partition that was written. After an error nothing was written, unless its code is 40003.
 func (tx *WriteTx) Commit(ctx context.Context) (map[TopicPartition]int64, error) {
 	defer tx.Rollback()
+	ends, err := tx.commit(ctx)
+	if err == nil { // else an owner may still be at the rows
+		for _, x := range tx.tables {
+			x.rows.release()
+		}
+	}
+	return ends, err
+}
+
+func (tx *WriteTx) commit(ctx context.Context) (map[TopicPartition]int64, error) {
 	parts, err := tx.parts()
 	if err != nil {
 		return nil, err
@@ -86,7 +96,7 @@ func (p *txPart) size() int {
 	n := 0
 	for _, k := range p.writes {
 		w := &p.x.writes[k]
-		n += int(w.len + p.x.index.spans[w.key].len)
+		n += int(w.at.len + p.x.index.spans[w.key].len)
 	}
 	return n
 }
@@ -100,7 +110,7 @@ func (p *txPart) apply(b StateBatch) {
 			b.Delete(tableRowsOp, key)
 			continue
 		}
-		b.Set(tableRowsOp, key, p.x.arena[w.off:w.off+w.len])
+		b.Set(tableRowsOp, key, p.x.rows.row(w.at))
 	}
 }
 

@@ -135,7 +135,7 @@ func (p *txPart) encode(keyEnc, valEnc format.Encoder) error {
 		rows.Reset()
 		for _, n := range chunk {
 			w := x.writes[n]
-			if err := x.row.append(rows, x.arena[w.off:w.off+w.len]); err != nil {
+			if err := x.row.append(rows, x.rows.row(w.at)); err != nil {
 				return err
 			}
 		}

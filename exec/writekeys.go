@@ -35,7 +35,7 @@ func (x *txTable) meetSome(cols []*vec.Vector, from, to int) error {
 	defer x.met.Unlock()
 	for i := from; i < to; i++ {
 		x.kbuf = appendKeyCols(x.kbuf[:0], cols, i)
-		k, fresh := x.index.add(x.kbuf)
+		k, fresh := x.number(x.kbuf)
 		x.places = append(x.places, k)
 		if !fresh {
 			continue
@@ -48,6 +48,23 @@ func (x *txTable) meetSome(cols []*vec.Vector, from, to int) error {
 		}
 	}
 	return nil
+}
+
+// number returns the number of a key, and whether it is new. Rows of loads often come in the order of their keys: one beyond all others need not be
+// looked for.
+func (x *txTable) number(key []byte) (k int32, fresh bool) {
+	if n := x.index.len(); x.unordered || n > 0 && bytes.Compare(x.index.key(x.last), key) >= 0 {
+		return x.index.add(key)
+	}
+	x.last = x.index.push(key)
+	return x.last, true
+}
+
+// numberOf returns the number of a key that the transaction has met, -1 for another.
+func (x *txTable) numberOf(key []byte) int32 {
+	x.met.Lock()
+	defer x.met.Unlock()
+	return x.index.find(key)
 }
 
 // lock meets keys and locks them.
@@ -72,6 +89,7 @@ func (x *txTable) forgetUnlocked() {
 	}
 	x.index.truncate(x.locked)
 	x.keys = x.keys[:x.locked]
+	x.unordered = x.unordered || int(x.last) >= x.locked
 }
 
 // partitionOf returns the partition that a row's key belongs to.
@@ -200,7 +218,7 @@ func (v *txView) read(dst *vec.Batch, k int32) (bool, error) {
 		if w.deleted {
 			return false, nil
 		}
-		return true, v.x.row.append(dst, v.x.arena[w.off:w.off+w.len])
+		return true, v.x.row.append(dst, v.x.rows.row(w.at))
 	}
 	r, err := v.reader(key.part)
 	if r == nil || err != nil {

@@ -47,14 +47,17 @@ type txTable struct {
 	values []int
 	met    sync.Mutex // held to change index; others than the transaction also to read it
 	index  keyIndex   // the keys that the transaction has met
-	locked int        // how many of them, the first ones, it has locked; guarded by the lock table
-	load   bool       // the lock table looks into index; guarded by it
-	keys   []txKey    // by key number
-	writes []txWrite
-	arena  []byte
-	output txOutput
-	kbuf   []byte
-	places []int32
+	last   int32      // the number of the last of them in the order of keys
+	// unordered: it is not known which one is last.
+	unordered bool
+	locked    int     // how many of them, the first ones, it has locked; guarded by the lock table
+	load      bool    // the lock table looks into index; guarded by it
+	keys      []txKey // by key number
+	writes    []txWrite
+	rows      rowArena
+	output    txOutput
+	kbuf      []byte
+	places    []int32
 	// uniques are the unique indexes that the transaction has looked into, by OID.
 	uniques map[uint32]*txUnique
 }
@@ -72,10 +75,10 @@ const (
 )
 
 type txWrite struct {
-	key      int32
-	prior    int32 // the key's latest before this one
-	deleted  bool
-	off, len uint32
+	key     int32
+	prior   int32 // the key's latest before this one
+	deleted bool
+	at      rowPlace
 }
 
 // DefaultTransactionBuffer bounds what a transaction writes, in bytes.
@@ -101,7 +104,7 @@ func (tx *WriteTx) table(rel *planner.Relation) (*txTable, error) {
 			return x, x.shape(rel)
 		}
 	}
-	x := &txTable{tx: tx}
+	x := &txTable{tx: tx, rows: rowArena{pool: &tx.t.chunks}}
 	if err := x.shape(rel); err != nil {
 		return nil, err
 	}
@@ -212,10 +215,9 @@ func (tx *WriteTx) Write(rel *planner.Relation, rows *vec.Batch) error {
 
 // write buffers row i, whose key has number k.
 func (tx *WriteTx) write(x *txTable, k int32, rows *vec.Batch, i int, deleted bool) error {
-	w := txWrite{key: k, prior: x.keys[k].latest, deleted: deleted, off: uint32(len(x.arena))}
-	x.arena = tx.appendRow(doubled(x.arena), rows, i)
-	w.len = uint32(len(x.arena)) - w.off
-	tx.bytes += int64(w.len)
+	w := txWrite{key: k, prior: x.keys[k].latest, deleted: deleted}
+	w.at = x.rows.add(func(dst []byte) []byte { return tx.appendRow(dst, rows, i) })
+	tx.bytes += int64(w.at.len)
 	if tx.bytes > tx.limit {
 		return tx.tooMuch()
 	}
@@ -252,7 +254,7 @@ func (tx *WriteTx) Pending(rel *planner.Relation, f func(key []byte, row *vec.Ba
 		}
 		w := x.writes[key.latest]
 		row.Reset()
-		if err := x.row.append(row, x.arena[w.off:w.off+w.len]); err != nil {
+		if err := x.row.append(row, x.rows.row(w.at)); err != nil {
 			return err
 		}
 		if err := f(x.index.key(int32(k)), row, w.deleted); err != nil {
@@ -286,14 +288,14 @@ func (tx *WriteTx) RollbackTo(at []int) {
 			x.keys[x.writes[n].key].latest = x.writes[n].prior
 		}
 		if keep < len(x.writes) {
-			x.arena = x.arena[:x.writes[keep].off]
+			x.rows.truncate(x.writes[keep].at)
 		}
 		x.writes = x.writes[:keep]
 		x.output.truncated(keep)
 	}
 	tx.bytes = int64(len(tx.streams.arena))
 	for _, x := range tx.tables {
-		tx.bytes += int64(len(x.arena) + len(x.index.arena))
+		tx.bytes += x.rows.size() + int64(len(x.index.arena))
 		for _, u := range x.uniques {
 			tx.bytes += int64(len(u.values.index.arena))
 		}
