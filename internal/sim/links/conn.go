@@ -25,6 +25,7 @@ type Conn struct {
 	inSize int
 	closed bool
 	reset  bool
+	cut    bool          // the network has ended its stream: see Network.Finish
 	wake   chan struct{} // closed when anything changes for this end; nil while nobody waits
 
 	readBy, writeBy time.Time // deadlines; zero for none
@@ -56,9 +57,30 @@ func (c *Conn) resetLocked() {
 	c.wakeLocked()
 }
 
+// abandonLocked ends the connection as the kernel does for a process that is no more: with a reset if something had come that the process had not read.
+func (c *Conn) abandonLocked() {
+	switch now := c.host.n.clock.Now(); {
+	case c.closed || c.reset || c.peer.closed || c.peer.reset:
+	case c.inSize > 0 && !c.stuckLocked() && !c.in[0].at.After(now):
+		c.peer.resetLocked()
+	default:
+		c.peer.putLocked(chunk{fin: true})
+	}
+}
+
+// finishLocked ends what is read here, and takes no more writes.
+func (c *Conn) finishLocked() {
+	if c.cut {
+		return
+	}
+	c.cut = true
+	c.putLocked(chunk{fin: true})
+}
+
 // stuckLocked reports whether nothing arrives here now.
 func (c *Conn) stuckLocked() bool {
-	return c.peer.host.down || c.host.n.mu.held[way{c.peer.host.ip, c.host.ip}]
+	from := c.peer.host
+	return from.down && from.silent || c.host.n.mu.held[way{from.ip, c.host.ip}]
 }
 
 // putLocked puts a chunk on the way to this end.
@@ -183,6 +205,9 @@ func (c *Conn) write(p []byte) (wait <-chan struct{}, until time.Time, err error
 	until = c.writeBy
 	if err := c.brokenLocked(until, now); err != nil {
 		return nil, until, err
+	}
+	if c.cut {
+		return nil, until, syscall.EPIPE
 	}
 	if c.peer.closed || c.peer.reset {
 		if n := len(c.in); n > 0 && c.in[n-1].fin && !c.stuckLocked() && !c.in[n-1].at.After(now) {

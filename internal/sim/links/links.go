@@ -3,8 +3,11 @@
 // A Network has hosts, which are IP addresses. A Host listens and dials as its one machine would, with connections whose every wait is on a channel and whose every delay is on a
 // clock: so whole nodes run in the bubble of testing/synctest, where time passes only when all of them wait. What one host writes to another takes that way's delay and arrives in
 // order and whole, as TCP delivers it; beyond a window the writer waits. A way that is held delivers nothing until it is released: a partition if both ways are held, a one-way partition
-// if one is. While one of two ways is held no connection comes about. Break ends connections as a reset does, and what was under way is lost; Host.Down does that with a
-// host's, heard by the others at once, as when a process is killed, or only when the host is back, as when its power is cut.
+// if one is. While one of two ways is held no connection comes about. A way that is rejected is one with a firewall that answers with a reset whatever is sent on it: who sends is refused, and
+// who would be answered hears nothing. Break ends connections by a reset of both ends, as a firewall that forgets them does, Finish by an end of the stream at both, as a proxy that is stopped does.
+//
+// Host.Down is the end of a host's process or of its power. The kernel of a process that is killed ends its connections, in order where the process had read what had come, by a reset where it had not, and
+// refuses new ones. Of a machine without power the others hear when it is back.
 //
 // All state is behind the network's one lock; nobody holds it while waiting. Start debugging at Network.mu: a connection that hangs has chunks whose way is held, or none.
 package links
@@ -40,6 +43,7 @@ type Network struct {
 		sync.Mutex
 		hosts   map[string]*Host // the newest of each address
 		held    map[way]bool
+		reject  map[way]bool
 		conns   map[*Conn]struct{} // both ends of each connection that is not closed at both
 		port    int                // the last that was chosen
 		changed chan struct{}      // closed, and replaced, when a way or a host changes
@@ -52,7 +56,7 @@ type way struct{ from, to string }
 // New returns a network without hosts. delay says how long each write from one host to another takes; it is called with the lock held, one call at a time. Delays and deadlines are by c.
 func New(c clock.Clock, delay func(from, to string) time.Duration) *Network {
 	n := &Network{clock: c, delay: delay}
-	n.mu.hosts, n.mu.held, n.mu.conns = map[string]*Host{}, map[way]bool{}, map[*Conn]struct{}{}
+	n.mu.hosts, n.mu.held, n.mu.reject, n.mu.conns = map[string]*Host{}, map[way]bool{}, map[way]bool{}, map[*Conn]struct{}{}
 	n.mu.port = firstPort
 	n.mu.changed = make(chan struct{})
 	return n
@@ -69,6 +73,44 @@ func (n *Network) setHeld(from, to string, held bool) {
 	defer n.mu.Unlock()
 	n.mu.held[way{from, to}] = held
 	n.changedLocked()
+}
+
+// Reject has what one host sends to another answered with a reset, from now on until Allow. The reset reaches who sends; the other hears nothing more on the connections that there are.
+func (n *Network) Reject(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.reject[way{from, to}] = true
+	for c := range n.mu.conns {
+		if c.host.ip == from && c.peer.host.ip == to && !c.cut {
+			c.resetLocked() // it sends something sooner or later
+		}
+	}
+	n.changedLocked()
+}
+
+// Allow ends Reject. Who has not heard that a connection has ended hears it now.
+func (n *Network) Allow(from, to string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.mu.reject[way{from, to}] = false
+	for c := range n.mu.conns {
+		if c.host.ip == to && c.peer.host.ip == from && c.peer.reset {
+			c.resetLocked()
+		}
+	}
+	n.changedLocked()
+}
+
+// Finish ends the connections between two hosts in order, at both ends, without either having asked for that. What was written before arrives, in whatever way the network is then.
+func (n *Network) Finish(a, b string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for c := range n.mu.conns {
+		if c.host.ip == a && c.peer.host.ip == b {
+			c.finishLocked()
+			c.peer.finishLocked()
+		}
+	}
 }
 
 // Break resets the connections between two hosts.
@@ -110,7 +152,7 @@ func (n *Network) Host(ip string) *Host {
 	defer n.mu.Unlock()
 	n.mu.hosts[ip] = h
 	for c := range n.mu.conns {
-		if c.peer.host.ip == ip && c.peer.host.down {
+		if c.peer.host.ip == ip && c.peer.host.down && c.peer.host.silent {
 			c.resetLocked() // the machine that is back knows nothing of it
 		}
 	}
@@ -118,7 +160,8 @@ func (n *Network) Host(ip string) *Host {
 	return h
 }
 
-// Down takes the machine from the network between one byte and the next. The others hear of it at once, or with silent only when there is a new Host at its address.
+// Down ends the machine's process between one byte and the next, and the kernel ends its connections: what was written still arrives. With silent the machine loses power: nothing arrives any more, and
+// the others hear of it when there is a new Host at its address.
 func (h *Host) Down(silent bool) {
 	n := h.n
 	n.mu.Lock()
@@ -129,10 +172,10 @@ func (h *Host) Down(silent bool) {
 	}
 	for c := range n.mu.conns {
 		if c.host == h {
-			c.resetLocked()
 			if !silent {
-				c.peer.resetLocked()
+				c.abandonLocked()
 			}
+			c.resetLocked()
 		}
 	}
 	n.changedLocked()
@@ -219,6 +262,10 @@ func (h *Host) connect(ip, addr string) (*Conn, <-chan struct{}, error) {
 		return nil, nil, syscall.ENETDOWN
 	case !ok || to.down && to.silent || n.mu.held[way{h.ip, ip}] || n.mu.held[way{ip, h.ip}]:
 		return nil, n.mu.changed, nil
+	case n.mu.reject[way{h.ip, ip}]:
+		return nil, nil, syscall.ECONNREFUSED
+	case n.mu.reject[way{ip, h.ip}]:
+		return nil, n.mu.changed, nil // the answer is rejected
 	}
 	l, ok := to.listeners[addr]
 	if !ok {

@@ -117,6 +117,75 @@ func TestAHostThatGoesSilentlyIsHeardOfWhenItIsBack(t *testing.T) {
 	})
 }
 
+func TestTheKernelEndsTheConnectionsOfAProcessThatIsKilled(t *testing.T) {
+	pairOf(t, func(t *testing.T, n *Network, b *Host, here, there net.Conn) {
+		write(t, there, "the last words")
+		b.Down(false)
+		_, err := there.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+		requireRead(t, here, "the last words")
+		_, err = here.Read(make([]byte, 1))
+		require.Equal(t, io.EOF, err)
+		_, err = here.Write([]byte("too late"))
+		require.ErrorIs(t, err, syscall.EPIPE)
+		_, err = here.(*Conn).host.Dial(t.Context(), bobAddr)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+	})
+}
+
+func TestAProcessThatIsKilledBeforeItHasReadResetsItsConnections(t *testing.T) {
+	pairOf(t, func(t *testing.T, _ *Network, b *Host, here, _ net.Conn) {
+		write(t, here, "never read")
+		<-time.After(2 * trip)
+		b.Down(false)
+		_, err := here.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+	})
+}
+
+func TestAWayThatIsRejectedResetsWhoSendsAndTellsTheOtherNothing(t *testing.T) {
+	pairOf(t, func(t *testing.T, n *Network, _ *Host, here, there net.Conn) {
+		n.Reject(alice, bob)
+		_, err := here.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+		_, err = here.(*Conn).host.Dial(t.Context(), bobAddr)
+		require.ErrorIs(t, err, syscall.ECONNREFUSED)
+		write(t, there, "it hears nothing")
+		require.NoError(t, there.SetReadDeadline(time.Now().Add(time.Hour)))
+		_, err = there.Read(make([]byte, 1))
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+
+		l, err := here.(*Conn).host.Listen(alice + ":9000")
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = there.(*Conn).host.Dial(ctx, l.Addr().String())
+		require.ErrorIs(t, err, context.DeadlineExceeded, "what would answer is rejected")
+
+		n.Allow(alice, bob)
+		require.NoError(t, there.SetReadDeadline(time.Time{}))
+		_, err = there.Read(make([]byte, 1))
+		require.ErrorIs(t, err, syscall.ECONNRESET)
+		_, err = here.(*Conn).host.Dial(t.Context(), bobAddr)
+		require.NoError(t, err)
+	})
+}
+
+func TestFinishEndsTheStreamsAtBothEnds(t *testing.T) {
+	pairOf(t, func(t *testing.T, n *Network, _ *Host, here, there net.Conn) {
+		write(t, here, "before")
+		n.Finish(alice, bob)
+		n.Reject(alice, bob) // it is not a reset any more
+		requireRead(t, there, "before")
+		for _, c := range []net.Conn{here, there} {
+			_, err := c.Read(make([]byte, 1))
+			require.Equal(t, io.EOF, err)
+			_, err = c.Write([]byte("x"))
+			require.ErrorIs(t, err, syscall.EPIPE)
+		}
+	})
+}
+
 func TestAWriterWaitsWhenTheWindowIsFull(t *testing.T) {
 	pairOf(t, func(t *testing.T, _ *Network, _ *Host, here, there net.Conn) {
 		_, err := here.Write(make([]byte, window))
