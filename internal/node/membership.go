@@ -53,6 +53,7 @@ func (n *Node) openPort(ctx context.Context) error {
 	n.caller = peer.NewCaller(n.port)
 	n.port.HandleCalls(n.serveCall)
 	n.port.Handle(peer.StreamSession, n.takeSession)
+	n.port.Handle(peer.StreamLife, n.takeLifeLine)
 	n.port.Start()
 	if n.identity.ClusterID != "" {
 		return n.checkSeeds(ctx)

@@ -173,7 +173,13 @@ func (n *Node) openMetadata(ctx context.Context) error {
 	if n.meta, err = metadata.Open(ctx, opts); err != nil || n.port == nil {
 		return err
 	}
-	n.ctrl = controller.Open(controller.Options{Meta: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger})
+	n.ctrl = controller.Open(controller.Options{
+		Meta: n.meta, NodeID: n.identity.NodeID, Clock: n.cfg.Clock, Logger: n.cfg.Logger,
+		Dial: func(ctx context.Context, addr string) error {
+			_, err := n.port.Probe(ctx, addr)
+			return err
+		},
+	})
 	n.served.Store(&served{meta: n.meta, controller: n.ctrl})
 	return nil
 }
@@ -188,7 +194,7 @@ func (n *Node) register(ctx context.Context) error {
 	n.logs.SetBrokerEpoch(int64(n.epoch))
 	if n.port != nil {
 		n.heart = controller.OpenHeart(controller.HeartOptions{
-			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, Logger: n.cfg.Logger,
+			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, LifeLine: n.lifeLine, Logger: n.cfg.Logger,
 			Directory: n.identity.Directory, DiskLow: n.logs.DiskLow, Acted: n.actedIndex, OnCutOff: n.onCutOff, OnAnswered: n.onAnswered, OnReplaced: func(err error) {
 				n.stop(fmt.Errorf("another process has registered as node %d: %w", n.identity.NodeID, err))
 			},

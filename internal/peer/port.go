@@ -33,6 +33,7 @@ const (
 	// 3 was a connection of a PostgreSQL client from its first byte on.
 	StreamProbe   StreamType = 4 // nothing follows: the greeting was all
 	StreamSession StreamType = 5 // a session of a PostgreSQL client of the other node, or a request to cancel what one runs
+	StreamLife    StreamType = 6 // nothing, for as long as the process of the node that has opened it lives (package lifeline)
 )
 
 // Handler takes over a connection: it must close it, and return soon after ctx ends or the connection is closed under it.

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/replication/lifeline"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	NodeID int32
 	Clock  clock.Clock
 	Logger *slog.Logger
+	// Dial makes a connection to the node port at addr and hangs up.
+	Dial func(ctx context.Context, addr string) error
 }
 
 // Controller is this node's part in the control of the cluster. While the node leads the metadata group it decides; otherwise it notes heartbeats, so that it could. It is safe
@@ -48,6 +51,8 @@ type Controller struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	kick   chan struct{} // capacity one: something was heard that may change something
+	lines  *lifeline.Witness
+	died   chan struct{} // capacity one: a process was seen to die; for Heart
 
 	// Of the loop alone.
 	term     uint64          // in which it leads, 0 if it does not
@@ -57,14 +62,17 @@ type Controller struct {
 	steady   time.Time
 	voters   voterReview
 	admitted admission
+	stood    uint64 // the term in which it stood for election in place of a leader that had died
 	moved    uint64 // index of the newest entry that gave out leaderships, or of its first look
 	handing  bool   // a broker is on its way out and holds something still
 
 	mu struct {
 		sync.Mutex
 		heard map[int32]heard
-		since time.Time // when this node began to lead
-		begun uint64    // the term in which it has seen to it that it knows all that was decided before
+		// condemned are the registrations, by node, that are about to be fenced: no heartbeat of theirs is answered as that of an active broker any more.
+		condemned map[int32]uint64
+		since     time.Time // when this node began to lead
+		begun     uint64    // the term in which it has seen to it that it knows all that was decided before
 	}
 }
 
@@ -75,31 +83,35 @@ type heard struct {
 	index    uint64 // how far it had applied the metadata
 	stopping bool
 	full     bool // it takes no writes for want of room
+	deaths   []lifeline.Death
 }
 
 // Open starts the controller of a node. Close ends it.
 func Open(opts Options) *Controller {
-	c := &Controller{opts: opts, kick: make(chan struct{}, 1)}
+	c := &Controller{opts: opts, kick: make(chan struct{}, 1), died: make(chan struct{}, 1)}
+	c.lines = lifeline.NewWitness(lifeline.WitnessOptions{Dial: c.dial, Counts: c.counts, OnDeath: c.onDeath, Clock: opts.Clock, Logger: opts.Logger})
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.mu.heard = map[int32]heard{}
+	c.mu.heard, c.mu.condemned = map[int32]heard{}, map[int32]uint64{}
 	c.wg.Go(c.loop)
 	return c
 }
 
-// Close ends the loop and waits for it.
+// Close ends the loop and the life lines of other nodes, and waits.
 func (c *Controller) Close() {
 	c.cancel()
 	c.wg.Wait()
+	c.lines.Close()
 }
 
 // Heartbeat answers a broker's heartbeat. Every node notes it; only the one that controls answers it without an error.
 func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHeartbeatResponse {
 	resp := req.ResponseKind().(*kmsg.BrokerHeartbeatResponse)
-	h := heard{c.opts.Clock.Now(), uint64(req.BrokerEpoch), uint64(req.CurrentMetadataOffset), req.WantShutdown, len(req.CordonedLogDirs) > 0}
+	h := heard{c.opts.Clock.Now(), uint64(req.BrokerEpoch), uint64(req.CurrentMetadataOffset), req.WantShutdown, len(req.CordonedLogDirs) > 0, toldDeaths(req)}
+	c.lines.Alive(req.BrokerID)
 	c.mu.Lock()
 	before := c.mu.heard[req.BrokerID]
 	c.mu.heard[req.BrokerID] = h
-	begun := c.mu.begun
+	begun, condemned := c.mu.begun, c.mu.condemned[req.BrokerID] == h.epoch
 	c.mu.Unlock()
 	if !c.opts.Meta.Leads() || c.opts.Meta.Term() != begun {
 		resp.ErrorCode = kerr.NotController.Code
@@ -115,10 +127,10 @@ func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHea
 		resp.ErrorCode = kerr.StaleBrokerEpoch.Code
 		return resp
 	}
-	if k.Fenced || h.stopping != before.stopping || h.full != before.full || k.Draining && h.index != before.index {
+	if k.Fenced || len(h.deaths) > len(before.deaths) || h.stopping != before.stopping || h.full != before.full || k.Draining && h.index != before.index {
 		c.wake()
 	}
-	resp.IsFenced, resp.IsCaughtUp = k.Fenced, h.index >= k.Epoch
+	resp.IsFenced, resp.IsCaughtUp = k.Fenced || condemned, h.index >= k.Epoch
 	resp.ShouldShutdown = h.stopping && (k.Draining || k.Fenced) && mayStop(img, k.ID)
 	return resp
 }
@@ -151,7 +163,7 @@ func (c *Controller) loop() {
 func (c *Controller) step(ctx context.Context) error {
 	if !c.opts.Meta.Leads() {
 		c.term = 0
-		return nil
+		return c.succeed()
 	}
 	if term := c.opts.Meta.Term(); term != c.term {
 		bctx, cancel := context.WithTimeout(ctx, Session)
@@ -181,6 +193,7 @@ func (c *Controller) begin(term uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.mu.since, c.mu.begun = c.opts.Clock.Now(), term
+	clear(c.mu.condemned)
 }
 
 // lastHeard is the newest heartbeat of a registration, if it is of this session, and how long the broker counts as silent.
@@ -211,14 +224,17 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 		switch {
 		case alone:
 			fenced = false
-		case silent > Session:
+		case !k.Fenced && c.condemn(k, h, silent > Session || c.hasDied(k)):
 			fenced = true
+		case silent > Session:
 		case ok && admits && !h.stopping:
 			fenced, draining = false, false
 		case ok && h.stopping:
 			draining = true
 		}
-		if !k.Fenced {
+		if k.Fenced {
+			c.acquit(k.ID)
+		} else {
 			delete(c.admitted, k.ID)
 		}
 		if ok && !alone && h.full != img.Full(k.ID) {

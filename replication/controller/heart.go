@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"log/slog"
+	"net"
 	"sync"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/replication/lifeline"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
@@ -33,6 +35,8 @@ type HeartOptions struct {
 	Directory metadata.UUID
 	// Send sends a request to the node port at addr.
 	Send func(ctx context.Context, addr string, req kmsg.Request) (kmsg.Response, error)
+	// LifeLine opens a stream of life lines to it.
+	LifeLine func(ctx context.Context, addr string) (net.Conn, error)
 	// Acted is the index of the metadata up to which the node has acted: it leads nothing any more that others lead as of there.
 	Acted func() uint64
 	// DiskLow reports that the node takes no writes for want of room on its disk: it should lead nothing.
@@ -46,9 +50,10 @@ type HeartOptions struct {
 	Logger     *slog.Logger
 }
 
-// Heart sends a node's heartbeats to every voter.
+// Heart sends a node's heartbeats to every voter, and keeps its life lines to them.
 type Heart struct {
 	opts   HeartOptions
+	lines  *lifeline.Holder
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -56,7 +61,7 @@ type Heart struct {
 	mu struct {
 		sync.Mutex
 		busy     map[string]bool // a heartbeat to that address is on its way
-		answered time.Time       // when the newest heartbeat was sent that the controller answered, and not by saying that the node is fenced
+		tenure   tenure
 		cutOff   bool
 		stopping bool
 		mayStop  chan struct{} // closed when the controller says so
@@ -67,18 +72,20 @@ type Heart struct {
 // OpenHeart starts to send. Close ends it.
 func OpenHeart(opts HeartOptions) *Heart {
 	h := &Heart{opts: opts}
+	h.lines = lifeline.Hold(lifeline.HolderOptions{Epoch: opts.Epoch, Dial: opts.LifeLine, OnLost: h.onLost, Clock: opts.Clock})
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.mu.busy = map[string]bool{}
 	h.mu.mayStop = make(chan struct{})
-	h.mu.answered = opts.Clock.Now()
+	h.mu.tenure = tenure{answered: opts.Clock.Now()}
 	h.wg.Go(h.loop)
 	return h
 }
 
-// Close stops sending and waits.
+// Close stops sending, ends the life lines in order, and waits.
 func (h *Heart) Close() {
 	h.cancel()
 	h.wg.Wait()
+	h.lines.Close()
 }
 
 // Drain asks the controller to move away what this node leads, and returns when it has or ctx ends.
@@ -87,7 +94,7 @@ func (h *Heart) Drain(ctx context.Context) {
 	h.mu.stopping = true
 	done := h.mu.mayStop
 	h.mu.Unlock()
-	h.beat()
+	h.beat(h.opts.Local.Deaths())
 	select {
 	case <-done:
 	case <-ctx.Done():
@@ -102,13 +109,15 @@ func (h *Heart) loop() {
 	for {
 		select {
 		case <-timer.C():
+		case <-h.opts.Local.died:
 		case <-h.ctx.Done():
 			return
 		}
 		timer.Reset(checkEvery)
-		if now := h.opts.Clock.Now(); now.Sub(sent) >= h.every() {
+		deaths := h.opts.Local.Deaths()
+		if now := h.opts.Clock.Now(); len(deaths) > 0 || now.Sub(sent) >= h.every() {
 			sent = now
-			h.beat()
+			h.beat(deaths)
 		}
 		h.check()
 	}
@@ -119,22 +128,32 @@ func (h *Heart) every() time.Duration {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	k, ok := h.opts.Meta.Image().Broker(h.opts.NodeID)
-	if h.mu.stopping || h.mu.cutOff || !ok || k.Fenced {
+	if h.mu.stopping || h.mu.cutOff || !ok || k.Fenced || h.lines.Broken() {
 		return checkEvery
 	}
 	return HeartbeatEvery
 }
 
-// beat sends a heartbeat to every voter that has answered the one before.
-func (h *Heart) beat() {
+// voters are the members that vote, and sees that there are life lines to them.
+func (h *Heart) voters() (voters []raft.Server) {
 	members, err := h.opts.Meta.Members()
 	if err != nil {
-		return // raft is being reopened
+		return nil // raft is being reopened
 	}
+	var lines []lifeline.Voter
 	for _, m := range members {
-		if m.Suffrage != raft.Voter {
-			continue
+		if m.Suffrage == raft.Voter {
+			voters = append(voters, m)
+			lines = append(lines, lifeline.Voter{ID: string(m.ID), Addr: string(m.Address), Self: m.ID == h.opts.Meta.Self()})
 		}
+	}
+	h.lines.Update(lines)
+	return voters
+}
+
+// beat sends a heartbeat to every voter that has answered the one before. It tells whose processes this node has seen die.
+func (h *Heart) beat(deaths []lifeline.Death) {
+	for _, m := range h.voters() {
 		addr := string(m.Address)
 		h.mu.Lock()
 		busy, stopping := h.mu.busy[addr], h.mu.stopping
@@ -149,6 +168,7 @@ func (h *Heart) beat() {
 		if h.opts.DiskLow() { // such a directory takes nothing new (KIP-1066)
 			req.Version, req.CordonedLogDirs = cordonVersion, [][16]byte{h.opts.Directory}
 		}
+		tellDeaths(req, deaths)
 		h.wg.Go(func() { h.send(m, req) })
 	}
 }
@@ -164,8 +184,7 @@ func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
 	}
 	switch resp.ErrorCode {
 	case 0:
-		if begin.After(h.mu.answered) && !resp.IsFenced { // one that is fenced leads nothing, whatever it believes
-			h.mu.answered = begin
+		if h.mu.tenure.renew(begin, resp.IsFenced) {
 			h.opts.OnAnswered(begin.Add(Session))
 		}
 	case kerr.StaleBrokerEpoch.Code:
@@ -194,18 +213,27 @@ func (h *Heart) ask(m raft.Server, req *kmsg.BrokerHeartbeatRequest) (*kmsg.Brok
 	return resp.(*kmsg.BrokerHeartbeatResponse), nil
 }
 
+// onLost is told that the voters may take this process for dead: whoever takes its place does not wait for the end of its tenure.
+func (h *Heart) onLost() {
+	h.mu.Lock()
+	h.mu.tenure.giveUp(h.opts.Clock.Now(), "the voters have ended their connections and refuse others")
+	h.mu.Unlock()
+	h.check()
+}
+
 // check tells when the node is cut off and when it is not any more.
 func (h *Heart) check() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	silent := h.opts.Clock.Since(h.mu.answered)
-	if cut := silent > Session; cut != h.mu.cutOff {
-		h.mu.cutOff = cut
-		if cut {
-			h.opts.Logger.Warn("the controller does not answer, or has fenced this node: serving nothing as leader", "for", silent.Round(time.Millisecond))
-		} else {
-			h.opts.Logger.Info("the controller has let this node in again")
-		}
-		h.opts.OnCutOff(cut)
+	why, cut := h.mu.tenure.over(h.opts.Clock.Now())
+	if cut == h.mu.cutOff {
+		return
 	}
+	h.mu.cutOff = cut
+	if cut {
+		h.opts.Logger.Warn("serving nothing as leader", "why", why)
+	} else {
+		h.opts.Logger.Info("the controller has let this node in again")
+	}
+	h.opts.OnCutOff(cut)
 }

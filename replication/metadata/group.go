@@ -252,6 +252,19 @@ func (s *Store) Resign(ctx context.Context) error {
 	return s.wait(ctx, g, g.LeadershipTransfer())
 }
 
+// Stand has this node stand for election at once, though there may be a leader still: it is for who knows that there is none. An error says that it does not.
+func (s *Store) Stand() error {
+	s.reopening.Lock() // the transport stays
+	defer s.reopening.Unlock()
+	select {
+	case <-s.closing:
+		return ErrClosed
+	default:
+	}
+	var resp raft.TimeoutNowResponse
+	return s.transport.TimeoutNow(s.self(), s.transport.LocalAddr(), &raft.TimeoutNowRequest{RPCHeader: rpcHeader(s.self())}, &resp)
+}
+
 // RemoveMember takes a node out of the group.
 func (s *Store) RemoveMember(ctx context.Context, m raft.Server) error {
 	g := s.group.Load()

@@ -1,0 +1,61 @@
+package lifeline
+
+// vital is what a node knows of its life lines to the voters, by their ids. The zero value knows of none.
+type vital struct {
+	lines map[string]*state
+}
+
+// state is one life line.
+type state struct {
+	broken  bool // it was there, and was ended not in order
+	refused bool // so was the attempt to have another
+}
+
+// opened notes that there is a life line to a voter.
+func (v *vital) opened(voter string) {
+	if v.lines == nil {
+		v.lines = map[string]*state{}
+	}
+	v.lines[voter] = &state{}
+}
+
+// ended notes its end.
+func (v *vital) ended(voter string, how End) {
+	if s := v.lines[voter]; s != nil {
+		s.broken = how == Stream || how == Reset
+	}
+}
+
+// dialled notes whether the voter has refused another one.
+func (v *vital) dialled(voter string, refused bool) {
+	if s := v.lines[voter]; s != nil {
+		s.refused = refused
+	}
+}
+
+// forget forgets one that votes no more.
+func (v *vital) forget(voter string) { delete(v.lines, voter) }
+
+// broken reports whether some life line is.
+func (v *vital) broken() bool {
+	for _, s := range v.lines {
+		if s.broken {
+			return true
+		}
+	}
+	return false
+}
+
+// lost reports whether a majority of so many voters refuse this node: whether they may have seen its process die.
+func (v *vital) lost(voters int) bool {
+	n := 0
+	for _, s := range v.lines {
+		if s.broken && s.refused {
+			n++
+		}
+	}
+	return n > 0 && n >= Majority(voters)
+}
+
+// Majority is how many of so many voters are more than half.
+func Majority(voters int) int { return voters/2 + 1 }
