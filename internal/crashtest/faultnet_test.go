@@ -33,9 +33,10 @@ const (
 
 // link is what happens to packets from one port of the switch to another.
 type link struct {
-	cut   bool
-	loss  float64       // share of packets
-	delay time.Duration // and up to as much again
+	cut    bool
+	reject bool          // who sends is answered with a reset
+	loss   float64       // share of packets
+	delay  time.Duration // and up to as much again
 }
 
 // network is the namespaces of the nodes and a switch in this process between them: each port is a TUN device, so that every packet can be lost, late, or let through one way
@@ -171,8 +172,12 @@ func (nw *network) forward(from int) {
 		if to < 0 || to >= len(nw.ports) || to == from {
 			continue
 		}
-		delay, lost := nw.fate(from, to)
+		delay, lost, rejected := nw.fate(from, to)
 		switch {
+		case rejected:
+			if answer := reset(buf[:n]); answer != nil {
+				_, _ = nw.ports[from].Write(answer)
+			}
 		case lost:
 		case delay == 0:
 			_, _ = nw.ports[to].Write(buf[:n])
@@ -186,20 +191,20 @@ func (nw *network) forward(from int) {
 }
 
 // fate decides about one packet.
-func (nw *network) fate(from, to int) (time.Duration, bool) {
+func (nw *network) fate(from, to int) (delay time.Duration, lost, rejected bool) {
 	nw.mu.Lock()
 	defer nw.mu.Unlock()
 	l := nw.mu.links[[2]int{from, to}]
 	if l == (link{}) {
-		return 0, false
+		return 0, false, false
 	}
-	if l.cut || nw.mu.rand.Float64() < l.loss {
-		return 0, true
+	if l.cut || l.reject || nw.mu.rand.Float64() < l.loss {
+		return 0, true, l.reject
 	}
 	if l.delay == 0 {
-		return 0, false
+		return 0, false, false
 	}
-	return l.delay + time.Duration(nw.mu.rand.Int64N(int64(l.delay))), false
+	return l.delay + time.Duration(nw.mu.rand.Int64N(int64(l.delay))), false, false
 }
 
 // set makes a link what l says, in one direction.

@@ -74,6 +74,14 @@ func (r *faultRun) cut(m *machine, out, in bool, ports ...int) {
 	}
 }
 
+// reject answers what m sends to the other nodes, or they to it, with a reset, as a firewall does that is told to.
+func (r *faultRun) reject(m *machine, out, in bool) {
+	for _, p := range r.others(m) {
+		r.net.set(m.id, p, link{reject: out})
+		r.net.set(p, m.id, link{reject: in})
+	}
+}
+
 func mended(r *faultRun, _ *machine) { r.net.heal() }
 
 // faults are what can happen. What a node needs to be started again by hand is not among the healing: its supervisor starts it.
@@ -84,6 +92,9 @@ var faults = []fault{
 	{"cut from nodes", func(r *faultRun, m *machine) { r.cut(m, true, true, r.others(m)...) }, 5 * time.Second, mended},
 	{"mute to nodes", func(r *faultRun, m *machine) { r.cut(m, true, false, r.others(m)...) }, 5 * time.Second, mended},
 	{"deaf to nodes", func(r *faultRun, m *machine) { r.cut(m, false, true, r.others(m)...) }, 5 * time.Second, mended},
+	{"reject", func(r *faultRun, m *machine) { r.reject(m, true, true) }, 5 * time.Second, mended},
+	{"reject from nodes", func(r *faultRun, m *machine) { r.reject(m, false, true) }, 5 * time.Second, mended},
+	{"reject to nodes", func(r *faultRun, m *machine) { r.reject(m, true, false) }, 5 * time.Second, mended},
 	{"loss and delay", func(r *faultRun, m *machine) {
 		for _, p := range append(r.others(m), clientPort) {
 			l := link{loss: 0.03, delay: 20 * time.Millisecond}

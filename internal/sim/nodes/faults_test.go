@@ -36,6 +36,8 @@ var allFaults = []fault{
 	{"power of all", powerOfAll, false},
 	{"partition", partition, false},
 	{"one-way partition", oneWay, false},
+	{"reject", reject, false},
+	{"proxy", proxy, false},
 	{"hold", hold, false},
 	{"delay", delay, true},
 	{"break", breakAll, true},
@@ -152,6 +154,51 @@ func oneWay(ctx context.Context, w *world, rng *rand.Rand) {
 	w.net.Release(a.ip, b.ip)
 	if rng.IntN(2) == 0 {
 		w.net.Break(a.ip, b.ip)
+	}
+}
+
+// reject has a firewall reset what a node sends to others, or what they send to it, or both, for some of them or all.
+func reject(ctx context.Context, w *world, rng *rand.Rand) {
+	m := w.some(rng)
+	out, in, all := rng.IntN(3) > 0, rng.IntN(3) > 0, rng.IntN(2) == 0
+	var others []*machine
+	for _, o := range w.machines() {
+		if o != m && (all || rng.IntN(2) == 0) {
+			others = append(others, o)
+		}
+	}
+	w.trace.printf("%s and %d others: rejected out %v, in %v", m.ip, len(others), out, in)
+	for _, o := range others {
+		if out {
+			w.net.Reject(m.ip, o.ip)
+		}
+		if in {
+			w.net.Reject(o.ip, m.ip)
+		}
+	}
+	pause(ctx, between(rng, 100*time.Millisecond, maxFault))
+	for _, o := range others {
+		w.net.Allow(m.ip, o.ip)
+		w.net.Allow(o.ip, m.ip)
+	}
+}
+
+// proxy ends a node's connections with the others at both ends, as what carries them does when it dies, and has new ones refused until it is back.
+func proxy(ctx context.Context, w *world, rng *rand.Rand) {
+	m := w.some(rng)
+	w.trace.printf("the proxy of %s dies", m.ip)
+	all := w.machines()
+	for _, o := range all {
+		if o != m {
+			w.net.Finish(m.ip, o.ip)
+			w.net.Reject(m.ip, o.ip)
+			w.net.Reject(o.ip, m.ip)
+		}
+	}
+	pause(ctx, between(rng, 0, maxFault))
+	for _, o := range all {
+		w.net.Allow(m.ip, o.ip)
+		w.net.Allow(o.ip, m.ip)
 	}
 }
 

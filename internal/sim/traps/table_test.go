@@ -132,4 +132,44 @@ var traps = []trap{
 		"a deposed coordinator aborts what its successor lets begin", "coordinator", "TestANodeThatCoordinatesNoMoreAbortsNothing", "coordinator/txn_orphans.go",
 		"if l.part.WaitHighWatermark(ctx, ends[i]) != nil || l.ctx.Err() != nil {", "if ends[i] < 0 || l.ctx.Err() != nil {",
 	},
+	{
+		"taken for dead: a firewall resets one way", "replication/lifeline", "TestAFirewallThatRejectsOneWayIsNotDeath", "replication/lifeline/witness.go",
+		"s.gone = how == Stream", "s.gone = how == Stream || how == Reset",
+	},
+	{
+		"taken for dead: silence after the end of a stream", "replication/lifeline", "TestOnlyARefusalCounts", "replication/lifeline/take.go",
+		"errors.Is(err, syscall.ECONNREFUSED), w.opts.Clock.Now())", "err != nil, w.opts.Clock.Now())",
+	},
+	{
+		"taken for dead: a port that is closed for a moment", "replication/lifeline", "TestAProxyThatIsBackSoonIsNotDeath", "replication/lifeline/witness.go",
+		"s.refused < Refusals || s.last.Sub(s.first) < RefusedFor {", "s.refused < 1 {",
+	},
+	{
+		"taken for dead: it is heard still", "replication/lifeline", "TestASignOfLifeBeginsTheCountAgain", "replication/lifeline/witness.go",
+		"func (w *witness) alive(node int32) {\n\tif s := w.seen[node]; s != nil {", "func (w *witness) alive(node int32) {\n\tif s := w.seen[node]; s != nil && s.refused < 0 {",
+	},
+	{
+		"taken for dead: it stops in order", "replication/lifeline", "TestAProcessThatStopsInOrderIsNotSeenToDie", "replication/lifeline/take.go",
+		"case ctx.Err() != nil, n > 0 && b[0] == farewell:\n\t\treturn InOrder", "case n > 0 && b[0] == farewell:\n\t\treturn Stream",
+	},
+	{
+		"taken for dead: the process of before", "replication/lifeline", "TestOnlyTheNewestLifeLineCounts", "replication/lifeline/witness.go",
+		"s != nil && s.line == line {", "s != nil {",
+	},
+	{
+		"taken for dead: by one voter alone", "replication/controller", "TestAMajorityOfTheVotersMustHaveSeenADeath", "replication/controller/death.go",
+		"return n >= lifeline.Majority(len(voters))", "return n > 0",
+	},
+	{
+		"taken for dead, and serves on", "replication/lifeline", "TestANodeWhoseProxyDiesStopsToServe", "replication/lifeline/hold.go",
+		"\t\th.opts.OnLost()", "\t\ttell = false",
+	},
+	{
+		"taken for dead, and believes an answer from before", "replication/controller", "TestATenureThatWasGivenUpIsNotRenewedByAnEarlierHeartbeat", "replication/controller/tenure.go",
+		" || !sent.After(t.lost):", ":",
+	},
+	{
+		"about to be fenced, and told that it leads", "replication/controller", "TestNoHeartbeatRenewsTheTenureOfWhoIsAboutToBeFenced", "replication/controller/death.go",
+		"!guilty || now.epoch == k.Epoch && !now.at.Equal(last.at) {", "!guilty || now.epoch < last.epoch {",
+	},
 }
