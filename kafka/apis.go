@@ -29,7 +29,7 @@ func init() {
 		int16(kmsg.Produce):                      {0, 13, started(startProduce)},
 		int16(kmsg.Fetch):                        {4, 17, answered(fetch)},
 		int16(kmsg.ListOffsets):                  {1, 10, answered(listOffsets)},
-		int16(kmsg.Metadata):                     {0, 13, answered(metadata)},
+		int16(kmsg.Metadata):                     {0, 13, started(startMetadata)},
 		int16(kmsg.OffsetCommit):                 {0, 9, answered(offsetCommit)},
 		int16(kmsg.OffsetFetch):                  {0, 9, answered(offsetFetch)},
 		int16(kmsg.FindCoordinator):              {0, 6, started(startFindCoordinator)},

@@ -17,20 +17,25 @@ const (
 	coordinatorTxn   = 1
 )
 
-// A coordinator whose node has died is named until that is noticed. A client tries it again and again, and waits longer each time, so that it comes to the next one long after that is there. If this
-// node knows already that nobody answers at the other, it waits with its answer for another coordinator.
+// A coordinator or leader whose node has died is named until that is noticed. A client tries it again and again, and waits longer each time, so that it comes to the next one long after that is there; kgo asks for
+// leaders only every five seconds. If this node knows already that nobody answers at the other, it waits with its answer for another coordinator or leader.
 const (
-	// coordinatorPatience is how long it waits for that: a little less than impatient clients wait for an answer. Who is told of the dead one then asks again.
-	coordinatorPatience = 900 * time.Millisecond
-	coordinatorPause    = 20 * time.Millisecond
+	// deadPatience is how long it waits for that: a little less than impatient clients wait for an answer. Who is told of the dead one then asks again.
+	deadPatience = 900 * time.Millisecond
+	deadPause    = 20 * time.Millisecond
 )
+
+// outwait waits as long as an answer would name a node that is known to be dead, but not for longer than that is worth.
+func (c *conn) outwait(ctx context.Context, namesDead func() bool) {
+	begun := c.server.config.Clock.Now()
+	for namesDead() && c.server.config.Clock.Since(begun) < deadPatience && clock.Wait(ctx, c.server.config.Clock, deadPause) {
+	}
+}
 
 // startFindCoordinator answers key 10 when none of the coordinators is known to be dead, or it has waited long enough.
 func startFindCoordinator(c *conn, ctx context.Context, req *kmsg.FindCoordinatorRequest) func() response {
 	return func() response {
-		begun := c.server.config.Clock.Now()
-		for c.namesDead(req) && c.server.config.Clock.Since(begun) < coordinatorPatience && clock.Wait(ctx, c.server.config.Clock, coordinatorPause) {
-		}
+		c.outwait(ctx, func() bool { return c.namesDead(req) })
 		return findCoordinator(c, req)
 	}
 }

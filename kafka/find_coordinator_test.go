@@ -30,17 +30,53 @@ func (d dying) Coordinator(bool, string) (int32, bool) {
 	return 3, true
 }
 
+func (d dying) Topic(name string) (Topic, bool) {
+	leader, _ := d.Coordinator(false, "")
+	return Topic{Name: name, Partitions: []PartitionState{{Leader: 1}, {Leader: leader}}}, true
+}
+
+func (d dying) Topics() []Topic {
+	t, _ := d.Topic("t")
+	return []Topic{t}
+}
+
+func (dying) ClusterID() string { return "c" }
+
 func (dying) Unreachable(node int32) bool { return node == 2 }
+
+// dyingAt runs f for a client of node 1 of a cluster in which node 2 is noticed to be dead after so many milliseconds.
+func dyingAt(t *testing.T, dies int64, f func(t *testing.T, c *conn)) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := dying{noticed: time.Now().Add(time.Duration(dies) * time.Millisecond)}
+		f(t, &conn{server: &Server{config: Config{Cluster: cluster, Clock: clock.Real}, advertised: advertised{"a", 1}}})
+	})
+}
+
+// TestADeadLeaderIsNotNamedWhileAnotherIsAboutToCome: kgo asks again after five seconds.
+func TestADeadLeaderIsNotNamedWhileAnotherIsAboutToCome(t *testing.T) {
+	all, one := kmsg.NewPtrMetadataRequest(), kmsg.NewPtrMetadataRequest()
+	one.Topics = []kmsg.MetadataRequestTopic{{Topic: kmsg.StringPtr("t")}}
+	for _, x := range []struct{ dies, answered, named int64 }{
+		{0, 0, 3}, {600, 600, 3}, {60_000, 900, 2},
+	} {
+		for _, req := range []*kmsg.MetadataRequest{all, one} {
+			dyingAt(t, x.dies, func(t *testing.T, c *conn) {
+				begun := time.Now()
+				resp := startMetadata(c, t.Context(), req)().(*kmsg.MetadataResponse)
+				require.EqualValues(t, x.named, resp.Topics[0].Partitions[1].Leader)
+				require.InDelta(t, x.answered, time.Since(begun).Milliseconds(), float64(deadPause.Milliseconds()))
+			})
+		}
+	}
+}
 
 // TestADeadCoordinatorIsNotNamedWhileAnotherIsAboutToCome: a client that is sent to the dead one comes back ever later.
 func TestADeadCoordinatorIsNotNamedWhileAnotherIsAboutToCome(t *testing.T) {
 	for _, x := range []struct{ dies, answered, named int64 }{
 		{0, 0, 3}, {600, 600, 3}, {60_000, 900, 2}, // the last is not noticed in time
 	} {
-		synctest.Test(t, func(t *testing.T) {
+		dyingAt(t, x.dies, func(t *testing.T, c *conn) {
 			begun := time.Now()
-			cluster := dying{noticed: begun.Add(time.Duration(x.dies) * time.Millisecond)}
-			c := &conn{server: &Server{config: Config{Cluster: cluster, Clock: clock.Real}, advertised: advertised{"a", 1}}}
 			for _, version := range []int16{3, 6} {
 				req := kmsg.NewPtrFindCoordinatorRequest()
 				req.Version, req.CoordinatorKey, req.CoordinatorKeys = version, "g", []string{"g"}
@@ -50,7 +86,7 @@ func TestADeadCoordinatorIsNotNamedWhileAnotherIsAboutToCome(t *testing.T) {
 				}
 				require.EqualValues(t, x.named, resp.NodeID)
 				if version == 3 {
-					require.InDelta(t, x.answered, time.Since(begun).Milliseconds(), float64(coordinatorPause.Milliseconds()))
+					require.InDelta(t, x.answered, time.Since(begun).Milliseconds(), float64(deadPause.Milliseconds()))
 				}
 			}
 		})

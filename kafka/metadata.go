@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -55,6 +56,51 @@ func (c *conn) brokers() []BrokerAddress {
 	return out
 }
 
+// startMetadata answers key 3 when no leader in the answer is known to be dead, or it has waited long enough. Only then do the client's next requests overtake it: a topic that it makes is there for them.
+func startMetadata(c *conn, ctx context.Context, req *kmsg.MetadataRequest) func() response {
+	if !c.leadsDead(req) {
+		resp := metadata(c, ctx, req)
+		return func() response { return resp }
+	}
+	return func() response {
+		c.outwait(ctx, func() bool { return c.leadsDead(req) })
+		return metadata(c, ctx, req)
+	}
+}
+
+// leadsDead reports whether a topic that is asked for has a leader at which nobody answers.
+func (c *conn) leadsDead(req *kmsg.MetadataRequest) bool {
+	cluster := c.server.config.Cluster
+	dead := map[int32]bool{}
+	for _, b := range cluster.Brokers() {
+		if b.ID != cluster.NodeID() && cluster.Unreachable(b.ID) {
+			dead[b.ID] = true
+		}
+	}
+	if len(dead) == 0 {
+		return false
+	}
+	led := func(t Topic) bool {
+		return slices.ContainsFunc(t.Partitions, func(p PartitionState) bool { return dead[p.Leader] })
+	}
+	if allTopics(req) {
+		return slices.ContainsFunc(cluster.Topics(), led)
+	}
+	return slices.ContainsFunc(req.Topics, func(rt kmsg.MetadataRequestTopic) bool {
+		if rt.Topic == nil {
+			t, ok := cluster.TopicByID(rt.TopicID)
+			return ok && led(t)
+		}
+		t, ok := cluster.Topic(*rt.Topic)
+		return ok && led(t)
+	})
+}
+
+// allTopics reports whether a request asks for every topic.
+func allTopics(req *kmsg.MetadataRequest) bool {
+	return req.Topics == nil || req.Version == 0 && len(req.Topics) == 0
+}
+
 // metadata answers key 3, versions 0 to 13. Version 0 asks for all topics with an empty list, later ones with null; from 10 on topics
 // have ids. A topic that does not exist is made if the server's configuration and, from version 4 on, the client allow it; it is there when the answer comes.
 func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.MetadataResponse {
@@ -70,7 +116,7 @@ func metadata(c *conn, _ context.Context, req *kmsg.MetadataRequest) *kmsg.Metad
 	}
 	resp.ClusterID = kmsg.StringPtr(cluster.ClusterID())
 	resp.ControllerID = cluster.NodeID()
-	if req.Topics == nil || req.Version == 0 && len(req.Topics) == 0 {
+	if allTopics(req) {
 		for _, t := range cluster.Topics() {
 			if c.mayTopic(kmsg.ACLOperationDescribe, t.Name) {
 				resp.Topics = append(resp.Topics, topicMetadata(t))

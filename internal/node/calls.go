@@ -227,7 +227,7 @@ func (n *Node) unanswered(id int32) bool {
 		return false
 	}
 	addr, err := n.peerAddr(id)
-	return err == nil && n.caller.Unreachable(addr)
+	return err == nil && (n.caller.Unreachable(addr) || n.ctrl.Doubts(id))
 }
 
 // peerAddr is the node port of a node.

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// Session is how long a broker may be silent before it is fenced, and how long its heartbeats may be unanswered before it fences itself.
+	// Session is how long a broker may be silent before it is fenced. It serves for a little less after the last that was answered (tenureTime).
 	Session = 2500 * time.Millisecond
 	// HeartbeatEvery is how often it sends one.
 	HeartbeatEvery = 500 * time.Millisecond

@@ -32,6 +32,9 @@ func (c *Controller) TakeLine(ctx context.Context, conn net.Conn, node int32) er
 // Deaths are the processes that this node has seen die and that are not fenced yet.
 func (c *Controller) Deaths() []lifeline.Death { return c.lines.Deaths() }
 
+// Doubts reports whether this node has reason to believe that the process of a node has died, before that is certain.
+func (c *Controller) Doubts(node int32) bool { return c.lines.Doubts(node) }
+
 func (c *Controller) onDeath() {
 	c.wake()
 	select {

@@ -42,19 +42,19 @@ func TestDeathsAreToldInHeartbeats(t *testing.T) {
 	require.Empty(t, toldDeaths(req), "half of one")
 }
 
-func TestANodeServesForASessionSinceItsLastAnsweredHeartbeat(t *testing.T) {
+func TestANodeServesForItsTenureSinceItsLastAnsweredHeartbeat(t *testing.T) {
 	now := time.Unix(1000, 0)
 	after := func(d time.Duration) time.Time { return now.Add(d) }
 	over := func(x *tenure, at time.Time) bool { _, over := x.over(at); return over }
 
 	x := tenure{answered: now}
 	require.False(t, x.renew(after(1), true), "it is not let in yet")
-	require.False(t, over(&x, after(Session)))
-	require.True(t, over(&x, after(Session+1)))
+	require.False(t, over(&x, after(tenureTime)))
+	require.True(t, over(&x, after(tenureTime+1)))
 
 	require.True(t, x.renew(after(2*time.Second), false))
 	require.False(t, x.renew(after(time.Second), false), "an older one says nothing new")
-	require.False(t, over(&x, after(2*time.Second+Session)))
+	require.False(t, over(&x, after(2*time.Second+tenureTime)))
 
 	require.False(t, x.renew(after(3*time.Second), true))
 	require.True(t, over(&x, after(3*time.Second)), "it was fenced")

@@ -14,7 +14,7 @@
 // # Life of a failure
 //
 // A broker that is not heard of for Session is fenced: one entry. The next entries take it out of every in-sync set and give what it led to others, each with a new leader epoch. The
-// broker itself stops serving when its heartbeats have been unanswered for Session, counted from the sending of the last that was answered, which is not later. From when the controller has decided to fence a broker it
+// broker itself stops serving when its heartbeats have been unanswered for a little less, counted from the sending of the last that was answered, which is not later. From when the controller has decided to fence a broker it
 // answers none of its heartbeats as that of an active one. One whose process has died is fenced at once: package lifeline says when, and why nobody is who serves. When it is back it
 // registers or is heard again, is let in, catches up, and its leaders ask for it to be in sync.
 //

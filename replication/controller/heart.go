@@ -185,7 +185,7 @@ func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
 	switch resp.ErrorCode {
 	case 0:
 		if h.mu.tenure.renew(begin, resp.IsFenced) {
-			h.opts.OnAnswered(begin.Add(Session))
+			h.opts.OnAnswered(begin.Add(tenureTime))
 		}
 	case kerr.StaleBrokerEpoch.Code:
 		h.opts.OnReplaced(kerr.StaleBrokerEpoch)

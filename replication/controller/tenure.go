@@ -2,7 +2,11 @@ package controller
 
 import "time"
 
-// tenure is for how long a node may serve as leader, by what it was answered to its heartbeats: Session from the sending of the newest that the controller answered as that of an active broker, unless it is given up.
+// tenureTime is for how long a node serves after the sending of a heartbeat that was answered. It is shorter than the session after which the controller fences it, by more than two clocks differ of which one goes 2 %
+// too fast and one 2 % too slow.
+const tenureTime = Session - Session/20
+
+// tenure is for how long a node may serve as leader, by what it was answered to its heartbeats: tenureTime from the sending of the newest that the controller answered as that of an active broker, unless it is given up.
 type tenure struct {
 	answered time.Time // when that was sent; zero: there is none
 	active   bool      // there was one; otherwise the node has only just started
@@ -10,7 +14,7 @@ type tenure struct {
 	why      string    // it was given up
 }
 
-// renew notes the answer to a heartbeat, and reports whether the node may serve for Session since it was sent. A node that is fenced leads nothing, whatever it believes.
+// renew notes the answer to a heartbeat, and reports whether the node may serve for tenureTime since it was sent. A node that is fenced leads nothing, whatever it believes.
 func (t *tenure) renew(sent time.Time, fenced bool) bool {
 	switch {
 	case !sent.After(t.answered) || !sent.After(t.lost):
@@ -33,7 +37,7 @@ func (t *tenure) over(now time.Time) (why string, over bool) {
 	switch {
 	case t.answered.IsZero():
 		return t.why, true
-	case now.Sub(t.answered) > Session:
+	case now.Sub(t.answered) > tenureTime:
 		return "the controller does not answer, or has fenced this node", true
 	}
 	return "", false

@@ -92,6 +92,14 @@ func (w *Witness) Dead(node int32, epoch uint64) (since time.Time, ok bool) {
 	return w.mu.dead(node, epoch)
 }
 
+// Doubts reports whether the process of a node may have died: its life line has ended as with it, and its port has refused a connection since.
+func (w *Witness) Doubts(node int32) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.mu.seen[node]
+	return s != nil && s.gone && s.refused > 0
+}
+
 // Death is that of the process that has registered a node with an epoch.
 type Death struct {
 	Node  int32
