@@ -23,6 +23,8 @@ func (c *scriptClock) Now() time.Time                       { return c.now }
 func (c *scriptClock) Since(t time.Time) time.Duration      { return c.now.Sub(t) }
 func (c *scriptClock) NewTimer(d time.Duration) clock.Timer { return clock.Real.NewTimer(d) }
 
+func (c *scriptClock) Deadline(d time.Duration) time.Time { return clock.Real.Deadline(d) }
+
 // TestScripts runs testdata/scripts: rows in, changes out, time as a command.
 //
 //	define     statements that make streams and tables

@@ -135,7 +135,7 @@ func (c *conn) readStart() (size int32, key int16, err error) {
 	}
 	deadline := time.Time{}
 	if c.locked() {
-		deadline = c.server.config.Clock.Now().Add(frameTimeout)
+		deadline = c.server.config.Clock.Deadline(frameTimeout)
 	}
 	if err := c.nc.SetReadDeadline(deadline); err != nil {
 		return 0, 0, err
@@ -146,7 +146,7 @@ func (c *conn) readStart() (size int32, key int16, err error) {
 	if _, err := c.in.Peek(1); err != nil {
 		return 0, 0, err
 	}
-	if err := c.nc.SetReadDeadline(c.server.config.Clock.Now().Add(frameTimeout)); err != nil {
+	if err := c.nc.SetReadDeadline(c.server.config.Clock.Deadline(frameTimeout)); err != nil {
 		return 0, 0, err
 	}
 	b, err := c.in.Peek(sizeBytes)
@@ -218,7 +218,7 @@ func (c *conn) sendMessage(correlation int32, resp kmsg.Response) error {
 		return err
 	}
 	c.keepOut(out)
-	if err := c.nc.SetWriteDeadline(c.server.config.Clock.Now().Add(writeTimeout)); err != nil {
+	if err := c.nc.SetWriteDeadline(c.server.config.Clock.Deadline(writeTimeout)); err != nil {
 		return err
 	}
 	_, err = c.nc.Write(out)

@@ -31,7 +31,7 @@ func (c *conn) sendFetch(correlation int32, f *fetchResponse) error {
 	}
 	binary.BigEndian.PutUint32(b, uint32(size))
 	c.keepOut(b)
-	if err := c.nc.SetWriteDeadline(c.server.config.Clock.Now().Add(writeTimeout)); err != nil {
+	if err := c.nc.SetWriteDeadline(c.server.config.Clock.Deadline(writeTimeout)); err != nil {
 		return err
 	}
 	var pieces net.Buffers // not sent yet

@@ -16,7 +16,7 @@ func (c *conn) begin() error {
 	if config == nil {
 		return nil
 	}
-	if err := c.raw.SetReadDeadline(c.server.config.Clock.Now().Add(frameTimeout)); err != nil {
+	if err := c.raw.SetReadDeadline(c.server.config.Clock.Deadline(frameTimeout)); err != nil {
 		return err
 	}
 	if first, err := c.in.Peek(1); err != nil || first[0] != tlsHandshakeByte {

@@ -118,9 +118,8 @@ func (c *conn) serve(started func()) {
 	// The end of ctx reaches a goroutine blocked on the network through deadlines: the reader at once, the executor after
 	// the client had time to take the reason.
 	stop := context.AfterFunc(c.ctx, func() {
-		now := c.server.config.Clock.Now()
-		_ = c.nc.SetReadDeadline(now)
-		_ = c.nc.SetWriteDeadline(now.Add(farewellTimeout))
+		_ = c.nc.SetReadDeadline(c.server.config.Clock.Deadline(0))
+		_ = c.nc.SetWriteDeadline(c.server.config.Clock.Deadline(farewellTimeout))
 	})
 	c.readyForQuery() // only now: who has read it may rely on hearing why the session ends
 	var reader sync.WaitGroup

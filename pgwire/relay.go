@@ -91,9 +91,8 @@ func (r *relay) serve(started func()) {
 		return
 	}
 	stop := context.AfterFunc(c.ctx, func() {
-		now := c.server.config.Clock.Now()
-		_ = c.nc.SetReadDeadline(now)
-		_ = c.nc.SetWriteDeadline(now.Add(farewellTimeout))
+		_ = c.nc.SetReadDeadline(c.server.config.Clock.Deadline(0))
+		_ = c.nc.SetWriteDeadline(c.server.config.Clock.Deadline(farewellTimeout))
 		r.hangUp()
 	})
 	r.mu.Lock()
@@ -137,7 +136,9 @@ func (r *relay) open(in *bufio.Reader) (far net.Conn, out *bufio.Reader, err err
 			break
 		}
 		_ = far.Close()
-		clock.Wait(ctx, c.server.config.Clock, dialPause)
+		if !clock.Wait(ctx, c.server.config.Clock, dialPause) {
+			return nil, nil, context.Cause(ctx)
+		}
 		if far, err = r.reach(ctx, upstreamWait); err != nil {
 			return nil, nil, err
 		}

@@ -146,6 +146,39 @@ func (p pipes) Accept() (net.Conn, error) {
 func (p pipes) Close() error   { return nil }
 func (p pipes) Addr() net.Addr { return remoteAddr("pipe") }
 
+// goneUpstream leads to servers that have gone when they are reached.
+type goneUpstream struct{ *fakeUpstream }
+
+func (goneUpstream) Dial(context.Context) (net.Conn, error) {
+	near, far := net.Pipe()
+	return near, far.Close()
+}
+
+// TestASessionThatNoServerBeginsIsGivenUp: who has waited for authTimeout is told so, and nothing goes on trying.
+func TestASessionThatNoServerBeginsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := testConfig(nil)
+		config.Upstream = goneUpstream{&fakeUpstream{t: t, config: testConfig(newFakeBackend())}}
+		front, err := New(config)
+		require.NoError(t, err)
+		l := make(pipes)
+		done := make(chan error, 1)
+		go func() { done <- front.Serve(l) }()
+		near, far := net.Pipe()
+		l <- far
+		c := newRawClient(t, near)
+		begun := time.Now()
+		c.startup(map[string]string{"user": "alice"}, pgproto3.ProtocolVersion30)
+		for err == nil {
+			_, err = c.Receive()
+		}
+		require.Equal(t, authTimeout, time.Since(begun).Round(time.Second))
+		close(l)
+		require.NoError(t, front.Close())
+		require.Error(t, <-done)
+	})
+}
+
 // TestWithoutAServerAMessageIsRefusedAfterAWhile: the session goes on.
 func TestWithoutAServerAMessageIsRefusedAfterAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -157,7 +157,7 @@ func (s *Server) serveConn(nc net.Conn) {
 	}
 	defer started()
 	setKeepAlive(nc)
-	if err := nc.SetDeadline(s.config.Clock.Now().Add(authTimeout)); err != nil {
+	if err := nc.SetDeadline(s.config.Clock.Deadline(authTimeout)); err != nil {
 		return
 	}
 	packet, err := readStartup(s.ctx, nc, s.tls)

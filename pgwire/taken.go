@@ -129,7 +129,7 @@ func (s *Server) serveTaken(nc net.Conn) {
 		delete(s.mu.starting, nc)
 	}
 	defer started()
-	if err := nc.SetDeadline(s.config.Clock.Now().Add(2 * authTimeout)); err != nil { // the client may take one of them to authenticate
+	if err := nc.SetDeadline(s.config.Clock.Deadline(2 * authTimeout)); err != nil { // the client may take one of them to authenticate
 		return
 	}
 	o, err := readOpening(nc)

@@ -15,6 +15,8 @@ type Clock interface {
 	Since(t time.Time) time.Duration
 	// NewTimer returns a timer that fires once after d.
 	NewTimer(d time.Duration) Timer
+	// Deadline returns the moment after d as connections (net.Conn) understand it: they go by the machine's clock, whatever clock this is.
+	Deadline(d time.Duration) time.Time
 }
 
 // Timer is a single-shot timer. Stop and Reset follow time.Timer of Go 1.23 and later: no stale value is ever received.
@@ -44,6 +46,8 @@ type realClock struct{}
 func (realClock) Now() time.Time                  { return time.Now() }
 func (realClock) Since(t time.Time) time.Duration { return time.Since(t) }
 func (realClock) NewTimer(d time.Duration) Timer  { return realTimer{time.NewTimer(d)} }
+
+func (realClock) Deadline(d time.Duration) time.Time { return time.Now().Add(d) }
 
 type realTimer struct{ *time.Timer }
 

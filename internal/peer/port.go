@@ -176,7 +176,7 @@ func (p *Port) admit(conn net.Conn) {
 
 // welcome is the accepting side of the greeting.
 func (p *Port) welcome(c *portConn) (Hello, Handler, error) {
-	if err := c.SetDeadline(p.opts.Clock.Now().Add(HelloTimeout)); err != nil {
+	if err := c.SetDeadline(p.opts.Clock.Deadline(HelloTimeout)); err != nil {
 		return Hello{}, nil, err
 	}
 	if err := p.handshake(c); err != nil {
@@ -221,7 +221,7 @@ func (p *Port) Dial(ctx context.Context, addr string, t StreamType) (net.Conn, H
 	if c == nil {
 		return nil, Hello{}, net.ErrClosed
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(p.opts.Clock.Now()) }) // its failure is the connection's, seen below
+	stop := context.AfterFunc(ctx, func() { _ = c.SetDeadline(p.opts.Clock.Deadline(0)) }) // its failure is the connection's, seen below
 	from, err := p.greet(c, t)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)

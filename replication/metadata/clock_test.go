@@ -22,6 +22,8 @@ func (t manualTimer) C() <-chan time.Time      { return t }
 func (t manualTimer) Stop() bool               { return true }
 func (t manualTimer) Reset(time.Duration) bool { return true }
 
+func (c *manualClock) Deadline(d time.Duration) time.Time { return clock.Real.Deadline(d) }
+
 func (c *manualClock) NewTimer(time.Duration) clock.Timer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
