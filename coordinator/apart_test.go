@@ -26,6 +26,7 @@ func (a apart) Leader(topic string, _ int32) (int32, bool) {
 func (apart) Spread(string) bool { return true }
 func (apart) Others() bool       { return true }
 func (apart) Active() []int32    { return nil }
+func (apart) Leaderless() bool   { return false }
 
 func (a apart) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
 	switch r := req.(type) {

@@ -29,7 +29,8 @@
 //
 // If a crash loses the ONGOING record of a producer that died with the node, the log may hold transactional batches that no
 // coordinator knows of, its orphans. Lead aborts those in the partitions that this node leads before it serves, the expiry loop those
-// that come with other partitions later, and the log any that the next transaction of the producer meets: txn_orphans.go.
+// that come with other partitions later, and the log any that the next transaction of the producer meets: txn_orphans.go. Coordinators look for orphans at all nodes (txn_sweep.go), and forget a
+// transactional id that nobody uses only when they have found nothing of it open, so every orphan has one who knows it.
 //
 // # Life cycle
 //

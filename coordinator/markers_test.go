@@ -19,6 +19,7 @@ func (noPeers) Leader(string, int32) (int32, bool) { return 0, false }
 func (noPeers) Spread(string) bool                 { return false }
 func (noPeers) Others() bool                       { return true }
 func (noPeers) Active() []int32                    { return nil }
+func (noPeers) Leaderless() bool                   { return false }
 func (noPeers) Call(context.Context, int32, kmsg.Request) (kmsg.Response, error) {
 	return nil, kerr.BrokerNotAvailable
 }

@@ -26,6 +26,8 @@ type Peers interface {
 	Others() bool
 	// Active are those that are in touch.
 	Active() []int32
+	// Leaderless reports whether there is a partition that no node leads, by the newest metadata of this one.
+	Leaderless() bool
 	// Call sends a request to a node. An error says that it is not known whether it was carried out.
 	Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error)
 }

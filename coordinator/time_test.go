@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/millracedb/millrace/internal/clock/clocktest"
 )
 
 // advance lets d pass on the clock of the test's bubble, and everything happen that is due.
@@ -36,6 +38,40 @@ func TestTransactionThatTakesTooLongIsAborted(t *testing.T) {
 		require.ErrorIs(t, p.produce(testCtx, out0, "late"), kerr.InvalidProducerEpoch)
 		require.ErrorIs(t, p.end(testCtx, true), kerr.InvalidTxnState)
 		require.NoError(t, p.init(testCtx))
+	})
+}
+
+// TestTransactionsDoNotGoByTheTimeOfDay: a machine's clock is set forwards and back by hours, and the coordinator moves to one whose clock is behind.
+func TestTransactionsDoNotGoByTheTimeOfDay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, ids, c := newMemLog(testTopics()), &ids{}, clocktest.NewWrong(1)
+		start := func() *Broker {
+			b := New(Config{Partitions: m, AllocateIDs: ids.allocate, Clock: c, InternalPartitions: testPartitions})
+			require.NoError(t, b.Lead(testCtx, allPartitions))
+			return b
+		}
+		b := start()
+		p := &testProducer{b: b, txID: "tx", local: true}
+		require.NoError(t, p.init(testCtx))
+		require.NoError(t, p.produce(testCtx, out0, "a"))
+		for _, ahead := range []time.Duration{6 * time.Hour, -6 * time.Hour} {
+			advance(20 * time.Second)
+			c.Set(ahead)
+		}
+		advance(15 * time.Second)
+		require.NotEmpty(t, m.OpenTransactions(), "it has 5 seconds left")
+		advance(7 * time.Second)
+		require.Empty(t, m.OpenTransactions())
+
+		require.NoError(t, p.init(testCtx))
+		c.Set(6 * time.Hour)
+		require.NoError(t, p.produce(testCtx, out0, "b"))
+		require.NoError(t, b.Close())
+		c.Set(-6 * time.Hour)
+		b = start()
+		defer func() { require.NoError(t, b.Close()) }()
+		advance(time.Minute + 2*expireInterval)
+		require.Empty(t, m.OpenTransactions(), "it has its time once more, and no longer")
 	})
 }
 

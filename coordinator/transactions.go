@@ -36,7 +36,8 @@ type Transactions struct {
 	clock      clock.Clock
 	log        *slog.Logger
 
-	leases leaseTable[lease, *lease]
+	leases   leaseTable[lease, *lease]
+	surveyed atomic.Pointer[survey] // the newest; nil before there was one, and on a node alone
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -189,6 +190,9 @@ func (c *Transactions) open(ctx context.Context, id string) (*lease, *txnEntry, 
 // the answer to a client that waits until the record is below the high watermark. The caller has the turn. It returns the
 // offset behind the record.
 func (c *Transactions) install(l *lease, e *txnEntry, t txn) (next int64, err error) {
+	if e.value.Load().state != stateOngoing {
+		t.opened = c.clock.Now()
+	}
 	var b record.Builder
 	b.Reset(record.BatchOptions{})
 	if err := b.Append(t.updateMillis, encodeTxnKey(t.id), encodeTxnValue(t)); err != nil {

@@ -13,11 +13,11 @@ func (c *Transactions) expireLoop() {
 }
 
 func (c *Transactions) expire(l *lease) {
-	now := c.nowMillis()
+	now := c.clock.Now()
 	for _, e := range l.snapshot() {
 		t := e.value.Load()
-		idle := t.state != stateOngoing && !t.deciding() && now-t.updateMillis > idleExpiration.Milliseconds()
-		if !idle && !t.expired(now) {
+		idle := t.state != stateOngoing && !t.deciding() && now.UnixMilli()-t.updateMillis > idleExpiration.Milliseconds()
+		if !t.expired(now) && !(idle && c.settled(t)) {
 			continue
 		}
 		select {

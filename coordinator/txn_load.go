@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -72,7 +73,7 @@ func (c *Transactions) load(ctx context.Context, tp TopicPartition) (*lease, err
 			return err
 		}
 		for it.Next() {
-			if err := l.apply(it.Record.Key, it.Record.Value); err != nil {
+			if err := l.apply(it.Record.Key, it.Record.Value, c.clock.Now()); err != nil {
 				return err
 			}
 		}
@@ -84,8 +85,8 @@ func (c *Transactions) load(ctx context.Context, tp TopicPartition) (*lease, err
 	return l, nil
 }
 
-// apply takes one record of the state log into memory. The lease does not serve yet, so nobody else looks.
-func (l *lease) apply(key, value []byte) error {
+// apply takes one record of the state log into memory, at the time now. The lease does not serve yet, so nobody else looks.
+func (l *lease) apply(key, value []byte, now time.Time) error {
 	id, ok, err := decodeTxnKey(key)
 	if err != nil || !ok {
 		return err
@@ -98,6 +99,7 @@ func (l *lease) apply(key, value []byte) error {
 	if err != nil {
 		return err
 	}
+	t.opened = now // how long it is open already, only the clocks of two nodes could tell
 	l.mu.entries[id] = newTxnEntry(t)
 	return nil
 }

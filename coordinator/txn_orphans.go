@@ -135,13 +135,17 @@ type owner struct {
 	e *txnEntry
 }
 
-// ownersOf finds the transactional ids of leases by their producer ids, and the newest coordinator epoch.
+// ownersOf finds the transactional ids of leases by their producer ids, the present ones and those before, and the newest coordinator epoch.
 func ownersOf(leases []*lease) (owners map[int64]owner, newest int32) {
 	owners = map[int64]owner{}
 	for _, l := range leases {
 		newest = max(newest, l.epoch)
 		for _, e := range l.snapshot() {
-			owners[e.value.Load().producerID] = owner{l, e}
+			t := e.value.Load()
+			owners[t.producerID] = owner{l, e}
+			if t.prevProducerID != noProducerID { // nothing can begin with it any more
+				owners[t.prevProducerID] = owner{l, e}
+			}
 		}
 	}
 	return owners, newest
@@ -152,6 +156,8 @@ func ownersOf(leases []*lease) (owners map[int64]owner, newest int32) {
 // which are written again now, must not end it.
 func (t txn) owns(o OpenTransaction) bool {
 	switch {
+	case o.ProducerID != t.producerID:
+		return false
 	case t.deciding():
 		return t.contains(o.TopicPartition) && (t.version < epochBumpVersion || o.ProducerEpoch < t.epoch)
 	case t.state == stateOngoing:

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -32,7 +33,7 @@ const (
 )
 
 // txn is what is known of one transactional id. Values are immutable: each transition returns a new one, which takes effect
-// once it has been written to the log. There is no I/O and no clock in here; now is in milliseconds.
+// once it has been written to the log. There is no I/O and no clock in here; now is in milliseconds but where it is a time.
 type txn struct {
 	id             string
 	producerID     int64
@@ -44,7 +45,8 @@ type txn struct {
 	state          kmsg.TransactionState
 	version        int16 // transaction version of the client
 	parts          []TopicPartition
-	startMillis    int64 // -1 unless a transaction is open
+	startMillis    int64     // -1 unless a transaction is open
+	opened         time.Time // when it was opened, loaded from the log or, with nothing open, changed: the time of day, which startMillis is, may jump; not in the log
 	updateMillis   int64
 }
 
@@ -61,8 +63,9 @@ func (t txn) deciding() bool {
 	return t.state == statePrepareCommit || t.state == statePrepareAbort
 }
 
-func (t txn) expired(now int64) bool {
-	return t.state == stateOngoing && now-t.startMillis > int64(t.timeoutMillis)
+// expired reports whether the open transaction has taken longer than its producer allowed, as far as this coordinator has seen.
+func (t txn) expired(now time.Time) bool {
+	return t.state == stateOngoing && now.Sub(t.opened) > time.Duration(t.timeoutMillis)*time.Millisecond
 }
 
 func comparePartitions(a, b TopicPartition) int {

@@ -3,6 +3,8 @@ package coordinator
 import (
 	"context"
 	"slices"
+	"sync"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -14,25 +16,91 @@ import (
 // Orphans in partitions that other nodes lead: their leaders tell what is open there, by DescribeProducers (KIP-664), and the coordinator aborts what nobody owns. On the node port a
 // request without topics asks for all partitions with a transaction open.
 
+// describeTimeout bounds the question what is open at a node, which answers from memory.
+const describeTimeout = 2 * time.Second
+
 // sweepLoop looks for orphans at the other nodes while this one coordinates. Nodes may be slow to answer, so it has a goroutine of its own.
 func (c *Transactions) sweepLoop() {
+	var settling sync.Map // the nodes at which what the last look found is still being settled
 	for clock.Wait(c.ctx, c.clock, expireInterval) {
-		leases := slices.Collect(c.leases.loaded())
-		if len(leases) == 0 {
-			continue
-		}
-		for _, node := range c.peers.Active() {
-			if err := c.sweepNode(c.ctx, node, leases); err != nil && c.ctx.Err() == nil {
-				c.log.Debug("open transactions of a node are not known", "node", node, "err", err)
-			}
+		if leases := slices.Collect(c.leases.loaded()); len(leases) > 0 {
+			c.sweep(leases, &settling)
 		}
 	}
 }
 
-func (c *Transactions) sweepNode(ctx context.Context, node int32, leases []*lease) error {
-	open, err := c.openAt(ctx, node)
-	if err != nil || len(open) == 0 {
-		return err
+// sweep looks at all nodes side by side, and waits for none to settle anything: a node that hangs must not hold up those who read partitions of others.
+func (c *Transactions) sweep(leases []*lease, settling *sync.Map) {
+	begun := c.clock.Now()
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	open, whole := c.partitions.OpenTransactions(), true
+	for _, node := range c.peers.Active() {
+		asking.Go(func() {
+			there, err := c.openAt(c.ctx, node)
+			mu.Lock()
+			open, whole = append(open, there...), whole && err == nil
+			mu.Unlock()
+			if err != nil {
+				c.log.Debug("open transactions of a node are not known", "node", node, "err", err)
+				return
+			}
+			if _, busy := settling.LoadOrStore(node, true); !busy {
+				c.wg.Go(func() {
+					defer settling.Delete(node)
+					c.settleOrphansAt(c.ctx, node, there, leases)
+				})
+			}
+		})
+	}
+	asking.Wait()
+	if whole && !c.peers.Leaderless() {
+		c.surveyed.Store(newSurvey(begun, open, c.surveyed.Load()))
+	}
+}
+
+// survey is what was open in all partitions of the cluster, each led by a node that answered, at two looks: in one alone a partition may be missing that has moved from a node that was asked late to one that was
+// asked early.
+type survey struct {
+	begun [2]time.Time // the newer look last
+	open  [2]map[int64]struct{}
+}
+
+func newSurvey(begun time.Time, open []OpenTransaction, before *survey) *survey {
+	ids := map[int64]struct{}{}
+	for _, o := range open {
+		ids[o.ProducerID] = struct{}{}
+	}
+	if before == nil {
+		before = &survey{}
+	}
+	return &survey{[2]time.Time{before.begun[1], begun}, [2]map[int64]struct{}{before.open[1], ids}}
+}
+
+// settled reports whether nothing that t's producers have written is open in any partition, and never will be: t has not changed since a survey began that has found nothing. To forget a transactional id
+// before that would be to leave to nobody what is open, such as an orphan in a partition that has been without a leader all the time.
+func (c *Transactions) settled(t *txn) bool {
+	if c.peers == nil {
+		return true // who coordinates everything knows what is nobody's
+	}
+	s := c.surveyed.Load()
+	if s == nil || !s.begun[0].After(t.opened) {
+		return false
+	}
+	for _, open := range s.open {
+		for _, id := range []int64{t.producerID, t.prevProducerID} {
+			if _, ok := open[id]; ok {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// settleOrphansAt aborts the orphans among what is open at a node.
+func (c *Transactions) settleOrphansAt(ctx context.Context, node int32, open []OpenTransaction, leases []*lease) {
+	if len(open) == 0 {
+		return
 	}
 	owners, newest := ownersOf(leases)
 	for _, o := range open {
@@ -44,7 +112,6 @@ func (c *Transactions) sweepNode(ctx context.Context, node int32, leases []*leas
 			c.settleOrphanAt(ctx, node, o, newest)
 		}
 	}
-	return nil
 }
 
 // sweepOrphanAt aborts a suspect if it is an orphan while nothing can happen to its producer's transactions: what the leader says then, and the coordinator, is of one moment.
@@ -75,7 +142,7 @@ func (c *Transactions) settleOrphanAt(ctx context.Context, node int32, o OpenTra
 
 // openAt asks a node for the transactions that are open in the partitions that it leads.
 func (c *Transactions) openAt(ctx context.Context, node int32) ([]OpenTransaction, error) {
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, describeTimeout)
 	defer cancel()
 	resp, err := c.peers.Call(ctx, node, kmsg.NewPtrDescribeProducersRequest())
 	if err != nil {

@@ -2,6 +2,9 @@ package coordinator
 
 import (
 	"context"
+	"log/slog"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/internal/clock"
+	"github.com/millracedb/millrace/internal/clock/clocktest"
 	"github.com/millracedb/millrace/internal/record"
 )
 
@@ -30,6 +34,7 @@ func (p pair) Leader(topic string, _ int32) (int32, bool) {
 func (p pair) Spread(topic string) bool { return topic == "out" }
 func (p pair) Others() bool             { return true }
 func (p pair) Active() []int32          { return []int32{3 - p.self, 9} }
+func (p pair) Leaderless() bool         { return false }
 
 func (p pair) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
 	b := p.brokers[node]
@@ -115,6 +120,54 @@ func TestOrphansAreAbortedWhereverTheyAre(t *testing.T) {
 	require.Equal(t, 1, open(out0))
 	require.NoError(t, p.end(testCtx, true))
 	require.Equal(t, []string{"v"}, logs[2].get("out", 0).committedValues())
+}
+
+// touch is a pair in which both nodes answer, and a partition may have no leader.
+type touch struct {
+	pair
+	leaderless *atomic.Bool
+}
+
+func (p touch) Active() []int32  { return []int32{3 - p.self} }
+func (p touch) Leaderless() bool { return p.leaderless.Load() }
+
+// TestATransactionalIDIsRememberedWhileSomethingMayBeOpen: what is open in a partition without a leader is its own when that is back, however long it takes.
+func TestATransactionalIDIsRememberedWhileSomethingMayBeOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		brokers, logs := map[int32]*Broker{}, map[int32]*memLog{1: newMemLog(testTopics()), 2: newMemLog(testTopics())}
+		logs[1].setAway(out0)
+		c := clocktest.NewWrong(1)
+		var leaderless atomic.Bool
+		leaderless.Store(true)
+		for id := range int32(2) {
+			id++
+			brokers[id] = New(Config{
+				Partitions: logs[id], Peers: touch{pair{brokers, id}, &leaderless}, AllocateIDs: (&ids{next: 1000}).allocate, Clock: c, InternalPartitions: testPartitions,
+				Logger: slog.New(slog.DiscardHandler),
+			})
+		}
+		defer func() {
+			for _, b := range brokers {
+				require.NoError(t, b.Close())
+			}
+		}()
+		own := brokers[1].Transactions.partitionOf("tx")
+		// Another node coordinates something too, and could know any producer id.
+		require.NoError(t, brokers[1].Lead(t.Context(), slices.DeleteFunc(slices.Clone(allPartitions), func(tp TopicPartition) bool {
+			return tp == TopicPartition{own.Topic, (own.Partition + 1) % testPartitions}
+		})))
+		p := &testProducer{b: brokers[1], txID: "tx", local: true}
+		require.NoError(t, p.init(testCtx))
+		require.NoError(t, p.produce(testCtx, in0, "a"))
+		require.NoError(t, p.end(testCtx, true))
+		c.Set(2 * idleExpiration)
+		advance(5 * expireInterval)
+		appendTo(t, logs[2], out0, p.id, p.epoch) // the partition is back
+		leaderless.Store(false)
+		advance(5 * expireInterval)
+		require.Empty(t, openIn(logs[2], out0))
+		require.ErrorIs(t, p.end(testCtx, true), kerr.InvalidProducerIDMapping, "it is forgotten then")
+	})
 }
 
 func openIn(m *memLog, tp TopicPartition) (open []OpenTransaction) {

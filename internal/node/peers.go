@@ -103,6 +103,18 @@ func (p peers) Active() (nodes []int32) {
 	return nodes
 }
 
+// Leaderless implements coordinator.Peers.
+func (p peers) Leaderless() bool {
+	for t := range p.Image().Topics() {
+		for i := range t.Partitions {
+			if t.Partitions[i].Leader == metadata.NoLeader {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Ask implements engine.Peers.
 func (p peers) Ask(ctx context.Context, node int32, question []byte) ([]byte, error) {
 	req := kmsg.NewPtrEnvelopeRequest()
