@@ -28,6 +28,7 @@ func (w *world) add(join string) *machine {
 	defer w.mu.Unlock()
 	w.mu.used++
 	m := &machine{w: w, id: w.mu.used, ip: fmt.Sprintf("127.0.0.%d", w.mu.used), join: join, turn: make(chan struct{}, 1)}
+	w.newClock(m)
 	m.mu.fs = fsys.NewMem()
 	w.prepareDisk(m.mu.fs)
 	w.mu.machines = append(w.mu.machines, m)

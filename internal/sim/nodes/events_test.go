@@ -30,8 +30,8 @@ func newEvents(w *world) client {
 // dimNames are the rows of dims.
 var dimNames = []string{"zero", "one", "two", "three", "four"}
 
-// eventEpoch is the event time of the first row: about when bubbles begin, for rows of a far future are errors.
-var eventEpoch = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+// eventEpoch is the event time of the first row: the day before bubbles begin, for rows of a future that is an hour away, by the clock of any node, are errors.
+var eventEpoch = time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)
 
 // valueOf is the v of a row: a wrong row can be told by it.
 func valueOf(id int64) int64       { return (id*7919 + 13) % 1000 }

@@ -44,6 +44,7 @@ var allFaults = []fault{
 	{"disk full", diskFull, false},
 	{"no room", noRoom, false},
 	{"slow disk", slowDisk, true},
+	{"clock", setSomeClock, true},
 }
 
 // changes are what an operator does to a cluster that runs. They are for wide runs.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/millracedb/millrace/internal/clock/clocktest"
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/internal/node"
 	"github.com/millracedb/millrace/internal/sim/links"
@@ -25,6 +26,8 @@ type machine struct {
 	id   int32
 	ip   string
 	join string // the node port of a node whose cluster it joins; empty for those that form one
+
+	clock *clocktest.Wrong
 
 	turn chan struct{} // held by who starts or stops the node; waiting for a mutex would stop the clock
 	mu   struct {
@@ -182,7 +185,7 @@ func (r *run) config() node.Config {
 	}
 	return node.Config{
 		NodeID: m.id, BootstrapNodes: peers, JoinAddr: m.join, Dir: "/data", FS: r.fs, Rand: m.w.ids, Logger: m.w.trace.logger(m.ip),
-		PG: m.addr(pgPort), Kafka: m.addr(kafkaPort), Raft: m.addr(raftPort), HTTP: node.Off, Listen: r.host.Listen, Dial: r.host.Dial, Release: "simulated",
+		PG: m.addr(pgPort), Kafka: m.addr(kafkaPort), Raft: m.addr(raftPort), HTTP: node.Off, Listen: r.host.Listen, Dial: r.host.Dial, Clock: m.clock, Release: "simulated",
 	}
 }
 
