@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
@@ -166,7 +168,11 @@ func (p *Port) admit(conn net.Conn) {
 		defer p.wg.Done()
 		from, h, err := p.welcome(c)
 		if err != nil {
-			p.opts.Logger.Warn("node port: turned away", "from", conn.RemoteAddr(), "err", err)
+			level := slog.LevelWarn
+			if p.ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, syscall.ECONNRESET) {
+				level = slog.LevelDebug // it hung up, or this node did: one of them stops
+			}
+			p.opts.Logger.Log(p.ctx, level, "node port: turned away", "from", conn.RemoteAddr(), "err", err)
 			_ = c.Close() // the greeting's error says more
 			return
 		}
