@@ -66,6 +66,9 @@ func (e *Engine) claim(ctx context.Context, claims []groupClaim) []claimed {
 
 // claimHere is claim for a member that may be another node; the coordinator is here.
 func (e *Engine) claimHere(ctx context.Context, member string, claims []groupClaim) []claimed {
+	if len(claims) == 0 {
+		return nil // all were refused: there may be no coordinator here
+	}
 	of := make([]coordinator.GroupClaim, len(claims))
 	for i, c := range claims {
 		of[i] = coordinator.GroupClaim{Group: c.Group, Member: member}
