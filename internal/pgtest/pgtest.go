@@ -73,13 +73,7 @@ func Start(tb testing.TB) string {
 	case <-ctx.Done():
 		tb.Fatalf("pgtest: the server is not ready after %v\n%s", startLimit, out)
 	}
-	return ConnString(dir, "postgres")
-}
-
-// ConnString is the connection string of a database of the server whose socket is in dir.
-func ConnString(dir, database string) string {
-	q := url.Values{"host": {dir}, "port": {port}, "user": {superuser}}
-	return "postgres:///" + url.PathEscape(database) + "?" + q.Encode()
+	return "postgres:///postgres?" + url.Values{"host": {dir}, "port": {port}, "user": {superuser}}.Encode()
 }
 
 // binaries finds the server's programs: where Debian puts them, or else on the PATH.
