@@ -238,7 +238,8 @@ func (n *network) track(c net.Conn) (net.Conn, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.cut {
-		return nil, errors.Join(errCut, c.Close())
+		reset(c)
+		return nil, errCut
 	}
 	if n.conns == nil {
 		n.conns = map[net.Conn]struct{}{}
@@ -253,9 +254,21 @@ func (n *network) Cut() {
 	defer n.mu.Unlock()
 	n.cut = true
 	for c := range n.conns {
-		_ = c.Close() // it is broken
+		_ = c.Close() // as the kernel does for a process that dies
 	}
 	n.conns = nil
+}
+
+// reset refuses a connection. Who has just connected and reads an end of the stream takes that for an answer: kgo asks whether it should have used TLS, and does not try again.
+func reset(c net.Conn) {
+	tcp, ok := c.(*net.TCPConn)
+	if d, dialled := c.(*dialled); dialled {
+		tcp, ok = d.Conn.(*net.TCPConn)
+	}
+	if ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = c.Close()
 }
 
 func (n *network) heal() {
