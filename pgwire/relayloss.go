@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"net"
+	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -21,7 +22,7 @@ const (
 //
 //   - nothing, if it waits for nothing: only the next statement of a block that was open gets 40001, for nothing is left of the block;
 //   - nothing, if the server has said that it did not look at what the client waits for: that is sent again;
-//   - nothing, if what it waits for only reads, and it has no part of the answer: that is sent again;
+//   - nothing, if what it waits for only reads, and it has no part of the answer: that is sent again, but that no server can be reached if there is none for upstreamWait;
 //   - 40001 where what it waits for has certainly changed nothing that is left: it may do it again;
 //   - 40003 where that may have been committed: only the client can find out.
 
@@ -136,7 +137,15 @@ func (r *relay) failedLocked(messages []Message) []Message {
 func (r *relay) resume() (net.Conn, *bufio.Reader, error) {
 	defer func() { r.out = r.c.out }()
 	for {
-		far, err := r.reach(r.c.ctx, 0)
+		limit := time.Duration(0)
+		if r.repeats() {
+			limit = upstreamWait
+		}
+		far, err := r.reach(r.c.ctx, limit)
+		if err != nil && limit > 0 && r.c.ctx.Err() == nil {
+			r.refuseRepeated()
+			continue
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -156,6 +165,22 @@ func (r *relay) resume() (net.Conn, *bufio.Reader, error) {
 			return nil, nil, context.Cause(r.c.ctx)
 		}
 	}
+}
+
+// repeats reports whether something is to be sent again.
+func (r *relay) repeats() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.mu.sent.list) > 0
+}
+
+// refuseRepeated answers what was to be sent again: it has waited as long for a server as anything does.
+func (r *relay) refuseRepeated() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	messages := r.mu.sent.messages()
+	r.tellLocked(messages, nobody(r.mu.why))
+	r.mu.sent.clear()
 }
 
 // tell gives the client messages while there is no server.
