@@ -17,10 +17,12 @@ type tableSession struct {
 	wake  chan struct{}
 	// indexes keep the entries of the table's indexes; nil without.
 	indexes *rowIndexes
-	shape   uint64 // what the rows are decoded by
-	epoch   int32  // of the leader that the last of them came from
-	counted int64  // of the rows that the source has read
-	inTurn  bool   // the place of a standby among those that read and write
+	rel     *planner.Relation // as the source decodes
+	shape   uint64            // of rel
+	whole   int64             // the topic's end when it was opened
+	epoch   int32             // of the leader that the last of them came from
+	counted int64             // of the rows that the source has read
+	inTurn  bool              // the place of a standby among those that read and write
 }
 
 // session opens the rows, catches up with the topic, and then follows it, or serves writers.
@@ -97,7 +99,8 @@ func (p *tablePart) clearEarlier(id StateID) error {
 func (s *tableSession) open() error {
 	cx := &opContext{env: newEnv(s.p.t.cfg.Clock), errors: &errorRows{clock: s.p.t.cfg.Clock}}
 	s.rows = &tableRows{}
-	rel := s.p.relation()
+	s.rel = s.p.relation()
+	rel := s.rel
 	scan := &planner.Scan{Rel: rel, P: planner.Props{Mode: planner.ModeUpsert}}
 	for i, c := range rel.Columns {
 		scan.Cols = append(scan.Cols, i)
@@ -126,7 +129,7 @@ func (s *tableSession) open() error {
 		}
 		at, s.epoch = bounds.LogStart, bounds.LeaderEpoch
 	}
-	s.src.offset, s.src.next = at, at
+	s.src.offset, s.src.next, s.whole = at, at, bounds.LastStable
 	s.src.begun = math.MaxInt64 // rows that leave by RETENTION leave here
 	s.src.cancel, err = s.p.t.cfg.Log.Subscribe(s.p.tp, s.wake)
 	return err
@@ -134,6 +137,7 @@ func (s *tableSession) open() error {
 
 // clear forgets the rows, after a word to those who ask how far they are.
 func (s *tableSession) clear() error {
+	s.p.caughtUp(nil)
 	s.p.publish(-1)
 	return s.state.Clear()
 }
@@ -145,6 +149,9 @@ func (s *tableSession) catchUp() error {
 		if err := s.p.ctx.Err(); err != nil {
 			return err
 		}
+		if s.p.owner == nil && len(s.p.altered) > 0 {
+			return nil // that first: what is written may never rest
+		}
 		ok, err := s.src.fetch(s.p.ctx)
 		if errors.Is(err, errSourceGone) {
 			return errors.Join(errReload, s.clear())
@@ -153,10 +160,13 @@ func (s *tableSession) catchUp() error {
 			return err
 		}
 		if !ok {
-			if at, known := s.p.t.Position(s.p.key.oid, s.p.key.partition); known && at == s.src.position() {
-				return nil
+			if at, known := s.p.t.Position(s.p.key.oid, s.p.key.partition); !known || at != s.src.position() {
+				if err := s.commit(s.newBatch(0, 0)); err != nil {
+					return err
+				}
 			}
-			return s.commit(s.newBatch(0, 0))
+			s.noteWhole()
+			return nil
 		}
 		b := s.newBatch(0, 0)
 		if err := s.take(b); err != nil {
@@ -222,6 +232,7 @@ func (s *tableSession) commit(b StateBatch) error {
 	s.p.mu.Unlock()
 	s.rows.skipped.reset()
 	s.p.publish(at)
+	s.noteWhole()
 	return nil
 }
 

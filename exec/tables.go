@@ -30,6 +30,8 @@ type TablesConfig struct {
 	// StateRetention is how old local rows may be that lack something of their topic and are gone on from: older ones may have missed deletes that are compacted away
 	// since (Kafka's delete.retention.ms). 0, and nil: any age, for there is no other node where the rows could have gone on.
 	StateRetention func() time.Duration
+	// DiskLow tells that the disk is nearly full: standbys wait then. May be nil.
+	DiskLow func() bool
 }
 
 // Tables keeps the rows of table partitions on this node: of tables whose topic others write (followed) and of ordinary tables
@@ -73,9 +75,10 @@ type tablePart struct {
 	mu      struct {
 		sync.Mutex
 		rel      *planner.Relation
-		indexed  map[uint32]bool // indexes whose entries are complete
-		position int64           // next offset that is not in the rows; -1 before the state was opened
-		serving  bool            // of an owner
+		indexed  map[uint32]bool   // indexes whose entries are complete
+		position int64             // next offset that is not in the rows; -1 before the state was opened
+		serving  bool              // of an owner
+		decoded  *planner.Relation // by which a follower decodes; nil while it has not caught up with the topic
 		err      error
 		changed  chan struct{}
 		skipped  int64 // records that do not decode
@@ -267,6 +270,38 @@ func (t *Tables) Wait(ctx context.Context, oid uint32, partition int32, offset i
 		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "partition %d of table %d is not kept on this node", partition, oid)
 	}
 	return p.wait(ctx, func() bool { return p.mu.position >= offset })
+}
+
+// WaitRows is Wait for who reads the rows as rel says: a standby may still have to decode them so.
+func (t *Tables) WaitRows(ctx context.Context, rel *planner.Relation, partition int32, offset int64) error {
+	p := t.part(rel.OID, partition)
+	if p == nil {
+		return notKept(rel, partition)
+	}
+	return p.wait(ctx, func() bool { return p.mu.position >= offset && p.decodesLocked(rel) })
+}
+
+// Reads tells whether the rows of a partition that are kept here hold everything of the topic below offset, as rel says.
+func (t *Tables) Reads(rel *planner.Relation, partition int32, offset int64) bool {
+	p := t.part(rel.OID, partition)
+	if p == nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.position >= offset && p.decodesLocked(rel)
+}
+
+// decodesLocked tells whether a standby's rows were decoded as rel says, and have been there all at some time. Who serves the table has them as its definition is.
+func (p *tablePart) decodesLocked(rel *planner.Relation) bool {
+	if !p.t.cfg.Standby {
+		return true
+	}
+	return p.mu.decoded == rel || p.mu.decoded != nil && p.mu.decoded.Generation == rel.Generation && tableShape(p.mu.decoded) == tableShape(rel)
+}
+
+func notKept(rel *planner.Relation, partition int32) error {
+	return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "partition %d of table %q is not kept on this node", partition, rel.Name)
 }
 
 // wait returns when ready, which is called with the lock held, says so.
