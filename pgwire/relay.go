@@ -29,8 +29,9 @@ const (
 //
 // All writes to the client are those of follow, but for one: while there is no server, fromClient refuses what waits too long.
 type relay struct {
-	c   *conn
-	out *writer // to the client; follow's
+	c     *conn
+	out   *writer // to the client; follow's
+	reads bool    // the session only reads
 	// state is that of the session after the last unit of work, of so many bytes, and handled how many messages have been; follow's.
 	state      State
 	stateBytes int
@@ -123,6 +124,7 @@ func (r *relay) open(in *bufio.Reader) (far net.Conn, out *bufio.Reader, err err
 	c := r.c
 	ctx, cancel := context.WithTimeout(c.ctx, authTimeout)
 	defer cancel()
+	r.reads = readsOnly(c.info().Settings)
 	if far, err = r.reach(ctx, upstreamWait); err != nil { // before authentication: it is only then sure that this server knows of all roles
 		return nil, nil, err
 	}
@@ -164,7 +166,7 @@ func (r *relay) reach(ctx context.Context, limit time.Duration) (net.Conn, error
 	clk := r.c.server.config.Clock
 	begun := clk.Now()
 	for wait := dialPause; ; wait = min(2*wait, maxDialPause) {
-		far, err := r.c.server.config.Upstream.Dial(ctx)
+		far, err := r.c.server.config.Upstream.Dial(ctx, r.reads)
 		if err == nil {
 			return far, nil
 		}

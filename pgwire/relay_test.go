@@ -27,6 +27,7 @@ type fakeUpstream struct {
 		effects Effects
 		judged  []Message
 		dials   int
+		reads   []bool // what each Dial was told
 	}
 }
 
@@ -41,8 +42,11 @@ func (u *fakeUpstream) now() *Server {
 	return u.mu.server
 }
 
-func (u *fakeUpstream) Dial(context.Context) (net.Conn, error) {
+func (u *fakeUpstream) Dial(_ context.Context, reads bool) (net.Conn, error) {
 	s := u.now()
+	u.mu.Lock()
+	u.mu.reads = append(u.mu.reads, reads)
+	u.mu.Unlock()
 	if s == nil {
 		return nil, errors.New("there is none")
 	}
@@ -149,7 +153,7 @@ func (p pipes) Addr() net.Addr { return remoteAddr("pipe") }
 // goneUpstream leads to servers that have gone when they are reached.
 type goneUpstream struct{ *fakeUpstream }
 
-func (goneUpstream) Dial(context.Context) (net.Conn, error) {
+func (goneUpstream) Dial(context.Context, bool) (net.Conn, error) {
 	near, far := net.Pipe()
 	return near, far.Close()
 }
@@ -197,13 +201,19 @@ func TestWithoutAServerAMessageIsRefusedAfterAWhile(t *testing.T) {
 		c.startup(map[string]string{"user": "alice"}, pgproto3.ProtocolVersion30)
 		c.until("ReadyForQuery")
 
-		u.lose(false)
+		c.sendAll(&pgproto3.Query{String: "select pg_sleep(600)"})
 		synctest.Wait()
 		begun := time.Now()
+		u.lose(false)
+		none := []string{"ErrorResponse ERROR 57P03 no node of the cluster runs the queries now", "ReadyForQuery I"}
+		require.Equal(t, none, c.until("ReadyForQuery"), "what was under way, and only reads")
+		require.InDelta(t, upstreamWait, time.Since(begun), float64(maxDialPause))
+
+		synctest.Wait()
+		begun = time.Now()
 		c.sendAll(&pgproto3.Parse{Query: "select 1"}, &pgproto3.Bind{}, &pgproto3.Execute{}, &pgproto3.Sync{}, &pgproto3.Query{String: "select 2"})
-		refused := []string{"ErrorResponse ERROR 57P03 no node of the cluster runs the queries now", "ReadyForQuery I"}
-		require.Equal(t, refused, c.until("ReadyForQuery"))
-		require.Equal(t, refused, c.until("ReadyForQuery"))
+		require.Equal(t, none, c.until("ReadyForQuery"))
+		require.Equal(t, none, c.until("ReadyForQuery"))
 		require.Equal(t, upstreamWait, time.Since(begun))
 		u.lose(true)
 		require.Equal(t, []string{"RowDescription ?column?:0:0:23:4:-1:0", `DataRow "3"`, "CommandComplete SELECT 1", "ReadyForQuery I"}, c.query("select 3"))
@@ -339,5 +349,31 @@ func TestAServerThatEndsInOrderLeavesNothingInDoubt(t *testing.T) {
 			return
 		default:
 		}
+	}
+}
+
+// TestAClientThatOnlyReadsMayBeServedElsewhere: by the last of what its start-up packet says.
+func TestAClientThatOnlyReadsMayBeServedElsewhere(t *testing.T) {
+	for _, c := range []struct {
+		params map[string]string
+		reads  bool
+	}{
+		{map[string]string{}, false},
+		{map[string]string{"default_transaction_read_only": "on"}, true},
+		{map[string]string{"Default_Transaction_Read_Only": "off"}, false},
+		{map[string]string{"options": "-c default_transaction_read_only=on -c TimeZone=UTC"}, true},
+		{map[string]string{"options": "--default-transaction-read-only=TRUE"}, true},
+		{map[string]string{"options": "-c default_transaction_read_only=on -cdefault_transaction_read_only=no"}, false},
+	} {
+		u, addr := serveRelayed(t, testConfig(newFakeBackend()))
+		client := newRawClient(t, dial(t, addr))
+		c.params["user"] = "alice"
+		client.startup(c.params, pgproto3.ProtocolVersion30)
+		client.until("ReadyForQuery")
+		u.lose(true)
+		client.query("select 1")
+		u.mu.Lock()
+		require.Equal(t, []bool{c.reads, c.reads}, u.mu.reads, "%v", c.params)
+		u.mu.Unlock()
 	}
 }

@@ -211,6 +211,24 @@ func isFalse(value string) bool {
 	return false
 }
 
+// readsOnly tells whether the settings of a start-up packet say that transactions only read: the last one counts.
+func readsOnly(settings []Setting) (reads bool) {
+	for _, s := range settings {
+		if strings.EqualFold(s.Name, "default_transaction_read_only") {
+			reads = isTrue(s.Value)
+		}
+	}
+	return reads
+}
+
+func isTrue(value string) bool {
+	switch strings.ToLower(value) {
+	case "1", "on", "true", "yes", "t", "y":
+		return true
+	}
+	return false
+}
+
 // parseOptions reads the start-up parameter "options": command-line arguments separated by white space, a backslash taking
 // the next character as it is. Settings are -c name=value, -cname=value and --name=value; a dash in a name after -- stands
 // for an underscore.

@@ -10,9 +10,10 @@ type Upstream interface {
 	// Authentication is asked after Dial, so that it may know of all that the server it has reached knows.
 	Authenticator
 
-	// Dial connects to the server that runs the sessions now, for its Server.Take. It does not wait for there to be one. An error that is a *sqlerr.Error is given to clients who have waited long. The caller closes what it returns; it is closed under the caller too when that
+	// Dial connects to the server that runs the sessions now, for its Server.Take. With reads the session only reads, by the start-up packet's default_transaction_read_only, so that a server which
+	// takes no writes may run it. It does not wait for there to be one. An error that is a *sqlerr.Error is given to clients who have waited long. The caller closes what it returns; it is closed under the caller too when that
 	// server has gone without a word.
-	Dial(ctx context.Context) (net.Conn, error)
+	Dial(ctx context.Context, reads bool) (net.Conn, error)
 
 	// Cancel cancels what the session with a process id runs, as Server.CancelSession does there.
 	Cancel(ctx context.Context, pid int32)

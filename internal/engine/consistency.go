@@ -54,6 +54,9 @@ func (s *session) await(ctx context.Context, reads []*planner.Relation) error {
 			return sqlerr.New(sqlerr.SerializationFailure, "relation %q did not take in this session's writes within read_wait (%s)", r.Name, limit).
 				WithHint("Try again, or SET read_wait to more.")
 		}
+		if s.e.opts.Worker {
+			return s.lacksRows(r, limit.String())
+		}
 		s.warn(sqlerr.Warning, "relation %q may lack the newest rows: what feeds it did not catch up within read_wait (%s)", r.Name, limit)
 	}
 	return nil

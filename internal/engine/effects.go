@@ -116,10 +116,8 @@ func (j *judge) statement(st sql.Statement, text string) {
 		j.writes = j.writes || mayWrite(text)
 	case *sql.Copy:
 		j.writes = j.writes || st.From || mayWrite(text)
-	case *sql.Transaction, *sql.Set, *sql.SetTransaction, *sql.SetConstraints, *sql.Reset, *sql.Show, *sql.ShowObjects, *sql.ShowCreate, *sql.Describe, *sql.Print, *sql.Discard,
-		*sql.Listen, *sql.Unlisten, *sql.Prepare, *sql.Deallocate, *sql.Fetch, *sql.CloseCursor:
 	default:
-		j.writes = true
+		j.writes = j.writes || !ownAffair(st)
 	}
 }
 

@@ -243,6 +243,9 @@ func (e *Engine) NewSession(ctx context.Context, info *pgwire.SessionInfo, clien
 		s.takeUp(info.Resumed)
 	}
 	s.set.base["is_superuser"] = s.superuserSetting()
+	if e.opts.Worker {
+		s.set.base["in_hot_standby"] = "on"
+	}
 	if err := e.admit(s); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
@@ -45,6 +46,42 @@ func (e *Engine) awaitActedAt(ctx context.Context, node int32, index uint64) boo
 			return false
 		}
 	}
+}
+
+// awaitKnown waits until every node has heard of the metadata of an index, so that whoever reads there after the statement was answered reads by what it has changed. A node that does not answer is
+// fenced soon, and reads nothing any more under consistency = latest by then.
+func (e *Engine) awaitKnown(ctx context.Context, index uint64) {
+	if e.opts.Peers == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, everywhereLimit)
+	defer cancel()
+	var wg sync.WaitGroup
+	for k := range e.meta.Image().Brokers() {
+		if k.ID == e.opts.NodeID {
+			continue
+		}
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				if k, ok := e.meta.Image().Broker(k.ID); !ok || k.Fenced {
+					return
+				}
+				a, err := e.ask(ctx, k.ID, question{Kind: "knows", Index: index})
+				if a.Done || sqlerr.CodeOf(err) == sqlerr.FeatureNotSupported { // of a release whose sessions do not read there
+					return
+				}
+				clock.Wait(ctx, e.clock, askPause)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// answerKnows waits a while until this node has heard of the metadata of an index.
+func (e *Engine) answerKnows(ctx context.Context, index uint64) bool {
+	ctx, cancel := context.WithTimeout(ctx, reachedWait)
+	defer cancel()
+	return e.opts.WaitIndex(ctx, index) == nil
 }
 
 // answerActed waits a while until this node has acted on an image.

@@ -64,6 +64,9 @@ func (s *session) notify(channel, payload string) error {
 	if len(payload) > maxPayloadBytes {
 		return sqlerr.New(sqlerr.InvalidParameterValue, "payload string too long").WithDetail("It has %d bytes; at most %d are sent.", len(payload), maxPayloadBytes)
 	}
+	if s.e.opts.Worker {
+		return s.onlyReads("cannot execute NOTIFY in a read-only transaction")
+	}
 	n := &s.begin().news
 	n.bytes += int64(len(channel) + len(payload))
 	if limit, err := parseBytes(s.set.must("transaction_buffer")); err == nil && n.bytes > limit {

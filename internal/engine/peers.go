@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/millracedb/millrace/exec"
+	"github.com/millracedb/millrace/internal/engine/pgcatalog"
 	"github.com/millracedb/millrace/internal/sqlerr"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // The engine on the query node has the sessions and tables; it asks the others, which run tasks, how far those have come, and gives them the partitions that they claim.
@@ -29,7 +31,7 @@ const (
 
 // question is what one engine asks of another: reached (have the tasks of a fragment there taken in everything below these ends?), stats (what have the tasks there counted?), claims (of partitions
 // in groups of queries; claim is the same of one group, which earlier releases ask), acted (has the node acted on the metadata of this index?), replicas (where do its replicas of these partitions
-// end?), copies (of which tables does it keep the rows?).
+// end?), copies (of which tables does it keep the rows?), knows (has it heard of the metadata of this index?), groups (which are those of queries?).
 type question struct {
 	Kind     string   `json:"kind"`
 	Query    uint64   `json:"query,omitempty"`
@@ -56,6 +58,7 @@ type answer struct {
 	Ends       []endsAt               `json:"ends,omitempty"`
 	Copies     []tableCopy            `json:"copies,omitempty"`
 	Claims     []claimed              `json:"claims,omitempty"`
+	Groups     []pgcatalog.Group      `json:"groups,omitempty"`
 	Code       string                 `json:"code,omitempty"`
 	Message    string                 `json:"message,omitempty"`
 	Hint       string                 `json:"hint,omitempty"`
@@ -102,6 +105,12 @@ func (e *Engine) Answer(ctx context.Context, data []byte) ([]byte, error) {
 		a.Copies = e.ownCopies()
 	case "claims":
 		a.Claims = e.answerClaims(ctx, q.Member, q.Claims)
+	case "knows":
+		a.Done = e.answerKnows(ctx, q.Index)
+	case "groups":
+		if !e.opts.Worker {
+			a.Groups = e.groups(e.meta.Image())
+		}
 	case "claim":
 		a.Generation, err = e.answerClaim(ctx, q)
 	default:
@@ -142,4 +151,30 @@ func (e *Engine) answerReached(ctx context.Context, q question) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// groups are the groups of queries, on the node that coordinates them.
+func (e *Engine) groups(img *metadata.Image) []pgcatalog.Group {
+	var out []pgcatalog.Group
+	for _, o := range queries(img) {
+		g := groupName(o.OID)
+		generation, members, ok, err := e.opts.Groups.Group(g)
+		if err == nil && ok {
+			out = append(out, pgcatalog.Group{ID: g, Generation: generation, Members: int32(len(members))})
+		}
+	}
+	return out
+}
+
+// groupsAfar are the same, on another node; none if the one that coordinates them does not answer.
+func (e *Engine) groupsAfar(img *metadata.Image) []pgcatalog.Group {
+	node, ok := img.QueryNode()
+	if !ok {
+		return nil
+	}
+	a, err := e.ask(e.super.ctx, node, question{Kind: "groups"})
+	if err != nil {
+		e.logger.Debug("the groups of queries are not known", "node", node, "err", err)
+	}
+	return a.Groups
 }

@@ -92,10 +92,11 @@ func equates(cond planner.Expr, scan *planner.Scan, ord int, value planner.Expr)
 
 // openPoint runs a point read; ok is false if this execution has to go the general way: it reads its own writes or an older cut, or has to wait.
 func (s *session) openPoint(ctx context.Context, pr *pointRead, args []types.Datum) (_ rows, ok bool, err error) {
-	if s.tx.freezes() || s.tx.writes != nil || s.created(pr.rel.OID) || s.set.must("consistency") != "latest" {
+	level := s.set.must("consistency")
+	if s.tx.freezes() || s.tx.writes != nil || s.created(pr.rel.OID) || level == "session" {
 		return nil, false, nil
 	}
-	if len(s.e.feedersOf(s.e.meta.Image(), pr.rel.OID)) > 0 {
+	if level == "latest" && len(s.e.feedersOf(s.e.meta.Image(), pr.rel.OID)) > 0 {
 		return nil, false, nil
 	}
 	if pr.reader == nil {
@@ -123,7 +124,7 @@ func (s *session) openPoint(ctx context.Context, pr *pointRead, args []types.Dat
 	if err != nil {
 		return nil, false, nil //nolint:nilerr // the general way says what is wrong with the value
 	}
-	if !s.e.tables.applied(ctx, pr.rel, p) {
+	if level == "latest" && !s.e.tables.applied(ctx, pr.rel, p) {
 		return nil, false, nil
 	}
 	found, err := pr.reader.Get(pr.row, p, pr.key)
@@ -165,6 +166,5 @@ func (t *tables) applied(ctx context.Context, rel *planner.Relation, p int32) bo
 	if err != nil {
 		return false
 	}
-	at, ok := t.kept.Position(rel.OID, p)
-	return ok && at >= o.LastStable
+	return t.kept.Reads(rel, p, o.LastStable)
 }

@@ -362,6 +362,9 @@ func (r *replacement) beside(ctx context.Context) error {
 	done := s.e.super.replace(first)
 	select {
 	case err := <-done:
+		if err == nil {
+			s.e.awaitKnown(ctx, s.e.meta.Image().Index())
+		}
 		return err
 	case <-ctx.Done():
 		s.warn(sqlerr.Warning, "the new query takes over all the same; only the wait for it was cancelled")

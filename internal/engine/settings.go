@@ -45,7 +45,7 @@ func init() {
 	preset("server_version_num", "150008", "The same as a number.")
 	preset("server_encoding", "UTF8", "Text is UTF-8.")
 	preset("integer_datetimes", "on", "Times are 64-bit integers.")
-	preset("in_hot_standby", "off", "The node takes writes.")
+	preset("in_hot_standby", "off", "Whether the session only reads, on the node of its client.")
 	preset("is_superuser", "on", "Whether the current user is a superuser.")
 	preset("max_identifier_length", "63", "Bytes of an identifier.")
 	preset("block_size", "8192", "Reported for clients that ask.")

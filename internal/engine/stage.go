@@ -88,6 +88,7 @@ func (e *Engine) commitDDL(ctx context.Context, b *metadata.Batch, drops []*meta
 	if err := e.super.waitActed(ctx, r.Index); err != nil {
 		return err
 	}
+	e.awaitKnown(ctx, r.Index)
 	for _, f := range after {
 		if f == nil {
 			continue

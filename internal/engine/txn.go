@@ -47,7 +47,7 @@ func (s *session) begin() *txn {
 		now := s.e.clock.Now().UnixMicro()
 		s.tx = &txn{
 			before: s.set.clone(), temp: s.temp.mark(), micros: now, stmtAt: now,
-			isolation: s.set.must("default_transaction_isolation"), readOnly: s.set.on("default_transaction_read_only"),
+			isolation: s.set.must("default_transaction_isolation"), readOnly: s.e.opts.Worker || s.set.on("default_transaction_read_only"),
 		}
 		if s.textCache != nil { // the settings are as they were, the time is new
 			text := *s.textCache
@@ -67,15 +67,21 @@ func (s *session) beginStatement(st *statement) error {
 		return err
 	}
 	s.begin().stmtAt = s.e.clock.Now().UnixMicro()
+	if s.e.opts.Worker {
+		return s.checkReads(st)
+	}
 	return nil
 }
 
 // checkWrite refuses writes in a read-only transaction.
 func (s *session) checkWrite(what string) error {
-	if s.begin().readOnly {
-		return sqlerr.New(sqlerr.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", what)
+	switch {
+	case !s.begin().readOnly:
+		return nil
+	case s.e.opts.Worker:
+		return s.onlyReads("cannot execute %s in a read-only transaction", what)
 	}
-	return nil
+	return sqlerr.New(sqlerr.ReadOnlySQLTransaction, "cannot execute %s in a read-only transaction", what)
 }
 
 // fail makes an explicit block failed: what it wrote since the last savepoint is forgotten at once. Without a savepoint nothing
@@ -212,6 +218,9 @@ func (s *session) setModes(m sql.TransactionModes) error {
 		if s.tx.isolation == "serializable" {
 			s.warn(sqlerr.Warning, "SERIALIZABLE gives the snapshot of REPEATABLE READ")
 		}
+	}
+	if m.ReadOnly == sql.No && s.e.opts.Worker {
+		return s.onlyReads("cannot set transaction read-write mode")
 	}
 	if m.ReadOnly != sql.Unset {
 		s.tx.readOnly = m.ReadOnly == sql.Yes

@@ -301,15 +301,10 @@ func (w *world) Partitions() []pgcatalog.Partition {
 }
 
 func (w *world) Groups() []pgcatalog.Group {
-	var out []pgcatalog.Group
-	for _, o := range queries(w.img) {
-		g := groupName(o.OID)
-		generation, members, ok, err := w.e.opts.Groups.Group(g)
-		if err == nil && ok {
-			out = append(out, pgcatalog.Group{ID: g, Generation: generation, Members: int32(len(members))})
-		}
+	if w.e.opts.Worker {
+		return w.e.groupsAfar(w.img)
 	}
-	return out
+	return w.e.groups(w.img)
 }
 
 func (w *world) Quotas() []pgcatalog.Quota {

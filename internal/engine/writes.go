@@ -170,7 +170,7 @@ type tables struct {
 func newTables(e *Engine) *tables {
 	return &tables{e: e, kept: exec.NewTables(exec.TablesConfig{
 		Log: e.log, State: e.opts.State, Clock: e.clock, Logger: e.logger, LanePrefix: lanePrefix(e.opts.NodeID),
-		Standby: e.opts.Worker, StateRetention: e.super.stateRetention,
+		Standby: e.opts.Worker, StateRetention: e.super.stateRetention, DiskLow: e.opts.DiskLow,
 		OnFailed: func(oid uint32, partition int32, err error) {
 			e.logger.Error("table partition failed", "oid", oid, "partition", partition, "err", err)
 		},
@@ -234,7 +234,7 @@ func (t *tables) close() {
 // waitApplied waits until the rows of a table hold everything below the given ends.
 func (t *tables) waitApplied(ctx context.Context, rel *planner.Relation, ends positions) error {
 	for _, tp := range topicPartitions(rel) {
-		if err := t.kept.Wait(ctx, rel.OID, tp.Partition, ends[tp]); err != nil {
+		if err := t.kept.WaitRows(ctx, rel, tp.Partition, ends[tp]); err != nil {
 			return err
 		}
 	}

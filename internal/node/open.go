@@ -66,6 +66,7 @@ type Node struct {
 
 	served        atomic.Pointer[served]        // what calls of other nodes reach
 	duty          atomic.Pointer[duty]          // nil while another node has it
+	work          atomic.Pointer[work]          // nil while this node has it, or no part in the queries
 	engine        atomic.Pointer[engine.Engine] // of the duty, or of the work for another node that has it
 	dutyDone      chan struct{}                 // closed when duties are not followed any more
 	followersDone chan struct{}                 // closed when the coordinators of Kafka clients are not followed any more

@@ -36,7 +36,7 @@ const (
 var _ [pgwire.Numbers]struct{} = [metadata.IDClasses]struct{}{}
 
 // sessions leads the clients of this node to the node that runs the sessions: pgwire relays their messages there, over the node port or, where the sessions run here, within the process. So a client may use
-// any node, and a session outlives all but that one.
+// any node, and a session outlives all but that one. One that only reads runs on the client's node, if that has the rows of all tables.
 type sessions struct {
 	engine.Door
 	n      *Node
@@ -84,7 +84,12 @@ func (s *sessions) watch() {
 }
 
 // Dial implements pgwire.Upstream.
-func (s *sessions) Dial(ctx context.Context) (net.Conn, error) {
+func (s *sessions) Dial(ctx context.Context, reads bool) (net.Conn, error) {
+	if w := s.n.work.Load(); reads && w != nil && w.engine.ServesReads() {
+		near, far := net.Pipe()
+		w.pg.Take(far)
+		return near, nil
+	}
 	id, ok := s.n.meta.Image().QueryNode()
 	if !ok {
 		return nil, errNotReady
@@ -167,6 +172,9 @@ func (s *sessions) welcomed(ctx context.Context, conn net.Conn) error {
 
 // Cancel implements pgwire.Upstream.
 func (s *sessions) Cancel(ctx context.Context, pid int32) {
+	if w := s.n.work.Load(); w != nil {
+		w.pg.CancelSession(pid) // if it only reads
+	}
 	id, ok := s.n.meta.Image().QueryNode()
 	if !ok {
 		return

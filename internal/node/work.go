@@ -8,6 +8,7 @@ import (
 
 	"github.com/millracedb/millrace/internal/engine"
 	"github.com/millracedb/millrace/internal/locallog"
+	"github.com/millracedb/millrace/pgwire"
 )
 
 // workDrain is how long tasks may take to finish what they are committing when the work ends.
@@ -17,7 +18,17 @@ const workDrain = 2 * time.Second
 type work struct {
 	log    *locallog.Log
 	engine *engine.Engine
+	pg     *pgwire.Server // of sessions that only read
 	gauges []prometheus.Collector
+}
+
+// endReads ends the sessions that read here; they go on elsewhere.
+func (n *Node) endReads(pg *pgwire.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), dutyDrain)
+	defer cancel()
+	if err := pg.Shutdown(ctx); err != nil && ctx.Err() == nil {
+		n.cfg.Logger.Warn("sessions that read here ended with an error", "err", err)
+	}
 }
 
 // mayWork reports whether this node is to run queries for another that has the duty.
@@ -43,6 +54,11 @@ func (n *Node) beginWork() (*work, error) {
 		return nil, err
 	}
 	n.engine.Store(w.engine)
+	w.pg, err = pgwire.New(pgwire.Config{Backend: w.engine, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS})
+	if err != nil {
+		n.endWork(w, true)
+		return nil, err
+	}
 	for _, c := range w.engine.Collectors() {
 		if err := n.registry.Register(c); err != nil {
 			n.endWork(w, true)
@@ -50,6 +66,7 @@ func (n *Node) beginWork() (*work, error) {
 		}
 		w.gauges = append(w.gauges, c)
 	}
+	n.work.Store(w)
 	n.cfg.Logger.Info("a share of the queries runs here")
 	return w, nil
 }
@@ -59,7 +76,11 @@ func (n *Node) endWork(w *work, lost bool) {
 	if w == nil {
 		return
 	}
+	n.work.CompareAndSwap(w, nil)
 	n.engine.CompareAndSwap(w.engine, nil)
+	if w.pg != nil {
+		w.pg.Drain() // before anything fails for the lack of what is lost: no session hears of that
+	}
 	for _, c := range w.gauges {
 		n.registry.Unregister(c)
 	}
@@ -69,6 +90,9 @@ func (n *Node) endWork(w *work, lost bool) {
 		w.engine.Abandon()
 	}
 	defer context.AfterFunc(ctx, w.engine.Abandon)()
+	if w.pg != nil {
+		n.endReads(w.pg)
+	}
 	if err := w.engine.Close(); err != nil {
 		n.cfg.Logger.Warn("this node's share of the queries ended with an error", "err", err)
 	}

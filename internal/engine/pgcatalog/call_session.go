@@ -22,7 +22,7 @@ var sessionCalls = map[string]callFunc{
 	"pg_blocking_pids(int4)":       always(types.ArrayDatum(types.Of(types.Int4), nil)), // who waits for a lock of whom is not told
 	"age(int8)":                    always(num(1)),                                      // of a transaction by its number: see xmin in the planner
 	"pg_backend_pid()":             value(func(c *catalog) types.Datum { return num(int64(c.s.BackendPID())) }),
-	"pg_is_in_recovery()":          always(flag(false)),
+	"pg_is_in_recovery()":          value(func(c *catalog) types.Datum { v, _ := c.s.Setting("in_hot_standby"); return flag(v == "on") }),
 	"pg_my_temp_schema()":          always(oid(0)),
 	"pg_client_encoding()":         always(text("UTF8")),
 	"getdatabaseencoding()":        always(text("UTF8")),
