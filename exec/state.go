@@ -45,6 +45,9 @@ type StatePartition interface {
 	Mark() (m Mark, ok bool, err error)
 	// NewBatch starts a set of changes, with room for rows whose keys and values take so many bytes; 0, 0 if they are few.
 	NewBatch(rows, bytes int) StateBatch
+	// NewLoad starts a set of changes that come in the order of operators and their keys, each key once. It costs less than a batch if they take
+	// megabytes, and more if not.
+	NewLoad() StateLoad
 	// Clear forgets everything, mark included, before a rebuild.
 	Clear() error
 	Close() error
@@ -79,6 +82,13 @@ type StateBatch interface {
 	Commit() error
 	// Close gives up a batch that is not to be committed.
 	Close() error
+}
+
+// StateLoad is a StateBatch of many changes.
+type StateLoad interface {
+	StateBatch
+	// Finish says that no more changes but the mark will come, and does of Commit's work what can be done without it.
+	Finish()
 }
 
 // StateSnapshot is a consistent view of all partitions. Close it.

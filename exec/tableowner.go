@@ -22,10 +22,11 @@ func newOwnerQueue() *ownerQueue { return &ownerQueue{writes: make(chan *ownerWr
 // ownerWrite is one transaction's part for one partition. With batch set the owner appends it, together with what others have
 // handed in; without, the partition belongs to the transaction from granted until it sends its outcome to done.
 type ownerWrite struct {
-	batch   []byte
-	rows    int // that apply sets or deletes, with keys and values of so many bytes
-	bytes   int
-	apply   func(StateBatch)
+	batch []byte
+	rows  int // that apply sets or deletes, with keys and values of so many bytes
+	bytes int
+	// apply writes the rows, if asked to in the order of their keys.
+	apply   func(b StateBatch, inOrder bool)
 	end     int64 // out: the offset after the last record
 	err     error
 	taken   atomic.Bool // by the owner, who will answer; or by the writer, when the owner is gone
@@ -196,18 +197,39 @@ func (s *tableSession) applyAll(writes []*ownerWrite, placed []Appended) error {
 	for _, w := range writes {
 		rows, bytes = rows+w.rows, bytes+w.bytes
 	}
-	b := s.newBatch(rows, bytes)
+	var b StateBatch
+	if len(writes) == 1 && s.isLoad(writes[0]) {
+		b = s.load(writes[0])
+	} else {
+		b = s.newBatch(rows, bytes)
+		for _, w := range writes {
+			w.apply(b, false)
+		}
+	}
 	end, epoch := s.src.position(), int32(0)
 	for i, w := range writes {
 		h, err := record.ParseHeader(w.batch)
 		if err != nil {
 			return errors.Join(err, b.Close())
 		}
-		w.apply(b)
 		w.end = placed[i].BaseOffset + int64(h.Count)
 		end, epoch = max(end, w.end), placed[i].LeaderEpoch
 	}
 	return s.moveTo(b, end, epoch)
+}
+
+// loadBytes is from how many bytes of keys and values on a transaction's rows are a load for the state.
+const loadBytes = 2 << 20
+
+// isLoad reports whether the rows of a transaction are so many that they are worth a load: without indexes, whose entries would lie between them.
+func (s *tableSession) isLoad(w *ownerWrite) bool { return w.bytes >= loadBytes && s.indexes == nil }
+
+// load makes a load of a transaction's rows.
+func (s *tableSession) load(w *ownerWrite) StateBatch {
+	b := s.state.NewLoad()
+	w.apply(b, true)
+	b.Finish()
+	return b
 }
 
 // moveTo commits b with the mark at end. The owner is the topic's only writer, so nothing lies between but markers.
@@ -227,8 +249,13 @@ func (s *tableSession) lend(w *ownerWrite) (err error) {
 		w.err = err
 		close(w.done)
 	}()
-	b := s.newBatch(w.rows, w.bytes)
-	w.apply(b)
+	var b StateBatch
+	if s.isLoad(w) {
+		b = s.load(w)
+	} else {
+		b = s.newBatch(w.rows, w.bytes)
+		w.apply(b, false)
+	}
 	select {
 	case out := <-w.outcome:
 		switch {

@@ -102,7 +102,10 @@ func (p *txPart) size() int {
 }
 
 // apply writes the rows into the partition's state.
-func (p *txPart) apply(b StateBatch) {
+func (p *txPart) apply(b StateBatch, inOrder bool) {
+	if inOrder {
+		p.x.index.order(p.writes, func(n int32) int32 { return p.x.writes[n].key })
+	}
 	for _, n := range p.writes {
 		w := p.x.writes[n]
 		key := p.x.index.key(w.key)

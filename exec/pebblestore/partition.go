@@ -117,8 +117,19 @@ func (p *partition) NewBatch(rows, bytes int) exec.StateBatch {
 	return &batch{b: p.store.db.NewBatchWithSize(bytes + rows*batchRowBytes + batchMarkBytes), prefix: p.prefix}
 }
 
-// Clear forgets all rows and the mark.
+// Clear forgets all rows and the mark. Where there is nothing it writes nothing, which a load that follows would else meet.
 func (p *partition) Clear() error {
+	it, err := p.store.db.NewIter(&pebble.IterOptions{LowerBound: p.prefix, UpperBound: prefixEnd(p.prefix)})
+	if err != nil {
+		return fmt.Errorf("read state: %w", err)
+	}
+	some := it.First()
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return fmt.Errorf("read state: %w", err)
+	}
+	if !some {
+		return nil
+	}
 	return p.store.db.DeleteRange(p.prefix, prefixEnd(p.prefix), pebble.NoSync)
 }
 

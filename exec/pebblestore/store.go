@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/internal/fsys"
@@ -46,8 +47,14 @@ type Options struct {
 
 // Store is exec.StateStore. It is safe for concurrent use.
 type Store struct {
-	db  *pebble.DB
-	log *logger
+	db      *pebble.DB
+	log     *logger
+	fs      vfs.FS
+	dir     string
+	options *pebble.Options
+	loads   atomic.Int64 // how many were begun
+	// cut is held to take a snapshot, and exclusively while a load comes in: its rows and its mark are two steps.
+	cut sync.RWMutex
 	mu  struct {
 		sync.Mutex
 		open      map[exec.StateID]struct{}
@@ -78,6 +85,7 @@ func Open(o Options) (*Store, error) {
 	}
 	// What is flushed is soon compacted: to compress it would cost more than the space is worth.
 	po.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	po.EnsureDefaults()
 	db, err := l.open(o.Dir, po)
 	if err != nil && damaged(err) {
 		if o.Logger != nil {
@@ -90,8 +98,11 @@ func Open(o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state store %s: %w", o.Dir, err)
 	}
-	s := &Store{db: db, log: l}
+	s := &Store{db: db, log: l, fs: po.FS, dir: o.Dir, options: po}
 	s.mu.open = map[exec.StateID]struct{}{}
+	if err := s.removeLoads(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open state store %s: %w", o.Dir, err), db.Close())
+	}
 	return s, nil
 }
 
@@ -127,6 +138,8 @@ func (s *Store) Reader(id exec.StateID) exec.StateReader {
 
 // Snapshot returns a cut of what all tasks have committed.
 func (s *Store) Snapshot() exec.StateSnapshot {
+	s.cut.RLock()
+	defer s.cut.RUnlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mu.snapshots++
