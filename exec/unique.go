@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/internal/sqlerr"
@@ -84,6 +85,9 @@ func (tx *WriteTx) Conflicts(ctx context.Context, rel *planner.Relation, ix *pla
 			return nil, nil, err
 		}
 	}
+	if err := c.look(numbers); err != nil {
+		return nil, nil, err
+	}
 	found = make([]bool, rows.Len())
 	keys := pick(nil, rows.Cols, rel.Key)
 	for i, n := range numbers {
@@ -114,6 +118,63 @@ type conflicts struct {
 	view *txView
 	held *vec.Batch
 	row  *vec.Batch // scratch
+	// indexed are the numbers of those values that the store's index has, where looked says that they were looked for all at once.
+	indexed map[int32]struct{}
+	looked  bool
+}
+
+// look finds which of many values the store's index has: on one walk over each partition, since the rows of a load mostly have new ones. The values are
+// locked, so there come no more.
+func (c *conflicts) look(numbers []int32) error {
+	if c.u.rows != nil || len(numbers) < fewKeys {
+		return nil
+	}
+	values := &c.u.values.index
+	list := slices.Clone(numbers)
+	slices.Sort(list)
+	list = slices.Compact(list)
+	if list[0] < 0 {
+		list = list[1:]
+	}
+	c.indexed, c.looked = map[int32]struct{}{}, true
+	if len(list) == 0 {
+		return nil
+	}
+	values.order(list, func(n int32) int32 { return n })
+	for p := range c.x.rel.Partitions {
+		r, err := c.view.reader(p)
+		if err != nil {
+			return err
+		}
+		if r == nil {
+			continue
+		}
+		if err := c.lookIn(r, values, list); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *conflicts) lookIn(r *TableReader, values *keyIndex, list []int32) error {
+	it, err := r.rows.Iter(c.ix.OID, values.key(list[0]), nil)
+	if err != nil {
+		return err
+	}
+	more := it.Next()
+	for _, n := range list {
+		value := values.key(n)
+		if more && bytes.Compare(it.Key(), value) < 0 {
+			more = it.SeekGE(value)
+		}
+		if !more {
+			break
+		}
+		if bytes.HasPrefix(it.Key(), value) {
+			c.indexed[n] = struct{}{}
+		}
+	}
+	return errors.Join(it.Err(), it.Close())
 }
 
 // find appends to held a row that has value number n and not the key own.
@@ -127,6 +188,9 @@ func (c *conflicts) find(ctx context.Context, n int32, own []byte) (bool, error)
 		if ok, err := c.has(c.x.rows.row(c.x.writes[w].at), value); ok || err != nil {
 			return c.take(ok, err)
 		}
+	}
+	if _, ok := c.indexed[n]; c.looked && !ok {
+		return false, nil
 	}
 	for {
 		key, again, err := c.stored(value, own)

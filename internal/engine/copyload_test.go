@@ -79,3 +79,45 @@ func TestCopyOfManyBatches(t *testing.T) {
 	require.EqualValues(t, rows, n)
 	run("DROP TABLE load; DROP TABLE twice; DROP STREAM loaded")
 }
+
+// TestLoadsIntoAUniqueColumn adds rows by the thousand, whose values are looked for all at once: one that is there is found, but not if its row goes in the same
+// transaction, and NULLs equal nothing.
+func TestLoadsIntoAUniqueColumn(t *testing.T) {
+	c := nodetest.Connect(t, nodetest.ConnString(shared)).PgConn()
+	run := func(sql string) (string, *pgconn.PgError) {
+		results, err := c.Exec(t.Context(), sql).ReadAll()
+		var e *pgconn.PgError
+		if errors.As(err, &e) {
+			return "", e
+		}
+		require.NoError(t, err, sql)
+		if last := results[len(results)-1]; len(last.Rows) == 1 {
+			return string(last.Rows[0][0]), nil
+		}
+		return "", nil
+	}
+	must := func(sql string) string {
+		got, e := run(sql)
+		require.Nil(t, e, sql)
+		return got
+	}
+	const rows = 20_000
+	must("CREATE TABLE once (id INT PRIMARY KEY, v TEXT UNIQUE)")
+	_, err := c.CopyFrom(t.Context(), lines(rows, map[int]string{11: "11\t\\N", 12: "12\t\\N"}), "COPY once FROM STDIN")
+	require.NoError(t, err)
+	more := func(v string) string {
+		return "INSERT INTO once SELECT g + 20000, " + v + " FROM generate_series(1, 10000) AS s(g)"
+	}
+	_, e := run(more("CASE WHEN g = 9000 THEN 'value 7' ELSE 'more ' || g END"))
+	require.NotNil(t, e)
+	require.Equal(t, "23505", e.Code)
+	require.Contains(t, e.Detail, "(v)=(value 7)")
+	_, e = run(more("'more ' || g % 9999"))
+	require.NotNil(t, e)
+	require.Equal(t, "23505", e.Code, "two rows of one statement")
+	require.Equal(t, fmt.Sprint(rows), must("SELECT count(*) FROM once"))
+	must("BEGIN; DELETE FROM once WHERE id = 7; " + more("CASE WHEN g = 9000 THEN 'value 7' WHEN g > 9990 THEN NULL ELSE 'more ' || g END") + "; COMMIT")
+	require.Equal(t, "29000", must("SELECT id FROM once WHERE v = 'value 7'"))
+	require.Equal(t, fmt.Sprint(rows-1+10_000), must("SELECT count(*) FROM once"))
+	must("DROP TABLE once")
+}
