@@ -170,6 +170,45 @@ func TestATransactionalIDIsRememberedWhileSomethingMayBeOpen(t *testing.T) {
 	})
 }
 
+// hanging is a pair beside a node that never answers.
+type hanging struct{ pair }
+
+func (p hanging) Active() []int32 { return []int32{9, 3 - p.self} }
+
+func (p hanging) Call(ctx context.Context, node int32, req kmsg.Request) (kmsg.Response, error) {
+	if node == 9 {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return p.pair.Call(ctx, node, req)
+}
+
+// TestANodeThatHangsHoldsUpNoOrphansElsewhere: readers wait for their end.
+func TestANodeThatHangsHoldsUpNoOrphansElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		brokers, logs := map[int32]*Broker{}, map[int32]*memLog{1: newMemLog(testTopics()), 2: newMemLog(testTopics())}
+		logs[1].setAway(out0)
+		for id := range int32(2) {
+			id++
+			brokers[id] = New(Config{
+				Partitions: logs[id], Peers: hanging{pair{brokers, id}}, AllocateIDs: (&ids{next: 1000}).allocate, Clock: clock.Real, InternalPartitions: testPartitions,
+			})
+		}
+		defer func() {
+			for _, b := range brokers {
+				require.NoError(t, b.Close())
+			}
+		}()
+		require.NoError(t, brokers[1].Lead(t.Context(), allPartitions))
+		p := &testProducer{b: brokers[1], txID: "tx"}
+		require.NoError(t, p.init(testCtx))
+		advance(expireInterval / 2)
+		appendTo(t, logs[2], out0, p.id, p.epoch)
+		advance(describeTimeout + 2*expireInterval)
+		require.Empty(t, openIn(logs[2], out0))
+	})
+}
+
 func openIn(m *memLog, tp TopicPartition) (open []OpenTransaction) {
 	for _, o := range m.OpenTransactions() {
 		if o.TopicPartition == tp {
