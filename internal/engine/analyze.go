@@ -273,6 +273,8 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 		return s.grant(ctx, q)
 	case *sql.Comment:
 		return s.comment(ctx, q)
+	case *sql.AlterSystem:
+		return s.alterSystem(ctx, q)
 	case *sql.AlterNode:
 		return s.alterNode(ctx, q)
 	case *sql.Truncate:
@@ -307,7 +309,7 @@ func (s *session) command(ctx context.Context, p *portal) (string, error) {
 // unsupported names a statement that parses but does not run yet.
 func unsupported(q sql.Statement) error {
 	name := map[string]string{
-		"*sql.CreateDatabase": "CREATE DATABASE", "*sql.AlterSystem": "ALTER SYSTEM",
+		"*sql.CreateDatabase": "CREATE DATABASE",
 	}[fmt.Sprintf("%T", q)]
 	if name == "" {
 		name = fmt.Sprintf("%T", q)[len("*sql."):]

@@ -54,6 +54,7 @@ func init() {
 	preset("lc_ctype", "C", "Text classification.")
 	preset("session_authorization", "", "The user that logged in.")
 	preset("millrace_version", "", "The release of this server.")
+	preset(settingLevel, "", "What all nodes of the cluster understand: rises when all are upgraded.")
 	preset("transaction_isolation_level", "read committed", "As transaction_isolation.")
 
 	define(catClient, "application_name", "", "The name of the client program.", nil)

@@ -156,6 +156,8 @@ func showName(name string) (string, bool) {
 // value is a setting by lower-case name; those of the transaction are what it runs with.
 func (s *session) value(name string) (string, bool) {
 	switch {
+	case name == settingLevel:
+		return s.e.featureLevel(), true
 	case s.tx == nil:
 	case name == "transaction_isolation":
 		return s.tx.isolation, true
@@ -175,7 +177,8 @@ func (s *session) show(q *sql.Show) (rows, error) {
 	}
 	var out [][]string
 	for key, d := range settingDefs {
-		out = append(out, []string{d.name, s.set.must(key), d.doc})
+		v, _ := s.value(key)
+		out = append(out, []string{d.name, v, d.doc})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i][0] < out[j][0] })
 	return textRows(textColumns("name", "setting", "description"), out), nil

@@ -209,8 +209,9 @@ func (w *world) Sequences() []pgcatalog.Sequence {
 func (w *world) Settings() []pgcatalog.Setting {
 	var out []pgcatalog.Setting
 	for key, d := range settingDefs {
+		v, _ := w.s.value(key)
 		out = append(out, pgcatalog.Setting{
-			Name: d.name, Value: w.s.set.must(key), Default: d.value, Description: d.doc, Category: d.category, ReadOnly: d.readOnly,
+			Name: d.name, Value: v, Default: d.value, Description: d.doc, Category: d.category, ReadOnly: d.readOnly,
 		})
 	}
 	sort.Slice(out, func(i, j int) bool { return strings.ToLower(out[i].Name) < strings.ToLower(out[j].Name) })

@@ -57,6 +57,8 @@ type Config struct {
 	NodeTLS *peer.TLS
 	// Release is the program's version.
 	Release string
+	// FeatureMax is the highest feature level that the program knows; default metadata.FeatureMax. Simulations have nodes of older releases.
+	FeatureMax uint32
 
 	Clock  clock.Clock  // default clock.Real
 	Rand   io.Reader    // default crypto/rand.Reader; safe for concurrent use
@@ -144,6 +146,9 @@ func (c *Config) EnsureDefaults() {
 	}
 	if c.Clock == nil {
 		c.Clock = clock.Real
+	}
+	if c.FeatureMax == 0 {
+		c.FeatureMax = metadata.FeatureMax
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Reader

@@ -48,7 +48,7 @@ func (n *Node) openPort(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	n.port = peer.New(peer.Options{
-		Hello: hello, TLS: n.cfg.NodeTLS, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial,
+		Hello: hello, TLS: n.cfg.NodeTLS, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial, Level: n.level, OnOutgrown: n.stop,
 	})
 	n.caller = peer.NewCaller(n.port)
 	n.port.HandleCalls(n.serveCall)
@@ -119,7 +119,7 @@ func (n *Node) format(cluster string) (err error) {
 func (n *Node) hello() (peer.Hello, error) {
 	h := peer.Hello{
 		ClusterID: n.identity.ClusterID, NodeID: n.identity.NodeID, DirectoryID: n.identity.Directory.String(), Release: n.cfg.Release,
-		FeatureMin: featureMin, FeatureMax: featureMax,
+		FeatureMin: metadata.FeatureMin, FeatureMax: n.cfg.FeatureMax,
 	}
 	if n.identity.ClusterID != "" {
 		return h, nil
@@ -127,6 +127,14 @@ func (n *Node) hello() (peer.Hello, error) {
 	id, err := metadata.NewUUID(n.cfg.Rand)
 	h.NodeID, h.DirectoryID, h.Forms = n.cfg.NodeID, id.String(), n.forms()
 	return h, err
+}
+
+// level is the feature level of the cluster, as far as the node knows it.
+func (n *Node) level() uint32 {
+	if s := n.served.Load(); s != nil {
+		return s.meta.Image().FeatureLevel()
+	}
+	return metadata.FeatureMin
 }
 
 // forms is who the node is told to form a cluster with, as its hello says it.

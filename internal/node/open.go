@@ -36,12 +36,6 @@ const (
 	stateDir = "state"
 )
 
-// featureLevel is the range of cluster feature levels that this release can work at.
-const (
-	featureMin = 0
-	featureMax = 1
-)
-
 // Node is a running node. Close stops it.
 type Node struct {
 	cfg      Config
@@ -164,8 +158,8 @@ func (n *Node) openFiles(context.Context) error {
 
 func (n *Node) openMetadata(ctx context.Context) error {
 	opts := metadata.Options{
-		FS: n.cfg.FS, Dir: n.path(metaDir), Identity: n.identity, Release: n.cfg.Release, Clock: n.cfg.Clock, Rand: n.cfg.Rand,
-		Logger: n.cfg.Logger, OnFatal: n.stop, HasData: len(n.logs.Found()) > 0,
+		FS: n.cfg.FS, Dir: n.path(metaDir), Identity: n.identity, Release: n.cfg.Release, FeatureMax: n.cfg.FeatureMax, Clock: n.cfg.Clock,
+		Rand: n.cfg.Rand, Logger: n.cfg.Logger, OnFatal: n.stop, HasData: len(n.logs.Found()) > 0,
 	}
 	if n.port != nil {
 		opts.Stream, opts.Peers = n.port.Raft, n.peers()
@@ -188,12 +182,16 @@ func (n *Node) openMetadata(ctx context.Context) error {
 // register makes the node a broker, and begins to tell the controller that it is there.
 func (n *Node) register(ctx context.Context) error {
 	var err error
-	n.epoch, err = n.meta.Register(ctx, metadata.Broker{FeatureMin: featureMin, FeatureMax: featureMax, Endpoints: n.endpoints(), Rack: n.cfg.Rack})
+	n.epoch, err = n.meta.Register(ctx, metadata.Broker{Endpoints: n.endpoints(), Rack: n.cfg.Rack})
 	if err != nil {
 		return fmt.Errorf("registering as a broker: %w", err)
 	}
 	n.logs.SetBrokerEpoch(int64(n.epoch))
-	if n.port != nil {
+	if n.port == nil {
+		if err := n.meta.RaiseLevel(ctx); err != nil {
+			return fmt.Errorf("raising the feature level: %w", err)
+		}
+	} else {
 		n.heart = controller.OpenHeart(controller.HeartOptions{
 			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, LifeLine: n.lifeLine, Logger: n.cfg.Logger,
 			Directory: n.identity.Directory, DiskLow: n.logs.DiskLow, Acted: n.actedIndex, OnCutOff: n.onCutOff, OnAnswered: n.onAnswered, OnReplaced: func(err error) {

@@ -17,6 +17,7 @@ type Hello struct {
 	Release     string
 	FeatureMin  uint32 // lowest and
 	FeatureMax  uint32 // highest feature level it can work at
+	Level       uint32 // that its cluster works at, as far as it knows
 	Forms       string // the ids of the nodes that it is to form a cluster with, ascending and with commas; empty if it was told of none, or belongs to a cluster
 }
 
@@ -48,6 +49,7 @@ func (h *Hello) encode(refusal string) []byte {
 	body = appendUint(body, 6, uint64(h.FeatureMax))
 	body = appendString(body, 7, refusal)
 	body = appendString(body, 8, h.Forms)
+	body = appendUint(body, 9, uint64(h.Level))
 	frame := append([]byte(magic), frameVersion)
 	frame = binary.BigEndian.AppendUint16(frame, uint16(len(body)))
 	return append(frame, body...)
@@ -122,6 +124,8 @@ func decodeHello(b []byte) (h Hello, refusal string, err error) {
 			refusal = string(s)
 		case 8:
 			h.Forms = string(s)
+		case 9:
+			h.Level = uint32(u)
 		}
 	}
 	return h, refusal, nil
@@ -136,11 +140,20 @@ func (h *Hello) objection(other Hello) string {
 		return "the hello names no node"
 	case other.NodeID == h.NodeID && other.DirectoryID != h.DirectoryID:
 		return fmt.Sprintf("two nodes have the id %d", h.NodeID)
-	case other.FeatureMin > h.FeatureMax || other.FeatureMax < h.FeatureMin:
-		return fmt.Sprintf("release %s works at feature levels %d to %d, release %s at %d to %d",
-			shown(other.Release), other.FeatureMin, other.FeatureMax, h.Release, h.FeatureMin, h.FeatureMax)
+	case other.FeatureMin > h.FeatureMax:
+		return fmt.Sprintf("node %d needs feature level %d, and release %s of this node knows %d at most: start release %s or newer here", other.NodeID, other.FeatureMin, h.Release, h.FeatureMax, shown(other.Release))
+	case other.FeatureMax < h.FeatureMin:
+		return fmt.Sprintf("feature level %d is needed, and release %s of node %d knows %d at most: start release %s or newer there", h.FeatureMin, shown(other.Release), other.NodeID, other.FeatureMax, h.Release)
 	}
 	return ""
+}
+
+// outgrown says that the cluster of a node that is h has been raised to a level that it does not know, by what another one of it says; or nothing.
+func (h *Hello) outgrown(other Hello) error {
+	if other.ClusterID != h.ClusterID || h.ClusterID == "" || other.Level <= h.FeatureMax {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, h.objection(other))
 }
 
 // shown cuts what a stranger sent to a length fit for a log.

@@ -66,8 +66,8 @@ func TestStrangersAreRefusedWithTheReason(t *testing.T) {
 	}{
 		"another cluster":         {func(h *Hello) { h.ClusterID = "c2" }, `cluster "c2", not "c1"`},
 		"the same node id":        {func(h *Hello) { h.NodeID = 2 }, "two nodes have the id 2"},
-		"a release too old":       {func(h *Hello) { h.FeatureMin, h.FeatureMax = 0, 0 }, "feature levels 0 to 0"},
-		"a release too new":       {func(h *Hello) { h.FeatureMin, h.FeatureMax = 4, 9 }, "feature levels 4 to 9"},
+		"a release too old":       {func(h *Hello) { h.FeatureMin, h.FeatureMax = 0, 0 }, "knows 0 at most"},
+		"a release too new":       {func(h *Hello) { h.FeatureMin, h.FeatureMax = 4, 9 }, "needs feature level 4"},
 		"a node without identity": {func(h *Hello) { h.DirectoryID = "" }, "names no node"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -76,6 +76,32 @@ func TestStrangersAreRefusedWithTheReason(t *testing.T) {
 			_, _, err := start(t, h).Dial(t.Context(), b.Addr(), StreamKafka)
 			require.ErrorIs(t, err, ErrRefused)
 			require.ErrorContains(t, err, c.why)
+		})
+	}
+}
+
+// TestANodeHearsThatItsClusterHasOutgrownIt from those that it asks, if they are of its cluster; not from one whose release is too new for the cluster.
+func TestANodeHearsThatItsClusterHasOutgrownIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(h *Hello)
+		hears  bool
+	}{
+		"the cluster was raised": {func(h *Hello) { h.FeatureMin, h.FeatureMax, h.Level = 4, 4, 4 }, true},
+		"another cluster":        {func(h *Hello) { h.FeatureMin, h.FeatureMax, h.Level, h.ClusterID = 4, 4, 4, "c2" }, false},
+		"a release too new":      {func(h *Hello) { h.FeatureMin, h.FeatureMax, h.Level = 4, 5, 3 }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := hello(2)
+			c.change(&h)
+			a, b := start(t, hello(1)), start(t, h)
+			var heard error
+			a.opts.OnOutgrown = func(err error) { heard = err }
+			_, err := a.Probe(t.Context(), b.Addr())
+			require.ErrorIs(t, err, ErrRefused)
+			require.Equal(t, c.hears, heard != nil)
+			if c.hears {
+				require.ErrorContains(t, heard, "start release 0.1.0 or newer here")
+			}
 		})
 	}
 }

@@ -52,6 +52,10 @@ type Options struct {
 	Advertise string
 	Clock     clock.Clock
 	Logger    *slog.Logger
+	// Level is the feature level that the cluster works at, as far as the node knows: who does not know it is refused. Default: none.
+	Level func() uint32
+	// OnOutgrown is told that another node of the cluster works at a level that this one does not know. Default: nobody is.
+	OnOutgrown func(error)
 }
 
 // Port is a node's port. Register handlers, then Start it.
@@ -80,8 +84,13 @@ func (p *Port) SetHello(h Hello) {
 
 func (p *Port) hello() Hello {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.mu.hello
+	h := p.mu.hello
+	p.mu.Unlock()
+	if p.opts.Level != nil {
+		h.Level = p.opts.Level()
+		h.FeatureMin = max(h.FeatureMin, h.Level)
+	}
+	return h
 }
 
 // DirectoryID is what the node says that its data directory is, by which it knows its own port.
@@ -252,6 +261,9 @@ func (p *Port) greet(c *portConn, t StreamType) (Hello, error) {
 		return Hello{}, err
 	}
 	from, refusal, err := readHello(c)
+	if old := own.outgrown(from); err == nil && old != nil && p.opts.OnOutgrown != nil {
+		p.opts.OnOutgrown(old)
+	}
 	switch {
 	case err != nil:
 		return Hello{}, tlsError(err)

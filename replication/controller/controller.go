@@ -180,6 +180,9 @@ func (c *Controller) step(ctx context.Context) error {
 	if err := c.review(ctx); err != nil {
 		return err
 	}
+	if err := c.raiseLevel(ctx); err != nil {
+		return err
+	}
 	if err := c.forget(ctx); err != nil {
 		return err
 	}
@@ -278,6 +281,30 @@ func (c *Controller) review(ctx context.Context) error {
 	}
 	c.brokers, c.reviewed = img, c.opts.Clock.Now()
 	return nil
+}
+
+// raiseLevel raises the feature level when all nodes know a higher one, are up, and have been for a while.
+func (c *Controller) raiseLevel(ctx context.Context) error {
+	img := c.opts.Meta.Image()
+	to := img.RaisableTo()
+	if to == img.FeatureLevel() || c.opts.Clock.Since(c.steady) < steadyTime {
+		return nil
+	}
+	for k := range img.Brokers() {
+		if k.Fenced {
+			return nil
+		}
+	}
+	b := c.opts.Meta.NewBatch()
+	b.RaiseLevel()
+	err := c.apply(ctx, b)
+	if errors.Is(err, metadata.ErrInvalid) || errors.Is(err, metadata.ErrVersionConflict) {
+		return nil // a node has come meanwhile that does not know it
+	}
+	if err == nil {
+		c.opts.Logger.Info("controller: feature level raised", "from", img.FeatureLevel(), "to", to)
+	}
+	return err
 }
 
 // informed reports whether a broker has acted on the newest entry that gave out leaderships.

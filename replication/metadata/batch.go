@@ -58,6 +58,7 @@ func newBatch(img *Image, release string, rand io.Reader) *Batch {
 }
 
 func (b *Batch) add(c change) Ref {
+	b.checkLevel(c)
 	b.entry.changes = append(b.entry.changes, c)
 	return Ref(len(b.entry.changes) - 1)
 }
@@ -205,9 +206,6 @@ func (b *Batch) UnsetSetting(k SettingKey) { b.add(deleteSetting{k}) }
 func (b *Batch) TakeProducerIDs(broker int32, epoch uint64) Ref {
 	return b.add(takeProducerIDs{broker: broker, epoch: epoch})
 }
-
-// SetFeatureLevel raises the feature level from the one in the batch's image.
-func (b *Batch) SetFeatureLevel(to uint32) { b.add(setFeatureLevel{from: b.img.featureLevel, to: to}) }
 
 // Truncate takes back all but the first n changes, so that what fails halfway leaves no trace in a batch that goes on.
 func (b *Batch) Truncate(n int) { b.entry.changes = b.entry.changes[:n] }

@@ -61,7 +61,7 @@ var known = map[changeKind]struct {
 	kindPutSetting:       {1, decodePutSetting},
 	kindDeleteSetting:    {1, decodeDeleteSetting},
 	kindTakeProducerIDs:  {1, decodeTakeProducerIDs},
-	kindSetFeatureLevel:  {1, decodeSetFeatureLevel},
+	kindSetFeatureLevel:  {2, decodeSetFeatureLevel},
 }
 
 // entry is a batch as it is proposed: kind and version of the entry itself first, so that even they can change.
@@ -98,8 +98,8 @@ func versionOf(c change) uint64 {
 	return 1
 }
 
-// decodeEntry answers *UnknownEntryError (without the index) for what a newer release wrote.
-func decodeEntry(b []byte) (*entry, error) {
+// decodeEntry answers *UnknownEntryError (without the index) for what a newer release wrote. level is the highest that this release knows.
+func decodeEntry(b []byte, level uint32) (*entry, error) {
 	var kind, version uint64
 	var raw [][]byte
 	e, r := &entry{}, read(b)
@@ -124,7 +124,7 @@ func decodeEntry(b []byte) (*entry, error) {
 		return nil, &UnknownEntryError{Kind: kind, Version: version, Release: e.release}
 	}
 	for _, m := range raw {
-		c, err := decodeChange(m, e.release)
+		c, err := decodeChange(m, e.release, level)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +133,7 @@ func decodeEntry(b []byte) (*entry, error) {
 	return e, nil
 }
 
-func decodeChange(b []byte, release string) (change, error) {
+func decodeChange(b []byte, release string, level uint32) (change, error) {
 	var kind, version uint64
 	var body []byte
 	r := read(b)
@@ -151,7 +151,7 @@ func decodeChange(b []byte, release string) (change, error) {
 		return nil, err
 	}
 	k, ok := known[changeKind(kind)]
-	if !ok || version > k.version {
+	if !ok || version > k.version || since[changeKind(kind)][version] > level {
 		return nil, &UnknownEntryError{Kind: kind, Version: version, Release: release}
 	}
 	c, err := k.decode(body)

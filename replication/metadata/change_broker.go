@@ -49,6 +49,9 @@ func (c registerBroker) apply(tx *imageTx) (uint64, error) {
 			fmt.Sprintf("the id belongs to data directory %s: a node with another or a wiped directory needs an id that was never used, or ALTER NODE ... REMOVE first", old.Directory),
 		}
 	}
+	if err := tx.admitsLevel(c.broker); err != nil {
+		return 0, err
+	}
 	k := *c.broker
 	k.Epoch = tx.index
 	tx.brokers.put(idKey(k.ID), &k)
@@ -172,40 +175,6 @@ func (c unregisterBroker) apply(tx *imageTx) (uint64, error) {
 	}
 	tx.brokers.delete(idKey(c.id))
 	return 0, nil
-}
-
-// setFeatureLevel moves the feature level. It never goes down: what was written under a higher level could not be read.
-type setFeatureLevel struct{ from, to uint32 }
-
-func (setFeatureLevel) kind() changeKind { return kindSetFeatureLevel }
-
-func (c setFeatureLevel) append(b []byte) []byte {
-	return appendUint(appendUint(b, 1, uint64(c.from)), 2, uint64(c.to))
-}
-
-func decodeSetFeatureLevel(b []byte) (change, error) {
-	var c setFeatureLevel
-	r := read(b)
-	for r.next() {
-		switch r.num {
-		case 1:
-			c.from = r.uint32()
-		case 2:
-			c.to = r.uint32()
-		}
-	}
-	return c, r.done("feature level")
-}
-
-func (c setFeatureLevel) apply(tx *imageTx) (uint64, error) {
-	if tx.featureLevel != c.from {
-		return 0, &Error{ErrVersionConflict, "feature level", fmt.Sprint(tx.featureLevel), ""}
-	}
-	if c.to < c.from {
-		return 0, &Error{ErrInvalid, "feature level", fmt.Sprint(c.to), "it never goes down"}
-	}
-	tx.featureLevel = c.to
-	return uint64(c.to), nil
 }
 
 // takeProducerIDs gives the next block of producer ids to a broker.

@@ -11,6 +11,7 @@
 //     about policy still derive the same state; and it is compare-and-swap on the version or epoch it was made from.
 //   - image.go, imagetx.go: the state, immutable and shared by pointer; an entry copies what it touches.
 //   - fsm.go: applies entries to the image, remembers request ids, writes and reads snapshots (snapshot.go).
+//   - features.go: the feature level, which says what all nodes understand, and so what may be written.
 //   - batch.go: how the rest of the program writes a change. place.go: which nodes get a new partition's replicas.
 //   - store.go: Open, Apply, Image, Watch, Barrier, Close.
 //

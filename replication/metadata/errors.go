@@ -22,6 +22,8 @@ var (
 	// ErrInvalid: the change contradicts itself or the state.
 	ErrInvalid = errors.New("is not valid")
 
+	// ErrFeatureLevel: not all nodes of the cluster are known to understand it. Nothing was proposed.
+	ErrFeatureLevel = errors.New("metadata: the feature level of the cluster is too low")
 	// ErrTooLarge: the batch exceeds MaxEntryBytes. Nothing was proposed.
 	ErrTooLarge = errors.New("metadata: change is larger than an entry may be")
 	// ErrNotLeader: this node does not lead the metadata quorum. Nothing was proposed.

@@ -89,11 +89,11 @@ func TestChangesReadBackAsTheyWereWritten(t *testing.T) {
 	for name, c := range everyChange() {
 		t.Run(name, func(t *testing.T) {
 			e := entry{release: "0.1.0", request: UUID{1}, changes: []change{c}}
-			got, err := decodeEntry(e.encode())
+			got, err := decodeEntry(e.encode(), FeatureMax)
 			require.NoError(t, err)
 			require.Equal(t, e, *got)
 			for cut := range len(e.encode()) {
-				_, err := decodeEntry(e.encode()[:cut])
+				_, err := decodeEntry(e.encode()[:cut], FeatureMax)
 				_ = err // any answer will do but a panic
 			}
 		})

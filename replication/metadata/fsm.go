@@ -12,6 +12,7 @@ import (
 // fsm is the state machine under raft. Raft calls Apply, Snapshot and Restore from one goroutine; readers take the image under the lock.
 type fsm struct {
 	release string
+	level   uint32 // the highest feature level that it knows
 	onFatal func(error)
 
 	requests *requests // of raft's goroutine alone
@@ -26,8 +27,8 @@ type fsm struct {
 
 var _ raft.FSM = (*fsm)(nil)
 
-func newFSM(release string, onFatal func(error)) *fsm {
-	f := &fsm{release: release, onFatal: onFatal, requests: newRequests()}
+func newFSM(release string, level uint32, onFatal func(error)) *fsm {
+	f := &fsm{release: release, level: level, onFatal: onFatal, requests: newRequests()}
 	f.mu.image = newImage()
 	f.mu.changed = make(chan struct{})
 	return f
@@ -56,7 +57,7 @@ func (f *fsm) Apply(l *raft.Log) any {
 	if err := f.failure(); err != nil {
 		return err
 	}
-	e, err := decodeEntry(l.Data)
+	e, err := decodeEntry(l.Data, f.level)
 	if err != nil {
 		return f.stop(l.Index, err)
 	}
@@ -70,6 +71,8 @@ func (f *fsm) Apply(l *raft.Log) any {
 	o := &outcome{request: e.request, index: l.Index}
 	next, results, err := applyEntry(img, l.Index, e)
 	switch {
+	case err == nil && next.featureLevel > f.level:
+		return f.fail(&UnknownLevelError{next.featureLevel, f.level, e.release})
 	case err == nil:
 		o.results = results
 	case errors.As(err, &o.err):
@@ -123,7 +126,7 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 
 // Restore replaces the state by that of a snapshot.
 func (f *fsm) Restore(rc io.ReadCloser) error {
-	img, reqs, err := readSnapshot(rc)
+	img, reqs, err := readSnapshot(rc, f.level)
 	if err = errors.Join(err, rc.Close()); err != nil {
 		return f.fail(err)
 	}

@@ -270,13 +270,6 @@ func TestUsersHaveOneNameEach(t *testing.T) {
 	m.must(func(b *Batch) { b.DeleteUser(oid, 2) })
 }
 
-func TestFeatureLevelNeverGoesDown(t *testing.T) {
-	m := newMachine(t)
-	m.must(func(b *Batch) { b.SetFeatureLevel(2) })
-	m.refused(ErrInvalid, func(b *Batch) { b.SetFeatureLevel(1) })
-	require.EqualValues(t, 2, m.image().FeatureLevel())
-}
-
 func TestProducerIDsAreGivenOnce(t *testing.T) {
 	m := newMachine(t)
 	epoch := m.broker(1)
@@ -388,7 +381,7 @@ func TestStateMachineAgreesWithAModel(t *testing.T) {
 			compare(t, m.image(), objects, topics)
 			require.Equal(t, oldDump, dump(oldImage), "images do not change")
 			oldImage, oldDump = m.image(), dump(m.image())
-			img, _, err := readSnapshot(bytes.NewReader(oldDump))
+			img, _, err := readSnapshot(bytes.NewReader(oldDump), FeatureMax)
 			require.NoError(t, err)
 			require.Equal(t, oldDump, dump(img))
 		}
@@ -466,7 +459,7 @@ func FuzzEntry(f *testing.F) {
 	b.add(createTopic{&Topic{ID: UUID{1}, Name: "t", Configs: map[string]string{"a": "b"}, Partitions: []Partition{{Replicas: []int32{1}, ISR: []int32{1}, Directories: []UUID{{1}}}}}})
 	f.Add(b.entry.encode())
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := decodeEntry(data)
+		e, err := decodeEntry(data, FeatureMax)
 		if err != nil {
 			return
 		}
@@ -481,7 +474,7 @@ func FuzzEntry(f *testing.F) {
 func FuzzSnapshot(f *testing.F) {
 	f.Add(dump(newImage()))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if img, _, err := readSnapshot(bytes.NewReader(data)); err == nil {
+		if img, _, err := readSnapshot(bytes.NewReader(data), FeatureMax); err == nil {
 			dump(img)
 		}
 	})
@@ -495,9 +488,9 @@ func TestASnapshotWithAChangedByteIsRefused(t *testing.T) {
 	for i := range good {
 		bad := bytes.Clone(good)
 		bad[i] ^= 1
-		_, _, err := readSnapshot(bytes.NewReader(bad))
+		_, _, err := readSnapshot(bytes.NewReader(bad), FeatureMax)
 		require.Error(t, err, "byte %d", i)
-		_, _, err = readSnapshot(bytes.NewReader(good[:i]))
+		_, _, err = readSnapshot(bytes.NewReader(good[:i]), FeatureMax)
 		require.Error(t, err, "cut at %d", i)
 	}
 }

@@ -122,7 +122,7 @@ func (s *Store) Forwarded(ctx context.Context, entry []byte) ([]byte, error) {
 		return nil, ErrTooLarge
 	}
 	if len(entry) > 0 {
-		if _, err := decodeEntry(entry); err != nil {
+		if _, err := decodeEntry(entry, s.opts.FeatureMax); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrInvalid, err) // in raft's log it would stop every node
 		}
 	} else {
@@ -185,7 +185,7 @@ func (s *Store) memberAt(addr string) string {
 // storedMembers are the members as the store has them, while raft does not run.
 func (s *Store) storedMembers() ([]raft.Server, error) {
 	_, t := raft.NewInmemTransport("")
-	c, err := raft.GetConfiguration(s.raftConfig(), newFSM(s.opts.Release, func(error) {}), s.store, s.store, s.store, t)
+	c, err := raft.GetConfiguration(s.raftConfig(), newFSM(s.opts.Release, s.opts.FeatureMax, func(error) {}), s.store, s.store, s.store, t)
 	if err != nil {
 		return nil, fmt.Errorf("metadata: reading the configuration: %w", err)
 	}

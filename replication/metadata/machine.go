@@ -16,7 +16,7 @@ type Machine struct {
 
 // NewMachine returns a machine without any entries. onFatal is told of an entry that cannot be applied.
 func NewMachine(rand io.Reader, onFatal func(error)) *Machine {
-	return &Machine{f: newFSM("0.1.0", onFatal), rand: rand}
+	return &Machine{f: newFSM("0.1.0", FeatureMax, onFatal), rand: rand}
 }
 
 // Image returns the newest image.

@@ -25,6 +25,7 @@ func (b *Batch) SetQueryNode(id int32) { b.SetSetting(queryNodeKey, strconv.Itoa
 // in when it has heard from it (package controller).
 func (s *Store) Register(ctx context.Context, k Broker) (epoch uint64, err error) {
 	k.ID, k.Directory, k.Release = s.opts.Identity.NodeID, s.opts.Identity.Directory, s.opts.Release
+	k.FeatureMin, k.FeatureMax = FeatureMin, s.opts.FeatureMax
 	if k.Incarnation, err = NewUUID(s.opts.Rand); err != nil {
 		return 0, err
 	}
@@ -56,6 +57,17 @@ func (s *Store) Register(ctx context.Context, k Broker) (epoch uint64, err error
 		}
 	}
 	return r.Epoch(ref), nil
+}
+
+// RaiseLevel raises the feature level, if it can be raised: on a node alone, which has no controller.
+func (s *Store) RaiseLevel(ctx context.Context) error {
+	b := s.NewBatch()
+	b.RaiseLevel()
+	if b.Len() == 0 {
+		return nil
+	}
+	_, err := s.Apply(ctx, b)
+	return err
 }
 
 // The names of endpoints.

@@ -145,7 +145,7 @@ func (s *sumReader) item() (kind itemKind, body []byte, sum uint32, err error) {
 	return itemKind(k), body, sum, nil
 }
 
-func readSnapshot(in io.Reader) (*Image, *requests, error) {
+func readSnapshot(in io.Reader, level uint32) (*Image, *requests, error) {
 	r := &sumReader{r: bufio.NewReaderSize(in, 64<<10), crc: crc32.New(castagnoli)}
 	kind, body, _, err := r.item()
 	if err != nil || kind != itemHeader {
@@ -154,6 +154,9 @@ func readSnapshot(in io.Reader) (*Image, *requests, error) {
 	tx, release, err := readSnapshotHeader(body)
 	if err != nil {
 		return nil, nil, err
+	}
+	if tx.featureLevel > level {
+		return nil, nil, &UnknownLevelError{tx.featureLevel, level, release}
 	}
 	reqs := newRequests()
 	for {

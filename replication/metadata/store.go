@@ -37,15 +37,17 @@ const (
 	maxPool          = 3
 )
 
-// Options are what Open needs. All but Stream and HasData must be set.
+// Options are what Open needs. All but Stream, FeatureMax and HasData must be set.
 type Options struct {
 	FS       fsys.FS
 	Dir      string // of the metadata database; made if it is not there
 	Identity Identity
 	Release  string // of this program, written into entries
-	Clock    clock.Clock
-	Rand     io.Reader // safe for concurrent use
-	Logger   *slog.Logger
+	// FeatureMax is the highest feature level that this program knows; less than the constant, which is the default, in tests of upgrades.
+	FeatureMax uint32
+	Clock      clock.Clock
+	Rand       io.Reader // safe for concurrent use
+	Logger     *slog.Logger
 	// Stream makes the layer that carries raft between nodes, each time in place of the one before; nil for a node that will never have peers. member is the member of the group at an address, empty if there is
 	// none: a stream to that address must reach it and nobody else.
 	Stream func(member func(addr string) string) raft.StreamLayer
@@ -81,8 +83,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := checkRoom(opts.FS, opts.Dir); err != nil {
 		return nil, err
 	}
+	if opts.FeatureMax == 0 {
+		opts.FeatureMax = FeatureMax
+	}
 	s := &Store{opts: opts, closing: make(chan struct{})}
-	s.fsm = newFSM(opts.Release, opts.OnFatal)
+	s.fsm = newFSM(opts.Release, opts.FeatureMax, opts.OnFatal)
 	db, err := openStore(opts.FS, opts.Dir, opts.Clock, opts.Logger, opts.OnFatal)
 	if err != nil {
 		return nil, err

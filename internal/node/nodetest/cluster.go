@@ -36,6 +36,9 @@ type Member struct {
 	Rack string
 	// Logger takes its log; nil: stderr if MILLRACE_LOG is set, else nowhere.
 	Logger *slog.Logger
+	// Release and FeatureMax are those of an older program; empty for this one's.
+	Release    string
+	FeatureMax uint32
 
 	tb    testing.TB
 	peers []node.BootstrapNode
@@ -100,7 +103,7 @@ func (m *Member) TryStart() error {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
 	}
 	n, err := Open(ctx, node.Config{
-		NodeID: m.ID, NodeTLS: m.TLS, Rack: m.Rack, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
+		NodeID: m.ID, NodeTLS: m.TLS, Rack: m.Rack, Release: m.Release, FeatureMax: m.FeatureMax, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
 	})
 	if err != nil {
 		return err
