@@ -31,6 +31,7 @@ func (w *world) add(join string) *machine {
 	w.newClock(m)
 	m.mu.fs = fsys.NewMem()
 	w.prepareDisk(m.mu.fs)
+	m.mu.old = w.older && join == ""
 	w.mu.machines = append(w.mu.machines, m)
 	return m
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // fault breaks something of the world, waits until ctx ends or for as long as it likes, and heals it.
@@ -45,6 +46,7 @@ var allFaults = []fault{
 	{"no room", noRoom, false},
 	{"slow disk", slowDisk, true},
 	{"clock", setSomeClock, true},
+	{"release", changeRelease, false},
 }
 
 // changes are what an operator does to a cluster that runs. They are for wide runs.
@@ -75,6 +77,9 @@ func (w *world) breakThings(ctx context.Context) {
 	}
 	wg.Wait()
 	for _, m := range w.machines() {
+		if m.isOld() && (w.level() == metadata.FeatureMax || rng.IntN(2) == 0) {
+			m.become(false)
+		}
 		m.start()
 	}
 }

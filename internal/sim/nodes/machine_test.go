@@ -34,6 +34,7 @@ type machine struct {
 		sync.Mutex
 		fs  *fsys.Mem
 		run *run // nil while it is down
+		old bool // its program, from the next start on, is of the older release
 	}
 }
 
@@ -44,6 +45,7 @@ type run struct {
 	host    *links.Host
 	ctx     context.Context
 	cancel  context.CancelFunc
+	old     bool // its program is of the older release
 	crashed atomic.Bool
 	faulty  atomic.Bool // its disk has failed calls
 	done    chan struct{}
@@ -68,10 +70,10 @@ func (m *machine) start() {
 	if m.mu.run != nil {
 		return
 	}
-	r := &run{m: m, fs: m.mu.fs, host: m.w.net.Host(m.ip), done: make(chan struct{})}
+	r := &run{m: m, fs: m.mu.fs, old: m.mu.old, host: m.w.net.Host(m.ip), done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	m.mu.run = r
-	m.w.trace.printf("%s starts", m.ip)
+	m.w.trace.printf("%s starts, of the older release %v", m.ip, r.old)
 	go func() {
 		defer close(r.done)
 		r.live()
@@ -183,9 +185,10 @@ func (r *run) config() node.Config {
 	if m.join != "" {
 		peers = nil
 	}
+	release, level := releaseOf(r.old)
 	return node.Config{
 		NodeID: m.id, BootstrapNodes: peers, JoinAddr: m.join, Dir: "/data", FS: r.fs, Rand: m.w.ids, Logger: m.w.trace.logger(m.ip),
-		PG: m.addr(pgPort), Kafka: m.addr(kafkaPort), Raft: m.addr(raftPort), HTTP: node.Off, Listen: r.host.Listen, Dial: r.host.Dial, Clock: m.clock, Release: "simulated",
+		PG: m.addr(pgPort), Kafka: m.addr(kafkaPort), Raft: m.addr(raftPort), HTTP: node.Off, Listen: r.host.Listen, Dial: r.host.Dial, Clock: m.clock, Release: release, FeatureMax: level,
 	}
 }
 

@@ -214,6 +214,7 @@ func TestInsideOneSeed(t *testing.T) {
 	})
 	defer hangs.Stop()
 	p := plan{seed: seed, trace: tr, nodes: nodesOf(seed), clients: clientsOf(seed), faults: chosenFaults(t)}
+	p.older = upgrades(p)
 	if os.Getenv(brokenEnv) != "" {
 		p.skip = unsynced
 	}

@@ -57,6 +57,8 @@ type plan struct {
 	nodes   int    // that form the cluster
 	clients []func(*world) client
 	faults  []fault
+	// older: the nodes begin with the release before, and are upgraded.
+	older bool
 	// skip says which syncs do nothing, if it is not nil: a broken disk, to show that the checkers notice.
 	skip func(op fsys.Op, path string) bool
 }
@@ -202,7 +204,7 @@ func (w *world) unsettled() string {
 			return m.ip + " does not serve"
 		}
 		h := r.node.Load().ClusterHealth()
-		if h.Voters != voters(len(all)) || h.Offline > 0 || h.UnderReplicated > 0 {
+		if h.Voters != voters(len(all)) || h.Offline > 0 || h.UnderReplicated > 0 || h.FeatureLevel != w.dueLevel() {
 			return fmt.Sprintf("%s sees %+v", m.ip, h)
 		}
 	}
