@@ -62,7 +62,7 @@ func (t *task) run() {
 	for t.ctx.Err() == nil {
 		begun := t.r.cfg.Clock.Now()
 		err := t.session()
-		if t.ctx.Err() != nil {
+		if t.ctx.Err() != nil || t.r.ctx.Err() != nil { // the runner's end comes to hundreds of tasks one after the other, and what they wait for may hear of it before they do
 			return
 		}
 		switch {
