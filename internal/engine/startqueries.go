@@ -35,14 +35,27 @@ func (s *supervisor) startQueries(img *metadata.Image, objects []*metadata.Objec
 	s.starting.Lock()
 	defer s.starting.Unlock()
 	all = slices.DeleteFunc(all, func(st *start) bool { return s.dropping[st.o.OID] })
+	begun := s.e.clock.Now()
+	ended := s.release(img, all)
+	released := s.e.clock.Now()
+	made := s.takeUp(img, slices.DeleteFunc(all, func(st *start) bool { return st.def.State != stateRunning }))
+	if ended+made > 0 {
+		s.e.logger.Info("tasks of queries move", "ended", ended, "in", released.Sub(begun), "claims", made, "made_in", s.e.clock.Since(released))
+	}
+}
+
+// release ends the tasks that are to run elsewhere, and returns how many they were.
+func (s *supervisor) release(img *metadata.Image, all []*start) (ended int) {
 	var leave []exec.TaskKey
 	for _, st := range all {
 		leave = append(leave, s.place(st.o.OID, st.q, s.e.taskNodes(img, st.o.OID, st.q.plan), st.def.State != stateRunning)...)
 	}
-	begun := s.e.clock.Now()
 	s.halt(leave)
-	ended := s.e.clock.Now()
-	all = slices.DeleteFunc(all, func(st *start) bool { return st.def.State != stateRunning })
+	return len(leave)
+}
+
+// takeUp claims what the tasks read that are to run here and do not, and starts them. It returns how many claims were made.
+func (s *supervisor) takeUp(img *metadata.Image, all []*start) (made int) {
 	var claims []groupClaim
 	for _, st := range all {
 		st.q.state = stateRunning
@@ -53,12 +66,22 @@ func (s *supervisor) startQueries(img *metadata.Image, objects []*metadata.Objec
 	if len(claims) > 0 {
 		got = s.e.claim(s.ctx, claims)
 	}
+	var unclaimed []error
 	for _, st := range all {
-		s.started(st, s.run(img, st, got))
+		switch err := s.run(img, st, got); {
+		case errors.Is(err, errNotClaimed):
+			unclaimed = append(unclaimed, err)
+		case err != nil:
+			s.failed(uint64(st.o.OID), 0, err)
+		default:
+			made += len(st.claims)
+		}
 	}
-	if len(leave)+len(claims) > 0 {
-		s.e.logger.Info("tasks of queries move", "ended", len(leave), "in", ended.Sub(begun), "claims", len(claims), "made_in", s.e.clock.Since(ended))
+	if len(unclaimed) > 0 {
+		s.retry = true
+		s.e.logger.Info("tasks of queries cannot be taken up yet", "queries", len(unclaimed), "err", unclaimed[0])
 	}
+	return made
 }
 
 // retarget tells the tasks of an INSERT how the relation was altered that they write.
@@ -123,15 +146,4 @@ func (s *supervisor) startTasks(st *start, got []claimed) error {
 		}
 	}
 	return nil
-}
-
-// started notes whether a query could be started.
-func (s *supervisor) started(st *start, err error) {
-	switch {
-	case errors.Is(err, errNotClaimed):
-		s.retry = true
-		s.e.logger.Info("tasks of a query cannot be taken up yet", "query", st.o.Name, "err", err)
-	case err != nil:
-		s.failed(uint64(st.o.OID), 0, err)
-	}
 }
