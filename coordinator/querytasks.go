@@ -27,16 +27,19 @@ type QueryTasks struct {
 // its node is active. One whose node has gone goes to its standby, unless that has its share of tasks already. The others go to the nodes with the fewest tasks, and of those to the one with the fewest of the same query. Then tasks move from the fullest node to the emptiest until no
 // two are further apart than slack: no more of them than must, and the same ones again when a node comes back. The result depends on nothing but the arguments.
 func AssignTasks(active []int32, home int32, queries []QueryTasks, slack int) [][][]int32 {
-	a := assignor{queries: queries, load: map[int32]int{}, of: make([]map[int32]int, len(queries)), nodes: make([][][]int32, len(queries))}
+	a := assignor{queries: queries, load: map[int32]int{}, of: make([]map[int32]int, len(queries)), nodes: make([][][]int32, len(queries)), first: make([][]int, len(queries)), hashes: map[int32][]uint64{}}
 	a.active = slices.Sorted(slices.Values(active))
 	for _, n := range a.active {
 		a.load[n] = 0
 	}
 	var orphans []taskRef
+	count := 0
 	for q := range queries {
 		a.of[q], a.nodes[q] = map[int32]int{}, make([][]int32, len(queries[q].Nodes))
 		for f, last := range queries[q].Nodes {
 			a.nodes[q][f] = slices.Repeat([]int32{NoNode}, len(last))
+			a.first[q] = append(a.first[q], count)
+			count += len(last)
 			for p, node := range last {
 				t := taskRef{q, f, p}
 				if queries[q].Home[f] {
@@ -97,8 +100,10 @@ type assignor struct {
 	active  []int32
 	queries []QueryTasks
 	nodes   [][][]int32
-	load    map[int32]int   // tasks by node
-	of      []map[int32]int // the same, by query
+	load    map[int32]int      // tasks by node
+	of      []map[int32]int    // the same, by query
+	first   [][]int            // the number of the first task of each fragment among all tasks
+	hashes  map[int32][]uint64 // by node and number of the task
 }
 
 func (a *assignor) put(t taskRef, node int32) {
@@ -148,35 +153,64 @@ func (r rank) above(o rank) bool {
 // level moves one task from the fullest node that has one to give to the emptiest; false if they are near enough.
 func (a *assignor) level(slack int) bool {
 	low := slices.MinFunc(a.active, func(x, y int32) int { return a.load[x] - a.load[y] })
-	var move taskRef
+	byLoad := slices.SortedStableFunc(slices.Values(a.active), func(x, y int32) int { return a.load[y] - a.load[x] })
+	for len(byLoad) > 0 && a.load[byLoad[0]]-a.load[low] > slack {
+		full := byLoad[:1]
+		for len(full) < len(byLoad) && a.load[byLoad[len(full)]] == a.load[full[0]] {
+			full = byLoad[:len(full)+1]
+		}
+		if t, ok := a.toGive(full, low); ok {
+			a.put(t, low)
+			return true
+		}
+		byLoad = byLoad[len(full):]
+	}
+	return false
+}
+
+// toGive is the task on one of the nodes that fits another best; false if they have none that may move.
+func (a *assignor) toGive(from []int32, to int32) (give taskRef, found bool) {
 	var best rank
-	from, found := NoNode, false
-	for q := range a.nodes {
-		for f, nodes := range a.nodes[q] {
+	hashes := a.hashesFor(to)
+	for q, fragments := range a.nodes {
+		there := a.of[q][to]
+		for f, nodes := range fragments {
 			if a.queries[q].Home[f] {
 				continue
 			}
 			for p, n := range nodes {
-				if n == low || n == NoNode || a.load[n]-a.load[low] <= slack || from != NoNode && a.load[n] < a.load[from] {
+				if !slices.Contains(from, n) {
 					continue
 				}
-				t := taskRef{q, f, p}
-				r := a.rank(t, low)
-				r.others -= a.of[q][n] // a query that crowds one node gives first
-				if !found || a.load[n] > a.load[from] || r.above(best) {
-					move, best, from, found = t, r, n, true
+				// A query that crowds one node gives first.
+				r := rank{there - a.of[q][n], a.queries[q].Leaders[f][p] == to, hashes[a.first[q][f]+p]}
+				if !found || r.above(best) {
+					give, best, found = taskRef{q, f, p}, r, true
 				}
 			}
 		}
 	}
-	if found {
-		a.put(move, low)
-	}
-	return found
+	return give, found
 }
 
 func (a *assignor) hash(t taskRef, node int32) uint64 {
-	return taskHash(a.queries[t.query].ID, t.fragment, t.partition, node)
+	return a.hashesFor(node)[a.first[t.query][t.fragment]+t.partition]
+}
+
+// hashesFor are the hashes of all tasks for a node. Every move compares those of thousands.
+func (a *assignor) hashesFor(node int32) []uint64 {
+	hashes := a.hashes[node]
+	if hashes == nil {
+		for q := range a.queries {
+			for f, tasks := range a.queries[q].Nodes {
+				for p := range tasks {
+					hashes = append(hashes, taskHash(a.queries[q].ID, f, p, node))
+				}
+			}
+		}
+		a.hashes[node] = hashes
+	}
+	return hashes
 }
 
 // taskHash is that of rendezvous hashing: it makes the same choice again whatever else is there.
