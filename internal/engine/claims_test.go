@@ -106,6 +106,11 @@ func TestANodeOfAnEarlierReleaseIsAskedForOneClaimAtATime(t *testing.T) {
 	require.Equal(t, map[string]string{claims[0].Group: memberName(3), claims[2].Group: memberName(3)}, groups.members)
 }
 
+func TestANodeThatDoesNotCoordinateMakesNoClaims(t *testing.T) {
+	e := &Engine{opts: Options{NodeID: 3, Worker: true}}
+	require.Empty(t, e.claimHere(t.Context(), memberName(2), nil))
+}
+
 func TestClaimsThatNobodyAnswersAreNotMade(t *testing.T) {
 	e := &Engine{opts: Options{NodeID: 3, Worker: true, Peers: noPeers{}}}
 	for i, c := range e.askClaims(t.Context(), 1, someClaims(3)) {
