@@ -52,8 +52,11 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 	}
 	switch r := req.(type) {
 	case *kmsg.EnvelopeRequest:
-		if string(r.RequestPrincipal) == forEngine {
+		switch string(r.RequestPrincipal) {
+		case forEngine:
 			return serveQuestion(ctx, s, r)
+		case forRegistration:
+			return serveRegistration(s.meta, from, r)
 		}
 		return serveForwarded(ctx, s.meta, r), nil
 	case *kmsg.DescribeQuorumRequest:

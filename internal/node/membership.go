@@ -56,7 +56,10 @@ func (n *Node) openPort(ctx context.Context) error {
 	n.port.Handle(peer.StreamLife, n.takeLifeLine)
 	n.port.Start()
 	if n.identity.ClusterID != "" {
-		return n.checkSeeds(ctx)
+		if err := n.checkSeeds(ctx); err != nil {
+			return err
+		}
+		return n.checkAge(ctx)
 	}
 	cluster, err := n.look(ctx)
 	if err != nil {
@@ -121,6 +124,13 @@ func (n *Node) hello() (peer.Hello, error) {
 		ClusterID: n.identity.ClusterID, NodeID: n.identity.NodeID, DirectoryID: n.identity.Directory.String(), Release: n.cfg.Release,
 		FeatureMin: metadata.FeatureMin, FeatureMax: n.cfg.FeatureMax,
 	}
+	if n.process == (metadata.UUID{}) {
+		var err error
+		if n.process, err = metadata.NewUUID(n.cfg.Rand); err != nil {
+			return h, err
+		}
+	}
+	h.Process = n.process.String()
 	if n.identity.ClusterID != "" {
 		return h, nil
 	}

@@ -40,6 +40,7 @@ const (
 type Node struct {
 	cfg      Config
 	identity metadata.Identity
+	process  metadata.UUID // made by each start
 	epoch    uint64
 	found    bool // it founds its cluster
 	forming  bool // it is one of those that the cluster is formed of, and was blank
@@ -182,7 +183,7 @@ func (n *Node) openMetadata(ctx context.Context) error {
 // register makes the node a broker, and begins to tell the controller that it is there.
 func (n *Node) register(ctx context.Context) error {
 	var err error
-	n.epoch, err = n.meta.Register(ctx, metadata.Broker{Endpoints: n.endpoints(), Rack: n.cfg.Rack})
+	n.epoch, err = n.registerOnce(ctx, metadata.Broker{Endpoints: n.endpoints(), Rack: n.cfg.Rack})
 	if err != nil {
 		return fmt.Errorf("registering as a broker: %w", err)
 	}

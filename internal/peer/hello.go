@@ -18,6 +18,7 @@ type Hello struct {
 	FeatureMin  uint32 // lowest and
 	FeatureMax  uint32 // highest feature level it can work at
 	Level       uint32 // that its cluster works at, as far as it knows
+	Process     string // made anew by each process; empty from older releases
 	Forms       string // the ids of the nodes that it is to form a cluster with, ascending and with commas; empty if it was told of none, or belongs to a cluster
 }
 
@@ -50,6 +51,7 @@ func (h *Hello) encode(refusal string) []byte {
 	body = appendString(body, 7, refusal)
 	body = appendString(body, 8, h.Forms)
 	body = appendUint(body, 9, uint64(h.Level))
+	body = appendString(body, 10, h.Process)
 	frame := append([]byte(magic), frameVersion)
 	frame = binary.BigEndian.AppendUint16(frame, uint16(len(body)))
 	return append(frame, body...)
@@ -126,6 +128,8 @@ func decodeHello(b []byte) (h Hello, refusal string, err error) {
 			h.Forms = string(s)
 		case 9:
 			h.Level = uint32(u)
+		case 10:
+			h.Process = string(s)
 		}
 	}
 	return h, refusal, nil

@@ -96,6 +96,12 @@ func (p *Port) hello() Hello {
 // DirectoryID is what the node says that its data directory is, by which it knows its own port.
 func (p *Port) DirectoryID() string { return p.hello().DirectoryID }
 
+// IsCopy reports whether what greets as h is another process on this node's data directory, or on a copy of it.
+func (p *Port) IsCopy(h Hello) bool {
+	own := p.hello()
+	return h.NodeID == own.NodeID && h.DirectoryID == own.DirectoryID && h.Process != "" && h.Process != own.Process
+}
+
 // New makes a port that does not listen yet.
 func New(opts Options) *Port {
 	if opts.Advertise == "" {
