@@ -21,8 +21,6 @@ const (
 	Session = 2500 * time.Millisecond
 	// HeartbeatEvery is how often it sends one.
 	HeartbeatEvery = 500 * time.Millisecond
-	// newLeaderGrace is what is left at least of everybody's session when a node begins to lead: it may have been stopped for a while itself.
-	newLeaderGrace = time.Second
 	// stepEvery is how often the controller looks at who is silent.
 	stepEvery = 100 * time.Millisecond
 	// reviewEvery is how often it looks at every partition though no broker changed.
@@ -72,6 +70,7 @@ type Controller struct {
 		// condemned are the registrations, by node, that are about to be fenced: no heartbeat of theirs is answered as that of an active broker any more.
 		condemned map[int32]uint64
 		since     time.Time // when this node began to lead
+		former    string    // the address of the node that led before, as far as this one knew
 		begun     uint64    // the term in which it has seen to it that it knows all that was decided before
 	}
 }
@@ -163,7 +162,7 @@ func (c *Controller) loop() {
 func (c *Controller) step(ctx context.Context) error {
 	if !c.opts.Meta.Leads() {
 		c.term = 0
-		return c.succeed()
+		return c.follow()
 	}
 	if term := c.opts.Meta.Term(); term != c.term {
 		bctx, cancel := context.WithTimeout(ctx, Session)
@@ -189,7 +188,7 @@ func (c *Controller) step(ctx context.Context) error {
 	return c.reviewVoters(ctx)
 }
 
-// begin is called when this node has come to lead. Who it has not heard of has a session to be heard.
+// begin is called when this node has come to lead.
 func (c *Controller) begin(term uint64) {
 	c.term, c.brokers, c.settled, c.admitted, c.voters = term, nil, nil, admission{}, voterReview{}
 	c.moved = c.opts.Meta.Image().Index()
@@ -205,9 +204,12 @@ func (c *Controller) lastHeard(k *metadata.Broker) (h heard, silent time.Duratio
 	defer c.mu.Unlock()
 	h, ok = c.mu.heard[k.ID]
 	ok = ok && h.epoch == k.Epoch && c.opts.Clock.Since(h.at) <= Session
-	at := c.mu.since
-	if ok && h.at.After(at.Add(newLeaderGrace-Session)) {
-		at = h.at // it was heard before this node began to lead: its session goes on
+	at := c.mu.since // until then the controller before may have answered whoever this one did not hear
+	if c.mu.former != "" && k.PeerAddr() == c.mu.former {
+		at = at.Add(-metadata.LeaderSilence) // but it could not answer itself any more
+	}
+	if ok && h.at.After(at) {
+		at = h.at
 	}
 	return h, c.opts.Clock.Since(at), ok
 }

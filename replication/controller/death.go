@@ -131,14 +131,22 @@ func (c *Controller) acquit(node int32) {
 	delete(c.mu.condemned, node)
 }
 
-// succeed stands for election when the process of the leader was seen to die, once in a term. Raft would wait for its heartbeats.
-func (c *Controller) succeed() error {
-	term := c.opts.Meta.Term()
-	if c.stood == term {
-		return nil
-	}
+// follow is the step of a node that does not lead: it remembers who does, and stands for election when that has died.
+func (c *Controller) follow() error {
 	leader := c.opts.Meta.LeaderAddr()
 	if leader == "" {
+		return nil
+	}
+	c.mu.Lock()
+	c.mu.former = leader
+	c.mu.Unlock()
+	return c.succeed(leader)
+}
+
+// succeed stands for election when the process of the leader was seen to die, once in a term. Raft would wait for its heartbeats.
+func (c *Controller) succeed(leader string) error {
+	term := c.opts.Meta.Term()
+	if c.stood == term {
 		return nil
 	}
 	for k := range c.opts.Meta.Image().Brokers() {

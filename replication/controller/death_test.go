@@ -3,12 +3,14 @@ package controller
 import (
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/millracedb/millrace/internal/clock"
 	"github.com/millracedb/millrace/replication/lifeline"
 	"github.com/millracedb/millrace/replication/metadata"
 )
@@ -93,4 +95,22 @@ func TestNoHeartbeatRenewsTheTenureOfWhoIsAboutToBeFenced(t *testing.T) {
 	require.False(t, c.condemn(&metadata.Broker{ID: 1, Epoch: 8}, late, false), "the next registration is another")
 	c.acquit(1)
 	require.False(t, c.condemn(k, late, false))
+}
+
+// TestANewControllerGivesEverybodyASession: the one before may have answered whoever this one did not hear, until this one was elected.
+func TestANewControllerGivesEverybodyASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Controller{opts: Options{Clock: clock.Real}}
+		node := func(id int32) *metadata.Broker {
+			return &metadata.Broker{ID: id, Epoch: 7, Endpoints: []metadata.Endpoint{{Name: metadata.EndpointPeer, Host: "h", Port: uint16(id)}}}
+		}
+		now := time.Now()
+		c.mu.since, c.mu.former = now, "h:3"
+		c.mu.heard = map[int32]heard{1: {at: now.Add(-time.Second), epoch: 7}, 2: {at: now.Add(time.Second / 2), epoch: 7}, 3: {at: now.Add(-time.Second), epoch: 7}}
+		<-time.After(time.Second)
+		for id, want := range map[int32]time.Duration{1: time.Second, 2: time.Second / 2, 3: time.Second + metadata.LeaderSilence, 4: time.Second} {
+			_, silent, _ := c.lastHeard(node(id))
+			require.Equal(t, want, silent, "node %d", id)
+		}
+	})
 }

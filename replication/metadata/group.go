@@ -10,6 +10,8 @@ import (
 )
 
 const (
+	// LeaderSilence is for how long a leader of several has not been heard by a majority, at least, when another is elected that it has not made way for.
+	LeaderSilence = 500 * time.Millisecond
 	// ApplyLimit is how long a change is tried before the answer is that nobody leads the group, or that the outcome is not known.
 	ApplyLimit = 15 * time.Second
 	// applyPause is the time between two tries.

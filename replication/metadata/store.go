@@ -21,7 +21,7 @@ const (
 	// gets a second member, for the lease cannot be changed while it runs.
 	soloTimeout = 50 * time.Millisecond
 	// groupTimeout is for heartbeats and elections of several members, groupLease how long a leader leads without hearing from a majority.
-	groupTimeout = 500 * time.Millisecond
+	groupTimeout = LeaderSilence
 	groupLease   = 250 * time.Millisecond
 	// commitTimeout bounds how long followers wait to hear that an entry is committed.
 	commitTimeout = 10 * time.Millisecond

@@ -172,4 +172,8 @@ var traps = []trap{
 		"about to be fenced, and told that it leads", "replication/controller", "TestNoHeartbeatRenewsTheTenureOfWhoIsAboutToBeFenced", "replication/controller/death.go",
 		"!guilty || now.epoch == k.Epoch && !now.at.Equal(last.at) {", "!guilty || now.epoch < last.epoch {",
 	},
+	{
+		"a new controller counts from before it began", "replication/controller", "TestANewControllerGivesEverybodyASession", "replication/controller/controller.go",
+		"if ok && h.at.After(at) {", "if ok {",
+	},
 }
