@@ -14,7 +14,7 @@ import (
 	"github.com/millracedb/millrace/internal/peer/peertest"
 )
 
-func startTLS(t *testing.T, node int32, tls *peer.TLS) *peer.Port {
+func startTLS(t *testing.T, node int32, tls *peer.TLS, prepare ...func(*peer.Port)) *peer.Port {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -29,6 +29,9 @@ func startTLS(t *testing.T, node int32, tls *peer.TLS) *peer.Port {
 		defer func() { _ = c.Close() }()
 		_, _ = io.Copy(c, c)
 	})
+	for _, f := range prepare {
+		f(p)
+	}
 	p.Start()
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
 	return p
@@ -49,6 +52,28 @@ func TestNodesShowEachOtherCertificates(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, "echo", string(got))
 			require.NoError(t, c.Close())
+		})
+	}
+}
+
+// TestTheEndOfAProcessIsTheEndOfItsStreams, which TLS must not make an error of: package lifeline tells it from a reset.
+func TestTheEndOfAProcessIsTheEndOfItsStreams(t *testing.T) {
+	ca := peertest.NewAuthority(t)
+	for name, tls := range map[string][2]*peer.TLS{"with TLS": {ca.Node(t, "node-1.millrace"), ca.Node(t, "node-2.millrace")}, "without": {}} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan error, 1)
+			b := startTLS(t, 2, tls[1], func(p *peer.Port) {
+				p.Handle(peer.StreamLife, func(_ context.Context, c net.Conn, _ peer.Hello) {
+					defer func() { _ = c.Close() }()
+					_, err := c.Read(make([]byte, 1))
+					ended <- err
+				})
+			})
+			a := startTLS(t, 1, tls[0])
+			_, _, err := a.Dial(t.Context(), b.Addr(), peer.StreamLife)
+			require.NoError(t, err)
+			require.NoError(t, a.Close(), "it closes its connections without a word, as the kernel would")
+			require.Equal(t, io.EOF, <-ended)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,7 +18,15 @@ import (
 	"github.com/millracedb/millrace/internal/sim/links"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if voter, ok := os.LookupEnv(childEnv); ok {
+		child(voter)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// testLimit bounds what takes real time.
+const testLimit = 2 * time.Minute
 
 // Node 1 is the one whose process is looked at; it votes too, as 2 and 3 do.
 const (

@@ -127,7 +127,7 @@ func (m *Member) Stop() {
 // Kill takes the node from the network between one byte and the next, and leaves on its files what was synced: a power loss.
 func (m *Member) Kill() {
 	m.tb.Helper()
-	m.net.Cut()
+	m.net.end()
 	m.FS = m.FS.CrashClone(vfs.CrashCloneCfg{})
 	_ = m.Close() // nobody hears of it any more, and it cannot end in order
 	m.Node, m.net = nil, nil
@@ -153,6 +153,8 @@ type network struct {
 	mu    sync.Mutex
 	cut   bool
 	conns map[net.Conn]struct{}
+	// listeners are all that were opened.
+	listeners []net.Listener
 	// silent are addresses to which nothing passes.
 	silent map[string]bool
 }
@@ -164,7 +166,14 @@ func (n *network) listen(addr string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &cutListener{l, n}, nil
+	return n.accepts(l), nil
+}
+
+func (n *network) accepts(l net.Listener) net.Listener {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.listeners = append(n.listeners, l)
+	return &cutListener{l, n}
 }
 
 func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
@@ -272,6 +281,16 @@ func reset(c net.Conn) {
 		_ = tcp.SetLinger(0)
 	}
 	_ = c.Close()
+}
+
+// end is Cut, and has new connections refused, as the kernel does when a process has ended.
+func (n *network) end() {
+	n.mu.Lock()
+	for _, l := range n.listeners {
+		_ = l.Close() // nobody accepts from it any more
+	}
+	n.mu.Unlock()
+	n.Cut()
 }
 
 func (n *network) heal() {
