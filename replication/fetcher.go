@@ -33,6 +33,7 @@ type fetcher struct {
 	// Of the goroutine alone.
 	sessionID, sessionEpoch int32 // of the next fetch; epoch 0 begins a session
 	at                      map[partKey]*position
+	fresh                   map[partKey]*position // those whose leader has not answered yet in the epoch in which it is asked
 	swept                   time.Time
 
 	mu struct {
@@ -62,7 +63,7 @@ func (m *Manager) follow(p *Partition, leader int32) {
 	}
 	f := m.mu.fetchers[leader]
 	if f == nil {
-		f = &fetcher{m: m, leader: leader, wake: make(chan struct{}, 1), at: map[partKey]*position{}}
+		f = &fetcher{m: m, leader: leader, wake: make(chan struct{}, 1), at: map[partKey]*position{}, fresh: map[partKey]*position{}}
 		f.mu.parts, f.mu.dirty = map[*Partition]struct{}{}, map[*Partition]struct{}{}
 		m.mu.fetchers[leader] = f
 		m.wg.Go(f.run)
@@ -153,6 +154,7 @@ func (f *fetcher) request(ctx context.Context) *kmsg.FetchRequest {
 			continue
 		}
 		f.at[key] = &pos
+		f.fresh[key] = &pos
 		i, ok := byTopic[p.topicID]
 		if !ok {
 			i = len(req.Topics)
@@ -169,6 +171,7 @@ func (f *fetcher) request(ctx context.Context) *kmsg.FetchRequest {
 			continue // another one of its name is followed by now
 		}
 		delete(f.at, key)
+		delete(f.fresh, key)
 		if f.sessionEpoch > 0 {
 			t := kmsg.NewFetchRequestForgottenTopic()
 			t.TopicID, t.Partitions = p.topicID, []int32{p.id}
@@ -226,6 +229,26 @@ func (f *fetcher) throttled(p *Partition) bool {
 func (f *fetcher) restart() {
 	f.sessionID, f.sessionEpoch = 0, 0
 	clear(f.at)
+	clear(f.fresh)
+}
+
+// heard notes of which partitions the leader has answered for the first time in its epoch: of those about which it does not complain.
+func (f *fetcher) heard(resp *kmsg.FetchResponse) {
+	if len(f.fresh) == 0 {
+		return
+	}
+	refused := map[partKey]bool{}
+	for i := range resp.Topics {
+		for _, rp := range resp.Topics[i].Partitions {
+			refused[partKey{resp.Topics[i].TopicID, rp.Partition}] = rp.ErrorCode != 0
+		}
+	}
+	for key, pos := range f.fresh {
+		if !refused[key] {
+			pos.p.served(pos.epoch)
+			delete(f.fresh, key)
+		}
+	}
 }
 
 // round makes one fetch and acts on the answer. All appends come first, so that their syncs run side by side, and so do those appends that write a checkpoint themselves: a replica that is new, or has a
@@ -239,6 +262,7 @@ func (f *fetcher) round(ctx context.Context, req *kmsg.FetchRequest) error {
 		f.restart()
 		return err
 	}
+	f.heard(resp)
 	var acted outcome
 	each := func(do func(*position, *kmsg.FetchResponseTopicPartition)) {
 		for i := range resp.Topics {

@@ -3,6 +3,7 @@ package replication
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/replication/core"
+	"github.com/millracedb/millrace/replication/metadata"
 )
 
 // sweepEvery is how often all partitions of a session are looked at, on both sides, whether or not anything is known to have happened: so a leader knows again that an idle follower is
@@ -206,6 +208,41 @@ func (m *Manager) session(from int32, req *kmsg.FetchRequest) (s *fetchSession, 
 // nextSessionEpoch is the epoch of the fetch after one; 0 and -1 mean other things.
 func nextSessionEpoch(epoch int32) int32 { return max(epoch+1, 1) }
 
+// freshLeader reports whether this node has come to lead something just now.
+func (m *Manager) freshLeader() bool {
+	at := m.ledSince.Load()
+	return at != 0 && m.opts.Clock.Since(m.lease.begun)-time.Duration(at) < freshTime
+}
+
+// noteLeaderships has followers come back soon if changes make this node the leader of something.
+func (m *Manager) noteLeaderships(changes []metadata.TopicChange) {
+	if !slices.ContainsFunc(changes, func(c metadata.TopicChange) bool { return begins(c, m.opts.NodeID) }) {
+		return
+	}
+	m.ledSince.Store(max(1, int64(m.opts.Clock.Since(m.lease.begun))))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, s := range m.mu.sessions {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// begins reports whether a node leads a partition of a topic that it did not lead before the change.
+func begins(c metadata.TopicChange, node int32) bool {
+	if c.New == nil {
+		return false
+	}
+	for i, p := range c.New.Partitions {
+		if p.Leader == node && (c.Old == nil || i >= len(c.Old.Partitions) || c.Old.Partitions[i].Leader != node) {
+			return true
+		}
+	}
+	return false
+}
+
 // endSessions ends the sessions of nodes that so says.
 func (m *Manager) endSessions(so func(follower int32) bool) {
 	var ended []*fetchSession
@@ -222,8 +259,14 @@ func (m *Manager) endSessions(so func(follower int32) bool) {
 	}
 }
 
-// maxFetchWait bounds what a follower may ask to wait.
-const maxFetchWait = time.Second
+const (
+	// maxFetchWait bounds what a follower may ask to wait.
+	maxFetchWait = time.Second
+	// freshWait bounds it while this node has only just come to lead some partition, for freshTime: a follower that waits here for the records of others cannot ask for those of that one, and
+	// without it nothing is committed there.
+	freshWait = 10 * time.Millisecond
+	freshTime = time.Second
+)
 
 // ServeFetch answers a follower's Fetch, of version fetchVersion: it waits until there are records, or MaxWaitMillis are over, or ctx ends. from is the node that asks.
 func (m *Manager) ServeFetch(ctx context.Context, from int32, req *kmsg.FetchRequest) *kmsg.FetchResponse {
@@ -269,6 +312,9 @@ func (r *fetchRound) wait(ctx context.Context, limit time.Duration) {
 	timer := c.NewTimer(limit)
 	defer timer.Stop()
 	for !r.fill(false) {
+		if soon := c.Now().Add(freshWait); r.m.freshLeader() && soon.Before(deadline) {
+			deadline = soon
+		}
 		left := deadline.Sub(c.Now())
 		if r.held > 0 {
 			left = min(left, r.held)

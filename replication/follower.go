@@ -47,6 +47,33 @@ func (pos *position) request() kmsg.FetchRequestTopicPartition {
 	return r
 }
 
+// served notes that the leader of an epoch has answered this replica: it has taken up its leadership.
+func (p *Partition) served(epoch int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.servedEpoch = max(p.mu.servedEpoch, epoch)
+	p.wakeLocked()
+}
+
+// AwaitLeader waits until the leader that this replica follows is known to have taken up its leadership, or ctx ends. Who is sent there before is turned away.
+func (p *Partition) AwaitLeader(ctx context.Context) {
+	wake := make(chan struct{}, 1)
+	defer p.Subscribe(wake)()
+	for p.awaitsLeader() {
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (p *Partition) awaitsLeader() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.followsLocked() && p.mu.servedEpoch < p.mu.followEpoch
+}
+
 // catchesUp reports whether this replica is behind those that acknowledgements wait for.
 func (p *Partition) catchesUp() bool {
 	p.mu.Lock()
@@ -143,7 +170,11 @@ func (pos *position) finish(ctx context.Context, r *kmsg.FetchResponseTopicParti
 	}
 	hw := core.FollowerHW(p.hw.Load(), r.HighWatermark, p.log.DurableEnd())
 	p.log.SetHighWatermark(hw)
-	p.hw.Store(hw)
+	if p.hw.Swap(hw) != hw {
+		p.mu.Lock()
+		p.wakeLocked()
+		p.mu.Unlock()
+	}
 	if start := min(r.LogStartOffset, hw); start > p.log.LogStart() {
 		if _, err := p.log.DeleteRecordsBefore(start); err != nil {
 			return err

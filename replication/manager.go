@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
@@ -42,7 +43,8 @@ type Manager struct {
 	asks   chan ask
 	lease  *lease
 
-	outbound, inbound throttle // of catching up
+	outbound, inbound throttle     // of catching up
+	ledSince          atomic.Int64 // when this node last came to lead something, in nanoseconds after lease.begun; 0: never
 
 	mu struct {
 		sync.Mutex
@@ -149,6 +151,7 @@ func (m *Manager) act(img *metadata.Image) {
 		}
 	}
 	parallel(work)
+	m.noteLeaderships(changes)
 	if old != nil && !img.SameBrokers(old) {
 		m.brokersChanged(img)
 	}

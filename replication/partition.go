@@ -46,6 +46,7 @@ type Partition struct {
 		followers   []*fetchPart // one for each node that follows
 		follows     int32        // whom this replica copies, negative if nobody
 		followEpoch int32        // the leader epoch of that
+		servedEpoch int32        // the newest one in which the leader has answered this replica; -1 before
 
 		record  int32 // partition epoch of the newest record this replica has acted on
 		addedAt int32 // metadata.Partition.AddedAt of that
@@ -58,7 +59,7 @@ func (m *Manager) newPartition(t *metadata.Topic, id int32) *Partition {
 		topic: t.Name, topicID: t.ID, id: id, node: m.opts.NodeID, clk: m.opts.Clock, logger: m.opts.Logger.With("topic", t.Name, "partition", id),
 		lease: m.lease, asks: m.asks,
 	}
-	p.mu.epoch, p.mu.follows = -1, -1
+	p.mu.epoch, p.mu.follows, p.mu.servedEpoch = -1, -1, -1
 	return p
 }
 
@@ -174,16 +175,13 @@ func (p *Partition) update(t *metadata.Topic, r metadata.Partition) error {
 	if r.Leader == p.node {
 		return p.becomeLeader(meta)
 	}
-	p.stopLeading(r.LeaderEpoch)
-	p.mu.Lock()
-	p.mu.follows, p.mu.followEpoch = r.Leader, r.LeaderEpoch
-	p.mu.Unlock()
+	p.stopLeading(r.LeaderEpoch, r.Leader)
 	return nil
 }
 
 // becomeLeader begins a leadership. The epoch is in the log's epoch cache, durably, before anything is served in it.
 func (p *Partition) becomeLeader(meta core.Meta) error {
-	p.stopLeading(meta.LeaderEpoch)
+	p.stopLeading(meta.LeaderEpoch, -1)
 	if p.log.Failure() == nil {
 		if err := p.log.AssignEpoch(meta.LeaderEpoch); err != nil {
 			return fmt.Errorf("replication: %s-%d: beginning leader epoch %d: %w", p.topic, p.id, meta.LeaderEpoch, err)
@@ -198,11 +196,11 @@ func (p *Partition) becomeLeader(meta core.Meta) error {
 	return nil
 }
 
-// stopLeading ends a leadership, if there is one; epoch is that of the metadata that says so.
-func (p *Partition) stopLeading(epoch int32) {
+// stopLeading ends a leadership, if there is one; epoch is that of the metadata that says so, leader whom this replica follows from now on, negative if nobody.
+func (p *Partition) stopLeading(epoch, leader int32) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.mu.leader = nil
+	p.mu.leader, p.mu.follows, p.mu.followEpoch = nil, leader, epoch
 	p.mu.epoch = max(p.mu.epoch, epoch)
 	p.failLocked(kerr.NotLeaderForPartition)
 	p.wakeLocked()

@@ -37,6 +37,40 @@ func (p *Partition) WaitHighWatermark(ctx context.Context, offset int64) error {
 	return p.wait(ctx, offset, p.LeaderEpoch())
 }
 
+// Outlived waits until this replica, which follows another leader since, knows what has become of what it appended as the leader of an epoch, below offset: true if it is on every in-sync replica,
+// false if the new leader does not have it, or ctx ends. WaitCommitted cannot tell once the leadership is over.
+func (p *Partition) Outlived(ctx context.Context, offset int64, epoch int32) bool {
+	wake := make(chan struct{}, 1)
+	defer p.Subscribe(wake)()
+	for {
+		if p.log.EpochAt(offset-1) != epoch {
+			return false // it was cut off
+		}
+		if p.HighWatermark() >= offset {
+			return true
+		}
+		if !p.follows() {
+			return false
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (p *Partition) follows() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.followsLocked()
+}
+
+// followsLocked reports whether this replica copies another one.
+func (p *Partition) followsLocked() bool {
+	return p.mu.leader == nil && p.mu.offline == nil && p.mu.follows >= 0
+}
+
 // Flush starts making everything below offset durable here and returns at once.
 func (p *Partition) Flush(offset int64) {
 	if p.log.DurableEnd() < offset {
