@@ -114,6 +114,7 @@ func (c *conn) start(body []byte) (answer, error) {
 		return answer{}, err
 	}
 	c.clientID = h.clientID
+	c.asks(h.key)
 	if resp := c.forbidden(req); resp != nil {
 		return answer{correlation: h.correlation, finish: func() response { return resp }}, nil
 	}
@@ -121,6 +122,15 @@ func (c *conn) start(body []byte) (answer, error) {
 		return answer{correlation: h.correlation, finish: a.start(c, c.ctx, req)}, nil
 	}
 	return answer{correlation: h.correlation, finish: c.limited(a, req, len(body))}, nil
+}
+
+// asks notes when the client asks for something, and not only who does what.
+func (c *conn) asks(key int16) {
+	switch kmsg.Key(key) {
+	case kmsg.ApiVersions, kmsg.Metadata, kmsg.FindCoordinator, kmsg.DescribeCluster:
+	default:
+		c.asked.Store(c.server.config.Clock.Now().UnixNano())
+	}
 }
 
 // advertisedKeys lists apis by key.

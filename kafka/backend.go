@@ -124,6 +124,8 @@ type Cluster interface {
 type Partitions interface {
 	// Partition returns this node's replica. Errors: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR.
 	Partition(topic string, partition int32) (Partition, error)
+	// AwaitLeader waits until the node that leads a partition now is known to serve it, as far as this node can know, or ctx ends.
+	AwaitLeader(ctx context.Context, topic string, partition int32)
 }
 
 // Partition is one partition. current is the leader epoch that the client knows, or -1; it is checked (KIP-320).

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -36,6 +37,8 @@ type conn struct {
 	hangUp    error        // why the connection ends after this answer
 
 	session *fetchSession // nil without one; the reader's
+
+	asked atomic.Int64 // when the client last asked for a partition or a coordinator, in nanoseconds since 1970; 0: never
 
 	pause  time.Duration // before the next request is read, by a quota; the reader's
 	waited time.Duration // of the request in progress, for something to happen; the reader's

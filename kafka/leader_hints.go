@@ -1,6 +1,9 @@
 package kafka
 
 import (
+	"context"
+	"time"
+
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,14 +18,34 @@ const (
 	hintFetchVersion   = 16
 )
 
+// hintPatience bounds how long an answer waits for a new leader to have heard that it is one. Where it has not, it turns a client away that has come by a hint, and has none for it: the client asks for
+// metadata then, after seconds.
+const hintPatience = 500 * time.Millisecond
+
 // leadership is who leads a partition since which leader epoch; the zero value says nothing, for no second leader has epoch 0.
 type leadership struct{ leader, epoch int32 }
 
 // hints collects the leaders that an answer names.
 type hints struct {
-	c     *conn
-	topic Topic // the last that was looked up
-	nodes map[int32]bool
+	c      *conn
+	topic  Topic // the last that was looked up
+	nodes  map[int32]bool
+	ctx    context.Context // ends when no more leaders are waited for; nil before the first
+	cancel context.CancelFunc
+}
+
+// await waits for the leader of a partition to serve it, at most hintPatience for all of an answer.
+func (h *hints) await(topic string, partition int32) {
+	if h.ctx == nil {
+		h.ctx, h.cancel = context.WithTimeout(h.c.ctx, hintPatience)
+	}
+	h.c.server.config.Partitions.AwaitLeader(h.ctx, topic, partition)
+}
+
+func (h *hints) end() {
+	if h.ctx != nil {
+		h.cancel()
+	}
 }
 
 // after is the leader of a partition for which the answer has an error code; false if that is not about leaders, or this node knows no other. What it knows of a partition that it has just given up is
@@ -31,6 +54,7 @@ func (h *hints) after(code int16, topic string, partition int32) (leadership, bo
 	if code != kerr.NotLeaderForPartition.Code && code != kerr.FencedLeaderEpoch.Code {
 		return leadership{}, false
 	}
+	h.await(topic, partition)
 	cluster := h.c.server.config.Cluster
 	if h.topic.Name != topic {
 		h.topic, _ = cluster.Topic(topic)
@@ -68,6 +92,7 @@ func (c *conn) hintProduce(resp *kmsg.ProduceResponse) {
 		return
 	}
 	h := hints{c: c}
+	defer h.end()
 	for i := range resp.Topics {
 		t := &resp.Topics[i]
 		for j := range t.Partitions {
@@ -93,6 +118,7 @@ func (c *conn) hintFetch(resp *fetchResponse) {
 		return
 	}
 	h := hints{c: c}
+	defer h.end()
 	for i := range resp.parts {
 		p := &resp.parts[i]
 		if l, ok := h.after(p.code, p.topic.name, p.partition); ok {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/millracedb/millrace/internal/clock"
 )
@@ -153,6 +154,17 @@ func (s *Server) start(nc net.Conn) {
 		defer s.mu.Unlock()
 		delete(s.mu.conns, c)
 	})
+}
+
+// Quiet reports for how long no client that is connected has asked for a partition or a coordinator, at most limit.
+func (s *Server) Quiet(limit time.Duration) time.Duration {
+	now := s.config.Clock.Now().UnixNano()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.mu.conns {
+		limit = min(limit, max(time.Duration(now-c.asked.Load()), 0))
+	}
+	return limit
 }
 
 // Shutdown stops taking connections and requests, ends what waits, and returns when the requests in progress are answered. When ctx ends it

@@ -2,6 +2,7 @@ package kafkabackend
 
 import (
 	"bytes"
+	"context"
 
 	"github.com/millracedb/millrace/internal/fsys"
 	"github.com/millracedb/millrace/kafka"
@@ -19,6 +20,13 @@ func (p Partitions) Partition(topic string, id int32) (kafka.Partition, error) {
 		return nil, err
 	}
 	return partition{part}, nil
+}
+
+// AwaitLeader implements kafka.Partitions. A node without a replica knows nothing more.
+func (p Partitions) AwaitLeader(ctx context.Context, topic string, id int32) {
+	if part, err := p.Manager.Partition(topic, id); err == nil {
+		part.AwaitLeader(ctx)
+	}
 }
 
 type partition struct{ *replication.Partition }
