@@ -254,6 +254,8 @@ func (p *memPartition) flushLocked(int64) {
 	}
 }
 
+func (p *memPartition) Outlived(context.Context, int64) bool { return false }
+
 func (p *memPartition) WaitHighWatermark(ctx context.Context, offset int64) error {
 	p.mu.Lock()
 	stuck, deposed := p.mu.stuck, p.mu.deposed

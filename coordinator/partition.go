@@ -72,6 +72,9 @@ type Partition interface {
 	Flush(offset int64)
 	// WaitHighWatermark waits until everything below offset is on every in-sync replica. It starts what Flush starts.
 	WaitHighWatermark(ctx context.Context, offset int64) error
+	// Outlived is asked when that has failed since the leadership is over: it waits until it is known whether everything below offset, appended in this leadership, is on every in-sync replica all the
+	// same, or ctx ends.
+	Outlived(ctx context.Context, offset int64) bool
 	// Read returns whole batches from offset on, up to the log's end, about maxBytes but at least one batch; empty at the end.
 	// The bytes are valid until release is called, which must be called unless there was an error.
 	Read(ctx context.Context, offset int64, maxBytes int) (batches []byte, release func(), err error)

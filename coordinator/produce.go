@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -128,19 +129,13 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 		how.apart = true
 		b.admit(ctx, ref, req.Version, parts)
 	default:
-		if h, kerror = b.hold(ctx, ref, tps); kerror != nil {
-			break
-		}
-		defer h.release()
-		how = produceHow{held: true, apart: b.spread(tps)}
-		if b.peers != nil && !how.apart && from == inProcess {
-			h.e.loosen(tps)
-		}
-		if how.apart {
-			// Whoever coordinates after a crash must know of every batch that whoever leads then has.
-			if err := h.durable(ctx); err != nil {
-				kerror = coordinatorError(err)
-			}
+		h, how, kerror = b.holdHere(ctx, ref, tps, from)
+		switch {
+		case kerror == nil:
+			defer h.release()
+		case b.peers != nil && from == remote && passes(kerror): // another node has just come to coordinate it
+			how, kerror = produceHow{apart: true}, nil
+			b.admit(ctx, ref, req.Version, parts)
 		}
 	}
 	for i := range parts {
@@ -153,6 +148,25 @@ func (b *Broker) appendAll(ctx context.Context, req *kmsg.ProduceRequest, parts 
 		}
 	}
 	return h, how
+}
+
+// holdHere holds a transaction that this node coordinates. The caller releases it unless there is an error.
+func (b *Broker) holdHere(ctx context.Context, ref producerRef, tps []TopicPartition, from caller) (h held, how produceHow, kerror *kerr.Error) {
+	if h, kerror = b.hold(ctx, ref, tps); kerror != nil {
+		return h, how, kerror
+	}
+	how = produceHow{held: true, apart: b.spread(tps)}
+	if b.peers != nil && !how.apart && from == inProcess {
+		h.e.loosen(tps)
+	}
+	if how.apart {
+		// Whoever coordinates after a crash must know of every batch that whoever leads then has.
+		if err := h.durable(ctx); err != nil {
+			h.release()
+			return h, produceHow{}, coordinatorError(err)
+		}
+	}
+	return h, how, nil
 }
 
 // append appends the batch. The log writes offset and time of the append into it, and so tells them.
@@ -260,14 +274,26 @@ func flushAll(parts []producePart) {
 	}
 }
 
-// waitAll waits until what was appended is below the high watermark. A leadership that ends meanwhile leaves open whether the next leader has it, which NOT_LEADER_OR_FOLLOWER would deny.
+// outlivePatience bounds the wait for the next leader to confirm what was under way when a leadership was handed over.
+const outlivePatience = 500 * time.Millisecond
+
+func outlived(ctx context.Context, pp *producePart) bool {
+	ctx, cancel := context.WithTimeout(ctx, outlivePatience)
+	defer cancel()
+	return pp.part.Outlived(ctx, pp.next)
+}
+
+// waitAll waits until what was appended is below the high watermark. A leadership that ends meanwhile leaves open whether the next leader has it, which NOT_LEADER_OR_FOLLOWER would deny; where this
+// replica learns of it soon, the producer need not ask again.
 func waitAll(ctx context.Context, parts []producePart) {
 	for i := range parts {
 		if parts[i].err != nil {
 			continue
 		}
 		err := parts[i].part.WaitHighWatermark(ctx, parts[i].next)
-		if errors.Is(err, kerr.NotLeaderForPartition) {
+		if errors.Is(err, kerr.NotLeaderForPartition) && outlived(ctx, &parts[i]) {
+			err = nil
+		} else if errors.Is(err, kerr.NotLeaderForPartition) {
 			err = fmt.Errorf("%w: %w", kerr.NotEnoughReplicasAfterAppend, err)
 		}
 		parts[i].err = err

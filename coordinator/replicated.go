@@ -76,6 +76,10 @@ func (r replicated) WaitHighWatermark(ctx context.Context, offset int64) error {
 	})
 }
 
+func (r replicated) Outlived(ctx context.Context, offset int64) bool {
+	return r.Partition.Outlived(ctx, offset, r.epoch)
+}
+
 func (r replicated) Read(_ context.Context, offset int64, maxBytes int) ([]byte, func(), error) {
 	f, err := r.Fetch(offset, maxBytes, replication.ReadLogEnd, r.epoch)
 	if err != nil {
