@@ -372,6 +372,13 @@ func (c *conn) stopRunning() {
 	c.mu.running = false
 }
 
+// busy reports whether a message is being handled, but for a query that waits.
+func (c *conn) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.running && !c.mu.waiting
+}
+
 // setWaiting notes that the running query waits for rows, when a drain may end it.
 func (c *conn) setWaiting(waiting bool) {
 	c.mu.Lock()

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/xdg-go/scram"
 
@@ -275,6 +276,27 @@ func (s *Server) Drain() {
 	for _, c := range s.mu.sessions {
 		c.drain()
 	}
+}
+
+// settlePause is how often Settle looks.
+const settlePause = 2 * time.Millisecond
+
+// Settle drains the server and waits until no session has a message in hand, but for queries that wait for something to happen, or ctx ends. Sessions in a transaction block stay.
+func (s *Server) Settle(ctx context.Context) {
+	s.Drain()
+	for s.busy() && clock.Wait(ctx, s.config.Clock, settlePause) {
+	}
+}
+
+func (s *Server) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.mu.sessions {
+		if c.busy() {
+			return true
+		}
+	}
+	return false
 }
 
 // Shutdown drains the server and returns when all sessions are gone. When ctx ends first it ends the rest as Close does, and returns ctx's error.

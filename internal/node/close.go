@@ -3,11 +3,7 @@ package node
 import (
 	"context"
 	"errors"
-	"time"
 )
-
-// leaveTime is how long handing over may take at a stop.
-const leaveTime = 3 * time.Second
 
 // Close stops the node: clients first, then what serves them, the files last. It returns what went wrong, leaks among it.
 func (n *Node) Close() error {
@@ -17,12 +13,12 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	n.ready.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
 	var errs []error
 	try := func(err error) { errs = append(errs, err) }
-	n.leave(ctx)
+	n.leave()
 	n.endLife()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
 	if n.dutyDone != nil {
 		<-n.dutyDone
 	}
@@ -90,19 +86,6 @@ func (n *Node) close() error {
 		try(n.logs.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// leave hands over what other nodes can go on with: the leaderships of partitions, the queries and the control of the cluster. It takes as long as that takes, but not longer than ctx.
-func (n *Node) leave(ctx context.Context) {
-	if n.heart == nil || n.dutyDone == nil || !n.others() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, leaveTime)
-	defer cancel()
-	n.heart.Drain(ctx)
-	if err := n.meta.Resign(ctx); err != nil {
-		n.cfg.Logger.Info("the control of the cluster is not handed over", "err", err)
-	}
 }
 
 // others reports whether another node is active.

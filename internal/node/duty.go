@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,12 +25,13 @@ const (
 // duty is what one node of the cluster does at a time: it leads the coordinators of queries, runs the queries, owns the tables, and serves the sessions of all nodes. It lasts
 // as long as the leader epochs of those coordinators' partitions are what they were at its beginning.
 type duty struct {
-	n      *Node
-	epochs dutyEpochs
-	groups *coordinator.Groups // of the partitions among those that keep groups
-	engine *engine.Engine
-	pg     *pgwire.Server
-	gauges []prometheus.Collector
+	n       *Node
+	leaving atomic.Bool // it takes no more sessions: another node is about to
+	epochs  dutyEpochs
+	groups  *coordinator.Groups // of the partitions among those that keep groups
+	engine  *engine.Engine
+	pg      *pgwire.Server
+	gauges  []prometheus.Collector
 }
 
 // server runs the sessions; nil if there is no duty.
@@ -85,7 +87,7 @@ func (n *Node) openDuty(ctx context.Context) error {
 		return nil
 	}
 	n.sessions = newSessions(n)
-	n.duty.Store(d)
+	n.setDuty(d)
 	n.dutyDone = make(chan struct{})
 	go func() {
 		defer close(n.dutyDone)
@@ -103,7 +105,7 @@ func (n *Node) followDuty(d *duty) {
 		epochs, mine := n.dutyEpochs()
 		if d != nil && (!mine || !epochs.equal(d.epochs)) {
 			n.cfg.Logger.Info("queries end here")
-			n.duty.Store(nil)
+			n.setDuty(nil)
 			if err := d.end(dutyDrain, true); err != nil {
 				n.cfg.Logger.Warn("queries ended with an error", "err", err)
 			}
@@ -137,7 +139,7 @@ func (n *Node) followDuty(d *duty) {
 			} else {
 				n.cfg.Logger.Info("queries run here", "took", n.cfg.Clock.Since(begun).Round(time.Millisecond))
 			}
-			n.duty.Store(d)
+			n.setDuty(d)
 		}
 		if d == nil && !mine {
 			img, _ := n.repl.Watch()
@@ -149,6 +151,47 @@ func (n *Node) followDuty(d *duty) {
 			return
 		}
 	}
+}
+
+// setDuty makes d the duty, which may be nil, and tells who waits for one.
+func (n *Node) setDuty(d *duty) {
+	n.dutyNews.Lock()
+	defer n.dutyNews.Unlock()
+	n.duty.Store(d)
+	close(n.dutyNews.changed)
+	n.dutyNews.changed = make(chan struct{})
+}
+
+// awaitDuty returns the duty, if this node is the one that is to have it: it may be about to take it up, or to hand it over. It returns nil when another node is named, or ctx ends.
+func (n *Node) awaitDuty(ctx context.Context) *duty {
+	for {
+		n.dutyNews.Lock()
+		d, set := n.duty.Load(), n.dutyNews.changed
+		n.dutyNews.Unlock()
+		if d != nil && !d.leaving.Load() {
+			return d
+		}
+		img, changed := n.meta.Watch()
+		if id, ok := img.QueryNode(); !ok || id != n.identity.NodeID {
+			return nil
+		}
+		select {
+		case <-set:
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		case <-n.stopping:
+			return nil
+		}
+	}
+}
+
+// settle has statements come to their end before another node takes the duty: from then on none could be sure of what has become of it. Those that take too long, and blocks, are left to that.
+func (d *duty) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	d.leaving.Store(true)
+	d.pg.Settle(ctx)
 }
 
 // aslongas returns a context that ends when the node stops or holds does not hold any more: what begins a part that has become another node's may be waiting for just that node. stop

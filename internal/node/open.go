@@ -59,9 +59,13 @@ type Node struct {
 	kafka  *kafka.Server
 	admin  *admin.Server
 
-	served        atomic.Pointer[served]        // what calls of other nodes reach
-	duty          atomic.Pointer[duty]          // nil while another node has it
-	work          atomic.Pointer[work]          // nil while this node has it, or no part in the queries
+	served   atomic.Pointer[served] // what calls of other nodes reach
+	duty     atomic.Pointer[duty]   // nil while another node has it
+	work     atomic.Pointer[work]   // nil while this node has it, or no part in the queries
+	dutyNews struct {
+		sync.Mutex
+		changed chan struct{} // closed and replaced when duty is set
+	}
 	engine        atomic.Pointer[engine.Engine] // of the duty, or of the work for another node that has it
 	dutyDone      chan struct{}                 // closed when duties are not followed any more
 	followersDone chan struct{}                 // closed when the coordinators of Kafka clients are not followed any more
@@ -97,6 +101,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 		cfg.Logger.Warn("clients are asked for passwords, but nothing is encrypted: --insecure without --tls-cert")
 	}
 	n := &Node{cfg: cfg, fatal: make(chan error, 1), cutOff: make(chan struct{}, 1), registry: prometheus.NewRegistry()}
+	n.dutyNews.changed = make(chan struct{})
 	n.life, n.endLife = context.WithCancel(context.Background())
 	n.stopping = n.life.Done()
 	ctx, n.giveUp = context.WithCancelCause(ctx)

@@ -26,6 +26,8 @@ const (
 	accepted byte = 1
 	declined byte = 0
 
+	// takeWait is how long a node keeps a session waiting that has come before it has taken up the duty.
+	takeWait = 2 * time.Second
 	// dialRest is how long a node that could not be reached, or did not run the sessions, is left alone: all sessions of this node want to go there.
 	dialRest = 100 * time.Millisecond
 	// maxCancelKey bounds the key of a request to cancel.
@@ -95,7 +97,9 @@ func (s *sessions) Dial(ctx context.Context, reads bool) (net.Conn, error) {
 		return nil, errNotReady
 	}
 	if id == s.n.identity.NodeID {
-		d := s.n.duty.Load()
+		ctx, cancel := context.WithTimeout(ctx, takeWait)
+		defer cancel()
+		d := s.n.awaitDuty(ctx)
 		if d == nil {
 			return nil, errNotReady
 		}
@@ -118,7 +122,7 @@ func (s *sessions) Dial(ctx context.Context, reads bool) (net.Conn, error) {
 		err = sqlerr.New(sqlerr.CannotConnectNow, "node %d cannot reach node %d, which runs the queries", s.n.identity.NodeID, id).
 			WithHint("Try again, or connect to another node.")
 	}
-	if ctx.Err() == nil {
+	if now, _ := s.n.meta.Image().QueryNode(); ctx.Err() == nil && now == id {
 		s.mu.Lock()
 		s.mu.refused, s.mu.rests, s.mu.why = id, s.n.cfg.Clock.Now().Add(dialRest), err
 		s.mu.Unlock()
@@ -213,19 +217,24 @@ func (s *sessions) Judge(state pgwire.State, unanswered []pgwire.Message) pgwire
 }
 
 // takeSession takes a stream that another node has opened for a client of its own.
-func (n *Node) takeSession(_ context.Context, conn net.Conn, from peer.Hello) {
-	if err := n.takeStream(conn, from.NodeID); err != nil {
+func (n *Node) takeSession(ctx context.Context, conn net.Conn, from peer.Hello) {
+	if err := n.takeStream(ctx, conn, from.NodeID); err != nil {
 		_ = conn.Close() // the other side tries elsewhere
 	}
 }
 
-func (n *Node) takeStream(conn net.Conn, from int32) error {
+func (n *Node) takeStream(ctx context.Context, conn net.Conn, from int32) error {
 	var head [5]byte
 	if _, err := io.ReadFull(conn, head[:1]); err != nil {
 		return err
 	}
 	d := n.duty.Load()
 	if head[0] == forSession {
+		ctx, cancel := context.WithTimeout(ctx, takeWait)
+		defer cancel()
+		if d = nil; n.served.Load() != nil {
+			d = n.awaitDuty(ctx)
+		}
 		answer := []byte{declined}
 		if d != nil {
 			answer = []byte{accepted}

@@ -114,6 +114,9 @@ func (c *Controller) Heartbeat(req *kmsg.BrokerHeartbeatRequest) *kmsg.BrokerHea
 	c.mu.Unlock()
 	if !c.opts.Meta.Leads() || c.opts.Meta.Term() != begun {
 		resp.ErrorCode = kerr.NotController.Code
+		if c.opts.Meta.Leads() {
+			c.wake() // it has just come to control
+		}
 		return resp
 	}
 	img := c.opts.Meta.Image()

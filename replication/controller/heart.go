@@ -19,6 +19,8 @@ import (
 const (
 	// checkEvery is how often a node looks whether it has been cut off.
 	checkEvery = 100 * time.Millisecond
+	// reachEvery is how often it sends a heartbeat while it waits for one to be answered.
+	reachEvery = 10 * time.Millisecond
 	// cordonVersion is the first version of BrokerHeartbeat that names cordoned directories.
 	cordonVersion = 2
 )
@@ -63,6 +65,7 @@ type Heart struct {
 		busy     map[string]bool // a heartbeat to that address is on its way
 		tenure   tenure
 		cutOff   bool
+		leaving  bool // it is about to stop
 		stopping bool
 		mayStop  chan struct{} // closed when the controller says so
 		stop     bool
@@ -99,6 +102,25 @@ func (h *Heart) Drain(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 	case <-h.ctx.Done():
+	}
+}
+
+// Reach reports whether the controller has answered a heartbeat that was sent since, before ctx ends: another node may have come to control just now. It is for a node that is about to stop: if nobody
+// answers, it is not alone in that.
+func (h *Heart) Reach(ctx context.Context) bool {
+	begun := h.opts.Clock.Now()
+	for {
+		h.mu.Lock()
+		h.mu.leaving = true
+		answered := h.mu.tenure.answered.After(begun)
+		h.mu.Unlock()
+		if answered {
+			return true
+		}
+		h.beat(h.opts.Local.Deaths())
+		if !clock.Wait(ctx, h.opts.Clock, reachEvery) {
+			return false
+		}
 	}
 }
 
@@ -230,8 +252,12 @@ func (h *Heart) check() {
 		return
 	}
 	h.mu.cutOff = cut
+	level := slog.LevelWarn
+	if h.mu.leaving {
+		level = slog.LevelInfo
+	}
 	if cut {
-		h.opts.Logger.Warn("serving nothing as leader", "why", why)
+		h.opts.Logger.Log(h.ctx, level, "serving nothing as leader", "why", why)
 	} else {
 		h.opts.Logger.Info("the controller has let this node in again")
 	}
