@@ -112,6 +112,9 @@ type Session interface {
 	// TxStatus returns the state of the session's transaction.
 	TxStatus() TxStatus
 
+	// Writes reports whether the unit of work under way may change more than the session itself. Any goroutine may ask, at any time.
+	Writes() bool
+
 	// Parse reads the whole text of a simple Query, whose syntax must be right before any of it runs, and returns its
 	// statements: none for an empty or comment-only text. Names and types are not looked at yet.
 	Parse(ctx context.Context, text string) ([]Query, error)

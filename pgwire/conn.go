@@ -54,6 +54,7 @@ type conn struct {
 		cancel   context.CancelCauseFunc
 		running  bool // a message is being handled
 		waiting  bool // ... and it is a push query waiting for rows
+		inBlock  bool // at the last ReadyForQuery a transaction block was open
 		draining bool
 		pending  []Notification
 		bytes    int // of pending
@@ -353,6 +354,9 @@ func (c *conn) readyForQuery() {
 	c.out.finish()
 	c.out.flush()
 	c.atRest = true
+	c.mu.Lock()
+	c.mu.inBlock = c.session.TxStatus() != TxIdle
+	c.mu.Unlock()
 }
 
 // startRunning makes what follows cancellable, and returns its context.
@@ -372,11 +376,29 @@ func (c *conn) stopRunning() {
 	c.mu.running = false
 }
 
-// busy reports whether a message is being handled, but for a query that waits.
-func (c *conn) busy() bool {
+// unit is how far a unit of work is.
+type unit uint8
+
+const (
+	unitNone    unit = iota // there is none: what is open is a block that waits for its client, or a query that waits for something to happen
+	unitRead                // it has changed nothing so far
+	unitWrites              // it may change something, or it is not known yet
+	unitMessage             // its client is about to send more of it, or to be told that the server ends
+)
+
+// unit is called by other goroutines than the connection's own.
+func (c *conn) unit() unit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.mu.running && !c.mu.waiting
+	switch {
+	case !c.mu.running && c.mu.inBlock, c.mu.running && c.mu.waiting:
+		return unitNone
+	case !c.mu.running:
+		return unitMessage
+	case c.session.Writes():
+		return unitWrites
+	}
+	return unitRead
 }
 
 // setWaiting notes that the running query waits for rows, when a drain may end it.

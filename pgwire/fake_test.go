@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 )
@@ -81,6 +82,7 @@ type fakeSession struct {
 	client     Client
 	pid        int32
 	status     TxStatus
+	writes     atomic.Bool
 	untold     bool // of the loss of a block
 	implicit   bool
 	statements map[string]*fakeStatement
@@ -91,6 +93,7 @@ type fakeSession struct {
 
 func (s *fakeSession) Parameter(name string) string { return s.settings[name] }
 func (s *fakeSession) TxStatus() TxStatus           { return s.status }
+func (s *fakeSession) Writes() bool                 { return s.writes.Load() }
 
 func (s *fakeSession) Parse(_ context.Context, text string) ([]Query, error) {
 	var queries []Query

@@ -278,25 +278,35 @@ func (s *Server) Drain() {
 	}
 }
 
-// settlePause is how often Settle looks.
-const settlePause = 2 * time.Millisecond
+const (
+	// settlePause is how often Settle looks, and settleReads how often a session must be found reading before it counts as one that only reads: a statement that writes is not known as one at once.
+	settlePause = 2 * time.Millisecond
+	settleReads = 10
+)
 
-// Settle drains the server and waits until no session has a message in hand, but for queries that wait for something to happen, or ctx ends. Sessions in a transaction block stay.
+// Settle drains the server and waits until no session is in the middle of something that changes more than itself, or ctx ends. Sessions in a transaction block stay, and those that read or wait.
 func (s *Server) Settle(ctx context.Context) {
 	s.Drain()
-	for s.busy() && clock.Wait(ctx, s.config.Clock, settlePause) {
+	reads := map[*conn]int{}
+	for s.unsettled(reads) && clock.Wait(ctx, s.config.Clock, settlePause) {
 	}
 }
 
-func (s *Server) busy() bool {
+// unsettled reports whether a session is to be waited for; reads counts how often each was found reading.
+func (s *Server) unsettled(reads map[*conn]int) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	busy := false
 	for _, c := range s.mu.sessions {
-		if c.busy() {
-			return true
+		switch u := c.unit(); {
+		case u == unitRead && reads[c] < settleReads:
+			reads[c]++
+			busy = true
+		case u == unitWrites, u == unitMessage:
+			busy = true
 		}
 	}
-	return false
+	return busy
 }
 
 // Shutdown drains the server and returns when all sessions are gone. When ctx ends first it ends the rest as Close does, and returns ctx's error.

@@ -58,6 +58,7 @@ func (s *session) listen(q sql.Statement) (string, error) {
 
 // notify puts a notification into the transaction: NOTIFY and pg_notify.
 func (s *session) notify(channel, payload string) error {
+	s.writes.Store(true)
 	if err := checkChannel(channel); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 
 	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/pgwire"
@@ -27,6 +28,8 @@ type session struct {
 	tx      *txn
 	stmts   statements
 	portals map[string]*portal
+	// writes: the transaction may change more than the session.
+	writes atomic.Bool
 	// written are the positions that this session's own writes reached, for consistency = session.
 	written positions
 	temp    temporary
@@ -119,6 +122,9 @@ func (st *statement) Text() string { return st.text }
 
 // Parameter implements pgwire.Session.
 func (s *session) Parameter(name string) string { return s.set.must(strings.ToLower(name)) }
+
+// Writes implements pgwire.Session.
+func (s *session) Writes() bool { return s.writes.Load() }
 
 // TxStatus implements pgwire.Session.
 func (s *session) TxStatus() pgwire.TxStatus {

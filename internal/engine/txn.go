@@ -75,6 +75,7 @@ func (s *session) beginStatement(st *statement) error {
 
 // checkWrite refuses writes in a read-only transaction.
 func (s *session) checkWrite(what string) error {
+	s.writes.Store(true)
 	switch {
 	case !s.begin().readOnly:
 		return nil
@@ -165,6 +166,7 @@ func (s *session) rollback() {
 func (s *session) endTxn() {
 	t := s.tx
 	s.tx = nil
+	s.writes.Store(false)
 	s.closePortals(false)
 	s.thaw(t) // after the portals, which read from it
 }

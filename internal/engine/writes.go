@@ -21,6 +21,7 @@ type writeBuffer struct {
 
 // writeTx returns the transaction's buffer, made at its first write.
 func (s *session) writeTx() *exec.WriteTx {
+	s.writes.Store(true)
 	t := s.begin()
 	if t.writes == nil {
 		limit, err := parseBytes(s.set.must("transaction_buffer"))
