@@ -245,17 +245,32 @@ func (r *Runner) stop(which func(TaskKey) bool) {
 // Fence shuts out the lanes with these transactional ids: what they had not committed never will be. Whoever takes over a
 // node's tasks calls it before Start.
 func (r *Runner) Fence(ctx context.Context, transactionalIDs []string) error {
-	for _, id := range transactionalIDs {
-		lane, err := r.cfg.Log.OpenLane(ctx, id)
-		if err != nil {
-			return fmt.Errorf("fence lane %s: %w", id, err)
-		}
-		if err := lane.Close(); err != nil {
-			return fmt.Errorf("fence lane %s: %w", id, err)
-		}
+	errs := make([]error, len(transactionalIDs)) // one for each: each waits for replicas
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, maxFences)
+	for i, id := range transactionalIDs {
+		slots <- struct{}{}
+		wg.Go(func() {
+			if errs[i] = r.fence(ctx, id); errs[i] != nil {
+				errs[i] = fmt.Errorf("fence lane %s: %w", id, errs[i])
+			}
+			<-slots
+		})
 	}
-	return nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
+
+func (r *Runner) fence(ctx context.Context, id string) error {
+	lane, err := r.cfg.Log.OpenLane(ctx, id)
+	if err != nil {
+		return err
+	}
+	return lane.Close()
+}
+
+// maxFences bounds the lanes that are fenced at the same time.
+const maxFences = 16
 
 // LaneIDs returns the transactional ids of this runner's lanes.
 func (r *Runner) LaneIDs() []string {
