@@ -38,7 +38,8 @@ type conn struct {
 
 	session *fetchSession // nil without one; the reader's
 
-	asked atomic.Int64 // when the client last asked for a partition or a coordinator, in nanoseconds since 1970; 0: never
+	answered bool         // once at least; the writer's, until it has ended
+	asked    atomic.Int64 // when the client last asked for a partition or a coordinator, in nanoseconds since 1970; 0: never
 
 	pause  time.Duration // before the next request is read, by a quota; the reader's
 	waited time.Duration // of the request in progress, for something to happen; the reader's
@@ -63,7 +64,12 @@ func newConn(s *Server, nc net.Conn) *conn {
 
 // serve is the life of the connection.
 func (c *conn) serve() {
-	defer func() { _ = c.raw.Close() }()
+	defer func() {
+		if !c.answered && c.server.ctx.Err() != nil {
+			reset(c.raw)
+		}
+		_ = c.raw.Close()
+	}()
 	defer c.cancel()
 	if err := c.begin(); err != nil {
 		c.log.Debug("connection closed", "err", err)
@@ -79,6 +85,14 @@ func (c *conn) serve() {
 	writer.Wait()
 	if err != nil && !errors.Is(err, io.EOF) && c.server.ctx.Err() == nil {
 		c.log.Debug("connection closed", "err", err)
+	}
+}
+
+// reset has a connection end by a reset when it is closed. A server that hangs up in good order before it has answered anything looks to clients like one that wants something else of them, TLS or a
+// password: franz-go fails what was to be produced. After a reset they try again.
+func reset(nc net.Conn) {
+	if tcp, ok := nc.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
 	}
 }
 
@@ -225,6 +239,7 @@ func (c *conn) sendMessage(correlation int32, resp kmsg.Response) error {
 		return err
 	}
 	_, err = c.nc.Write(out)
+	c.answered = c.answered || err == nil
 	return err
 }
 

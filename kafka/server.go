@@ -139,6 +139,7 @@ func (s *Server) start(nc net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.mu.closed || len(s.mu.conns) >= s.config.MaxConnections {
+		reset(nc)
 		_ = nc.Close()
 		return
 	}
