@@ -46,6 +46,8 @@ type Config struct {
 	MaxMessageBytes int
 	// Upstream, where it is not nil, leads to the servers that run the sessions of this one's clients. There is no Backend then.
 	Upstream Upstream
+	// Admit is asked about each new connection; its error refuses it, as one of a server that is starting or stopping. May be nil.
+	Admit func() error
 	// Number tells this server from the others that have the same upstream. Their process ids differ if the numbers do, modulo 1024.
 	Number int32
 }
@@ -162,8 +164,13 @@ func (s *Server) serveConn(nc net.Conn) {
 		return
 	}
 	packet, err := readStartup(s.ctx, nc, s.tls)
+	if err == nil && s.config.Admit != nil {
+		err = s.config.Admit()
+	}
 	if packet.cancelKey != nil {
-		s.cancelRequest(packet.cancelPID, packet.cancelKey)
+		if err == nil {
+			s.cancelRequest(packet.cancelPID, packet.cancelKey)
+		}
 		return
 	}
 	c := newConn(s, packet, logger)

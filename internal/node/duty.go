@@ -34,14 +34,6 @@ type duty struct {
 	gauges  []prometheus.Collector
 }
 
-// server runs the sessions; nil if there is no duty.
-func (d *duty) server() *pgwire.Server {
-	if d == nil {
-		return nil
-	}
-	return d.pg
-}
-
 // dutyEpochs are the partitions of coordinators that go with the duty, and their leader epochs.
 type dutyEpochs struct {
 	partitions []coordinator.TopicPartition
@@ -86,7 +78,7 @@ func (n *Node) openDuty(ctx context.Context) error {
 		n.duty.Store(d)
 		return nil
 	}
-	n.sessions = newSessions(n)
+	n.sessions.start()
 	n.setDuty(d)
 	n.dutyDone = make(chan struct{})
 	go func() {

@@ -81,6 +81,7 @@ type Node struct {
 	listeners struct{ pg, kafka, http net.Listener }
 
 	addrs  struct{ pg, kafka, http, raft net.Addr }
+	opened atomic.Bool // Open has come to its end
 	ready  atomic.Bool
 	failed atomic.Bool             // it has to stop
 	wg     sync.WaitGroup          // of the listeners
@@ -123,6 +124,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 			return nil, errors.Join(err, n.Close())
 		}
 	}
+	n.opened.Store(true)
 	n.ready.Store(true)
 	return n, nil
 }
@@ -243,23 +245,29 @@ func (n *Node) onAnswered(until time.Time) {
 	}
 }
 
-// bind opens the listeners of clients, so that the cluster can be told their addresses; they are served when the node can answer. A node alone opens them then.
+// bind makes sure of the addresses of clients, so that the cluster can be told them. PostgreSQL clients are told from now on that the node is starting; a port that would accept connections and say nothing
+// is not open before the node can answer, as in Kafka: who finds it closed goes to another node at once. Only one that the machine is to choose has to be. A node alone opens all then.
 func (n *Node) bind(context.Context) error {
 	if n.port == nil {
 		return nil
 	}
-	return n.openListeners()
+	if err := n.openListeners(true); err != nil {
+		return err
+	}
+	return n.serveFront()
 }
 
-func (n *Node) openListeners() error {
+// openListeners opens those that are not open; with early, it only tries those that are to be opened later.
+func (n *Node) openListeners(early bool) error {
 	for _, x := range []struct {
 		flag, addr string
 		l          *net.Listener
 		at         *net.Addr
+		late       bool
 	}{
-		{"--pg", n.cfg.PG, &n.listeners.pg, &n.addrs.pg},
-		{"--http", n.cfg.HTTP, &n.listeners.http, &n.addrs.http},
-		{"--kafka", n.cfg.Kafka, &n.listeners.kafka, &n.addrs.kafka},
+		{"--pg", n.cfg.PG, &n.listeners.pg, &n.addrs.pg, false},
+		{"--http", n.cfg.HTTP, &n.listeners.http, &n.addrs.http, true},
+		{"--kafka", n.cfg.Kafka, &n.listeners.kafka, &n.addrs.kafka, true},
 	} {
 		if x.addr == Off || *x.l != nil {
 			continue
@@ -268,7 +276,14 @@ func (n *Node) openListeners() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", x.flag, err)
 		}
-		*x.l, *x.at = l, l.Addr()
+		*x.at = l.Addr()
+		if _, port, _ := splitAddr(x.addr); early && x.late && port != 0 {
+			if err := l.Close(); err != nil {
+				return fmt.Errorf("%s: %w", x.flag, err)
+			}
+			continue
+		}
+		*x.l = l
 	}
 	return nil
 }
@@ -443,11 +458,11 @@ func (n *Node) replicaEnd(topic string, partition int32) (int64, error) {
 }
 
 func (n *Node) listen(context.Context) error {
-	if err := n.openListeners(); err != nil {
+	if err := n.openListeners(false); err != nil {
 		return err
 	}
-	if err := n.serveSQL(); err != nil {
-		return err
+	if n.port == nil {
+		n.serve("pg", func() error { return n.duty.Load().pg.Serve(n.listeners.pg) })
 	}
 	if err := n.listenHTTP(); err != nil {
 		return err

@@ -57,11 +57,16 @@ type sessions struct {
 }
 
 func newSessions(n *Node) *sessions {
-	s := &sessions{n: n, Door: engine.Door{Meta: n.meta, Clock: n.cfg.Clock, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure}}
+	s := &sessions{n: n, Door: engine.Door{Clock: n.cfg.Clock, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.mu.streams, s.mu.attended = map[*stream]struct{}{}, map[int32]struct{}{}
-	s.wg.Go(s.watch)
 	return s
+}
+
+// start is called when there is metadata. No client is admitted before.
+func (s *sessions) start() {
+	s.Meta = s.n.meta
+	s.wg.Go(s.watch)
 }
 
 // close stops the watch. The server of clients has been closed before.
@@ -285,19 +290,27 @@ func readKey(conn net.Conn) ([]byte, error) {
 	return key, err
 }
 
-// serveSQL takes the connections of PostgreSQL clients. A node alone runs their sessions itself, for ever.
-func (n *Node) serveSQL() error {
-	server := n.duty.Load().server()
-	if n.port != nil {
-		var err error
-		server, err = pgwire.New(pgwire.Config{
-			Upstream: n.sessions, Number: n.identity.NodeID, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS,
-		})
-		if err != nil {
-			return err
-		}
-		n.front.Store(server)
+// serveFront takes the connections of PostgreSQL clients, in a cluster. They are refused while the node starts or stops. A node alone runs their sessions itself, for ever.
+func (n *Node) serveFront() error {
+	n.sessions = newSessions(n)
+	front, err := pgwire.New(pgwire.Config{
+		Upstream: n.sessions, Admit: n.admit, Number: n.identity.NodeID, Clock: n.cfg.Clock, Rand: n.cfg.Rand, Logger: n.cfg.Logger, TLS: n.cfg.TLS,
+	})
+	if err != nil {
+		return err
 	}
-	n.serve("pg", func() error { return server.Serve(n.listeners.pg) })
+	n.front.Store(front)
+	n.serve("pg", func() error { return front.Serve(n.listeners.pg) })
 	return nil
+}
+
+// admit refuses clients while this node starts or stops: another one may take them.
+func (n *Node) admit() error {
+	switch {
+	case n.ready.Load():
+		return nil
+	case n.opened.Load():
+		return sqlerr.New(sqlerr.CannotConnectNow, "the database system is shutting down").WithDetail("Node %d is stopping.", n.identity.NodeID).WithHint("Connect to another node.")
+	}
+	return sqlerr.New(sqlerr.CannotConnectNow, "the database system is starting up").WithDetail("Node %d is starting.", n.identity.NodeID).WithHint("Try again, or connect to another node.")
 }
