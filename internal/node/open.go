@@ -462,7 +462,8 @@ func (n *Node) listen(context.Context) error {
 		return err
 	}
 	if n.port == nil {
-		n.serve("pg", func() error { return n.duty.Load().pg.Serve(n.listeners.pg) })
+		pg := n.duty.Load().pg // Close takes the duty away, maybe before this is served
+		n.serve("pg", func() error { return pg.Serve(n.listeners.pg) })
 	}
 	if err := n.listenHTTP(); err != nil {
 		return err

@@ -12,8 +12,8 @@ type trap struct {
 var traps = []trap{
 	{
 		"KIP-101: truncating to the own high watermark", "replication", "TestAFollowerThatRestartsKeepsWhatLiesAboveItsHighWatermark", "replication/partition.go",
-		"p.mu.follows, p.mu.followEpoch = r.Leader, r.LeaderEpoch\n",
-		"p.mu.follows, p.mu.followEpoch = r.Leader, r.LeaderEpoch\n\tif _, err := p.log.TruncateTo(p.log.HighWatermark()); err != nil {\n\t\treturn err\n\t}\n",
+		"p.mu.leader, p.mu.follows, p.mu.followEpoch = nil, leader, epoch\n",
+		"p.mu.leader, p.mu.follows, p.mu.followEpoch = nil, leader, epoch\n\tif _, err := p.log.TruncateTo(p.log.HighWatermark()); err != nil {\n\t\tpanic(err)\n\t}\n",
 	},
 	{
 		"KIP-101: logs of one length that differ", "replication", "TestADeposedLeaderGivesUpWhatTheNextOneDoesNotHave", "replication/core/diverge.go",
