@@ -46,7 +46,7 @@ func TestSettleWaitsForWhatMayHaveChangedSomething(t *testing.T) {
 		s := &Server{config: Config{Clock: clock.Real}}
 		session := &fakeSession{}
 		session.writes.Store(true)
-		c := &conn{server: s, session: session, in: newInbox()}
+		c := &conn{server: s, session: session, in: newInbox(), pid: 1}
 		c.mu.running = true
 		s.mu.sessions = map[int32]*conn{1: c}
 		settled := make(chan struct{})
