@@ -12,6 +12,9 @@ import (
 // everywhereLimit bounds how long a statement waits for other nodes to act on it.
 const everywhereLimit = 10 * time.Second
 
+// knownLimit bounds how long one waits for other nodes to hear of it: longer than a node may be silent before it is fenced.
+const knownLimit = 3 * time.Second
+
 // awaitEverywhere waits until every node has acted on the metadata as it is now: what was paused or dropped has no tasks any more, and every task knows what was
 // added. A node that is fenced runs nothing that counts. Who does not tell in time is named in a WARNING.
 func (s *session) awaitEverywhere(ctx context.Context) error {
@@ -54,7 +57,7 @@ func (e *Engine) awaitKnown(ctx context.Context, index uint64) {
 	if e.opts.Peers == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, everywhereLimit)
+	ctx, cancel := context.WithTimeout(ctx, knownLimit)
 	defer cancel()
 	var wg sync.WaitGroup
 	for k := range e.meta.Image().Brokers() {
@@ -63,7 +66,7 @@ func (e *Engine) awaitKnown(ctx context.Context, index uint64) {
 		}
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if k, ok := e.meta.Image().Broker(k.ID); !ok || k.Fenced {
+				if k, ok := e.meta.Image().Broker(k.ID); !ok || k.Fenced || k.Draining {
 					return
 				}
 				a, err := e.ask(ctx, k.ID, question{Kind: "knows", Index: index})
