@@ -34,6 +34,8 @@ func ddlError(err error) error {
 		return sqlerr.New(sqlerr.DuplicateTable, "%w", err)
 	case errors.Is(err, metadata.ErrDependents):
 		return sqlerr.New(sqlerr.DependentObjectsStillExist, "%w", err)
+	case errors.Is(err, metadata.ErrUnknownOutcome):
+		return sqlerr.New(sqlerr.StatementCompletionUnknown, "%w", err).WithHint("Look whether it is there before you send it again.")
 	default:
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/millracedb/millrace/internal/sqlerr"
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
@@ -86,7 +87,7 @@ func (e *Engine) commitDDL(ctx context.Context, b *metadata.Batch, drops []*meta
 	}
 	e.super.afterDrop(drops)
 	if err := e.super.waitActed(ctx, r.Index); err != nil {
-		return err
+		return afterChange(err)
 	}
 	e.awaitKnown(ctx, r.Index)
 	for _, f := range after {
@@ -94,10 +95,18 @@ func (e *Engine) commitDDL(ctx context.Context, b *metadata.Batch, drops []*meta
 			continue
 		}
 		if err := f(ctx); err != nil {
-			return err
+			return afterChange(err)
 		}
 	}
 	return nil
+}
+
+// afterChange is an error of what follows a change of the catalog that was made. It must not say that nothing was, as that of an engine which ends: the client would send the statement again.
+func afterChange(err error) error {
+	if sqlerr.CodeOf(err) != sqlerr.CannotConnectNow {
+		return err
+	}
+	return sqlerr.New(sqlerr.StatementCompletionUnknown, "the change was made, but what follows from it cannot be waited for: %w", err).WithHint("Look whether it is there before you send it again.")
 }
 
 // commitStaged applies the catalog changes of a block. What waits for new queries comes after the block's rows.

@@ -124,7 +124,7 @@ func (s *session) commit(ctx context.Context) error {
 	if t.ddl != nil {
 		for _, f := range t.ddl.after {
 			if err := f(ctx); err != nil {
-				return err
+				return afterChange(err)
 			}
 		}
 	}
