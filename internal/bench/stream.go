@@ -34,6 +34,7 @@ var countedWindows = []struct {
 	of           int64
 }{
 	{"tumbling", "TUMBLING (SIZE 1 MINUTE)", 1},
+	{"tumbling-second", "TUMBLING (SIZE 1 SECOND)", 1},
 	{"hopping-2", "HOPPING (SIZE 1 MINUTE, ADVANCE BY 30 SECONDS)", 2},
 	{"hopping-6", "HOPPING (SIZE 1 MINUTE, ADVANCE BY 10 SECONDS)", 6},
 	{"hopping-12", "HOPPING (SIZE 1 MINUTE, ADVANCE BY 5 SECONDS)", 12},
