@@ -21,6 +21,7 @@ type aggCall struct {
 	holds  bool // the accumulator keeps every row
 	set    bool // an ordered-set aggregate, with WITHIN GROUP
 	places bool // rows are taken by rowtime and place in their stream
+	ints   bool // DISTINCT values are integers, and none is NULL
 	batch  *vec.Batch
 	groups []accState
 	row    []types.Datum
@@ -36,6 +37,7 @@ type aggCall struct {
 type accState struct {
 	acc  expr.Accumulator
 	seen map[string]struct{}
+	ints intIndex // seen, where the values are integers
 	rows []orderedArgs
 }
 
@@ -47,6 +49,7 @@ const datumBytes = 48
 func (q *Query) newAggCall(g planner.Agg) (*aggCall, error) {
 	c := &aggCall{q: q, agg: g, row: make([]types.Datum, len(g.Args)), holds: g.Func.Ordered, set: g.Func.Kind == planner.OrderedSetFunc}
 	c.places = c.holds && !g.Distinct && len(g.OrderBy) == 0
+	c.ints = g.Distinct && !c.set && !g.Func.NotStrict && len(g.Args) == 1 && g.Args[0].Type().Kind.Storage() == types.StoreInt
 	if g.Distinct && len(g.OrderBy) == 0 && c.holds {
 		// DISTINCT sorts, which shows where the order of rows does.
 		for _, e := range g.Args {
@@ -129,7 +132,7 @@ func (c *aggCall) grow(n int) error {
 				return err
 			}
 		}
-		if c.agg.Distinct {
+		if c.agg.Distinct && !c.ints {
 			st.seen = map[string]struct{}{}
 		}
 		c.groups = append(c.groups, st)
@@ -148,6 +151,14 @@ func (c *aggCall) addRow(st *accState, row int) error {
 			return nil
 		}
 		size += datumBytes + len(c.row[i].S)
+	}
+	if c.ints {
+		if _, fresh := st.ints.add(c.row[0].I); !fresh {
+			return nil
+		}
+		if err := c.q.Memory.grow(intEntryBytes); err != nil {
+			return err
+		}
 	}
 	if st.seen != nil {
 		c.keyBuf = c.keyBuf[:0]

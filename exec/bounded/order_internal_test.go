@@ -1,6 +1,7 @@
 package bounded
 
 import (
+	"context"
 	"math"
 	"slices"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
+	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
 	"github.com/millracedb/millrace/sql/types"
@@ -92,4 +94,54 @@ func TestIntegersAreNumberedAsTheyCome(t *testing.T) {
 		}
 		require.Equal(t, order, x.keys)
 	})
+}
+
+// batches is a source of the same batches for every scan.
+type batches []*vec.Batch
+
+func (s batches) Scan(context.Context, *planner.Scan, [][]types.Datum) (Iter, error) {
+	return &setIter{batches: s}, nil
+}
+
+// TestTheFirstRowsAreThoseOfTheWholeSort compares a sort that keeps the first rows only with one that keeps all, over more rows than it keeps at a time.
+func TestTheFirstRowsAreThoseOfTheWholeSort(t *testing.T) {
+	schema := []types.Type{types.Of(types.Int8), types.Of(types.Int8)}
+	scan := &planner.Scan{P: planner.Props{Cols: []planner.Col{{Name: "a", Type: schema[0]}, {Name: "b", Type: schema[1]}}}, Rel: &planner.Relation{}, Cols: []int{0, 1}}
+	for _, spread := range []int64{1, 7, 9999} {
+		for _, nulls := range []int64{2, 50} {
+			var source batches
+			for n := int64(0); n < 6000; {
+				b := vec.NewBatch(schema, 0)
+				for range 500 {
+					a := types.IntDatum(n * 7919 % spread)
+					if n%nulls == 0 {
+						a = types.NullDatum
+					}
+					b.AppendDatums([]types.Datum{a, types.IntDatum(n)}, vec.Insert, 0)
+					n++
+				}
+				source = append(source, b)
+			}
+			read := func(open func(*Query) (Iter, error)) (got []int64) {
+				it, err := open(&Query{Env: &expr.Env{Ctx: t.Context()}, Source: source})
+				require.NoError(t, err)
+				defer it.Close()
+				for {
+					b, err := it.Next()
+					require.NoError(t, err)
+					if b == nil {
+						return got
+					}
+					got = append(got, b.Cols[1].I64...)
+				}
+			}
+			for way := range 4 {
+				sort := &planner.Sort{P: scan.P, In: scan, By: []planner.SortKey{{Expr: &planner.ColumnRef{Typ: schema[0]}, Desc: way&1 > 0, NullsFirst: way&2 > 0}}}
+				want := read(func(q *Query) (Iter, error) { return q.openSort(sort) })
+				for _, limit := range []int{1, 100} {
+					require.Equal(t, want[:limit], read(func(q *Query) (Iter, error) { return q.openTopN(sort, limit) }))
+				}
+			}
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/millracedb/millrace/exec/expr"
 	"github.com/millracedb/millrace/exec/vec"
 	"github.com/millracedb/millrace/planner"
+	"github.com/millracedb/millrace/sql/types"
 )
 
 // maxTopN is how many rows ORDER BY ... LIMIT keeps at most; beyond it the whole input is sorted.
@@ -22,6 +23,7 @@ type topN struct {
 	values *sortKeys
 	charge int
 	worst  *rowRef // the last row kept, once there are limit of them
+	head   uint64  // that of its first key
 	errs   expr.Errors
 	sel    []int32
 }
@@ -72,12 +74,29 @@ func (t *topN) add(b *vec.Batch) error {
 		return err
 	}
 	if t.worst != nil {
-		t.sel = slices.DeleteFunc(t.sel, func(i int32) bool { return !t.better(cols, int(i)) })
+		t.drop(cols)
 	}
 	if len(t.sel) == 0 {
 		return nil
 	}
 	return t.keep(b, cols, t.sel)
+}
+
+// drop takes the rows that sort behind the last one kept out of the selection. Integers are told apart by their heads.
+func (t *topN) drop(cols []*vec.Vector) {
+	ints := cols[0].Storage() == types.StoreInt
+	kept := t.sel[:0]
+	for _, i := range t.sel {
+		if ints {
+			if head, _ := headOf(t.by[0], cols[0], int(i), nil); head > t.head {
+				continue
+			}
+		}
+		if t.better(cols, int(i)) {
+			kept = append(kept, i)
+		}
+	}
+	t.sel = kept
 }
 
 // better reports whether a row sorts before the last one kept; an equal one came later and loses.
@@ -144,6 +163,7 @@ func (t *topN) cut() error {
 	}
 	if last := len(t.rows.batches) - 1; t.rows.n == t.limit && last >= 0 {
 		t.worst = &rowRef{int32(last), int32(t.rows.batches[last].Len() - 1)}
+		t.head, _ = headOf(t.by[0], t.values.cols[last][0], int(t.worst.row), nil)
 	}
 	return t.q.Memory.grow(-charge)
 }
