@@ -176,4 +176,28 @@ var traps = []trap{
 		"a new controller counts from before it began", "replication/controller", "TestANewControllerGivesEverybodyASession", "replication/controller/controller.go",
 		"if ok && h.at.After(at) {", "if ok {",
 	},
+	{
+		"clocks that are set: a transaction's time", "coordinator", "TestTransactionsDoNotGoByTheTimeOfDay", "coordinator/txn_state.go",
+		"now.Sub(t.opened) > time.Duration(t.timeoutMillis)*time.Millisecond", "now.UnixMilli()-t.startMillis > int64(t.timeoutMillis)",
+	},
+	{
+		"clocks that differ: an acknowledged row is of the future", "exec", "TestScripts", "exec/scandecode.go",
+		"if d.vouched {", "if d.vouched && t < 0 {",
+	},
+	{
+		"a transactional id is forgotten while something of it is open", "coordinator", "TestATransactionalIDIsRememberedWhileSomethingMayBeOpen", "coordinator/txn_expire.go",
+		"!(idle && c.settled(t))", "!idle",
+	},
+	{
+		"upgrades: a level that not all nodes know", "replication/metadata", "TestTheFeatureLevelIsRaisedWhenAllNodesKnowIt", "replication/metadata/features.go",
+		"if !k.Tolerates(c.to) {", "if k.ID < 0 {",
+	},
+	{
+		"upgrades: what the older release cannot read", "replication/metadata", "TestWhatOlderReleasesCannotReadIsNotWritten", "replication/metadata/features.go",
+		"level > b.img.featureLevel {", "level > FeatureMax {",
+	},
+	{
+		"upgrades: a node goes back", "replication/metadata", "TestTheFeatureLevelIsRaisedWhenAllNodesKnowIt", "replication/metadata/features.go",
+		"if tx.featureLevel < raisedFrom || k.Tolerates(tx.featureLevel) {", "if tx.featureLevel >= 0 {",
+	},
 }
