@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"os"
@@ -142,6 +143,24 @@ func TestAFlagComesBeforeItsVariableAndThatBeforeTheFile(t *testing.T) {
 	require.NoError(t, fl.Parse([]string{"--pg", "flag:1"}))
 	require.NoError(t, f.fill(fl))
 	require.Equal(t, []string{"flag:1", "env:2", "file:3"}, []string{f.pg, f.http, f.raft})
+}
+
+// wordy is an error that says more when it is asked for details.
+type wordy struct{}
+
+func (wordy) Error() string { return "it failed" }
+
+func (w wordy) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, w.Error())
+	if f.Flag('+') {
+		_, _ = io.WriteString(f, "\nin a function\nof another")
+	}
+}
+
+func TestErrorsAreLoggedInOneLine(t *testing.T) {
+	var out bytes.Buffer
+	slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: plainError})).Error("x", "err", fmt.Errorf("for this reason: %w", wordy{}), "bare", wordy{}, "n", 1)
+	require.Contains(t, out.String(), `err="for this reason: it failed" bare="it failed" n=1`)
 }
 
 func TestMemorySizes(t *testing.T) {

@@ -239,12 +239,20 @@ func parseMemory(s string) (int64, error) {
 	return 0, fmt.Errorf("--memory: %q; allowed: a number with MiB or GiB, such as 512MiB", s)
 }
 
+// plainError has an error logged as the one line that it says: slog's text handler would ask for all details, which for some are a stack of calls.
+func plainError(_ []string, a slog.Attr) slog.Attr {
+	if err, ok := a.Value.Any().(error); ok {
+		a.Value = slog.StringValue(err.Error())
+	}
+	return a
+}
+
 func newLogger(level, format string) (*slog.Logger, error) {
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("--log-level: %q; allowed: debug, info, warn, error", level)
 	}
-	opts := &slog.HandlerOptions{Level: l}
+	opts := &slog.HandlerOptions{Level: l, ReplaceAttr: plainError}
 	switch format {
 	case "text":
 		return slog.New(slog.NewTextHandler(os.Stderr, opts)), nil
