@@ -57,7 +57,8 @@ func buildOlder(t *testing.T, root, revision string) build {
 }
 
 // upgrade replaces the older program on each node in turn, and on the way takes it back on one of two: that is possible as long as not all nodes have the newer one. Nodes that run the newer one
-// already, from a cycle before, are first taken back one after the other, which only works if the newer program writes nothing that the older one cannot read.
+// already, from a cycle before, are first taken back one after the other, which only works if the newer program writes nothing that the older one cannot read: the cluster's feature level is held before the last
+// node is upgraded.
 func (r *faultRun) upgrade() {
 	if r.upgraded && !r.backAll() {
 		r.note("the older program does not run on what the newer one has written; all nodes restarted instead")
@@ -72,7 +73,26 @@ func (r *faultRun) upgrade() {
 	r.exchange(b, r.newer)
 	r.exchange(b, r.older)
 	r.exchange(b, r.newer)
+	r.hold()
 	r.exchange(c, r.newer)
+}
+
+// hold has the cluster stay at its feature level when all nodes have the newer program. Only that knows the statement, and it may be that the last node, of the older one, runs the sessions.
+func (r *faultRun) hold() {
+	ctx := r.t.Context()
+	level := r.ask(ctx, "SHOW feature_level")
+	if level == "" {
+		r.note("the feature level is not held: a node of the older program runs the sessions")
+		return
+	}
+	conn, err := r.dial(ctx)
+	if err == nil {
+		_, err = conn.Exec(ctx, "ALTER SYSTEM SET feature_level = "+level)
+		_ = conn.Close(ctx)
+	}
+	if err != nil {
+		r.trouble("the feature level is not held at %s: %v", level, err)
+	}
 }
 
 // backAll takes every node back to the older program; false if the first of them does not run with it, and is on the newer one again.
