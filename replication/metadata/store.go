@@ -165,20 +165,11 @@ func (s *Store) startRaft(found bool) error {
 
 func (s *Store) newTransport() raft.Transport {
 	if s.opts.Stream != nil {
-		return oneByOne{raft.NewNetworkTransport(s.opts.Stream(s.memberAt), maxPool, transportTimeout, raftLog{s.opts.Logger})}
+		return oneByOne{raft.NewNetworkTransport(s.opts.Stream(s.memberAt), maxPool, transportTimeout, raftLog{s.opts.Logger}), s.opts.Clock}
 	}
 	addr, t := raft.NewInmemTransport("")
 	t.Connect(addr, t)
 	return t
-}
-
-// oneByOne sends the next entries to a member when it has answered the last, which took all that had come meanwhile. Raft's pipeline, which does not wait, can keep raft from ever shutting down: its
-// sender hands over to a goroutine that ends with the leadership.
-type oneByOne struct{ *raft.NetworkTransport }
-
-// AppendEntriesPipeline says that there is none.
-func (oneByOne) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.AppendPipeline, error) {
-	return nil, raft.ErrPipelineReplicationNotSupported
 }
 
 func (s *Store) raftConfig() *raft.Config {
