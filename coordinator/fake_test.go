@@ -44,6 +44,7 @@ type memPartition struct {
 		guard    uint64 // the last that was given
 		guards   map[int64]uint64
 		stuck    chan struct{} // while set the high watermark rests until it closes
+		outlives bool          // the next leader has it all the same
 		deposed  bool          // another node leads: nothing more comes below the high watermark
 	}
 }
@@ -254,7 +255,11 @@ func (p *memPartition) flushLocked(int64) {
 	}
 }
 
-func (p *memPartition) Outlived(context.Context, int64) bool { return false }
+func (p *memPartition) Outlived(context.Context, int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.mu.outlives
+}
 
 func (p *memPartition) WaitHighWatermark(ctx context.Context, offset int64) error {
 	p.mu.Lock()
