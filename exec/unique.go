@@ -141,15 +141,17 @@ func (c *conflicts) look(numbers []int32) error {
 		return nil
 	}
 	values.order(list, func(n int32) int32 { return n })
+	return c.eachReader(func(r *TableReader) error { return c.lookIn(r, values, list) })
+}
+
+// eachReader calls f for each partition of the table that has rows, until f fails.
+func (c *conflicts) eachReader(f func(*TableReader) error) error {
 	for p := range c.x.rel.Partitions {
 		r, err := c.view.reader(p)
+		if err == nil && r != nil {
+			err = f(r)
+		}
 		if err != nil {
-			return err
-		}
-		if r == nil {
-			continue
-		}
-		if err := c.lookIn(r, values, list); err != nil {
 			return err
 		}
 	}
@@ -251,14 +253,7 @@ func (c *conflicts) stored(value, own []byte) (key []byte, again bool, err error
 // readRows notes the values of all stored rows. What others commit later is looked at when the index is made durable.
 func (c *conflicts) readRows() error {
 	c.u.rows = map[string][]byte{}
-	for p := range c.x.rel.Partitions {
-		r, err := c.view.reader(p)
-		if err != nil {
-			return err
-		}
-		if r == nil {
-			continue
-		}
+	return c.eachReader(func(r *TableReader) error {
 		it, err := r.rows.Iter(tableRowsOp, nil, nil)
 		if err != nil {
 			return err
@@ -275,11 +270,8 @@ func (c *conflicts) readRows() error {
 				}
 			}
 		}
-		if err = errors.Join(err, it.Err(), it.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
+		return errors.Join(err, it.Err(), it.Close())
+	})
 }
 
 // noted is storedIn for an index without entries.

@@ -138,29 +138,17 @@ func (c *change) changed(old, now *vec.Batch, found []bool) bool {
 }
 
 func (c *change) update(b *vec.Batch) error {
-	b, err := c.firstMatches(b)
+	b, sel, err := c.targets(b)
 	if err != nil {
 		return err
 	}
-	sel, err := c.current(b)
-	if err != nil {
-		return err
-	}
-	sel = c.at.firstTo(c, b, sel)
 	return c.replace(b, sel, c.newRow, b.Cols[c.n:])
 }
 
 func (c *change) delete(b *vec.Batch) error {
-	b, err := c.firstMatches(b)
-	if err != nil {
+	b, sel, err := c.targets(b)
+	if err != nil || len(sel) == 0 {
 		return err
-	}
-	sel, err := c.current(b)
-	if err != nil {
-		return err
-	}
-	if sel = c.at.firstTo(c, b, sel); len(sel) == 0 {
-		return nil
 	}
 	gone, now := exec.NewRowBatch(c.dml.Rel, len(sel)), c.s.e.clock.Now().UnixMilli()
 	for _, i := range sel {
@@ -172,6 +160,19 @@ func (c *change) delete(b *vec.Batch) error {
 	rows := &vec.Batch{Cols: b.Cols[:c.n:c.n]}
 	rows.SetLen(b.Len())
 	return c.emit(rows, b.Cols[c.n:], sel)
+}
+
+// targets are the rows of a batch, and which of them are to be changed: each target once, locked, and as it is now.
+func (c *change) targets(b *vec.Batch) (*vec.Batch, []int32, error) {
+	b, err := c.firstMatches(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	sel, err := c.current(b)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b, c.at.firstTo(c, b, sel), nil
 }
 
 // firstMatches keeps the first source row of each target row: with FROM or USING several may match one.

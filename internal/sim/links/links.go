@@ -15,6 +15,7 @@ package links
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net"
 	"sync"
 	"syscall"
@@ -80,8 +81,8 @@ func (n *Network) Reject(from, to string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mu.reject[way{from, to}] = true
-	for c := range n.mu.conns {
-		if c.host.ip == from && c.peer.host.ip == to && !c.cut {
+	for c := range n.endsLocked(from, to) {
+		if !c.cut {
 			c.resetLocked() // it sends something sooner or later
 		}
 	}
@@ -93,8 +94,8 @@ func (n *Network) Allow(from, to string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.mu.reject[way{from, to}] = false
-	for c := range n.mu.conns {
-		if c.host.ip == to && c.peer.host.ip == from && c.peer.reset {
+	for c := range n.endsLocked(to, from) {
+		if c.peer.reset {
 			c.resetLocked()
 		}
 	}
@@ -105,11 +106,9 @@ func (n *Network) Allow(from, to string) {
 func (n *Network) Finish(a, b string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for c := range n.mu.conns {
-		if c.host.ip == a && c.peer.host.ip == b {
-			c.finishLocked()
-			c.peer.finishLocked()
-		}
+	for c := range n.endsLocked(a, b) {
+		c.finishLocked()
+		c.peer.finishLocked()
 	}
 }
 
@@ -117,10 +116,19 @@ func (n *Network) Finish(a, b string) {
 func (n *Network) Break(a, b string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for c := range n.mu.conns {
-		if c.host.ip == a && c.peer.host.ip == b {
-			c.resetLocked()
-			c.peer.resetLocked()
+	for c := range n.endsLocked(a, b) {
+		c.resetLocked()
+		c.peer.resetLocked()
+	}
+}
+
+// endsLocked are one host's ends of its connections with another.
+func (n *Network) endsLocked(host, peer string) iter.Seq[*Conn] {
+	return func(yield func(*Conn) bool) {
+		for c := range n.mu.conns {
+			if c.host.ip == host && c.peer.host.ip == peer && !yield(c) {
+				return
+			}
 		}
 	}
 }
