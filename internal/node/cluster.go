@@ -12,7 +12,6 @@ type ClusterHealth struct {
 	Voters          int // of the metadata group
 	UnderReplicated int // partitions with fewer replicas in sync than they have or want and nodes allow
 	Offline         int // partitions without a leader
-	FeatureLevel    uint32
 }
 
 // ClusterHealth counts over the newest metadata of this node.
@@ -26,7 +25,6 @@ func (n *Node) ClusterHealth() ClusterHealth {
 		}
 	}
 	img := n.meta.Image()
-	h.FeatureLevel = img.FeatureLevel()
 	active := 0
 	for k := range img.Brokers() {
 		if !k.Fenced {
@@ -54,7 +52,7 @@ func (n *Node) clusterGauges() []prometheus.Collector {
 	}
 	return []prometheus.Collector{
 		gauge("metadata_voters", "Nodes that vote in the metadata group.", func() float64 { return float64(n.ClusterHealth().Voters) }),
-		gauge("feature_level", "What all nodes of the cluster understand.", func() float64 { return float64(n.ClusterHealth().FeatureLevel) }),
+		gauge("feature_level", "What all nodes of the cluster understand.", func() float64 { return float64(n.FeatureLevel()) }),
 		gauge("under_replicated_partitions", "Partitions with fewer replicas in sync than they should have.", func() float64 { return float64(n.ClusterHealth().UnderReplicated) }),
 		gauge("offline_partitions", "Partitions without a leader.", func() float64 { return float64(n.ClusterHealth().Offline) }),
 	}

@@ -48,7 +48,7 @@ func (n *Node) openPort(ctx context.Context) error {
 		return errors.Join(err, l.Close())
 	}
 	n.port = peer.New(peer.Options{
-		Hello: hello, TLS: n.cfg.NodeTLS, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial, Level: n.level, OnOutgrown: n.stop,
+		Hello: hello, TLS: n.cfg.NodeTLS, Listener: l, Advertise: n.raftAdvertised(), Clock: n.cfg.Clock, Logger: n.cfg.Logger, Dial: n.cfg.Dial, Level: n.FeatureLevel, OnOutgrown: n.stop,
 	})
 	n.caller = peer.NewCaller(n.port)
 	n.port.HandleCalls(n.serveCall)
@@ -139,8 +139,8 @@ func (n *Node) hello() (peer.Hello, error) {
 	return h, err
 }
 
-// level is the feature level of the cluster, as far as the node knows it.
-func (n *Node) level() uint32 {
+// FeatureLevel is what all nodes of the cluster understand, as far as this node knows.
+func (n *Node) FeatureLevel() uint32 {
 	if s := n.served.Load(); s != nil {
 		return s.meta.Image().FeatureLevel()
 	}

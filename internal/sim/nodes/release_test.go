@@ -44,7 +44,7 @@ func (w *world) level() uint32 {
 	for _, m := range w.machines() {
 		if r := m.current(); r != nil {
 			if n := r.node.Load(); n != nil {
-				level = max(level, n.ClusterHealth().FeatureLevel)
+				level = max(level, n.FeatureLevel())
 			}
 		}
 	}

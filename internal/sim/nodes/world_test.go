@@ -203,9 +203,12 @@ func (w *world) unsettled() string {
 		if r == nil || r.node.Load() == nil {
 			return m.ip + " does not serve"
 		}
-		h := r.node.Load().ClusterHealth()
-		if h.Voters != voters(len(all)) || h.Offline > 0 || h.UnderReplicated > 0 || h.FeatureLevel != w.dueLevel() {
+		n := r.node.Load()
+		if h := n.ClusterHealth(); h != (node.ClusterHealth{Voters: voters(len(all))}) {
 			return fmt.Sprintf("%s sees %+v", m.ip, h)
+		}
+		if level, due := n.FeatureLevel(), w.dueLevel(); level != due {
+			return fmt.Sprintf("%s works at feature level %d, not %d", m.ip, level, due)
 		}
 	}
 	return ""
