@@ -25,7 +25,7 @@
 //
 // # Why nobody is replaced who serves
 //
-// The end of a stream (FIN) is sent by a kernel whose process has closed its socket or is no more, and by whatever else ends TCP connections: a proxy. Firewalls reset connections, they do not end streams. So, case by
+// The end of a stream (FIN) is sent by a kernel whose process has closed its socket or is no more, and by whatever else ends TCP connections, such as proxies. Firewalls reset connections, they do not end streams. So, case by
 // case, for a node that lives and leads:
 //
 //   - A firewall drops, or resets, one way or both, by a rule or because it has forgotten the connection: no end of a stream. It is silence.
