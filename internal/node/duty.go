@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -69,7 +70,7 @@ func (n *Node) openDuty(ctx context.Context) error {
 		if d, err = n.beginDuty(ctx, epochs); err != nil && n.port == nil {
 			return err
 		} else if err != nil {
-			n.cfg.Logger.Warn("queries cannot be started yet", "err", err)
+			n.dutyFailed(epochs, err)
 		}
 	} else if n.port == nil {
 		return errors.New("the node does not lead its own partitions")
@@ -126,7 +127,7 @@ func (n *Node) followDuty(d *duty) {
 			d, err = n.beginDuty(ctx, epochs)
 			stop()
 			if err != nil {
-				n.cfg.Logger.Warn("queries cannot be started yet", "err", err)
+				n.dutyFailed(epochs, err)
 				retry = true
 			} else {
 				n.cfg.Logger.Info("queries run here", "took", n.cfg.Clock.Since(begun).Round(time.Millisecond))
@@ -143,6 +144,15 @@ func (n *Node) followDuty(d *duty) {
 			return
 		}
 	}
+}
+
+// dutyFailed tells why the duty could not be taken up; that it went to another node meanwhile is nothing to complain of.
+func (n *Node) dutyFailed(epochs dutyEpochs, err error) {
+	level := slog.LevelWarn
+	if now, mine := n.dutyEpochs(); !mine || !now.equal(epochs) {
+		level = slog.LevelInfo
+	}
+	n.cfg.Logger.Log(context.Background(), level, "queries cannot be started yet", "err", err)
 }
 
 // setDuty makes d the duty, which may be nil, and tells who waits for one.
