@@ -177,9 +177,9 @@ func (h *harness) run(text string) {
 	}
 	plan, rel, err := h.planner().PlanPersistent(ctx, planner.PersistentSpec{Create: stmt})
 	require.NoError(h.t, err, text)
-	h.add(rel, append(slices.Clone(plan.Topics), *plan.SinkTopic))
 	q := &query{oid: uint64(h.oid()), name: rel.Name, plan: plan}
-	rel.Query = uint32(q.oid)
+	rel.Query = uint32(q.oid) // before its rows are kept, which looks at it
+	h.add(rel, append(slices.Clone(plan.Topics), *plan.SinkTopic))
 	h.queries[rel.Name] = q
 	h.start(h.w, q, func(int32) bool { return true })
 }
