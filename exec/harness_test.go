@@ -317,7 +317,7 @@ func (h *harness) settle(name string) {
 	for p := range rel.Partitions {
 		o, err := h.log.Offsets(ctx, exec.TopicPartition{Topic: rel.Topic, Partition: p})
 		require.NoError(h.t, err)
-		require.NoError(h.t, h.w.tables.Wait(ctx, rel.OID, p, o.LastStable), name)
+		require.NoError(h.t, h.w.tables.Wait(ctx, rel, p, o.LastStable), name)
 	}
 }
 

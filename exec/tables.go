@@ -263,17 +263,8 @@ func (t *Tables) Skipped(oid uint32, partition int32) int64 {
 	return p.mu.skipped
 }
 
-// Wait returns when the rows of a partition hold everything of the topic below offset, so that a snapshot taken afterwards does.
-func (t *Tables) Wait(ctx context.Context, oid uint32, partition int32, offset int64) error {
-	p := t.part(oid, partition)
-	if p == nil {
-		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "partition %d of table %d is not kept on this node", partition, oid)
-	}
-	return p.wait(ctx, func() bool { return p.mu.position >= offset })
-}
-
-// WaitRows is Wait for who reads the rows as rel says: a standby may still have to decode them so.
-func (t *Tables) WaitRows(ctx context.Context, rel *planner.Relation, partition int32, offset int64) error {
+// Wait returns when the rows of a partition hold everything of the topic below offset, as rel says, so that a snapshot taken afterwards does: a standby may still have to decode them so.
+func (t *Tables) Wait(ctx context.Context, rel *planner.Relation, partition int32, offset int64) error {
 	p := t.part(rel.OID, partition)
 	if p == nil {
 		return notKept(rel, partition)

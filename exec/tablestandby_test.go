@@ -63,7 +63,7 @@ func (k *keeper) caughtUp(rel *planner.Relation) {
 	for p := range rel.Partitions {
 		o, err := k.h.log.Offsets(ctx, exec.TopicPartition{Topic: rel.Topic, Partition: p})
 		require.NoError(k.h.t, err)
-		require.NoError(k.h.t, k.tables.Wait(ctx, rel.OID, p, o.LastStable))
+		require.NoError(k.h.t, k.tables.Wait(ctx, rel, p, o.LastStable))
 	}
 }
 

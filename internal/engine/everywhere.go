@@ -38,11 +38,16 @@ func (s *session) awaitEverywhere(ctx context.Context) error {
 
 // awaitActedAt waits until a node has acted on an image of at least index, or has no part in the cluster; false when ctx has ended before.
 func (e *Engine) awaitActedAt(ctx context.Context, node int32, index uint64) bool {
+	return e.awaitAt(ctx, node, "acted", index, func(a answer, err error) bool { return err == nil && a.Done })
+}
+
+// awaitAt asks a node about the metadata of an index until done says that the answer will do, or the node has no part in the cluster; false when ctx has ended before.
+func (e *Engine) awaitAt(ctx context.Context, node int32, kind string, index uint64, done func(answer, error) bool) bool {
 	for {
 		if k, ok := e.meta.Image().Broker(node); !ok || k.Fenced || k.Draining {
 			return true
 		}
-		if a, err := e.ask(ctx, node, question{Kind: "acted", Index: index}); err == nil && a.Done {
+		if done(e.ask(ctx, node, question{Kind: kind, Index: index})) {
 			return true
 		}
 		if !clock.Wait(ctx, e.clock, askPause) {
@@ -59,23 +64,14 @@ func (e *Engine) awaitKnown(ctx context.Context, index uint64) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, knownLimit)
 	defer cancel()
+	known := func(a answer, err error) bool {
+		return a.Done || sqlerr.CodeOf(err) == sqlerr.FeatureNotSupported // of a release whose sessions do not read there
+	}
 	var wg sync.WaitGroup
 	for k := range e.meta.Image().Brokers() {
-		if k.ID == e.opts.NodeID {
-			continue
+		if k.ID != e.opts.NodeID {
+			wg.Go(func() { e.awaitAt(ctx, k.ID, "knows", index, known) })
 		}
-		wg.Go(func() {
-			for ctx.Err() == nil {
-				if k, ok := e.meta.Image().Broker(k.ID); !ok || k.Fenced || k.Draining {
-					return
-				}
-				a, err := e.ask(ctx, k.ID, question{Kind: "knows", Index: index})
-				if a.Done || sqlerr.CodeOf(err) == sqlerr.FeatureNotSupported { // of a release whose sessions do not read there
-					return
-				}
-				clock.Wait(ctx, e.clock, askPause)
-			}
-		})
 	}
 	wg.Wait()
 }

@@ -235,7 +235,7 @@ func (t *tables) close() {
 // waitApplied waits until the rows of a table hold everything below the given ends.
 func (t *tables) waitApplied(ctx context.Context, rel *planner.Relation, ends positions) error {
 	for _, tp := range topicPartitions(rel) {
-		if err := t.kept.WaitRows(ctx, rel, tp.Partition, ends[tp]); err != nil {
+		if err := t.kept.Wait(ctx, rel, tp.Partition, ends[tp]); err != nil {
 			return err
 		}
 	}
