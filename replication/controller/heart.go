@@ -198,6 +198,9 @@ func (h *Heart) beat(deaths []lifeline.Death) {
 func (h *Heart) send(m raft.Server, req *kmsg.BrokerHeartbeatRequest) {
 	begin := h.opts.Clock.Now()
 	resp, err := h.ask(m, req)
+	if err == nil {
+		h.lines.Answered(string(m.ID))
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.mu.busy[string(m.Address)] = false

@@ -48,8 +48,8 @@ type Holder struct {
 	mu struct {
 		sync.Mutex
 		vital
-		voters map[string]Voter // all of them, as of the last Update
-		held   map[string]bool  // to whom a goroutine keeps a life line
+		voters map[string]Voter         // all of them, as of the last Update
+		held   map[string]chan struct{} // to whom a goroutine keeps a life line; a send has it try now
 		lost   bool
 	}
 }
@@ -58,7 +58,7 @@ type Holder struct {
 func Hold(opts HolderOptions) *Holder {
 	h := &Holder{opts: opts}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
-	h.mu.voters, h.mu.held = map[string]Voter{}, map[string]bool{}
+	h.mu.voters, h.mu.held = map[string]Voter{}, map[string]chan struct{}{}
 	return h
 }
 
@@ -78,11 +78,25 @@ func (h *Holder) Update(voters []Voter) {
 	clear(h.mu.voters)
 	for _, v := range voters {
 		h.mu.voters[v.ID] = v
-		if !v.Self && !h.mu.held[v.ID] {
-			h.mu.held[v.ID] = true
-			h.wg.Go(func() { h.hold(v.ID) })
+		if !v.Self && h.mu.held[v.ID] == nil {
+			back := make(chan struct{}, 1)
+			h.mu.held[v.ID] = back
+			h.wg.Go(func() { h.hold(v.ID, back) })
 		}
 	}
+}
+
+// Answered says that a voter has answered this node. One that was down takes a life line again from then on, and gets it at once: until it has, it cannot see this process die.
+func (h *Holder) Answered(id string) {
+	h.note(func(s *vital) {
+		if !s.answered(id) {
+			return
+		}
+		select {
+		case h.mu.held[id] <- struct{}{}:
+		default: // nobody holds one to it, or is about to try
+		}
+	})
 }
 
 // Broken reports whether a voter has ended its life line and not taken another yet: this node should make itself heard.
@@ -104,8 +118,8 @@ func (h *Holder) voter(id string) (Voter, bool) {
 	return v, ok
 }
 
-// hold keeps a life line to a voter as long as it is one.
-func (h *Holder) hold(id string) {
+// hold keeps a life line to a voter as long as it is one. It tries at once when the voter is back.
+func (h *Holder) hold(id string, back <-chan struct{}) {
 	for tries := quickTries; ; tries++ {
 		v, ok := h.voter(id)
 		if !ok {
@@ -131,10 +145,23 @@ func (h *Holder) hold(id string) {
 		if tries < quickTries {
 			wait = DialEvery
 		}
-		if !clock.Wait(h.ctx, h.opts.Clock, wait) {
+		if !h.pause(wait, back) {
 			return
 		}
 	}
+}
+
+// pause waits for a while, or until the voter is back. It reports whether to go on.
+func (h *Holder) pause(d time.Duration, back <-chan struct{}) bool {
+	timer := h.opts.Clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C():
+	case <-back:
+	case <-h.ctx.Done():
+		return false
+	}
+	return true
 }
 
 // await waits for the end of a life line that counts, and closes it, which the other side has done before or hears farewell.

@@ -166,6 +166,7 @@ func (m *member) beat(ctx context.Context) {
 		for id := range names {
 			if o := m.g.member(id); o != m && m.reaches(ctx, o) {
 				o.witness.Alive(m.id)
+				m.holder.Answered(names[o.id])
 			}
 		}
 	}
@@ -255,6 +256,19 @@ func TestAProcessThatIsBackIsNotDead(t *testing.T) {
 		g.start(first)
 		g.pass(2 * time.Second)
 		require.Zero(t, g.witnesses())
+	})
+}
+
+// A voter that was down for long is asked seldom, and another node may die in the second after it is back.
+func TestAVoterThatIsBackSeesThoseDieWhoHaveHeardOfIt(t *testing.T) {
+	with(t, func(g *group) {
+		g.member(third).kill()
+		g.pass(quickTries*DialEvery + retryEvery/2)
+		g.start(third)
+		g.pass(3 * DialEvery) // a life line is broken, so that heartbeats are sent as often as this
+		g.member(first).kill()
+		g.pass(RefusedFor + DialEvery)
+		require.Equal(t, 2, g.witnesses())
 	})
 }
 

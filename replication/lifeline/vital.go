@@ -8,16 +8,24 @@ type vital struct {
 // state is one life line.
 type state struct {
 	broken  bool // it was there, and was ended not in order
-	refused bool // so was the attempt to have another
+	refused bool // the last attempt to have one, or another, was refused
 }
 
-// opened notes that there is a life line to a voter.
-func (v *vital) opened(voter string) {
+// line is the state of the life line to a voter, of which nothing may be known yet.
+func (v *vital) line(voter string) *state {
 	if v.lines == nil {
 		v.lines = map[string]*state{}
 	}
-	v.lines[voter] = &state{}
+	s := v.lines[voter]
+	if s == nil {
+		s = &state{}
+		v.lines[voter] = s
+	}
+	return s
 }
+
+// opened notes that there is a life line to a voter.
+func (v *vital) opened(voter string) { *v.line(voter) = state{} }
 
 // ended notes its end.
 func (v *vital) ended(voter string, how End) {
@@ -27,10 +35,14 @@ func (v *vital) ended(voter string, how End) {
 }
 
 // dialled notes whether the voter has refused another one.
-func (v *vital) dialled(voter string, refused bool) {
-	if s := v.lines[voter]; s != nil {
-		s.refused = refused
-	}
+func (v *vital) dialled(voter string, refused bool) { v.line(voter).refused = refused }
+
+// answered notes that the voter has been heard, and reports whether it refused a life line before: it has been down, and takes one now.
+func (v *vital) answered(voter string) bool {
+	s := v.line(voter)
+	was := s.refused
+	s.refused = false
+	return was
 }
 
 // forget forgets one that votes no more.
