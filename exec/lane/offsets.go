@@ -83,8 +83,8 @@ func (p *producer) commitClaim(ctx context.Context, c claim, tasks []exec.TaskCo
 		if err != nil {
 			return err
 		}
-		for i, stale := range over {
-			results[i].Err = fmt.Errorf("%w: group %q (%w)", exec.ErrStaleGeneration, c.group, stale)
+		for i, err := range over {
+			results[i].Err = err
 		}
 		again = len(over) > 0 // nothing was taken of a request that was refused in part
 		left = slices.DeleteFunc(left, func(i int) bool { return over[i] != nil })
@@ -92,40 +92,44 @@ func (p *producer) commitClaim(ctx context.Context, c claim, tasks []exec.TaskCo
 	return nil
 }
 
-// commitGroup sends the offsets of the tasks with these indexes. The first result has the tasks whose claim is over; if there are any, nothing was committed.
+// commitGroup sends the offsets of the tasks with these indexes. The first result has the tasks whose claim is over; if there are any, nothing was taken. If an earlier attempt got no good answer that is not known:
+// it may have been in time, and the offsets, pending in the transaction, would count without the tasks' data when the others commit. So the tasks are blamed then, and the transaction goes.
 func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCommit, indexes []int) (over map[int]error, _ error) {
 	if err := p.addOffsets(ctx, c.group); err != nil {
 		return nil, err
 	}
 	req := p.offsetsRequest(c, tasks, indexes)
-	answered := false
+	answered, tries := false, 0
 	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
+		tries++
 		resp, err := p.transport.Request(ctx, req)
 		if answered = err == nil; !answered {
 			return true, err
 		}
 		r := resp.(*kmsg.TxnOffsetCommitResponse)
-		if over = staleTasks(r, tasks, indexes); len(over) > 0 {
+		if over = staleTasks(c.group, r, tasks, indexes); len(over) > 0 {
 			return false, nil
 		}
 		err = kerr.ErrorForCode(firstError(r))
 		return passes(err), err
 	})
+	some := &blame{}
 	switch {
+	case err == nil && len(over) > 0 && tries > 1:
+		return nil, &blame{over}
 	case err == nil:
 		return over, nil
 	case !answered || ctx.Err() != nil || isOfProducer(err):
 		return nil, p.explain("TxnOffsetCommit", err)
 	}
-	some := &blame{}
 	for _, i := range indexes {
 		some.add(i, fmt.Errorf("offsets of group %q: %w", c.group, Explain(err)))
 	}
 	return nil, some
 }
 
-// staleTasks are the tasks of which a partition was refused since it has another owner.
-func staleTasks(resp *kmsg.TxnOffsetCommitResponse, tasks []exec.TaskCommit, indexes []int) map[int]error {
+// staleTasks are the tasks of which a partition was refused since it has another owner, with ErrStaleGeneration.
+func staleTasks(group string, resp *kmsg.TxnOffsetCommitResponse, tasks []exec.TaskCommit, indexes []int) map[int]error {
 	if !stale(firstError(resp)) && firstError(resp) != kerr.OperationNotAttempted.Code {
 		return nil
 	}
@@ -141,7 +145,7 @@ func staleTasks(resp *kmsg.TxnOffsetCommitResponse, tasks []exec.TaskCommit, ind
 	for _, i := range indexes {
 		for _, o := range tasks[i].Offsets {
 			if err := refused[o.TopicPartition]; err != nil {
-				over[i] = err
+				over[i] = fmt.Errorf("%w: group %q (%w)", exec.ErrStaleGeneration, group, err)
 			}
 		}
 	}

@@ -64,6 +64,55 @@ func TestTaskThatLostItsPartitionLeavesTheOthersOfItsClaim(t *testing.T) {
 	require.Len(t, results[2].Appended, 1)
 }
 
+// overtaken is a coordinator that has taken the first request for offsets, whose answer says that it is not known, and with which another node has claimed a partition since.
+type overtaken struct {
+	*taken
+	how func() (code int16, err error)
+}
+
+func (c *overtaken) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, error) {
+	r, ok := req.(*kmsg.TxnOffsetCommitRequest)
+	if !ok || c.how == nil {
+		return c.taken.Request(ctx, req)
+	}
+	code, err := c.how()
+	c.how = nil
+	resp := r.ResponseKind().(*kmsg.TxnOffsetCommitResponse)
+	topic := kmsg.TxnOffsetCommitResponseTopic{Topic: r.Topics[0].Topic}
+	for _, p := range r.Topics[0].Partitions {
+		topic.Partitions = append(topic.Partitions, kmsg.TxnOffsetCommitResponseTopicPartition{Partition: p.Partition, ErrorCode: code})
+	}
+	resp.Topics = append(resp.Topics, topic)
+	return resp, err
+}
+
+func TestOffsetsThatMayBePendingOfATaskThatIsRefusedAreNotCommittedWithTheOthers(t *testing.T) {
+	for name, how := range map[string]func() (int16, error){
+		"lost":      func() (int16, error) { return 0, errLost },
+		"not known": func() (int16, error) { return kerr.NotCoordinator.Code, nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &overtaken{&taken{script: &script{version: 2}, partition: 1}, how}
+			l, err := Open(t.Context(), Options{Transport: c, Clock: clock.Real, TransactionalID: "lane"})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, l.Close()) })
+			c.asked = nil
+			var round []exec.TaskCommit
+			for p := range int32(2) {
+				round = append(round, exec.TaskCommit{
+					Group: "g", Member: "m", Generation: 4, Batches: []exec.PartitionBatch{testBatch(t, p, 1)},
+					Offsets: []exec.PartitionOffset{{TopicPartition: exec.TopicPartition{Topic: "in", Partition: p}, Offset: 3}},
+				})
+			}
+			results, err := l.Commit(t.Context(), round)
+			require.NoError(t, err)
+			require.NoError(t, results[0].Err)
+			require.ErrorIs(t, results[1].Err, exec.ErrStaleGeneration)
+			require.Equal(t, []string{"EndTxn v5 epoch=1 commit=false", "Produce out-0 epoch=2 seq=0", "EndTxn v5 epoch=2 commit=true"}, c.asked)
+		})
+	}
+}
+
 // gathering is a coordinator that answers for no group before it has been asked for all.
 type gathering struct {
 	*script
