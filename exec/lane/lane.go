@@ -5,7 +5,7 @@
 // # Life cycle of a Lane
 //
 // Open takes the transactional id over (InitProducerID fences and aborts). Each Commit is one transaction: offsets first, for a stale
-// generation shows there before any of the task's data is written; then the batches; then EndTxn. Whatever fails before EndTxn
+// generation shows there before any of the task's data is written; then the batches; then EndTxn. Tasks that cannot go on are left out, in a new transaction. Whatever fails before EndTxn
 // is aborted. If it is not known whether EndTxn was carried out the lane is spent: opening it again settles the matter,
 // and the committed offsets tell how.
 //

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -22,8 +21,7 @@ type claim struct {
 	generation    int32
 }
 
-// commitOffsets puts the offsets of all tasks into the transaction. Tasks whose claim is over get ErrStaleGeneration in their result;
-// an error concerns the whole round.
+// commitOffsets puts the offsets of all tasks without an error into the transaction. Those whose claim is over are blamed with ErrStaleGeneration.
 func (p *producer) commitOffsets(ctx context.Context, tasks []exec.TaskCommit, results []exec.TaskResult) error {
 	byClaim := map[claim][]int{}
 	var order []claim
@@ -47,7 +45,7 @@ func (p *producer) commitOffsets(ctx context.Context, tasks []exec.TaskCommit, r
 	for i, c := range order {
 		slots <- struct{}{}
 		wg.Go(func() {
-			errs[i] = p.commitClaim(ctx, c, tasks, byClaim[c], results)
+			errs[i] = p.commitClaim(ctx, c, tasks, byClaim[c])
 			<-slots
 		})
 	}
@@ -76,32 +74,16 @@ func joined(errs []error) error {
 	return all
 }
 
-// commitClaim puts the offsets of the tasks of one claim into the transaction.
-func (p *producer) commitClaim(ctx context.Context, c claim, tasks []exec.TaskCommit, left []int, results []exec.TaskResult) error {
-	for again := true; again && len(left) > 0; {
-		over, err := p.commitGroup(ctx, c, tasks, left)
-		if err != nil {
-			return err
-		}
-		for i, err := range over {
-			results[i].Err = err
-		}
-		again = len(over) > 0 // nothing was taken of a request that was refused in part
-		left = slices.DeleteFunc(left, func(i int) bool { return over[i] != nil })
-	}
-	return nil
-}
-
-// commitGroup sends the offsets of the tasks with these indexes. The first result has the tasks whose claim is over; if there are any, nothing was taken. If an earlier attempt got no good answer that is not known:
-// it may have been in time, and the offsets, pending in the transaction, would count without the tasks' data when the others commit. So the tasks are blamed then, and the transaction goes.
-func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCommit, indexes []int) (over map[int]error, _ error) {
+// commitClaim puts the offsets of the tasks of one claim into the transaction. Tasks whose claim is over are blamed: the request in which that is said was not carried out, but one that was sent before, here or underneath,
+// and whose answer was lost, may have been in time. Offsets that are pending by it would count without the tasks' data if the others went on in the same transaction.
+func (p *producer) commitClaim(ctx context.Context, c claim, tasks []exec.TaskCommit, indexes []int) error {
 	if err := p.addOffsets(ctx, c.group); err != nil {
-		return nil, err
+		return err
 	}
 	req := p.offsetsRequest(c, tasks, indexes)
-	answered, tries := false, 0
+	answered := false
+	var over map[int]error
 	err := p.retryFor(ctx, p.patience(), func() (bool, error) {
-		tries++
 		resp, err := p.transport.Request(ctx, req)
 		if answered = err == nil; !answered {
 			return true, err
@@ -113,19 +95,19 @@ func (p *producer) commitGroup(ctx context.Context, c claim, tasks []exec.TaskCo
 		err = kerr.ErrorForCode(firstError(r))
 		return passes(err), err
 	})
-	some := &blame{}
 	switch {
-	case err == nil && len(over) > 0 && tries > 1:
-		return nil, &blame{over}
+	case len(over) > 0:
+		return &blame{over}
 	case err == nil:
-		return over, nil
+		return nil
 	case !answered || ctx.Err() != nil || isOfProducer(err):
-		return nil, p.explain("TxnOffsetCommit", err)
+		return p.explain("TxnOffsetCommit", err)
 	}
+	some := &blame{}
 	for _, i := range indexes {
 		some.add(i, fmt.Errorf("offsets of group %q: %w", c.group, Explain(err)))
 	}
-	return nil, some
+	return some
 }
 
 // staleTasks are the tasks of which a partition was refused since it has another owner, with ErrStaleGeneration.
