@@ -178,13 +178,18 @@ func (l *Lane) end(ctx context.Context) error {
 	return l.spent
 }
 
+// abortPatience bounds how long an abort is tried again. Until a transaction is ended whoever takes over a task that has offsets in it waits, and the lane may have nothing more to commit for long; but tasks that
+// are to stop wait for the abort.
+const abortPatience = time.Second
+
 // abort ends a transaction that failed. When that fails too, or when the epoch stays and with it sequence numbers of batches that
 // were never appended, the next Commit begins by taking the transactional id again.
 func (l *Lane) abort(ctx context.Context) {
-	l.dirty = true
-	if code, err := l.p.endOnce(ctx, false); err == nil && code == 0 {
-		l.dirty = !l.p.implicit()
-	}
+	err := l.p.retryFor(ctx, abortPatience, func() (again bool, _ error) {
+		code, err := l.p.endOnce(ctx, false)
+		return err != nil || retriable(code), errors.Join(err, kerr.ErrorForCode(code))
+	})
+	l.dirty = err != nil || !l.p.implicit()
 }
 
 func newResults(tasks []exec.TaskCommit) []exec.TaskResult {

@@ -205,6 +205,16 @@ func TestRefusedTaskIsAbortedAndTheOthersCommitInANewEpoch(t *testing.T) {
 	}
 }
 
+func TestAnAbortThatIsLostIsAskedForAgain(t *testing.T) {
+	s := &script{version: 2, refuse: 1, lose: map[string]int{"EndTxn": 1}, codes: map[string][]int16{"EndTxn": {kerr.NotCoordinator.Code}}}
+	l := openLane(t, s)
+	results, err := l.Commit(t.Context(), []exec.TaskCommit{{Batches: []exec.PartitionBatch{testBatch(t, 1, 1)}}})
+	require.NoError(t, err)
+	require.ErrorIs(t, results[0].Err, kerr.MessageTooLarge)
+	require.Equal(t, append([]string{"Produce out-1 epoch=1 seq=0"}, slices.Repeat([]string{"EndTxn v5 epoch=1 commit=false"}, 3)...), s.asked,
+		"nobody else commits on this lane: what it left open would be waited for until it times out")
+}
+
 func TestRoundThatNoPartitionTakesNowIsUnavailableAsAWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{version: 2, codes: map[string][]int16{"Produce": slices.Repeat([]int16{kerr.KafkaStorageError.Code}, 10_000)}}
