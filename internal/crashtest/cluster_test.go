@@ -49,7 +49,9 @@ func startCluster(t *testing.T) *cluster {
 	wg.Wait()
 	t.Cleanup(func() {
 		for _, p := range c.nodes {
-			p.Kill()
+			if p != nil {
+				p.Kill()
+			}
 		}
 	})
 	require.False(t, t.Failed(), "the cluster does not form")

@@ -6,7 +6,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net/url"
@@ -16,10 +15,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millracedb/millrace/internal/proctest"
 )
 
 // Version is the major version of PostgreSQL that Millrace is held to.
@@ -52,7 +52,7 @@ func Start(tb testing.TB) string {
 	}
 	server := command(cred, filepath.Join(bin, "postgres"), "-D", data, "-k", dir, "-p", port, "-c", "listen_addresses=",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "timezone=UTC", "-c", "log_timezone=UTC", "-c", "shared_buffers=16MB")
-	out := newOutput()
+	out := proctest.NewOutput("database system is ready to accept connections")
 	server.Stderr = out
 	if err := server.Start(); err != nil {
 		tb.Fatalf("pgtest: %v", err)
@@ -66,7 +66,7 @@ func Start(tb testing.TB) string {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	select {
-	case <-out.ready:
+	case <-out.Ready():
 	case err := <-ended:
 		ended <- err
 		tb.Fatalf("pgtest: the server ended before it was ready: %v\n%s", err, out)
@@ -139,40 +139,6 @@ func command(cred *syscall.Credential, name string, args ...string) *exec.Cmd {
 	cmd := exec.Command(name, args...)
 	cmd.Dir = "/"
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "TZ=UTC"}
-	cmd.SysProcAttr = dieWithParent(&syscall.SysProcAttr{Credential: cred})
+	cmd.SysProcAttr = proctest.EndWithTest(&syscall.SysProcAttr{Credential: cred}, syscall.SIGINT)
 	return cmd
-}
-
-// outputLimit bounds how much of the server's output is kept to be shown.
-const outputLimit = 64 << 10
-
-// output takes what the server prints, and tells when it serves.
-type output struct {
-	ready chan struct{} // closed then
-	mu    struct {
-		sync.Mutex
-		text  []byte
-		ready bool
-	}
-}
-
-func newOutput() *output { return &output{ready: make(chan struct{})} }
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if room := outputLimit - len(o.mu.text); room > 0 {
-		o.mu.text = append(o.mu.text, p[:min(room, len(p))]...)
-	}
-	if !o.mu.ready && bytes.Contains(o.mu.text, []byte("database system is ready to accept connections")) {
-		o.mu.ready = true
-		close(o.ready)
-	}
-	return len(p), nil
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return string(o.mu.text)
 }

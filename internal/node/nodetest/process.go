@@ -1,16 +1,17 @@
 package nodetest
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/millracedb/millrace/internal/proctest"
 )
 
 // startLimit bounds how long a process may take to be ready, recovery included.
@@ -29,48 +30,45 @@ func Build(tb testing.TB) string {
 }
 
 // Process is a node in a process of its own.
-type Process struct{ cmd *exec.Cmd }
+type Process struct {
+	tb    testing.TB
+	cmd   *exec.Cmd
+	told  atomic.Bool   // to end, and all was well
+	ended chan struct{} // closed once err says how
+	err   error
+}
 
-// StartProcess runs "bin serve" with args and returns when it is ready. Nothing stops it but Kill and Stop.
+// StartProcess runs "bin serve" with args and returns when it is ready. Nothing stops it but Kill, Stop, and the end of the test's own process. A test that fails tells the last that those processes said which it has not ended before.
 func StartProcess(tb testing.TB, bin string, args ...string) *Process {
 	tb.Helper()
-	p := &Process{cmd: exec.Command(bin, append([]string{"serve"}, args...)...)}
-	stderr, err := p.cmd.StderrPipe()
-	if err != nil {
-		tb.Fatalf("starting the server: %v", err)
-	}
+	out := proctest.NewOutput("msg=ready")
+	p := &Process{tb: tb, cmd: exec.Command(bin, append([]string{"serve"}, args...)...), ended: make(chan struct{})}
+	p.cmd.Stderr = out
+	p.cmd.SysProcAttr = proctest.EndWithTest(&syscall.SysProcAttr{}, syscall.SIGKILL)
 	if err := p.cmd.Start(); err != nil {
 		tb.Fatalf("starting the server: %v", err)
 	}
-	ready := make(chan error, 1)
 	go func() {
-		var lines []string
-		told := false
-		for sc := bufio.NewScanner(stderr); sc.Scan(); {
-			if told {
-				continue
-			}
-			if lines = append(lines, sc.Text()); strings.Contains(sc.Text(), "msg=ready") {
-				told = true
-				ready <- nil
-			}
-		}
-		if !told {
-			ready <- fmt.Errorf("the server ended before it was ready:\n%s", strings.Join(lines, "\n"))
-		}
+		p.err = p.cmd.Wait()
+		close(p.ended)
 	}()
+	tb.Cleanup(func() {
+		if tb.Failed() && !p.told.Load() {
+			tb.Logf("process %d, serve %s, said last:\n%s", p.PID(), strings.Join(args, " "), out)
+		}
+	})
 	limit, cancel := context.WithTimeout(tb.Context(), startLimit)
 	defer cancel()
 	select {
-	case err = <-ready:
+	case <-out.Ready():
+		return p
+	case <-p.ended:
+		tb.Fatalf("the server ended before it was ready: %v", p.err)
 	case <-limit.Done():
-		err = fmt.Errorf("the server is not ready after %v", startLimit)
-	}
-	if err != nil {
 		p.Kill()
-		tb.Fatal(err)
+		tb.Fatalf("the server is not ready after %v", startLimit)
 	}
-	return p
+	return nil
 }
 
 // PID is the process's number.
@@ -78,8 +76,13 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Kill is kill -9. It may be called at any time, from any goroutine.
 func (p *Process) Kill() {
-	_ = p.cmd.Process.Signal(syscall.SIGKILL)
-	_ = p.cmd.Wait()
+	select {
+	case <-p.ended: // by itself, or told before
+	default:
+		p.told.Store(!p.tb.Failed())
+	}
+	_ = p.cmd.Process.Kill()
+	<-p.ended
 }
 
 // Stop asks the process to stop and waits for it. An error says that it did not end in order.
@@ -87,5 +90,7 @@ func (p *Process) Stop() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
-	return p.cmd.Wait()
+	<-p.ended
+	p.told.Store(p.err == nil && !p.tb.Failed())
+	return p.err
 }
