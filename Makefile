@@ -80,11 +80,11 @@ demo: ## Run the demonstration on real flights
 
 .PHONY: kill-test
 kill-test: ## Kill -9 a node that is being written to, ROUNDS times
-	MILLRACE_SEED=$(SEED) MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill9 -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_KILL_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run Kill9 -v -count=1 -timeout 30m
 
 .PHONY: cluster-test
 cluster-test: ## Kill -9 a node of a cluster of three that is being written to, ROUNDS times
-	MILLRACE_SEED=$(SEED) MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -count=1 -timeout 60m
+	MILLRACE_SEED=$(SEED) MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -v -count=1 -timeout 60m
 
 .PHONY: fault-test
 fault-test: ## As root: CYCLES real faults (FAULTS="kill -9,full disk" chooses) on a cluster of three that is being written to; upgrades are FROM a revision; CLIENTS="librdkafka java" write too
@@ -94,7 +94,7 @@ fault-test: ## As root: CYCLES real faults (FAULTS="kill -9,full disk" chooses) 
 
 .PHONY: slt-cluster
 slt-cluster: ## Run every SQL script on three nodes, as it is and with a node killed
-	MILLRACE_SLT=cluster $(GO) test ./internal/slt -run ThreeNodes -count=1 -timeout 60m
+	MILLRACE_SLT=cluster $(GO) test ./internal/slt -run ThreeNodes -v -count=1 -timeout 60m
 
 .PHONY: sim-test
 sim-test: ## Run the model of a cluster with SEEDS seeds
@@ -111,7 +111,7 @@ sim-nodes: ## Run clusters of whole nodes under virtual time with SEEDS seeds an
 
 .PHONY: crash-test
 crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
-	MILLRACE_SEED=$(SEED) MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_CRASH_SEEDS=$(SEEDS) $(GO) test ./internal/crashtest -run 'PowerLoss|EverySync' -v -count=1 -timeout 30m
 
 .PHONY: views-test
 views-test: ## Compare VIEWS random views with PostgreSQL
