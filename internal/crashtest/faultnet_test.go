@@ -59,7 +59,7 @@ func newNetwork(t *testing.T, n int, seed uint64) *network {
 	for port := range n + 1 {
 		name := ""
 		if port != clientPort {
-			name = fmt.Sprintf("millrace-%d-%d", os.Getpid(), port)
+			name = ownName(port)
 			runIP(t, "netns", "add", name)
 			t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", name).Run() })
 		}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/millracedb/millrace/internal/proctest"
 )
 
 const (
@@ -54,7 +56,7 @@ func newMachine(t *testing.T, nw *network, id int, bin, logs string, peers strin
 	m := &machine{id: id, name: nw.names[id], dir: filepath.Join(t.TempDir(), "disk")}
 	m.delay = filepath.Join(filepath.Dir(m.dir), "delay")
 	require.NoError(t, os.Mkdir(m.dir, 0o750))
-	require.NoError(t, unix.Mount("tmpfs", m.dir, "tmpfs", 0, fmt.Sprintf("size=%d", diskBytes)))
+	require.NoError(t, unix.Mount(ownName(id), m.dir, "tmpfs", 0, fmt.Sprintf("size=%d", diskBytes)))
 	t.Cleanup(func() { require.NoError(t, unix.Unmount(m.dir, 0)) })
 	var err error
 	m.log, err = os.Create(filepath.Join(logs, fmt.Sprintf("node%d.log", id)))
@@ -91,6 +93,7 @@ func (m *machine) supervise(done chan struct{}) {
 			cmd = exec.Command("ip", append([]string{"netns", "exec", m.name, m.mu.bin}, m.args...)...)
 			cmd.Stdout, cmd.Stderr = m.log, m.log
 			cmd.Env = append(os.Environ(), "MILLRACE_FAULT_SYNC_DELAY="+m.delay)
+			cmd.SysProcAttr = proctest.EndWithTest(&syscall.SysProcAttr{}, syscall.SIGKILL)
 			if err := cmd.Start(); err != nil {
 				fmt.Fprintln(m.log, "starting:", err)
 				cmd = nil

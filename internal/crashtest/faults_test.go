@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -284,11 +285,9 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 	cycles := testenv.Int(t, "MILLRACE_FAULT_CYCLES", 3)
 	seed := uint64(testenv.Int(t, "MILLRACE_SEED", 1))
 	chosen := chooseFaults(t, os.Getenv("MILLRACE_FAULTS"))
-	logs := os.Getenv("MILLRACE_FAULT_LOGS")
-	if logs == "" {
-		logs = t.TempDir()
-	}
-	fmt.Printf("seed %d, %d cycles\n", seed, cycles)
+	logs := logsOf(t)
+	fmt.Printf("seed %d, %d cycles; logs of the nodes: %s\n", seed, cycles, logs)
+	sweep(t)
 	r := &faultRun{t: t, rand: rand.New(rand.NewPCG(seed, 4)), dials: rand.New(rand.NewPCG(seed, 5))}
 	root, err := filepath.Abs("../..")
 	require.NoError(t, err)
@@ -309,7 +308,8 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 	for id := 1; id <= machines; id++ {
 		r.nodes = append(r.nodes, newMachine(t, r.net, id, first.bin, logs, strings.Join(peers, ",")))
 	}
-	ctx := t.Context()
+	ctx, restore := signal.NotifyContext(t.Context(), os.Interrupt, syscall.SIGTERM) // a run that is stopped leaves nothing behind
+	defer restore()
 	require.True(t, r.whole(ctx), "the cluster does not form")
 	conn, err := r.dial(ctx)
 	require.NoError(t, err)
@@ -334,6 +334,10 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 			f = chosen[0]
 		}
 		out, ok := r.cycle(ctx, f)
+		if ctx.Err() != nil {
+			t.Errorf("cycle %d, %s of node %s: stopped by a signal", n+1, out.fault, out.node)
+			break
+		}
 		table.add(n+1, out)
 		if out.wrong != "" {
 			t.Errorf("cycle %d, %s of node %s: %s", n+1, out.fault, out.node, out.wrong)
