@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/millracedb/millrace/internal/fsys"
+	"github.com/millracedb/millrace/internal/proctest"
 	"github.com/millracedb/millrace/internal/sim/bubble"
 	"github.com/millracedb/millrace/internal/testenv"
 )
@@ -188,6 +190,7 @@ func inProcess(t *testing.T, program, test string, env ...string) ([]byte, error
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, "-test.run=^"+test+"$", "-test.timeout=0")
 	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOTRACEBACK=all"), env...)
+	cmd.SysProcAttr = proctest.EndWithTest(&syscall.SysProcAttr{}, syscall.SIGKILL)
 	return cmd.CombinedOutput()
 }
 
