@@ -17,8 +17,7 @@ import (
 const (
 	fetchBytes      = 1 << 20 // asked for at once
 	sourceBatchRows = 2048    // decoded before they go on
-	maxFuture       = time.Hour
-	trimEvery       = 1000 // records of an exchange that are deleted at once, behind the committed position
+	trimEvery       = 1000    // records of an exchange that are deleted at once, behind the committed position
 )
 
 // source reads one partition of one leaf of a fragment: it fetches, decodes, and keeps stream time. One goroutine uses it.

@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/millracedb/millrace/exec/vec"
@@ -9,18 +10,19 @@ import (
 	"github.com/millracedb/millrace/planner"
 )
 
-// rowTimes gives rows of a relation their event time: that of the column that the relation names for it. It must lie between 1970 and an hour ahead
+// rowTimes gives rows of a relation their event time: that of the column that the relation names for it. It must lie between 1970 and future ahead
 // of the clock: anything else would close windows that are not over.
 type rowTimes struct {
 	name    string
 	ord     int         // -1 without such a column
 	pattern timePattern // how the column, a text, is read; nil for a column of time
 	clock   clock.Clock
+	future  time.Duration
 	latest  int64 // the last time that is no error, as of some time ago, ms
 }
 
 func newRowTimes(rel *planner.Relation, c clock.Clock) (rowTimes, error) {
-	t := rowTimes{ord: rel.TimestampColumn, clock: c}
+	t := rowTimes{ord: rel.TimestampColumn, clock: c, future: cmp.Or(rel.MaxFuture, planner.DefaultMaxFuture)}
 	if t.ord < 0 {
 		return t, nil
 	}
@@ -48,11 +50,11 @@ func (t *rowTimes) of(col *vec.Vector, i int) (int64, error) {
 // check refuses a time that no row can have.
 func (t *rowTimes) check(at int64) error {
 	if at > t.latest {
-		t.latest = t.clock.Now().Add(maxFuture).UnixMilli() // the clock is not read for each row
+		t.latest = t.clock.Now().Add(t.future).UnixMilli() // the clock is not read for each row
 	}
 	if at < 0 || at > t.latest {
 		return sqlerr.New(sqlerr.DatetimeFieldOverflow, "the row's time, %s, is before 1970 or more than %s ahead of the clock",
-			time.UnixMilli(at).UTC().Format(time.RFC3339), maxFuture)
+			time.UnixMilli(at).UTC().Format(time.RFC3339), planner.FormatMillis(t.future.Milliseconds()))
 	}
 	return nil
 }

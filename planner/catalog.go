@@ -86,6 +86,8 @@ type Relation struct {
 	HistoryMs int64
 	// IdleTimeout is fixed at CREATE.
 	IdleTimeout time.Duration
+	// MaxFuture is how far ahead of the clock a row's time may be, fixed at CREATE; 0 is DefaultMaxFuture.
+	MaxFuture time.Duration
 	// Indexes are those beside the primary key. Whoever binds the relation fills them in.
 	Indexes []Index
 	// Uniques are the UNIQUE constraints of its CREATE.

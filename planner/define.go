@@ -39,7 +39,7 @@ func (p *Planner) BindDefinition(ctx context.Context, stmt *sql.CreateRelation) 
 	d := &definer{st: st, stmt: stmt, opts: opts}
 	d.rel = &Relation{
 		Schema: stmt.Name.Schema(), Name: stmt.Name.Object(), Kind: Stream, Topic: opts.Topic, Partitions: opts.Partitions,
-		WrapSingleValue: opts.WrapSingleValue, TimestampColumn: -1, IdleTimeout: p.idleTimeout(), Window: opts.Window,
+		WrapSingleValue: opts.WrapSingleValue, TimestampColumn: -1, IdleTimeout: p.idleTimeout(), MaxFuture: p.Settings.MaxFuture, Window: opts.Window,
 		KSQL: p.Settings.KSQL,
 	}
 	if stmt.Kind == sql.KindTable {

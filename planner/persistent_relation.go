@@ -16,7 +16,7 @@ func (m *maker) relation() error {
 	}
 	m.rel = &Relation{
 		Schema: m.spec.Schema, Name: m.spec.Name, Kind: Table, Topic: m.opts.Topic, Partitions: m.s.partitions, WrapSingleValue: m.opts.WrapSingleValue,
-		Placement: true, TimestampColumn: -1, IdleTimeout: m.st.p.idleTimeout(), KSQL: m.st.p.Settings.KSQL,
+		Placement: true, TimestampColumn: -1, IdleTimeout: m.st.p.idleTimeout(), MaxFuture: m.st.p.Settings.MaxFuture, KSQL: m.st.p.Settings.KSQL,
 	}
 	if m.stream() {
 		m.rel.Kind = Stream

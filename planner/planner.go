@@ -30,6 +30,8 @@ type Settings struct {
 	ShowChanges bool
 	// IdleTimeout is fixed in relations at CREATE; 0 is the default of 10 s.
 	IdleTimeout time.Duration
+	// MaxFuture is fixed in relations at CREATE; 0 is the default of 1 h.
+	MaxFuture time.Duration
 	// Partitions is the cluster's default for new topics; 0 is 4.
 	Partitions int32
 	// Replicas is the cluster's default for new topics; 0 is 3.
@@ -44,11 +46,12 @@ type Planner struct {
 	Evaluator Evaluator
 }
 
-// defaultPartitions, defaultReplicas and defaultIdleTimeout are the contract's defaults (language reference, definitions).
+// defaultPartitions, defaultReplicas, defaultIdleTimeout and DefaultMaxFuture are the contract's defaults (language reference, definitions and windows).
 const (
 	defaultPartitions  = 4
 	defaultReplicas    = 3
 	defaultIdleTimeout = 10 * time.Second
+	DefaultMaxFuture   = time.Hour
 )
 
 func (p *Planner) partitions() int32 {

@@ -194,7 +194,7 @@ func (s *session) ownPlanner(cat *catalog) *planner.Planner {
 func (s *session) plannerSettings() planner.Settings {
 	return planner.Settings{
 		Text: s.text(), Latest: s.set.must("auto_offset_reset") == "latest", ShowChanges: s.set.on("show_changes"), Each: s.set.must("emit") == "each", KSQL: s.set.ksql(),
-		IdleTimeout: s.set.duration("idle_timeout"), Partitions: s.e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas,
+		IdleTimeout: s.set.duration("idle_timeout"), MaxFuture: s.set.duration("max_future"), Partitions: s.e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas,
 	}
 }
 

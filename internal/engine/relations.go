@@ -249,7 +249,7 @@ func (e *Engine) storedPlanner(img *metadata.Image, settings map[string]string, 
 	return &planner.Planner{
 		Catalog:   cat,
 		Evaluator: folder{text: text},
-		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), Each: set.must("emit") == "each", KSQL: set.ksql(), Partitions: e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas},
+		Settings:  planner.Settings{Text: text, IdleTimeout: set.duration("idle_timeout"), MaxFuture: set.duration("max_future"), Each: set.must("emit") == "each", KSQL: set.ksql(), Partitions: e.opts.DefaultPartitions, Replicas: metadata.DefaultReplicas},
 	}
 }
 

@@ -107,7 +107,7 @@ func init() {
 	define(catStream, "push_output", "rows", "How psql gets push queries.", oneOf("rows", "copy"))
 	define(catStream, "push_query_timeout", "0", "Ends push queries after this long; 0 is never.", checkDuration)
 	define(catStream, "transaction_buffer", "64MB", "The most a transaction block may hold back.", checkBytes)
-	define(catStream, "max_future", "1h", "How far rowtime may be ahead of the clock.", checkDuration)
+	define(catStream, "max_future", "1h", "How far rowtime may be ahead of the clock; fixed at CREATE.", checkFuture)
 	define(catStream, "dialect", "millrace", "The SQL dialect: millrace, or ksql for ksqlDB's rules.", oneOf("millrace", "ksql"))
 }
 
@@ -190,6 +190,14 @@ func checkDuration(v string) (string, error) {
 		}
 	}
 	return v, nil
+}
+
+// checkFuture refuses 0: clocks are never so equal that rows of now would pass.
+func checkFuture(v string) (string, error) {
+	if d, err := parseDuration(v); err == nil && d < time.Millisecond {
+		return v, fmt.Errorf("allowed: 1ms or more")
+	}
+	return checkDuration(v)
 }
 
 var shownUnits = []struct {
