@@ -201,7 +201,7 @@ func (c *Controller) begin(term uint64) {
 	clear(c.mu.condemned)
 }
 
-// lastHeard is the newest heartbeat of a registration, if it is of this session, and how long the broker counts as silent.
+// lastHeard is the newest heartbeat of a broker, how long it counts as silent, and whether that heartbeat is of the registration k and of this session.
 func (c *Controller) lastHeard(k *metadata.Broker) (h heard, silent time.Duration, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -227,18 +227,19 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 	}
 	for k := range img.Brokers() {
 		h, silent, ok := c.lastHeard(k)
-		fenced, draining := k.Fenced, k.Draining
+		fenced, draining, why := k.Fenced, k.Draining, ""
 		admits := k.Fenced && c.admitted.admits(img, k, h.index)
+		died := !k.Fenced && c.hasDied(k)
 		switch {
 		case alone:
-			fenced = false
-		case !k.Fenced && c.condemn(k, h, silent > Session || c.hasDied(k)):
-			fenced = true
+			fenced, why = false, "it is alone"
+		case !k.Fenced && c.condemn(k, h, silent > Session || died):
+			fenced, why = true, whyFenced(died, h.epoch == k.Epoch && h.stopping)
 		case silent > Session:
 		case ok && admits && !h.stopping:
-			fenced, draining = false, false
+			fenced, draining, why = false, false, "heard"
 		case ok && h.stopping:
-			draining = true
+			draining, why = true, "it is about to stop"
 		}
 		if k.Fenced {
 			c.acquit(k.ID)
@@ -253,10 +254,29 @@ func (c *Controller) seeBrokers(ctx context.Context) error {
 		if fenced == k.Fenced && draining == k.Draining {
 			continue
 		}
-		c.opts.Logger.Info("controller: broker", "node", k.ID, "epoch", k.Epoch, "fenced", fenced, "draining", draining, "silent", silent.Round(time.Millisecond))
+		c.opts.Logger.Info("controller: broker", "node", k.ID, "epoch", k.Epoch, "fenced", fenced, "draining", draining, "why", why, "heard", c.heardAgo(k, h))
 		b.SetBrokerState(k.ID, k.Epoch, fenced, draining)
 	}
 	return c.apply(ctx, b)
+}
+
+func whyFenced(died, stopping bool) string {
+	switch {
+	case died:
+		return "its process has died"
+	case stopping:
+		return "silent since it was about to stop"
+	default:
+		return "silent"
+	}
+}
+
+// heardAgo says when the newest heartbeat of a registration came, if it is h. For how long the broker counts as silent is another matter: see lastHeard.
+func (c *Controller) heardAgo(k *metadata.Broker, h heard) string {
+	if h.epoch != k.Epoch {
+		return "never by this node"
+	}
+	return c.opts.Clock.Since(h.at).Round(time.Millisecond).String() + " ago"
 }
 
 // review writes what the partitions should be, if a broker has changed or it is time.

@@ -114,3 +114,22 @@ func TestANewControllerGivesEverybodyASession(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatIsLoggedOfABrokerIsTrueOfItsLastHeartbeat: how long it counts as silent may reach back to before this controller began, or have nothing to do with it.
+func TestWhatIsLoggedOfABrokerIsTrueOfItsLastHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &Controller{opts: Options{Clock: clock.Real}}
+		k := &metadata.Broker{ID: 1, Epoch: 7}
+		c.mu.since = time.Now()
+		c.mu.heard = map[int32]heard{1: {at: time.Now().Add(time.Minute), epoch: 7, stopping: true}}
+		<-time.After(time.Minute + Session + stepEvery)
+		h, silent, ok := c.lastHeard(k)
+		require.False(t, ok)
+		require.Greater(t, silent, Session)
+		require.Equal(t, "2.6s ago", c.heardAgo(k, h))
+		require.Equal(t, "silent since it was about to stop", whyFenced(false, h.stopping))
+
+		h, _, _ = c.lastHeard(&metadata.Broker{ID: 1, Epoch: 8})
+		require.Equal(t, "never by this node", c.heardAgo(&metadata.Broker{ID: 1, Epoch: 8}, h), "the one before was another process")
+	})
+}
