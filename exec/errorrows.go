@@ -20,11 +20,12 @@ const (
 )
 
 // ErrorRow is one row of millrace.errors, the dead-letter stream, as it is written: a JSON object with these members. Payload is the
-// value of the record that the row came from as text, or base64 in Payload64 if it is not UTF-8; a row that stands for several records has none.
+// value of the record that the row came from as text, or base64 in Payload64 if it is not UTF-8; a row that stands for several records has none. A record that takes no part in the rows of the
+// table over its topic is of no query.
 type ErrorRow struct {
 	At        time.Time `json:"at"`
-	Query     uint64    `json:"query_id"`
-	Name      string    `json:"query"`
+	Query     uint64    `json:"query_id,omitempty"`
+	Name      string    `json:"query,omitempty"`
 	Kind      string    `json:"kind"`
 	Topic     string    `json:"topic"`
 	Partition int32     `json:"partition"`

@@ -94,7 +94,7 @@ func (w *worker) open() {
 	w.state, err = pebblestore.Open(pebblestore.Options{FS: w.fs, Dir: "state"})
 	require.NoError(w.h.t, err)
 	w.gen++
-	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: &w.h.clock, LanePrefix: w.name})
+	w.tables = exec.NewTables(exec.TablesConfig{Log: w.h.log, State: w.state, Clock: &w.h.clock, LanePrefix: w.name, ErrorsTopic: errorsTopic})
 	w.runner = exec.NewRunner(exec.RunnerConfig{
 		Log: w.h.log, State: w.state, Clock: &w.h.clock, LanePrefix: w.name, Lanes: 2, ErrorsTopic: errorsTopic, Tables: w.tables,
 		TaskMemory: w.h.memory,

@@ -23,6 +23,7 @@ type tableSession struct {
 	epoch   int32             // of the leader that the last of them came from
 	counted int64             // of the rows that the source has read
 	inTurn  bool              // the place of a standby among those that read and write
+	errs    tableErrors
 }
 
 // session opens the rows, catches up with the topic, and then follows it, or serves writers.
@@ -107,7 +108,7 @@ func (s *tableSession) open() error {
 		scan.P.Cols = append(scan.P.Cols, planner.Col{Name: c.Name, Type: c.Type})
 	}
 	s.src = &source{log: s.p.t.cfg.Log, timer: s.p.t.cfg.Clock, tp: s.p.tp, to: edge{next: s.rows}, times: newTimeTracker(1)}
-	s.rows.key, s.rows.skipped = rel.Key, cx.errors
+	s.rows.key, s.errs.found = rel.Key, cx.errors
 	if err := newScanSource(s.src, scan, cx, s.p.t.cfg.Clock); err != nil {
 		return err
 	}
@@ -123,11 +124,15 @@ func (s *tableSession) open() error {
 	s.shape = tableShape(rel)
 	at := mark.Changelog
 	s.epoch = mark.ChangelogEpoch
+	s.p.setSkipped(markedSkipped(mark))
 	if !ok || !s.trusts(mark, bounds) {
 		if err := s.clear(); err != nil {
 			return err
 		}
 		at, s.epoch = bounds.LogStart, bounds.LeaderEpoch
+	}
+	if err := s.loadErrors(); err != nil {
+		return err
 	}
 	s.src.offset, s.src.next, s.whole = at, at, bounds.LastStable
 	s.src.begun = math.MaxInt64 // rows that leave by RETENTION leave here
@@ -139,6 +144,7 @@ func (s *tableSession) open() error {
 func (s *tableSession) clear() error {
 	s.p.caughtUp(nil)
 	s.p.publish(-1)
+	s.p.setSkipped(0)
 	return s.state.Clear()
 }
 
@@ -215,10 +221,13 @@ func (s *tableSession) settle() error {
 	}
 }
 
-// commit writes b with a mark at the source's position and makes that known.
+// commit writes b with a mark at the source's position and makes that known, after the records that it has gone past without were put by.
 func (s *tableSession) commit(b StateBatch) error {
 	at := s.src.position()
 	s.epoch = max(s.epoch, s.src.fetched.LeaderEpoch)
+	if err := s.addErrors(b); err != nil {
+		return errors.Join(err, b.Close())
+	}
 	b.SetMark(s.mark(at))
 	if err := b.Commit(); err != nil {
 		return err
@@ -227,10 +236,11 @@ func (s *tableSession) commit(b StateBatch) error {
 	s.counted = s.src.rows
 	s.p.t.read.Add(read)
 	s.p.mu.Lock()
-	s.p.mu.skipped += s.rows.skipped.counts.Decode
 	s.p.mu.read += read
 	s.p.mu.Unlock()
-	s.rows.skipped.reset()
+	if err := s.writeErrors(); err != nil {
+		return err
+	}
 	s.p.publish(at)
 	s.noteWhole()
 	return nil
@@ -238,12 +248,11 @@ func (s *tableSession) commit(b StateBatch) error {
 
 // tableRows writes the changes of a table's topic into a state batch.
 type tableRows struct {
-	key     []int
-	batch   StateBatch
-	skipped *errorRows
-	cols    []*vec.Vector
-	kbuf    []byte
-	vbuf    []byte
+	key   []int
+	batch StateBatch
+	cols  []*vec.Vector
+	kbuf  []byte
+	vbuf  []byte
 }
 
 func (r *tableRows) push(in chunk, _ int) error {

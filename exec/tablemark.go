@@ -9,7 +9,7 @@ import (
 	"github.com/millracedb/millrace/planner"
 )
 
-// The mark of a table's rows ties them to the topic. Its extra is the wall clock, in ms, and the shape that the rows were decoded by.
+// The mark of a table's rows ties them to the topic. Its extra is the wall clock, in ms, the shape that the rows were decoded by, and how many records did not decode.
 
 // markEvery is how often a mark is written anew though nothing has come: its age says how long the rows have gone without their topic.
 const markEvery = time.Hour
@@ -17,7 +17,11 @@ const markEvery = time.Hour
 func (s *tableSession) mark(at int64) Mark {
 	extra := binary.AppendVarint(nil, s.p.t.cfg.Clock.Now().UnixMilli())
 	here := []PartitionOffset{{TopicPartition: s.p.tp, Offset: at}}
-	return Mark{Inputs: here, Changelog: at, ChangelogEpoch: s.epoch, Outputs: here, Extra: binary.AppendUvarint(extra, s.shape)}
+	extra = binary.AppendUvarint(extra, s.shape)
+	s.p.mu.Lock()
+	extra = binary.AppendUvarint(extra, uint64(s.p.mu.skipped))
+	s.p.mu.Unlock()
+	return Mark{Inputs: here, Changelog: at, ChangelogEpoch: s.epoch, Outputs: here, Extra: extra}
 }
 
 // trusts reports whether local rows can be gone on from: their mark lies within the topic, is not from a leader that the topic does not know, and they were decoded as they would be now; and
@@ -48,6 +52,20 @@ func markedShape(m Mark) (shape uint64, ok bool) {
 	}
 	shape, n := binary.Uvarint(rest)
 	return shape, n > 0
+}
+
+// markedSkipped is the number of records that did not decode in a mark, 0 if it is from a release that did not tell.
+func markedSkipped(m Mark) int64 {
+	_, rest, err := takeVarint(m.Extra)
+	if err != nil {
+		return 0
+	}
+	_, n := binary.Uvarint(rest)
+	if n <= 0 {
+		return 0
+	}
+	skipped, _ := binary.Uvarint(rest[n:])
+	return int64(skipped)
 }
 
 // tableShape stands for all that says how records of a table are decoded.

@@ -22,6 +22,8 @@ type TablesConfig struct {
 	Logger *slog.Logger
 	// LanePrefix begins the transactional ids of the lanes that commit transactions over several partitions.
 	LanePrefix string
+	// ErrorsTopic is the topic of millrace.errors, of one partition; empty: records that do not decode are only counted.
+	ErrorsTopic string
 	// OnFailed is called when the rows of a partition can not be kept up any longer.
 	OnFailed func(oid uint32, partition int32, err error)
 	// Standby says that the rows are kept for when this node takes the tables over from another, which serves them: nothing is owned, what fails is tried again, and only
@@ -81,7 +83,7 @@ type tablePart struct {
 		decoded  *planner.Relation // by which a follower decodes; nil while it has not caught up with the topic
 		err      error
 		changed  chan struct{}
-		skipped  int64 // records that do not decode
+		skipped  int64 // records that do not decode, as the mark has it
 		read     int64 // rows read from the topic
 		began    int64 // position when the first hidden key was given out
 		hidden   uint32
@@ -252,7 +254,7 @@ func (t *Tables) Read(oid uint32, partition int32) int64 {
 	return p.mu.read
 }
 
-// Skipped returns how many records of a partition did not decode since it is kept here.
+// Skipped returns how many records of a partition did not decode since its rows were made, here or on the node that they were taken over from.
 func (t *Tables) Skipped(oid uint32, partition int32) int64 {
 	p := t.part(oid, partition)
 	if p == nil {
@@ -315,6 +317,12 @@ func (p *tablePart) wait(ctx context.Context, ready func() bool) error {
 			return ctx.Err()
 		}
 	}
+}
+
+func (p *tablePart) setSkipped(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mu.skipped = n
 }
 
 func (p *tablePart) publish(position int64) {

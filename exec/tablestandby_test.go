@@ -45,7 +45,7 @@ func (k *keeper) open(standby bool) {
 		require.NoError(k.h.t, k.tables.Close())
 	}
 	k.tables = exec.NewTables(exec.TablesConfig{
-		Log: k.h.log, State: k.state, Clock: &k.h.clock, LanePrefix: "keeper", Standby: standby, StateRetention: func() time.Duration { return k.retention },
+		Log: k.h.log, State: k.state, Clock: &k.h.clock, LanePrefix: "keeper", ErrorsTopic: errorsTopic, Standby: standby, StateRetention: func() time.Duration { return k.retention },
 	})
 }
 

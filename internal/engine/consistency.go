@@ -88,11 +88,19 @@ type waiter struct {
 	onlyOwn bool
 }
 
-// everything waits, as long as ctx lasts, until all queries have taken in what their sources hold, so that millrace.errors has the rows
+// everything waits, as long as ctx lasts, until all queries and tables over topics have taken in what their sources hold, so that millrace.errors has the rows
 // that failed. A query that is paused or has failed is not waited for.
 func (w *waiter) everything(ctx context.Context) {
 	for _, o := range queries(w.img) {
 		if err := w.query(ctx, uint32(o.OID)); err != nil && ctx.Err() != nil {
+			return
+		}
+	}
+	for _, r := range w.e.super.tables() {
+		if r.Query != 0 || r.Ordinary {
+			continue // nobody but Millrace writes there
+		}
+		if _, err := w.relation(ctx, r); err != nil && ctx.Err() != nil {
 			return
 		}
 	}

@@ -13,7 +13,7 @@ import (
 
 // showQueries are SHOW's forms as queries over the schema millrace: what SHOW prints is also a table.
 var showQueries = map[string]string{
-	"TABLES":     "SELECT schema, name, topic, partitions, key_format, value_format, query FROM millrace.relations WHERE kind = 'table'",
+	"TABLES":     "SELECT schema, name, topic, partitions, key_format, value_format, query, error_rows FROM millrace.relations WHERE kind = 'table'",
 	"STREAMS":    "SELECT schema, name, topic, partitions, key_format, value_format, query FROM millrace.relations WHERE kind = 'stream'",
 	"VIEWS":      "SELECT schema, name, owner FROM millrace.relations WHERE kind = 'view'",
 	"QUERIES":    "SELECT id, sink, state, rows_in, rows_out, late_rows, error_rows, lag, nodes, error FROM millrace.queries",

@@ -153,7 +153,7 @@ func explainOperators(b *strings.Builder, stats []taskCount) {
 type collector struct {
 	e                                *Engine
 	rowsIn, rowsOut, late, errs, lag *prometheus.Desc
-	sessions, tableRows              *prometheus.Desc
+	sessions, tableRows, tableErrs   *prometheus.Desc
 }
 
 // Collectors are the engine's metrics.
@@ -170,12 +170,13 @@ func (e *Engine) Collectors() []prometheus.Collector {
 		lag:       desc("query_lag_records", "Records that are readable and not read yet.", "query"),
 		sessions:  desc("sessions", "Open PostgreSQL sessions."),
 		tableRows: desc("table_rows_read_total", "Rows that this node has read from the topics of tables and results to keep them, since it serves tables or is their standby."),
+		tableErrs: desc("table_error_rows_total", "Records of a table's topic that do not decode and so are not among its rows, told by the node that serves tables.", "table"),
 	}}
 }
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.rowsIn, c.rowsOut, c.late, c.errs, c.lag, c.sessions, c.tableRows} {
+	for _, d := range []*prometheus.Desc{c.rowsIn, c.rowsOut, c.late, c.errs, c.lag, c.sessions, c.tableRows, c.tableErrs} {
 		ch <- d
 	}
 }
@@ -195,8 +196,20 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(c.lag, prometheus.GaugeValue, float64(q.Lag), o.Name)
 	}
 	ch <- prometheus.MustNewConstMetric(c.tableRows, prometheus.CounterValue, float64(c.e.tables.kept.RowsRead()))
+	if !c.e.opts.Worker {
+		c.collectTables(ch)
+	}
 	c.e.mu.Lock()
 	n := len(c.e.mu.sessions)
 	c.e.mu.Unlock()
 	ch <- prometheus.MustNewConstMetric(c.sessions, prometheus.GaugeValue, float64(n))
+}
+
+// collectTables gives those of tables that have any.
+func (c *collector) collectTables(ch chan<- prometheus.Metric) {
+	for _, rel := range c.e.super.tables() {
+		if n, ok := c.e.tables.skipped(rel); ok && n > 0 {
+			ch <- prometheus.MustNewConstMetric(c.tableErrs, prometheus.CounterValue, float64(n), rel.Schema+"."+rel.Name)
+		}
+	}
 }

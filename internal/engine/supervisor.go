@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -269,8 +271,11 @@ func (s *supervisor) stopBeforeDrop(objects []*metadata.Object) {
 // afterDrop deletes the state of what was dropped.
 func (s *supervisor) afterDrop(objects []*metadata.Object) {
 	for _, o := range objects {
-		if o.Space == spaceQuery {
+		switch o.Space {
+		case spaceQuery:
 			s.deleteGroups(o.OID)
+		case spaceRelation:
+			s.deleteErrorsGroup(o.OID)
 		}
 		s.dropState(o.OID)
 	}
@@ -322,6 +327,7 @@ func (s *supervisor) stopGone(img *metadata.Image) {
 	for _, oid := range gone {
 		s.e.tables.stop(uint32(oid))
 		s.dropState(oid)
+		s.deleteErrorsGroup(oid)
 	}
 }
 
@@ -329,6 +335,13 @@ func (s *supervisor) dropState(oid metadata.OID) {
 	if err := s.e.opts.State.Drop(uint64(oid)); err != nil {
 		s.e.logger.Error("state of a dropped object is not deleted", "oid", oid, "err", err)
 	}
+}
+
+// tables are the tables whose rows this node keeps, wholly or in part.
+func (s *supervisor) tables() []*planner.Relation {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.mu.tables))
 }
 
 func (s *supervisor) queries() map[metadata.OID]*runningQuery {
@@ -494,6 +507,17 @@ func (s *supervisor) deleteGroups(oid metadata.OID) {
 		if err := s.deleteGroup(name); err != nil {
 			s.e.logger.Warn("group of a dropped query is not deleted", "group", name, "err", err)
 		}
+	}
+}
+
+// deleteErrorsGroup deletes the group of a table that is no more, if there is one: most never need it.
+func (s *supervisor) deleteErrorsGroup(oid metadata.OID) {
+	if s.e.opts.Worker {
+		return
+	}
+	name := exec.TableErrorsGroup(uint32(oid))
+	if err := s.deleteGroup(name); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		s.e.logger.Warn("group of a dropped table is not deleted", "group", name, "err", err)
 	}
 }
 

@@ -17,23 +17,18 @@ type tableCopy struct {
 	Partition int32  `json:"partition"`
 	Position  int64  `json:"position"` // -1: it does not know yet
 	Read      int64  `json:"read"`
+	Skipped   int64  `json:"skipped,omitempty"`
 }
 
 // ownCopies are the rows of tables that this node keeps.
 func (e *Engine) ownCopies() []tableCopy {
-	e.super.mu.Lock()
-	tables := make([]*planner.Relation, 0, len(e.super.mu.tables))
-	for _, rel := range e.super.mu.tables {
-		tables = append(tables, rel)
-	}
-	e.super.mu.Unlock()
 	var out []tableCopy
-	for _, rel := range tables {
+	for _, rel := range e.super.tables() {
 		for p := range rel.Partitions {
 			if !e.tables.kept.Keeps(rel.OID, p) {
 				continue
 			}
-			c := tableCopy{Table: rel.OID, Partition: p, Position: -1, Read: e.tables.kept.Read(rel.OID, p)}
+			c := tableCopy{Table: rel.OID, Partition: p, Position: -1, Read: e.tables.kept.Read(rel.OID, p), Skipped: e.tables.kept.Skipped(rel.OID, p)}
 			if at, ok := e.tables.kept.Position(rel.OID, p); ok {
 				c.Position = at
 			}
@@ -70,6 +65,14 @@ func (e *Engine) copies(ctx context.Context) map[int32][]tableCopy {
 	return out
 }
 
+// ErrorRows implements pgcatalog.World.
+func (w *world) ErrorRows(r *planner.Relation) (int64, bool) {
+	if r.Kind != planner.Table || w.e.tables == nil {
+		return 0, false
+	}
+	return w.e.tables.skipped(r)
+}
+
 // TableCopies implements pgcatalog.World.
 func (w *world) TableCopies() []pgcatalog.TableCopy {
 	ctx, cancel := context.WithTimeout(context.Background(), boundsTimeout)
@@ -96,7 +99,7 @@ func (w *world) TableCopies() []pgcatalog.TableCopy {
 				}
 				ends[tp] = end
 			}
-			x := pgcatalog.TableCopy{Schema: rel.Schema, Name: rel.Name, Partition: c.Partition, Node: node, Serves: node == serves, Position: c.Position, Lag: -1, RowsRead: c.Read}
+			x := pgcatalog.TableCopy{Schema: rel.Schema, Name: rel.Name, Partition: c.Partition, Node: node, Serves: node == serves, Position: c.Position, Lag: -1, RowsRead: c.Read, ErrorRows: c.Skipped}
 			if end >= 0 && c.Position >= 0 {
 				x.Lag = max(end-c.Position, 0)
 			}

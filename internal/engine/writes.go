@@ -170,7 +170,7 @@ type tables struct {
 
 func newTables(e *Engine) *tables {
 	return &tables{e: e, kept: exec.NewTables(exec.TablesConfig{
-		Log: e.log, State: e.opts.State, Clock: e.clock, Logger: e.logger, LanePrefix: lanePrefix(e.opts.NodeID),
+		Log: e.log, State: e.opts.State, Clock: e.clock, Logger: e.logger, LanePrefix: lanePrefix(e.opts.NodeID), ErrorsTopic: e.opts.ErrorTopic,
 		Standby: e.opts.Worker, StateRetention: e.super.stateRetention, DiskLow: e.opts.DiskLow,
 		OnFailed: func(oid uint32, partition int32, err error) {
 			e.logger.Error("table partition failed", "oid", oid, "partition", partition, "err", err)
@@ -230,6 +230,16 @@ func (t *tables) close() {
 	if err := t.kept.Close(); err != nil {
 		t.e.logger.Error("tables are not closed", "err", err)
 	}
+}
+
+// skipped is how many records of a table's topic did not decode, in the partitions whose rows are kept here; ok is false if none is.
+func (t *tables) skipped(rel *planner.Relation) (n int64, ok bool) {
+	for p := range rel.Partitions {
+		if t.kept.Keeps(rel.OID, p) {
+			n, ok = n+t.kept.Skipped(rel.OID, p), true
+		}
+	}
+	return n, ok
 }
 
 // waitApplied waits until the rows of a table hold everything below the given ends.

@@ -28,6 +28,9 @@ func (c *catalog) fillMillRelations(t *table) {
 		if r.HistoryMs > 0 {
 			cells["history"] = text(planner.FormatMillis(r.HistoryMs))
 		}
+		if n, ok := c.w.ErrorRows(r); ok {
+			cells["error_rows"] = num(n)
+		}
 		t.add(cells)
 	}
 }
@@ -97,7 +100,7 @@ func (c *catalog) fillMillTableCopies(t *table) {
 	for _, k := range c.w.TableCopies() {
 		t.add(row{
 			"schema": text(k.Schema), "name": text(k.Name), "partition": num(int64(k.Partition)), "node": num(int64(k.Node)), "role": text(roles[k.Serves]),
-			"position": count(k.Position), "lag": count(k.Lag), "rows_read": num(k.RowsRead),
+			"position": count(k.Position), "lag": count(k.Lag), "rows_read": num(k.RowsRead), "error_rows": num(k.ErrorRows),
 		})
 	}
 }

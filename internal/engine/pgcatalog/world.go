@@ -34,6 +34,8 @@ type World interface {
 	Nodes() []Node
 	Moves() []Move
 	TableCopies() []TableCopy
+	// ErrorRows is how many records of a table's topic took no part in the rows that this node keeps of it; ok is false if it keeps none.
+	ErrorRows(r *planner.Relation) (n int64, ok bool)
 	Backends() []Backend // the sessions on this node, by process id
 	// StartMicros is when this node started, in microseconds since 1970-01-01 UTC.
 	StartMicros() int64
@@ -147,6 +149,7 @@ type TableCopy struct {
 	Serves        bool // else it is a standby
 	Position, Lag int64
 	RowsRead      int64
+	ErrorRows     int64 // records that took no part
 }
 
 // Task is a task of a persistent query.

@@ -121,9 +121,11 @@ func (w *fakeWorld) Queries() []pgcatalog.Query {
 	return []pgcatalog.Query{{OID: 20000, ID: "ctas_per_user", Sink: "per_user", State: "RUNNING", RowsIn: 7, RowsOut: 3, Lag: 1, Statement: "CREATE MATERIALIZED VIEW per_user"}}
 }
 
+func (w *fakeWorld) ErrorRows(r *planner.Relation) (int64, bool) { return 2, r.Name == "users" }
+
 func (w *fakeWorld) TableCopies() []pgcatalog.TableCopy {
 	return []pgcatalog.TableCopy{
-		{Schema: "public", Name: "users", Node: 1, Serves: true, Position: 10, RowsRead: 5}, {Schema: "public", Name: "users", Node: 2, Position: -1, Lag: -1},
+		{Schema: "public", Name: "users", Node: 1, Serves: true, Position: 10, RowsRead: 5, ErrorRows: 2}, {Schema: "public", Name: "users", Node: 2, Position: -1, Lag: -1},
 	}
 }
 
