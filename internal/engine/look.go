@@ -37,6 +37,18 @@ const settingsQuery = "SELECT name, value, default_value, description FROM millr
 const describeQuery = `SELECT name AS column, type, CASE WHEN key THEN 'KEY' || coalesce(', ' || window_bound, '') WHEN not_null THEN 'NOT NULL' ELSE '' END AS attributes
 FROM millrace.columns WHERE relation_oid = %d AND NOT hidden ORDER BY position`
 
+// describeExtended is DESCRIBE EXTENDED: after the columns what else there is to know of a relation, in the same form, as Hive and Spark have it. %[1]d is the OID, %[2]s and %[3]s are schema and
+// name.
+const describeExtended = `SELECT "column", type, attributes FROM (
+SELECT 0 AS part, position AS n, name AS "column", type, CASE WHEN key THEN 'KEY' || coalesce(', ' || window_bound, '') WHEN not_null THEN 'NOT NULL' ELSE '' END AS attributes
+FROM millrace.columns WHERE relation_oid = %[1]d AND NOT hidden
+UNION ALL SELECT 1, p.n, p.name, p.value, '' FROM millrace.relations r LEFT JOIN millrace.topics t ON t.name = r.topic LEFT JOIN millrace.queries q ON q.id = r.query,
+LATERAL (VALUES (0, '', ''), (1, '# ' || r.kind, r.schema || '.' || r.name), (2, 'owner', r.owner), (3, 'comment', r.comment), (4, 'topic', r.topic), (5, 'partitions', r.partitions::text),
+(6, 'cleanup policy', t.cleanup_policy), (7, 'key format', r.key_format), (8, 'value format', r.value_format), (9, 'rowtime', r.rowtime), (10, 'idle timeout', r.idle_timeout),
+(11, 'max future', r.max_future), (12, 'ttl', r.ttl), (13, 'history', r.history), (14, 'error rows', r.error_rows::text), (15, 'query', r.query), (16, 'query state', q.state),
+(17, 'query rows in', q.rows_in::text), (18, 'query rows out', q.rows_out::text), (19, 'query late rows', q.late_rows::text), (20, 'query error rows', q.error_rows::text), (21, 'query lag', q.lag::text)
+) p(n, name, value) WHERE r.schema = %[2]s AND r.name = %[3]s AND p.value IS NOT NULL) x ORDER BY part, n`
+
 // analyzeLook plans SHOW, DESCRIBE and SHOW CREATE.
 func (s *session) analyzeLook(ctx context.Context, p *planner.Planner, st *statement) error {
 	text := ""
@@ -75,6 +87,9 @@ func (s *session) analyzeLook(ctx context.Context, p *planner.Planner, st *state
 			return sqlerr.New(sqlerr.FeatureNotSupported, "DESCRIBE FUNCTION is not supported yet").WithHint("SHOW FUNCTIONS LIKE '%s'.", q.Name.Object())
 		}
 		text, verb = fmt.Sprintf(describeQuery, r.OID), "DESCRIBE"
+		if q.Extended {
+			text = fmt.Sprintf(describeExtended, r.OID, quoteLiteral(r.Schema), quoteLiteral(r.Name))
+		}
 	}
 	parsed, err := sql.ParseOne(text, sql.Options{})
 	if err != nil {

@@ -28,6 +28,15 @@ func (c *catalog) fillMillRelations(t *table) {
 		if r.HistoryMs > 0 {
 			cells["history"] = text(planner.FormatMillis(r.HistoryMs))
 		}
+		if r.TimestampColumn >= 0 {
+			cells["rowtime"] = text(r.Columns[r.TimestampColumn].Name)
+		}
+		if r.IdleTimeout > 0 {
+			cells["idle_timeout"] = text(planner.FormatMillis(r.IdleTimeout.Milliseconds()))
+		}
+		if r.MaxFuture > 0 {
+			cells["max_future"] = text(planner.FormatMillis(r.MaxFuture.Milliseconds()))
+		}
 		if n, ok := c.w.ErrorRows(r); ok {
 			cells["error_rows"] = num(n)
 		}
