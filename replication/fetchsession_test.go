@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -294,6 +295,26 @@ func TestCatchingUpIsThrottledAndWhatIsInSyncIsNot(t *testing.T) {
 			require.Eventually(t, func() bool { return copied.LogEnd() == r.LastOffset+1 }, time.Minute, time.Millisecond)
 		})
 	}
+}
+
+// What a node has to catch up with is asked for while its other partitions are still being opened.
+func TestANodeStartsUnderAThrottle(t *testing.T) {
+	p := startPair(t, metadata.TopicSpec{Name: "t", Partitions: 300})
+	p.stopFollower()
+	p.apply(func(b *metadata.Batch) {
+		b.SetSetting(metadata.BrokerSettingKey("", metadata.ThrottleFollower), "1000000000")
+		topic, _ := p.meta.Image().Topic("t")
+		for _, was := range topic.Partitions {
+			next := was
+			next.ISR = []int32{1}
+			b.ChangePartition(topic.ID, was, next, false, nil)
+		}
+	})
+	p.startFollower()
+	require.Eventually(t, func() bool {
+		topic, _ := p.meta.Image().Topic("t")
+		return !slices.ContainsFunc(topic.Partitions, func(r metadata.Partition) bool { return len(r.ISR) < 2 })
+	}, time.Minute, time.Millisecond, "every replica is in sync again")
 }
 
 func TestAThrottleLetsItsRatePass(t *testing.T) {

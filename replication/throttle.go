@@ -109,7 +109,7 @@ func (m *Manager) throttled(t *throttle, topic metadata.UUID, id int32, setting 
 	if !t.active() {
 		return false
 	}
-	img, _ := m.Watch()
+	img, _ := m.opts.Metadata.Watch() // not Manager.Watch: fetchers run before this node has acted on any image
 	of, ok := img.TopicByID(topic)
 	return ok && ThrottledReplicas(of.Configs[setting]).Has(id, m.opts.NodeID)
 }
