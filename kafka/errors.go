@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 )
@@ -22,11 +23,15 @@ func code(err error) int16 {
 	}
 }
 
-// message is the text of err for responses that have room for it.
+// message is the text of err for responses that have room for it. What is said about every error of its code is left out if there is more to say: clients show their own words for the code.
 func message(err error) *string {
 	if err == nil {
 		return nil
 	}
 	s := err.Error()
+	var ke *kerr.Error
+	if errors.As(err, &ke) {
+		s = strings.TrimPrefix(s, ke.Error()+": ")
+	}
 	return &s
 }

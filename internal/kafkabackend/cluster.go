@@ -231,7 +231,7 @@ func (c *Cluster) CreatePartitions(ctx context.Context, name string, total int32
 			return err
 		}
 		if n := int32(len(t.Partitions)); total <= n || total > metadata.MaxPartitions {
-			return fmt.Errorf("%w: %d; allowed: %d to %d", kerr.InvalidPartitions, total, n+1, metadata.MaxPartitions)
+			return fmt.Errorf("%w: topic %q has %d partitions, and %d are asked for; allowed: %d to %d", kerr.InvalidPartitions, name, n, total, n+1, metadata.MaxPartitions)
 		}
 		b.AddPartitions(t, total)
 		return nil
