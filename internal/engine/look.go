@@ -20,7 +20,7 @@ var showQueries = map[string]string{
 	"TOPICS":     "SELECT name, partitions, owner, cleanup_policy FROM millrace.topics",
 	"FUNCTIONS":  "SELECT name, arguments, result, kind FROM millrace.functions",
 	"TYPES":      "SELECT name, oid, definition FROM millrace.types",
-	"NODES":      "SELECT id, state, queries, rack, pg, kafka, peer, release, epoch FROM millrace.nodes",
+	"NODES":      "SELECT id, state, queries, votes, controller, rack, pg, kafka, peer, release, epoch FROM millrace.nodes",
 	"MOVES":      `SELECT topic, partition, node, change, asked, records, "left" FROM millrace.moves`,
 	"PARTITIONS": "SELECT topic, partition, leader, leader_epoch, log_start, high_watermark, last_stable, replicas, isr, state FROM millrace.partitions",
 	"QUOTAS":     "SELECT user_name, client_id, name, value FROM millrace.quotas",

@@ -321,6 +321,7 @@ func (w *world) Nodes() []pgcatalog.Node {
 	queries, chosen := w.img.QueryNode()
 	for b := range w.img.Brokers() {
 		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Rack: b.Rack, Release: b.Release, State: "online", Queries: chosen && b.ID == queries}
+		n.Votes, n.Controller = w.e.opts.Meta.Standing(b)
 		switch {
 		case b.Fenced:
 			n.State = "fenced"

@@ -31,6 +31,7 @@ func TestANodeAloneGrowsIntoACluster(t *testing.T) {
 	three.Start()
 	require.Equal(t, []string{"100"}, texts(t, conn, "SELECT n FROM n"), "the session on the first node goes on")
 	replicated(t, two)
+	eventually(t, []*nodetest.Member{one, two, three}, []string{"[3 1]"}, "SELECT count(*) FILTER (WHERE votes), count(*) FILTER (WHERE controller) FROM millrace.nodes")
 	one.Kill()
 	rest := []*nodetest.Member{two, three}
 	eventually(t, rest, []string{"[100]"}, "SELECT n FROM n")

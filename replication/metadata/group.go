@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -165,6 +166,17 @@ func (s *Store) Members() ([]raft.Server, error) {
 		return nil, fmt.Errorf("metadata: reading the configuration: %w", err)
 	}
 	return f.Configuration().Servers, nil
+}
+
+// Standing reports whether a broker votes in the group, and whether it leads it, as far as this node knows.
+func (s *Store) Standing(b *Broker) (votes, leads bool) {
+	members, err := s.Members()
+	if err != nil {
+		return false, false // the node stops
+	}
+	id := raft.ServerID(b.Directory.String())
+	_, leader := s.group.Load().LeaderWithID()
+	return slices.ContainsFunc(members, func(m raft.Server) bool { return m.ID == id && m.Suffrage == raft.Voter }), leader == id
 }
 
 // memberAt is the member of the group at an address, as this node knows them; empty if there is none, or while raft is being opened.

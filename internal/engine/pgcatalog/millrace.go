@@ -157,6 +157,7 @@ func (c *catalog) fillMillNodes(t *table) {
 	for _, n := range c.w.Nodes() {
 		t.add(row{
 			"id": num(int64(n.ID)), "epoch": num(n.Epoch), "release": text(n.Release), "state": text(n.State), "queries": flag(n.Queries),
+			"votes": flag(n.Votes), "controller": flag(n.Controller),
 			"pg": optional(n.PG), "kafka": optional(n.Kafka), "http": optional(n.HTTP), "peer": optional(n.Peer), "rack": optional(n.Rack),
 		})
 	}

@@ -194,6 +194,8 @@ type Node struct {
 	Epoch          int64
 	Release, State string
 	Queries        bool   // the queries run there
+	Votes          bool   // it has a vote in the metadata group
+	Controller     bool   // it leads that group, and so controls the cluster
 	PG, HTTP       string // addresses; empty when not listened on
 	Kafka, Peer    string
 	Rack           string // empty if it is not known

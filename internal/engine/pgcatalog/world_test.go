@@ -151,7 +151,7 @@ func (w *fakeWorld) Quotas() []pgcatalog.Quota {
 }
 
 func (w *fakeWorld) Nodes() []pgcatalog.Node {
-	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", PG: "10.0.0.1:5432", Rack: "a"}}
+	return []pgcatalog.Node{{ID: 1, Epoch: 9, Release: "0.1", State: "online", Votes: true, PG: "10.0.0.1:5432", Rack: "a"}}
 }
 
 func (w *fakeWorld) Moves() []pgcatalog.Move {
