@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kbin"
@@ -34,23 +36,41 @@ func (p *Port) HandleCalls(serve Serve) {
 		defer func() { _ = conn.Close() }() // both sides have seen the end or the error
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		defer stop()
-		var in, out []byte
 		for {
-			var err error
-			if in, err = readFrame(conn, in); err != nil {
-				return // the other side hung up
-			}
-			if out, err = answer(ctx, from, in, out[:0], serve); err == nil {
-				_, err = conn.Write(out)
-			}
-			if err != nil {
-				if ctx.Err() == nil {
+			if err := serveNext(ctx, conn, from, serve); err != nil {
+				if ctx.Err() == nil && !errors.Is(err, io.EOF) {
 					p.opts.Logger.Debug("node port: call", "node", from.NodeID, "err", err)
 				}
 				return
 			}
 		}
 	})
+}
+
+// frames are buffers for requests and responses. A connection has its own only while a request is served: most are idle, and one may have carried a frame of many megabytes.
+var frames = sync.Pool{New: func() any { return new([]byte) }}
+
+// serveNext waits for a request, serves it and sends the response. It returns io.EOF when the other side has hung up instead.
+func serveNext(ctx context.Context, conn net.Conn, from Hello, serve Serve) error {
+	n, err := readFrameHead(conn)
+	if err != nil {
+		return err
+	}
+	in, out := frames.Get().(*[]byte), frames.Get().(*[]byte)
+	defer func() {
+		frames.Put(in)
+		frames.Put(out)
+	}()
+	if *in, err = readFrameBody(conn, *in, n); err != nil {
+		return err
+	}
+	resp, err := answer(ctx, from, *in, (*out)[:0], serve)
+	if err != nil {
+		return err
+	}
+	*out = resp
+	_, err = conn.Write(resp)
+	return err
 }
 
 // answer serves one request frame and appends the response frame to out.
@@ -89,17 +109,22 @@ func answer(ctx context.Context, from Hello, in, out []byte, serve Serve) ([]byt
 	return out, nil
 }
 
-// readFrame reads one frame without its length, into buf if that is large enough.
-func readFrame(r io.Reader, buf []byte) ([]byte, error) {
+// readFrameHead reads the length of the next frame.
+func readFrameHead(r io.Reader) (int, error) {
 	var head [frameHead]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		return nil, err
+		return 0, err
 	}
 	n := binary.BigEndian.Uint32(head[:])
 	if n > MaxFrame {
-		return nil, fmt.Errorf("%w: %d bytes", errFrame, n)
+		return 0, fmt.Errorf("%w: %d bytes", errFrame, n)
 	}
-	if uint32(cap(buf)) < n {
+	return int(n), nil
+}
+
+// readFrameBody reads the n bytes of a frame, into buf if that is large enough.
+func readFrameBody(r io.Reader, buf []byte, n int) ([]byte, error) {
+	if cap(buf) < n {
 		buf = make([]byte, n)
 	}
 	_, err := io.ReadFull(r, buf[:n])
@@ -130,14 +155,23 @@ func (c *Caller) Call(ctx context.Context, addr string, req kmsg.Request) (kmsg.
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
-	resp, err := roundTrip(ctx, conn, req)
-	if err != nil {
-		_ = conn.Close() // the call's error says more
-		c.drop(addr)
-		return nil, fmt.Errorf("peer: %s of %s: %w", kmsg.NameForKey(req.Key()), addr, err)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a half-read response cannot be gone on with
+	resp, err := roundTrip(conn, req)
+	closed := !stop()
+	switch {
+	case err == nil && !closed:
+		c.keep(addr, conn)
+		return resp, nil
+	case err == nil:
+		return resp, nil // it came while ctx ended
+	case closed:
+		err = context.Cause(ctx)
 	}
-	c.keep(addr, conn)
-	return resp, nil
+	_ = conn.Close() // the call's error says more
+	if !errors.Is(err, context.Canceled) {
+		c.drop(addr)
+	}
+	return nil, fmt.Errorf("peer: %s of %s: %w", kmsg.NameForKey(req.Key()), addr, err)
 }
 
 // ErrUnreachable: no connection could be made, so the request was surely not carried out.
@@ -172,49 +206,55 @@ func (c *Caller) Unreachable(addr string) bool {
 
 func (c *Caller) keep(addr string, conn net.Conn) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.mu.closed || len(c.mu.idle[addr]) >= idlePerNode {
-		_ = conn.Close() // it is idle
-		return
+	kept := !c.mu.closed && len(c.mu.idle[addr]) < idlePerNode
+	if kept {
+		c.mu.idle[addr] = append(c.mu.idle[addr], conn)
 	}
-	c.mu.idle[addr] = append(c.mu.idle[addr], conn)
+	c.mu.Unlock()
+	if !kept {
+		_ = conn.Close() // it is idle
+	}
 }
 
 // drop closes the idle connections to a node that one of them has just lost: the others are as old.
 func (c *Caller) drop(addr string) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range c.mu.idle[addr] {
+	idle := c.mu.idle[addr]
+	delete(c.mu.idle, addr)
+	c.mu.Unlock()
+	closeAll(idle)
+}
+
+// closeAll closes connections; it is called without the lock, since with TLS a farewell is written first.
+func closeAll(idle []net.Conn) {
+	for _, conn := range idle {
 		_ = conn.Close() // it is idle
 	}
-	delete(c.mu.idle, addr)
 }
 
 // Close closes the idle connections. Calls in progress end with their contexts or with the port.
 func (c *Caller) Close() {
 	c.mu.Lock()
 	c.mu.closed = true
-	addrs := make([]string, 0, len(c.mu.idle))
-	for addr := range c.mu.idle {
-		addrs = append(addrs, addr)
-	}
+	idle := slices.Concat(slices.Collect(maps.Values(c.mu.idle))...)
+	clear(c.mu.idle)
 	c.mu.Unlock()
-	for _, addr := range addrs {
-		c.drop(addr)
-	}
+	closeAll(idle)
 }
 
 // roundTrip sends one request and reads its response.
-func roundTrip(ctx context.Context, conn net.Conn, req kmsg.Request) (kmsg.Response, error) {
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // a half-read response cannot be gone on with
-	defer stop()
+func roundTrip(conn net.Conn, req kmsg.Request) (kmsg.Response, error) {
 	formatter := kmsg.NewRequestFormatter()
 	if _, err := conn.Write(formatter.AppendRequest(nil, req, 0)); err != nil {
-		return nil, callError(ctx, err)
+		return nil, err
 	}
-	frame, err := readFrame(conn, nil)
+	n, err := readFrameHead(conn)
 	if err != nil {
-		return nil, callError(ctx, err)
+		return nil, err
+	}
+	frame, err := readFrameBody(conn, nil, n)
+	if err != nil {
+		return nil, err
 	}
 	resp := req.ResponseKind()
 	r := kbin.Reader{Src: frame}
@@ -229,11 +269,4 @@ func roundTrip(ctx context.Context, conn net.Conn, req kmsg.Request) (kmsg.Respo
 		return nil, fmt.Errorf("%w: %w", errFrame, err)
 	}
 	return resp, nil
-}
-
-func callError(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return err
 }

@@ -6,6 +6,8 @@
 //
 //   - hello.go: the hello's bytes and who is let in.
 //   - port.go: listening, dialling, limits and the end of it all.
+//   - tls.go: certificates, and which node each of them names.
+//   - calls.go: requests and responses on Kafka streams, and the idle connections that are kept for them.
 //   - raft.go: the stream layer under hashicorp/raft's network transport.
 //
 // # Life of a connection
@@ -15,7 +17,7 @@
 //  3. The dialler judges in turn and sends one byte, the stream type.
 //  4. The acceptor hands the connection to the handler of that type, or hangs up if it has none.
 //
-// Steps 1 to 3 together may take HelloTimeout. There are at most MaxConns accepted connections; those beyond are closed as they come.
+// Steps 1 to 3 together may take HelloTimeout. A port has at most MaxConns connections, its own among them; those beyond that it would accept are closed as they come.
 //
 // # TLS
 //

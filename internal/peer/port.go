@@ -19,7 +19,7 @@ import (
 const (
 	// HelloTimeout bounds the greeting, from the first byte to the stream type.
 	HelloTimeout = 5 * time.Second
-	// MaxConns bounds accepted connections.
+	// MaxConns is how many connections a port has, accepted and dialled, when it accepts no more.
 	MaxConns = 1024
 	// acceptPause is the wait after an Accept that failed, for lack of file descriptors as a rule.
 	acceptPause = 100 * time.Millisecond
@@ -176,7 +176,9 @@ func (p *Port) track(conn net.Conn, accepted bool) *portConn {
 func (p *Port) admit(conn net.Conn) {
 	c := p.track(conn, true)
 	if c == nil {
-		p.opts.Logger.Warn("node port: too many connections", "from", conn.RemoteAddr(), "limit", MaxConns)
+		if p.ctx.Err() == nil {
+			p.opts.Logger.Warn("node port: too many connections", "from", conn.RemoteAddr(), "limit", MaxConns)
+		}
 		return
 	}
 	go func() {
