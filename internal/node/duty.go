@@ -275,7 +275,7 @@ func (d *duty) end(drain time.Duration, lost bool) error {
 	}
 	n.groups.set(d.epochs.partitions, nil)
 	if d.groups != nil { // first: their members wait for answers, and look for the next coordinator when they have them
-		errs = append(errs, d.groups.Close())
+		d.groups.Close()
 	}
 	n.engine.CompareAndSwap(d.engine, nil)
 	if lost && d.engine != nil {

@@ -38,12 +38,11 @@ func (n *Node) newGroups(tps []coordinator.TopicPartition, refuse *kerr.Error) *
 	})
 }
 
-func (g *groups) close() error {
-	if g.elsewhere == nil {
-		return nil
+func (g *groups) close() {
+	if g.elsewhere != nil {
+		g.loading.Close()
+		g.elsewhere.Close()
 	}
-	_ = g.loading.Close() // it has nothing to do, so nothing fails
-	return g.elsewhere.Close()
 }
 
 // set makes gs serve the groups of partitions; nil if they are elsewhere.

@@ -71,7 +71,9 @@ func (s *sessions) start() {
 
 // close stops the watch. The server of clients has been closed before.
 func (s *sessions) close() {
-	s.cancel()
+	s.mu.Lock()
+	s.cancel() // under the lock, so that keep begins nothing behind it
+	s.mu.Unlock()
 	s.wg.Wait()
 }
 
