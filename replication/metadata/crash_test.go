@@ -153,3 +153,23 @@ func TestAWriteThatHangsStopsTheNode(t *testing.T) {
 	require.True(t, errors.Is(err, ErrUnknownOutcome) || errors.Is(err, ErrNotLeader), "%v", err)
 	_ = s.Close() // it says what has failed
 }
+
+// TestAStoreWhoseDiskFailsAsItsFirstMemberJoinsCanBeClosed: raft is opened anew then, and never comes to lead.
+func TestAStoreWhoseDiskFailsAsItsFirstMemberJoinsCanBeClosed(t *testing.T) {
+	fs := fsys.NewMem()
+	fatal := make(chan error, 64)
+	s, err := tryOpen(t, fs, func(err error) { fatal <- err })
+	require.NoError(t, err)
+	fs.Inject(func(op fsys.Op, p string) error {
+		if (op == fsys.OpSync || op == fsys.OpWrite) && path.Dir(p) == "data/meta" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	added := make(chan error, 1)
+	go func() { added <- s.AddMember(t.Context(), UUID{1}, "elsewhere:7433") }()
+	require.ErrorContains(t, <-fatal, syscall.EIO.Error())
+	_ = s.Close() // it says that the database could not be closed in order
+	require.ErrorIs(t, <-added, ErrClosed)
+	fs.Inject(nil)
+}

@@ -256,6 +256,8 @@ func (s *Store) lead(ctx context.Context) error {
 		case <-observer:
 		case <-ctx.Done():
 			return fmt.Errorf("metadata: waiting to lead: %w", context.Cause(ctx))
+		case <-s.closing: // who reopens raft holds what Close waits for
+			return ErrClosed
 		}
 	}
 	return s.Barrier(ctx)
@@ -395,7 +397,7 @@ func (g *group) shutdown() (wait func() error) {
 func (s *Store) wait(ctx context.Context, g *group, f raft.Future) error {
 	select {
 	case <-s.closing:
-		return ErrClosed
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, ErrClosed)
 	default:
 	}
 	done := make(chan error, 1)
