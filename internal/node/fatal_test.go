@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -38,6 +39,35 @@ func TestANodeThatCannotFollowTheMetadataServesNothing(t *testing.T) {
 	require.Error(t, err, "it answers nothing that it leads")
 	c[0].Kill()
 	eventually(t, c[1:], []string{"[1]"}, "SELECT id FROM t")
+}
+
+// TestANodeWhoseDiskHangsLeadsNoLonger: nothing of it comes to an end, not even its closing, so the others must not wait for that.
+func TestANodeWhoseDiskHangsLeadsNoLonger(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	c := nodetest.StartCluster(t, 3)
+	exec(t, nodetest.Connect(t, nodetest.ConnString(c[0].Node)), "CREATE TABLE t (id INT PRIMARY KEY)", "INSERT INTO t VALUES (1)")
+	replicated(t, c[1])
+	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	c[0].FS.Inject(func(op fsys.Op, path string) error {
+		if op == fsys.OpWrite && strings.Contains(path, "/meta/") {
+			<-released
+		}
+		return nil
+	})
+	var statement sync.WaitGroup
+	statement.Go(func() { _, _ = once(t.Context(), c[1], "CREATE TABLE u (id INT PRIMARY KEY)") }) // whatever becomes of it
+	select {
+	case err := <-c[0].Fatal():
+		require.ErrorContains(t, err, "took longer than")
+	case <-time.After(2 * time.Minute):
+		t.Fatal("the node does not say that it must stop")
+	}
+	eventually(t, c[1:], []string{"[1]"}, "SELECT id FROM t")
+	release()
+	c[0].Kill()
+	statement.Wait()
 }
 
 // TestANodeWhoseDiskFailsWhileItStartsEnds: it waits for entries of the metadata that it cannot write.

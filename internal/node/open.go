@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/millracedb/millrace/coordinator"
 	"github.com/millracedb/millrace/exec/pebblestore"
@@ -129,17 +130,31 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// stop is told why the node cannot go on. It serves nothing as leader from now on: it may never hear that others lead in its place.
+// stop is told why the node cannot go on. It serves nothing as leader from now on: it may never hear that others lead in its place. And it is silent from now on, so that they soon do: its end may take long, and on a disk
+// that hangs it never comes.
 func (n *Node) stop(err error) {
 	n.failed.Store(true)
 	n.giveUp(err)
 	n.onCutOff(true)
+	if s := n.served.Load(); s != nil {
+		s.meta.GiveUp(err)
+	}
 	select {
 	case n.fatal <- err:
 	default:
 	}
 	n.ready.Store(false)
 	n.cfg.OnFatal(err)
+}
+
+var errMustStop = errors.New("this node must stop")
+
+// sendHeartbeat sends one to the node port at addr, as long as this node can go on.
+func (n *Node) sendHeartbeat(ctx context.Context, addr string, req kmsg.Request) (kmsg.Response, error) {
+	if n.failed.Load() {
+		return nil, errMustStop
+	}
+	return n.caller.Call(ctx, addr, req)
 }
 
 // Fatal delivers the reason why the node must be closed, if there comes to be one.
@@ -201,7 +216,7 @@ func (n *Node) register(ctx context.Context) error {
 		}
 	} else {
 		n.heart = controller.OpenHeart(controller.HeartOptions{
-			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.caller.Call, LifeLine: n.lifeLine, Logger: n.cfg.Logger,
+			Meta: n.meta, Clock: n.cfg.Clock, Local: n.ctrl, NodeID: n.identity.NodeID, Epoch: n.epoch, Send: n.sendHeartbeat, LifeLine: n.lifeLine, Logger: n.cfg.Logger,
 			Directory: n.identity.Directory, DiskLow: n.logs.DiskLow, Acted: n.actedIndex, OnCutOff: n.onCutOff, OnAnswered: n.onAnswered, OnReplaced: func(err error) {
 				n.stop(fmt.Errorf("another process has registered as node %d: %w", n.identity.NodeID, err))
 			},

@@ -110,15 +110,20 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 }
 
 func (s *store) fail(err error) {
-	s.mu.Lock()
-	first := s.mu.failed == nil
-	if first {
-		s.mu.failed = err
-	}
-	s.mu.Unlock()
-	if first {
+	if s.refuse(err) {
 		s.onFatal(err)
 	}
+}
+
+// refuse has all later writes answer err, and reports whether none had failed before.
+func (s *store) refuse(err error) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.failed != nil {
+		return false
+	}
+	s.mu.failed = err
+	return true
 }
 
 func (s *store) failure() error {

@@ -165,7 +165,7 @@ func (s *Store) startRaft(found bool) error {
 
 func (s *Store) newTransport() raft.Transport {
 	if s.opts.Stream != nil {
-		return oneByOne{raft.NewNetworkTransport(s.opts.Stream(s.memberAt), maxPool, transportTimeout, raftLog{s.opts.Logger}), s.opts.Clock}
+		return oneByOne{raft.NewNetworkTransport(s.opts.Stream(s.memberAt), maxPool, transportTimeout, raftLog{s.opts.Logger}), s.opts.Clock, s.store.failure}
 	}
 	addr, t := raft.NewInmemTransport("")
 	t.Connect(addr, t)
@@ -339,7 +339,7 @@ func (s *Store) ApplyAsLeader(ctx context.Context, b *Batch) (Result, error) {
 // propose has raft commit an entry, if this node leads, and returns what the state machine answers.
 func (s *Store) propose(ctx context.Context, data []byte) (*outcome, error) {
 	if err := s.store.failure(); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w any more: %w", ErrNotLeader, err)
 	}
 	g := s.group.Load()
 	future := g.Apply(data, enqueueTimeout)
@@ -455,6 +455,9 @@ func (s *Store) Snapshot(ctx context.Context) error {
 	}
 	return err
 }
+
+// GiveUp is for a node that cannot go on: its member of the group writes and sends nothing more, so that others lead in its place before Close has come to its end.
+func (s *Store) GiveUp(err error) { s.store.refuse(err) }
 
 // Close leaves the group and closes the database. It waits for everything the store has started.
 func (s *Store) Close() error {

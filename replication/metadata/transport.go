@@ -21,6 +21,8 @@ const (
 type oneByOne struct {
 	*raft.NetworkTransport
 	clock clock.Clock
+	// failed is why the store takes no writes any more, or nil.
+	failed func() error
 }
 
 // AppendEntriesPipeline says that there is none.
@@ -30,9 +32,14 @@ func (oneByOne) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft.A
 
 // AppendEntries waits for a member that refuses connections, since its process is not there, and sends what it is to send when it is back. Raft waits after each failure twice as long as after the one before,
 // so that a node which comes back in a moment would hear nothing for seconds. Heartbeats, which raft sends often, do not wait.
+//
+// From when the store has failed nothing is sent. Raft's goroutine may hang in a write of it then, for ever, while others send heartbeats that keep a leadership which can decide nothing.
 func (t oneByOne) AppendEntries(id raft.ServerID, target raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	heartbeat := len(args.Entries) == 0 && args.PrevLogEntry == 0 && args.LeaderCommitIndex == 0
 	for begun := t.clock.Now(); ; t.pause() {
+		if err := t.failed(); err != nil {
+			return err
+		}
 		err := t.NetworkTransport.AppendEntries(id, target, args, resp)
 		if heartbeat || !errors.Is(err, syscall.ECONNREFUSED) || t.clock.Since(begun) >= refusedLimit || t.IsShutdown() {
 			return err

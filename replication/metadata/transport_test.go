@@ -49,7 +49,7 @@ func (r *refusing) Dial(raft.ServerAddress, time.Duration) (net.Conn, error) {
 func away(t *testing.T, d time.Duration, f func(t *testing.T, r *refusing, x oneByOne)) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &refusing{back: time.Now().Add(d), closed: make(chan struct{})}
-		x := oneByOne{raft.NewNetworkTransport(r, maxPool, transportTimeout, raftLog{slog.New(slog.DiscardHandler)}), clock.Real}
+		x := oneByOne{raft.NewNetworkTransport(r, maxPool, transportTimeout, raftLog{slog.New(slog.DiscardHandler)}), clock.Real, func() error { return nil }}
 		defer x.Close()
 		f(t, r, x)
 	})
@@ -76,6 +76,16 @@ func TestHeartbeatsOfRaftDoNotWaitForAMember(t *testing.T) {
 	away(t, time.Hour, func(t *testing.T, r *refusing, x oneByOne) {
 		require.ErrorIs(t, x.AppendEntries("id", "addr", &raft.AppendEntriesRequest{Term: 3}, &raft.AppendEntriesResponse{}), syscall.ECONNREFUSED)
 		require.EqualValues(t, 1, r.dials.Load())
+	})
+}
+
+func TestAMemberWhoseStoreHasFailedSendsNoHeartbeats(t *testing.T) {
+	away(t, 0, func(t *testing.T, r *refusing, x oneByOne) {
+		broken := errors.New("broken")
+		x.failed = func() error { return broken }
+		require.ErrorIs(t, x.AppendEntries("id", "addr", &raft.AppendEntriesRequest{Term: 3}, &raft.AppendEntriesResponse{}), broken)
+		require.ErrorIs(t, sendEntries(x), broken)
+		require.Zero(t, r.dials.Load())
 	})
 }
 
