@@ -66,7 +66,7 @@ func waitForEnd(ctx context.Context, n *node.Node) error {
 	case <-ctx.Done():
 		return n.Close()
 	case err := <-n.Fatal():
-		return errors.Join(err, n.Close())
+		return errors.Join(err, closeWithin(failedStop, n.Close))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -155,6 +156,18 @@ func (w wordy) Format(f fmt.State, _ rune) {
 	if f.Flag('+') {
 		_, _ = io.WriteString(f, "\nin a function\nof another")
 	}
+}
+
+// TestAProcessWhoseNodeCannotBeClosedEnds: the disk that has failed may hang for ever.
+func TestAProcessWhoseNodeCannotBeClosedEnds(t *testing.T) {
+	hangs := make(chan struct{})
+	defer close(hangs)
+	require.ErrorContains(t, closeWithin(time.Millisecond, func() error {
+		<-hangs
+		return nil
+	}), "cannot be closed within 1ms")
+	broken := errors.New("broken")
+	require.ErrorIs(t, closeWithin(time.Hour, func() error { return broken }), broken)
 }
 
 func TestErrorsAreLoggedInOneLine(t *testing.T) {

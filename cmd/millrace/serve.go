@@ -320,6 +320,21 @@ func run(ctx context.Context, cfg node.Config) error {
 		cfg.Logger.Info("stopping")
 		return n.Close()
 	case err := <-n.Fatal():
-		return errors.Join(err, n.Close())
+		return errors.Join(err, closeWithin(failedStop, n.Close))
+	}
+}
+
+// failedStop is how long a node that has to end may take to close: longer than it gives clients and replicas. It may be the disk that hangs, and then closing the files does so too.
+const failedStop = 30 * time.Second
+
+// closeWithin closes a node, or says that it does not come to an end: then the process is to end as it is.
+func closeWithin(limit time.Duration, closeNode func() error) error {
+	closed := make(chan error, 1)
+	go func() { closed <- closeNode() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(limit):
+		return fmt.Errorf("the node cannot be closed within %v, as on a disk that hangs: the process ends as after a kill", limit)
 	}
 }
