@@ -131,17 +131,19 @@ func (f *facts) compare(ctx context.Context, t reporter, conn *pgx.Conn) map[int
 		c := want[id%10]
 		want[id%10] = cell{c.n + 1, c.total + value(id)}
 	}
-	rows, err := conn.Query(ctx, fmt.Sprintf("SELECT d, n, total FROM %stotals", f.name))
-	require.NoError(t, err)
-	have := map[int64]cell{}
-	for rows.Next() {
-		var d int64
-		var c cell
-		require.NoError(t, rows.Scan(&d, &c.n, &c.total))
-		have[d] = c
+	for _, view := range f.views {
+		rows, err := conn.Query(ctx, "SELECT d, n, total FROM "+view)
+		require.NoError(t, err)
+		have := map[int64]cell{}
+		for rows.Next() {
+			var d int64
+			var c cell
+			require.NoError(t, rows.Scan(&d, &c.n, &c.total))
+			have[d] = c
+		}
+		require.NoError(t, rows.Err())
+		require.Equal(t, want, have, "%s, an aggregate over %s", view, f.name)
 	}
-	require.NoError(t, rows.Err())
-	require.Equal(t, want, have, "aggregate over %s", f.name)
 	return acked
 }
 

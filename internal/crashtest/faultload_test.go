@@ -33,17 +33,18 @@ const (
 	finishLimit = 2 * time.Minute
 )
 
-// factSchema are a stream that Kafka clients write and what is computed of it. Those who write transactions have another one than those who write record by record: what lies
+// factStream and factView are a stream that Kafka clients write and what is computed of it. Those who write transactions have another one than those who write record by record: what lies
 // above an open transaction cannot be read yet, so that reads of a stream of both would not have to hold everything that was acknowledged.
-var factSchema = []string{
-	`CREATE STREAM %[1]s (id BIGINT, v INT) WITH (topic = '%[1]s', value_format = 'json')`,
-	`CREATE TABLE %[1]stotals AS SELECT id %% 10 AS d, count(*) AS n, sum(v) AS total FROM %[1]s GROUP BY id %% 10`,
-}
+const (
+	factStream = `CREATE STREAM %[1]s (id BIGINT, v INT) WITH (topic = '%[1]s', value_format = 'json')`
+	factView   = `CREATE TABLE %s AS SELECT id %% 10 AS d, count(*) AS n, sum(v) AS total FROM %s GROUP BY id %% 10`
+)
 
 // facts are what Kafka clients have been told of the topic name.
 type facts struct {
 	name  string
-	count atomic.Int64 // how many rows the view must at least count
+	views []string     // that compute the same
+	count atomic.Int64 // how many rows each view must at least count
 	mu    struct {
 		sync.Mutex
 		acked   map[int64]bool
@@ -51,8 +52,11 @@ type facts struct {
 	}
 }
 
-func newFacts(name string) *facts {
-	f := &facts{name: name}
+func newFacts(name string, views int) *facts {
+	f := &facts{name: name, views: []string{name + "totals"}}
+	for i := 2; i <= views; i++ {
+		f.views = append(f.views, fmt.Sprint(name, "totals", i))
+	}
 	f.mu.acked = map[int64]bool{}
 	return f
 }
@@ -146,8 +150,8 @@ type load struct {
 	staleSaid     atomic.Pointer[string]
 }
 
-func newLoad(seed uint64, pg, kafka []string) *load {
-	l := &load{workload: newWorkload(seed), pg: pg, kafka: kafka, clicks: newFacts("clicks"), deals: newFacts("deals")}
+func newLoad(seed uint64, views int, pg, kafka []string) *load {
+	l := &load{workload: newWorkload(seed), pg: pg, kafka: kafka, clicks: newFacts("clicks", views), deals: newFacts("deals", views)}
 	for _, m := range []struct {
 		at   **meter
 		name string
@@ -329,10 +333,14 @@ func (l *load) transaction(ctx context.Context, cl *kgo.Client, ids statement, c
 
 // read asks views on top of views, which must hold everything that was acknowledged before.
 func (l *load) read(ctx context.Context, r *rand.Rand) {
-	views := []struct {
+	type view struct {
 		name string
 		told *atomic.Int64
-	}{{"totals", &l.evenTold}, {"clickstotals", &l.clicks.count}, {"dealstotals", &l.deals.count}}
+	}
+	views := []view{{"totals", &l.evenTold}}
+	for i := range l.clicks.views {
+		views = append(views, view{l.clicks.views[i], &l.clicks.count}, view{l.deals.views[i], &l.deals.count})
+	}
 	l.sql(ctx, r, func(ctx context.Context, conn *pgx.Conn) error {
 		view := views[0]
 		atLeast := view.told.Load()
