@@ -86,7 +86,6 @@ type Engine struct {
 
 	feeders atomic.Pointer[feeders]
 
-	far       farStats
 	sequences sequences
 	temps     temporaries
 	enums     enums

@@ -21,11 +21,11 @@ func tpOf(topic string, partition int32) exec.TopicPartition {
 func seconds2duration(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // queryStats fills in what the tasks of a query have counted.
-func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query) {
+func (e *Engine) queryStats(oid uint64, q *pgcatalog.Query, far farStats) {
 	if r, ok := e.super.query(uint32(oid)); ok {
 		q.Nodes = nodeList(e.super.nodesOf(r))
 	}
-	addCounts(q, e.stats(oid))
+	addCounts(q, e.stats(oid, far))
 }
 
 // nodeList is how SHOW prints nodes.
@@ -50,10 +50,10 @@ func addCounts(q *pgcatalog.Query, tasks []taskCount) {
 	}
 }
 
-func (e *Engine) taskStats(oid uint64, name, state string) []pgcatalog.Task {
+func (e *Engine) taskStats(oid uint64, name, state string, far farStats) []pgcatalog.Task {
 	var out []pgcatalog.Task
 	standbys := e.standbysOf(oid)
-	for _, t := range e.stats(oid) {
+	for _, t := range e.stats(oid, far) {
 		out = append(out, pgcatalog.Task{
 			Query: name, Fragment: int32(t.Fragment), Partition: t.Partition, State: state, Node: t.Node,
 			RowsIn: t.RowsIn, RowsOut: t.RowsOut, StateBytes: t.StateBytes, RowsPerSecond: t.RowsPerSecond, LateRows: t.Errors.Late,
@@ -78,7 +78,7 @@ func (s *session) explainRunning(o *metadata.Object) (string, error) {
 	if q, ok := s.e.super.query(uint32(o.OID)); ok {
 		b.WriteString(planner.ExplainPersistent(q.plan))
 	}
-	stats := s.e.stats(uint64(o.OID))
+	stats := s.e.stats(uint64(o.OID), farStats{})
 	if len(stats) == 0 {
 		return b.String(), nil
 	}

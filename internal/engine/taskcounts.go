@@ -3,7 +3,6 @@ package engine
 import (
 	"cmp"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/millracedb/millrace/exec"
@@ -50,8 +49,26 @@ func (e *Engine) ownStats() map[uint64][]taskCount {
 	return out
 }
 
-// stats are the counters of a query's tasks, wherever they run, by fragment and partition; of a node that does not answer there are none.
-func (e *Engine) stats(oid uint64) []taskCount {
+// farStats are the counters that other nodes have told, by node, while somebody looks at those of some or all queries: each node is asked once. A later look asks again, for it may come after a
+// read that has waited for the tasks.
+type farStats map[int32]map[uint64][]taskCount
+
+// of returns the counters of a node; none if it does not answer, which is not tried again.
+func (f farStats) of(e *Engine, node int32) map[uint64][]taskCount {
+	stats, ok := f[node]
+	if ok {
+		return stats
+	}
+	a, err := e.ask(e.super.ctx, node, question{Kind: "stats"})
+	if err != nil {
+		e.logger.Debug("counters of queries are not known", "node", node, "err", err)
+	}
+	f[node] = a.Stats
+	return a.Stats
+}
+
+// stats are the counters of a query's tasks, wherever they run, by fragment and partition.
+func (e *Engine) stats(oid uint64, far farStats) []taskCount {
 	q, ok := e.super.query(uint32(oid))
 	if !ok {
 		return nil
@@ -61,45 +78,11 @@ func (e *Engine) stats(oid uint64) []taskCount {
 		if node == e.opts.NodeID {
 			out = append(out, e.ownCounts(oid)...)
 		} else {
-			out = append(out, e.far.of(e, node)[oid]...)
+			out = append(out, far.of(e, node)[oid]...)
 		}
 	}
 	slices.SortFunc(out, func(a, b taskCount) int {
 		return cmp.Or(cmp.Compare(a.Fragment, b.Fragment), cmp.Compare(a.Partition, b.Partition))
 	})
 	return out
-}
-
-// farStatsAge is how old the counters of other nodes may be that one statement sees.
-const farStatsAge = 50 * time.Millisecond
-
-// farStats remembers the counters of other nodes for a moment, for a statement asks for those of many queries.
-type farStats struct {
-	mu struct {
-		sync.Mutex
-		by map[int32]nodeStats
-	}
-}
-
-type nodeStats struct {
-	at    time.Time
-	stats map[uint64][]taskCount
-}
-
-// of returns the counters of a node.
-func (f *farStats) of(e *Engine, node int32) map[uint64][]taskCount {
-	f.mu.Lock()
-	defer f.mu.Unlock() // so that one asks and the others wait for it
-	if s, ok := f.mu.by[node]; ok && e.clock.Since(s.at) < farStatsAge {
-		return s.stats
-	}
-	a, err := e.ask(e.super.ctx, node, question{Kind: "stats"})
-	if err != nil {
-		e.logger.Debug("counters of queries are not known", "node", node, "err", err)
-	}
-	if f.mu.by == nil {
-		f.mu.by = map[int32]nodeStats{}
-	}
-	f.mu.by[node] = nodeStats{e.clock.Now(), a.Stats}
-	return a.Stats
 }

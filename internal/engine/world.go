@@ -220,6 +220,7 @@ func (w *world) Settings() []pgcatalog.Setting {
 
 func (w *world) Queries() []pgcatalog.Query {
 	var out []pgcatalog.Query
+	far := farStats{}
 	for _, o := range queries(w.img) {
 		def, err := w.e.defs.query(o)
 		if err != nil {
@@ -233,7 +234,7 @@ func (w *world) Queries() []pgcatalog.Query {
 		} else if r := w.e.system.byOID(metadata.OID(def.Sink)); r != nil {
 			q.Sink = qualified(r.Schema, r.Name)
 		}
-		w.e.queryStats(uint64(o.OID), &q)
+		w.e.queryStats(uint64(o.OID), &q, far)
 		out = append(out, q)
 	}
 	return out
@@ -241,9 +242,10 @@ func (w *world) Queries() []pgcatalog.Query {
 
 func (w *world) Tasks() []pgcatalog.Task {
 	var out []pgcatalog.Task
+	far := farStats{}
 	for _, o := range queries(w.img) {
 		if def, err := w.e.defs.query(o); err == nil {
-			out = append(out, w.e.taskStats(uint64(o.OID), o.Name, strings.ToUpper(def.State))...)
+			out = append(out, w.e.taskStats(uint64(o.OID), o.Name, strings.ToUpper(def.State), far)...)
 		}
 	}
 	return out
