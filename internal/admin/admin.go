@@ -1,4 +1,4 @@
-// Package admin is the node's HTTP listener: health and readiness for whoever watches the process, metrics for Prometheus, and Go's profiler. It
+// Package admin is the node's HTTP listener: health and readiness for whoever watches the process, what the node knows of the cluster, metrics for Prometheus, and Go's profiler. It
 // changes nothing and knows nothing but the functions that it is given.
 package admin
 
@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -24,7 +25,9 @@ const (
 // Options say what to serve.
 type Options struct {
 	// Ready returns nil when the node serves, or why not.
-	Ready    func() error
+	Ready func() error
+	// Cluster writes what the node knows of the cluster, without asking another.
+	Cluster  func(io.Writer) error
 	Registry *prometheus.Registry
 	Release  string
 }
@@ -42,6 +45,10 @@ func New(opts Options) *Server {
 			return
 		}
 		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_ = opts.Cluster(w) // the client has gone
 	})
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, opts.Release) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Registry, promhttp.HandlerOpts{}))

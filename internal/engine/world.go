@@ -318,23 +318,27 @@ func (w *world) Quotas() []pgcatalog.Quota {
 	return out
 }
 
-func (w *world) Nodes() []pgcatalog.Node {
+// Nodes implements pgcatalog.World.
+func (w *world) Nodes() []pgcatalog.Node { return Nodes(w.e.opts.Meta, w.img) }
+
+// Nodes are the nodes as an image of the metadata has them, and whether each votes and leads as meta knows.
+func Nodes(meta *metadata.Store, img *metadata.Image) []pgcatalog.Node {
 	var out []pgcatalog.Node
-	queries, chosen := w.img.QueryNode()
-	for b := range w.img.Brokers() {
+	queries, chosen := img.QueryNode()
+	for b := range img.Brokers() {
 		n := pgcatalog.Node{ID: b.ID, Epoch: int64(b.Epoch), Rack: b.Rack, Release: b.Release, State: "online", Queries: chosen && b.ID == queries}
-		n.Votes, n.Controller = w.e.opts.Meta.Standing(b)
+		n.Votes, n.Controller = meta.Standing(b)
 		switch {
 		case b.Fenced:
 			n.State = "fenced"
 		case b.Draining:
 			n.State = "draining"
-		case w.img.Drained(b.ID):
+		case img.Drained(b.ID):
 			n.State = "drained"
-			if n.Queries || leads(w.img, b.ID) {
+			if n.Queries || leads(img, b.ID) {
 				n.State = "draining"
 			}
-		case w.img.Full(b.ID):
+		case img.Full(b.ID):
 			n.State = "full"
 		}
 		for _, ep := range b.Endpoints {

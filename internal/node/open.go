@@ -84,10 +84,12 @@ type Node struct {
 	addrs  struct{ pg, kafka, http, raft net.Addr }
 	opened atomic.Bool // Open has come to its end
 	ready  atomic.Bool
-	failed atomic.Bool             // it has to stop
-	wg     sync.WaitGroup          // of the listeners
-	fatal  chan error              // the first reason to stop, buffered
-	giveUp context.CancelCauseFunc // ends what Open waits for
+	failed atomic.Bool // it has to stop
+	// answered is when the controller last answered a heartbeat, in ns since 1970; 0: not yet.
+	answered atomic.Int64
+	wg       sync.WaitGroup          // of the listeners
+	fatal    chan error              // the first reason to stop, buffered
+	giveUp   context.CancelCauseFunc // ends what Open waits for
 
 	closeOnce sync.Once
 	closeErr  error
@@ -255,6 +257,7 @@ func (n *Node) onCutOff(cut bool) {
 
 // onAnswered is told until when this node may lead: the controller names no other leaders before then.
 func (n *Node) onAnswered(until time.Time) {
+	n.answered.Store(n.cfg.Clock.Now().UnixNano())
 	if s := n.served.Load(); s != nil && s.repl != nil {
 		s.repl.ServeUntil(until)
 	}
@@ -492,7 +495,7 @@ func (n *Node) listenHTTP() error {
 	}
 	n.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	n.registry.MustRegister(n.clusterGauges()...)
-	n.admin = admin.New(admin.Options{Ready: n.notReady, Registry: n.registry, Release: n.cfg.Release})
+	n.admin = admin.New(admin.Options{Ready: n.notReady, Cluster: n.writeCluster, Registry: n.registry, Release: n.cfg.Release})
 	n.serve("http", func() error { return n.admin.Serve(n.listeners.http) })
 	return nil
 }
@@ -534,10 +537,13 @@ func (n *Node) serve(name string, f func() error) {
 var errNotReady = errors.New("starting or stopping")
 
 func (n *Node) notReady() error {
-	if n.ready.Load() {
-		return nil
+	switch {
+	case !n.ready.Load():
+		return errNotReady
+	case n.heart != nil && n.repl.IsCutOff():
+		return errors.New(n.touch())
 	}
-	return errNotReady
+	return nil
 }
 
 // KafkaAddr is where Kafka clients connect; nil if they cannot.

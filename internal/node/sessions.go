@@ -92,8 +92,16 @@ func (s *sessions) watch() {
 	}
 }
 
-// Dial implements pgwire.Upstream.
+// Dial implements pgwire.Upstream. Who cannot be served because this node has lost the cluster is told what it knows.
 func (s *sessions) Dial(ctx context.Context, reads bool) (net.Conn, error) {
+	conn, err := s.dial(ctx, reads)
+	if err != nil && s.n.repl.IsCutOff() {
+		return nil, s.n.errCutOff()
+	}
+	return conn, err
+}
+
+func (s *sessions) dial(ctx context.Context, reads bool) (net.Conn, error) {
 	if w := s.n.work.Load(); reads && w != nil && w.engine.ServesReads() {
 		near, far := net.Pipe()
 		w.pg.Take(far)

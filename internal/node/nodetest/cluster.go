@@ -34,6 +34,8 @@ type Member struct {
 	TLS *peer.TLS
 	// Rack is where it says it is.
 	Rack string
+	// HTTP is where health and metrics are served; empty for nowhere.
+	HTTP string
 	// Logger takes its log; nil: stderr if MILLRACE_LOG is set, else nowhere.
 	Logger *slog.Logger
 	// Release and FeatureMax are those of an older program; empty for this one's.
@@ -103,7 +105,7 @@ func (m *Member) TryStart() error {
 		logger = slog.New(slog.NewTextHandler(os.Stderr, nil)).With("n", m.ID)
 	}
 	n, err := Open(ctx, node.Config{
-		NodeID: m.ID, NodeTLS: m.TLS, Rack: m.Rack, Release: m.Release, FeatureMax: m.FeatureMax, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", Logger: logger,
+		NodeID: m.ID, NodeTLS: m.TLS, Rack: m.Rack, Release: m.Release, FeatureMax: m.FeatureMax, FS: m.FS, Raft: m.Addr, BootstrapNodes: m.peers, JoinAddr: m.Join, Listen: m.net.listen, Dial: m.net.dial, Kafka: "127.0.0.1:0", HTTP: m.HTTP, Logger: logger,
 	})
 	if err != nil {
 		return err
