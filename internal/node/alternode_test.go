@@ -81,4 +81,9 @@ func TestANodeComesBackAtAnotherAddress(t *testing.T) {
 	require.NotNil(t, three.Node)
 	replicated(t, one)
 	eventually(t, []*nodetest.Member{one}, []string{"[" + three.Addr + "]"}, "SELECT peer FROM millrace.nodes WHERE id = 3")
+	two.Stop()
+	two.Addr, two.Join = nodetest.FreeAddr(t), "" // it knows the others from when it ran
+	two.Start()
+	replicated(t, one)
+	eventually(t, []*nodetest.Member{one}, []string{"[" + two.Addr + "]"}, "SELECT peer FROM millrace.nodes WHERE id = 2")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net"
 	"strconv"
 	"sync/atomic"
@@ -214,14 +213,6 @@ func (n *Node) serveJoin(ctx context.Context, s *served, from peer.Hello, r *kms
 		return refuse(err)
 	}
 	return passed.(*kmsg.AddRaftVoterResponse)
-}
-
-// brokers are the registered nodes.
-func (n *Node) brokers() iter.Seq[*metadata.Broker] {
-	if s := n.served.Load(); s != nil {
-		return s.meta.Image().Brokers()
-	}
-	return func(func(*metadata.Broker) bool) {}
 }
 
 // unanswered reports whether nothing answers at the node port of another node, as when its process has died.

@@ -59,7 +59,7 @@ func (n *Node) openPort(ctx context.Context) error {
 		if err := n.checkSeeds(ctx); err != nil {
 			return err
 		}
-		return n.checkAge(ctx)
+		return n.checkAge(ctx, n.askable(nil))
 	}
 	cluster, err := n.look(ctx)
 	if err != nil {
@@ -271,7 +271,10 @@ func (n *Node) peers() *metadata.Peers {
 }
 
 // join asks the nodes it knows to be taken into the metadata group, until one has seen to it.
-func (n *Node) join(ctx context.Context) error {
+func (n *Node) join(ctx context.Context, members []string) error {
+	if err := n.checkAge(ctx, members); err != nil {
+		return err
+	}
 	req := kmsg.NewPtrAddRaftVoterRequest()
 	host, port, err := splitAddr(n.port.Addr())
 	if err != nil {
@@ -282,7 +285,7 @@ func (n *Node) join(ctx context.Context) error {
 	var logged time.Time
 	for {
 		var last error
-		addrs := n.askable()
+		addrs := n.askable(members)
 		refused := 0
 		for _, addr := range addrs {
 			if last = n.joinAt(ctx, addr, req); last == nil {
@@ -306,11 +309,11 @@ func (n *Node) join(ctx context.Context) error {
 }
 
 // removed asks the nodes it knows whether this directory is a member of the cluster still, and says so when it is not. A directory that is being taken in has no need to ask.
-func (n *Node) removed(ctx context.Context) error {
+func (n *Node) removed(ctx context.Context, members []string) error {
 	req := kmsg.NewPtrDescribeQuorumRequest()
 	req.Version = quorumVersion
 	for waits := true; waits; waits = n.pause(ctx, lookPause) == nil {
-		for _, addr := range n.askable() {
+		for _, addr := range n.askable(members) {
 			if members := n.membersAt(ctx, addr, req); len(members) > 0 && !slices.Contains(members, n.identity.Directory) {
 				return fmt.Errorf("node %d was removed from the cluster, and this data directory is not started again: start the node on an empty one, with --join or the flags that it had",
 					n.identity.NodeID)
@@ -363,14 +366,14 @@ func serveQuorum(meta *metadata.Store, r *kmsg.DescribeQuorumRequest) *kmsg.Desc
 	return resp
 }
 
-// askable are the addresses of nodes that may know the cluster.
-func (n *Node) askable() []string {
+// askable are the addresses of nodes that may know the cluster: those that the node is told of, and the members of the metadata group as it knew them when it ran.
+func (n *Node) askable(members []string) []string {
 	var out []string
 	for _, s := range n.seeds() {
 		out = append(out, s.Addr)
 	}
-	for k := range n.brokers() {
-		if a := k.PeerAddr(); k.ID != n.identity.NodeID && a != "" {
+	for _, a := range members {
+		if !slices.Contains(out, a) {
 			out = append(out, a)
 		}
 	}

@@ -54,12 +54,12 @@ func (n *Node) keepRegistration(r registration) error {
 	return fsys.WriteFileAtomic(n.cfg.FS, n.path(registrationFile), fmt.Appendf(nil, registrationText, r.epoch, r.underWay))
 }
 
-// checkAge refuses a directory that other nodes know to be a copy: an old one, or one of which another process runs.
-func (n *Node) checkAge(ctx context.Context) error {
+// checkAge refuses a directory that nodes at addrs know to be a copy: an old one, or one of which another process runs.
+func (n *Node) checkAge(ctx context.Context, addrs []string) error {
 	ctx, cancel := context.WithTimeout(ctx, ageTimeout)
 	defer cancel()
-	for _, s := range n.seeds() {
-		epoch, addr, err := n.askRegistration(ctx, s.Addr)
+	for _, a := range addrs {
+		epoch, addr, err := n.askRegistration(ctx, a)
 		if err != nil {
 			continue
 		}

@@ -18,6 +18,8 @@ func TestANodeDoesNotStartOnACopyOfItsDirectory(t *testing.T) {
 	twin := nodetest.NewMember(t, 2, c[0].Addr)
 	twin.FS = c[1].FS.CrashClone(vfs.CrashCloneCfg{})
 	require.ErrorContains(t, twin.TryStart(), "is a copy of one that node 2 runs on", "of a directory that is in use")
+	twin.Join = ""
+	require.ErrorContains(t, twin.TryStart(), "is a copy of one that node 2 runs on", "and is told of no other node")
 	eventually(t, c[1:2], []string{"[3]"}, "SELECT count(*) FROM millrace.nodes WHERE state = 'online'")
 
 	c[2].Stop()

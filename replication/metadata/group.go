@@ -25,10 +25,10 @@ const (
 type Peers struct {
 	// Found is asked by a node that is in no group yet: true if it is to found one, false if Join will find one.
 	Found func(ctx context.Context) (bool, error)
-	// Join has the group's leader take this node in, at its present address, and returns when it has.
-	Join func(ctx context.Context) error
+	// Join has the group's leader take this node in, at its present address, and returns when it has. others are the node ports of the other members, as far as this node knows.
+	Join func(ctx context.Context, others []string) error
 	// Removed returns an error when the group's leader says that this directory is no member any more, and otherwise waits for ctx to end. It may be nil.
-	Removed func(ctx context.Context) error
+	Removed func(ctx context.Context, others []string) error
 	// Forward has the leader, whose node port is at addr, do what Store.Forwarded does. ErrNotLeader in its error says that surely nothing was done.
 	Forward func(ctx context.Context, addr string, entry []byte) (outcome []byte, err error)
 }

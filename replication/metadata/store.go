@@ -198,8 +198,13 @@ func (s *Store) begin(ctx context.Context) error {
 		return err
 	}
 	voters, here := 0, false
+	var others []string
 	for _, m := range members {
-		here = here || m.ID == s.self()
+		if m.ID == s.self() {
+			here = true
+		} else {
+			others = append(others, string(m.Address))
+		}
 		if m.Suffrage == raft.Voter {
 			voters++
 		}
@@ -210,15 +215,15 @@ func (s *Store) begin(ctx context.Context) error {
 	case !here && len(members) > 0 && (s.opts.HasData || s.opts.Peers == nil):
 		return fmt.Errorf("%w: its metadata group is of %v, this directory is %s", ErrForeignData, members, s.self())
 	case !here || s.opts.Peers != nil && s.opts.Peers.Changed(members, s.transport.LocalAddr()): // it may have got entries before it was taken in: those of one that had its address
-		if err := s.opts.Peers.Join(ctx); err != nil {
+		if err := s.opts.Peers.Join(ctx, others); err != nil {
 			return err
 		}
 	}
-	return s.awaitGroup(ctx)
+	return s.awaitGroup(ctx, others)
 }
 
 // awaitGroup is Barrier for a node whose group may have forgotten it while it did not run: the others do not answer it then.
-func (s *Store) awaitGroup(ctx context.Context) error {
+func (s *Store) awaitGroup(ctx context.Context, others []string) error {
 	if s.opts.Peers == nil || s.opts.Peers.Removed == nil {
 		return s.Barrier(ctx)
 	}
@@ -226,7 +231,7 @@ func (s *Store) awaitGroup(ctx context.Context) error {
 	removed := make(chan error, 1)
 	go func() {
 		defer cancel()
-		removed <- s.opts.Peers.Removed(ctx)
+		removed <- s.opts.Peers.Removed(ctx, others)
 	}()
 	err := s.Barrier(ctx)
 	cancel()

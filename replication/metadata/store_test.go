@@ -269,7 +269,7 @@ func TestStoreThatGotEntriesOfAnotherMemberAsksToBeTakenIn(t *testing.T) {
 	require.NoError(t, err)
 	asked := errors.New("asked")
 	open := func(data bool) error {
-		peers := &Peers{Found: func(context.Context) (bool, error) { return false, nil }, Join: func(context.Context) error { return asked }}
+		peers := &Peers{Found: func(context.Context) (bool, error) { return false, nil }, Join: func(context.Context, []string) error { return asked }}
 		_, err := Open(t.Context(), Options{
 			FS: fs, Dir: "data/meta", Identity: id, Release: "0.1.0", Clock: clock.Real, Rand: crand.Reader, Logger: slog.New(slog.DiscardHandler), OnFatal: func(error) {}, Peers: peers, HasData: data,
 		})
