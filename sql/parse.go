@@ -112,19 +112,6 @@ func ParseExpr(text string, opts Options) (Expr, error) {
 	return e, nil
 }
 
-// ParseType parses the name of a type, as in 'numeric(10,2)'::regtype.
-func ParseType(text string, opts Options) (*TypeName, error) {
-	var t *TypeName
-	err := run(text, opts, func(p *parser) {
-		t = p.typeName()
-		p.expectEnd()
-	})
-	if err != nil {
-		return nil, err
-	}
-	return t, nil
-}
-
 var parsers = sync.Pool{New: func() any { return new(parser) }}
 
 // run lexes text and hands a parser at its first token to f. A panic below is an internal error, and drops the parser.

@@ -5,10 +5,11 @@
 // where it came from. Nothing here holds a Go pointer per row, so a batch costs the collector as much as its number of
 // columns.
 //
-// The layers, from the bottom: bitmap.go (validity), vector.go and vectorcopy.go (columns), batch.go and pool.go
-// (rows and their reuse), datum.go (the boxed slow path), rowcodec.go (a row as bytes, for state and exchanges).
+// The layers, from the bottom: bitmap.go (validity), vector.go and vectorcopy.go (columns), batch.go
+// (rows), datum.go (the boxed slow path), parse.go (values from their text), rowcodec.go (a row as bytes, for state and
+// exchanges).
 //
-// Life cycle: a Pool gives a Batch, its getter owns it and either hands it on or gives it back with Put. Byte slices and
-// Datums "viewed" out of a vector are valid until the vector is next changed. A vector is used by one goroutine at a
-// time. To debug a batch, print it: Batch implements fmt.Stringer.
+// Life cycle: who makes a Batch owns it, until it is handed on. Byte slices and Datums "viewed" out of a vector are valid
+// until the vector is next changed. A vector is used by one goroutine at a time. To debug a batch, print it: Batch
+// implements fmt.Stringer.
 package vec

@@ -52,13 +52,3 @@ func (o Op) String() string {
 		return "?"
 	}
 }
-
-// ParseOp returns the operation that String printed as s.
-func ParseOp(s string) (Op, bool) {
-	for o := Insert; o <= UpdateInsert; o++ {
-		if o.String() == s {
-			return o, true
-		}
-	}
-	return 0, false
-}

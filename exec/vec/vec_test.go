@@ -158,20 +158,6 @@ func TestDamagedRowLeavesTheColumnsAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestPooledBatchComesBackEmptyWithoutOptionalParts(t *testing.T) {
-	p := vec.NewPool(schema, 4, 1)
-	b := p.Get()
-	b.AppendDatums([]types.Datum{types.NullDatum, types.NullDatum, types.BytesDatum("x")}, vec.Delete, 5)
-	p.Put(b)
-	again := p.Get()
-	require.Same(t, b, again)
-	require.Equal(t, 0, again.Len())
-	require.Nil(t, again.Ops)
-	require.Nil(t, again.Rowtime)
-	again.AppendDatums([]types.Datum{types.IntDatum(1), types.FloatDatum(2), types.BytesDatum("y")}, vec.Insert, 6)
-	require.Equal(t, "+I @6 1 2 \"y\"\n", again.String())
-}
-
 func TestOpsStayAbsentUntilARowIsNotAnInsert(t *testing.T) {
 	b := vec.NewBatch(schema[:1], 0)
 	for range 3 {

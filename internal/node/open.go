@@ -408,14 +408,8 @@ func (n *Node) openCoordinators(context.Context) error {
 	cfg := coordinator.Config{
 		Partitions: coordinator.Replicated(n.repl), Topics: coordinator.ReplicatedTopics(n.meta), Clock: n.cfg.Clock, Logger: n.cfg.Logger, InternalPartitions: internalPartitions, PartitionCount: n.countPartitions,
 		AllocateIDs: func(ctx context.Context) (first, count int64, err error) {
-			b := n.meta.NewBatch()
-			ref := b.TakeProducerIDs(n.identity.NodeID, n.epoch)
-			res, err := n.meta.Apply(ctx, b)
-			if err != nil {
-				return 0, 0, err
-			}
-			block := res.ProducerIDs(ref)
-			return block.First, block.Len, nil
+			block, err := n.meta.TakeProducerIDs(ctx, n.epoch)
+			return block.First, block.Len, err
 		},
 	}
 	var far locallog.Peers

@@ -36,8 +36,7 @@ func TestStoreRunsOverTheNodePort(t *testing.T) {
 			Logger: slog.New(slog.DiscardHandler), OnFatal: func(err error) { t.Errorf("fatal: %v", err) }, Stream: port.Raft,
 		})
 		require.NoError(t, err)
-		_, err = s.TakeOIDs(t.Context(), 1)
-		require.NoError(t, err)
+		apply(t, s, func(b *Batch) { b.TakeOIDs(1) })
 		_, err = s.Register(t.Context(), Broker{})
 		require.NoError(t, err)
 		require.NoError(t, s.Close())

@@ -429,17 +429,6 @@ func raftError(err error) error {
 	}
 }
 
-// TakeOIDs takes n consecutive OIDs and returns the first.
-func (s *Store) TakeOIDs(ctx context.Context, n uint32) (OID, error) {
-	b := s.NewBatch()
-	ref := b.TakeOIDs(n)
-	r, err := s.Apply(ctx, b)
-	if err != nil {
-		return 0, err
-	}
-	return r.OID(ref), nil
-}
-
 // TakeProducerIDs takes the next block of producer ids for this node, whose registration has the given epoch.
 func (s *Store) TakeProducerIDs(ctx context.Context, epoch uint64) (ProducerIDBlock, error) {
 	b := s.NewBatch()

@@ -185,9 +185,6 @@ func fold(a, b uint64) uint64 {
 // HashInt hashes one word.
 func HashInt(i int64) uint64 { return fold(uint64(i)^hashSeed, hashMul1) }
 
-// HashCombine returns the hash of a row from the hash of its columns before and that of the next.
-func HashCombine(h, next uint64) uint64 { return fold(h^next, hashMul2) ^ next }
-
 // HashBytes hashes bytes.
 func HashBytes(b []byte) uint64 {
 	h := uint64(hashSeed) ^ uint64(len(b))

@@ -134,12 +134,6 @@ func TimestampToDate(us int64) int64 {
 	return days
 }
 
-// TimestampToTime returns the time of day of a Timestamp.
-func TimestampToTime(us int64) int64 {
-	_, rest := splitDay(us)
-	return rest
-}
-
 // MakeDate returns the days of a date; 22008 if there is no such day. Negative years are BC.
 func MakeDate(year, month, day int) (int64, error) {
 	bad := func() (int64, error) {

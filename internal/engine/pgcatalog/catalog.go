@@ -24,7 +24,6 @@ const (
 	oidPgAttrdef    = 2604
 	oidPgNamespace  = 2615
 	oidPgType       = 1247
-	oidPgDatabase   = 1262
 	oidSchemaSystem = 11 // pg_catalog
 )
 

@@ -24,7 +24,6 @@ var (
 // The built-in schemas.
 const (
 	schemaPgCatalog = "pg_catalog"
-	schemaInfo      = "information_schema"
 	schemaMillrace  = "millrace"
 	schemaTemp      = "pg_temp"
 )
