@@ -4,14 +4,16 @@
 //
 // # Layers
 //
-//	Broker         answers Kafka's requests (kmsg structs) for the partitions and coordinators of this node
-//	Transactions   the state machine of each transactional id, its log, markers, timeouts, recovery
-//	Offsets        committed and pending offsets of each group, group generations
-//	Groups         consumer groups of Kafka clients: group_state.go is the pure core, groups.go drives it with time and the log
+//	Broker         answers Kafka's requests (kmsg structs) for the partitions and coordinators of this node; produce.go takes batches
+//	Transactions   the state machine of each transactional id (txn_*.go), its log, markers (markers.go), timeouts, recovery
+//	Offsets        committed and pending offsets of each group, group generations (offset*.go)
+//	Groups         consumer groups of Kafka clients, driven with time and the log by groups.go. Of the classic protocol group_state.go is the pure core, of that of
+//	               KIP-848 consumer_state.go with assignors.go; mixed_*.go are groups with members of both
 //	querygroup.go  claims of nodes on the partitions that tasks of persistent queries read
 //	leases.go      what both keep of each partition that this node leads: one term, and its end
-//	AssignTasks    which node runs which task: a pure function
+//	AssignTasks    which node runs which task: a pure function (querytasks.go)
 //	Partition      what both need of a partition; declared here, provided by package replication (see replicated.go)
+//	Peers          what they ask of other nodes, by Kafka's requests between brokers (peers.go)
 //
 // txn_state.go is the pure core: it maps (state, request) to (next state, error) and does no I/O. Everything around it
 // writes the next state to the log and only then installs it.
@@ -37,5 +39,7 @@
 // New, Lead and Resign as partitions come to the node and go (Lead loads them and finishes what was decided), requests, Close. Requests that arrive earlier are answered
 // COORDINATOR_LOAD_IN_PROGRESS or NOT_COORDINATOR.
 //
-// Debugging starts at Transactions.run (txn_end.go), which drives a decided transaction to its end, and at txn_load.go.
+// # Debugging
+//
+// Start at Transactions.run (txn_end.go), which drives a decided transaction to its end, and at txn_load.go.
 package coordinator

@@ -17,8 +17,10 @@
 //   - A task (task.go, taskstart.go, taskcommit.go) is a goroutine that owns a pipeline and its state. A committer (committer.go) owns a
 //     lane and commits the rounds of the tasks that are ready.
 //   - Runner (runner.go) starts and stops tasks as they are assigned, and tells how far they have come (progress.go).
+//   - A standby keeps the state of a task that runs on another node (standby.go).
 //   - Tables (tables.go) keeps the rows of table partitions: followed from a topic (tablefollow.go), or owned, with key locks and
-//     transactions (tableowner.go, locks.go, writetx.go, writecommit.go). TableReader (tableread.go) reads them.
+//     transactions (tableowner.go, locks.go, writetx.go, writecommit.go); on other nodes as standbys (tablestandby.go). A mark says how far
+//     the rows go (tablemark.go). TableReader (tableread.go) reads them.
 //   - PushQuery (push.go) runs the same pipeline for one session, over all partitions and without commits.
 //
 // # Life cycle of a task

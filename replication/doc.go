@@ -5,9 +5,12 @@
 //
 //   - core: the protocol without I/O, clock or goroutines.
 //   - metadata: the raft group that says which partitions exist, who holds and who leads them.
-//   - Partition (partition.go, append.go, fetch.go, wait.go): a log of package log with a core.Leader and a lock around it.
-//   - Manager (manager.go): opens, closes and deletes partitions as the metadata image says.
+//   - controller: brokers, elections, voters; lifeline: a process that has died told from one that is silent.
+//   - Partition (partition.go, append.go, fetch.go, wait.go): a log of package log with a core.Leader and a lock around it. lease.go: until when this node may serve as leader.
+//   - Manager (manager.go): opens, closes and deletes partitions as the metadata image says. reopen.go: those that could not be opened.
+//   - isr.go: what leaders ask of the metadata.
 //   - fetcher.go, follower.go: what this node copies from others, one fetcher a leader. fetchsession.go, replicafetch.go: what it gives to those that copy from it, one session a node.
+//   - peerread.go: reads of other nodes, for their tasks and sessions.
 //   - damage.go: what becomes of a replica that has lost what it had synced.
 //   - throttle.go: what holds catching up to a rate.
 //   - config.go: from a topic's settings to a log's.

@@ -1,13 +1,3 @@
-// Package locallog is exec.Log on the cluster's partitions: where the executor's interface meets replication and the coordinators. Those that this process leads are reached without
-// encoding anything: reads that the tail cache can serve share its memory, and lanes hand their requests to the coordinators as structs. Those led elsewhere are reached over the node port.
-//
-//   - locallog.go   the methods of exec.Log
-//   - remote.go     reads from leaders elsewhere, and the polls by which subscribers hear of them
-//   - gather.go     what many tasks ask of a node at the same time, in few requests
-//   - transport.go  batches to leaders, wherever they are
-//
-// The replication.Manager and the coordinator.Broker that a Log is given are run by the node. A Log of a node that may have peers has one goroutine, which Close ends. Debugging starts at
-// Log.atLeader for reads and in package exec/lane for writes.
 package locallog
 
 import (

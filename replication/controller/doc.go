@@ -3,9 +3,11 @@
 //
 // # Layers
 //
-//   - plan.go: the decisions, pure: from an image to the records that should be there.
+//   - plan.go: the decisions, pure: from an image to the records that should be there. reassign.go: partitions that an operator moves; remove.go: replicas that leave drained and
+//     removed nodes; fill.go: those that go to new ones.
 //   - controller.go: the loop of the node that leads the metadata group. It notes heartbeats, fences brokers that are silent, lets others in, and writes what plan.go says. Every write
 //     is compare-and-swap when it is applied, so a controller that was deposed without knowing changes nothing.
+//   - admit.go: when a broker that was fenced may be let in again, pure.
 //   - voters.go: which members of the metadata group vote.
 //   - death.go: who is fenced at once since its process was seen to die (package lifeline), and who stands for election when that was the controller's.
 //   - tenure.go: for how long a node may serve, pure.
