@@ -35,6 +35,9 @@ func (m *Manager) mend(p *Partition) {
 			if !ok || !slices.Contains(r.Replicas, m.opts.NodeID) || p.log.Damage() == nil {
 				return
 			}
+			if now, _ := m.byID(p.topicID, p.id); now != p {
+				return // it was taken off and added again, and is another replica now
+			}
 		}
 		var err error
 		switch {

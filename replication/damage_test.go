@@ -141,6 +141,30 @@ func TestADamagedLeaderLeadsOnUntilAnotherIsInSync(t *testing.T) {
 	require.Equal(t, bytesOf(t, replica), bytesOf(t, leader))
 }
 
+// TestADamagedReplicaThatWasAddedAgainIsAnotherOne: who sees to the damage of the one that went must not have the one that came give up its place.
+func TestADamagedReplicaThatWasAddedAgainIsAnotherOne(t *testing.T) {
+	c := newTrio(t)
+	c.append(1, "a")
+	c.catchUp(2)
+	first := c.replica(2).Size()
+	c.append(1, "b", "c")
+	c.catchUp(2)
+	damaged := c.replica(2)
+	damage(t, c.boxes[2].fs, "data/t-0/00000000000000000000.log", first+65)
+	meet(t, damaged)
+	replicas := func(ids ...int32) {
+		c.change(false, func(p *metadata.Partition) {
+			p.Replicas, p.ISR, p.Directories = ids, ids, make([]metadata.UUID, len(ids))
+		})
+		c.tell(2)
+	}
+	replicas(1, 3)
+	replicas(1, 3, 2)
+	require.NotSame(t, damaged, c.replica(2))
+	require.Error(t, damaged.Failure())
+	c.boxes[2].mend(damaged) // which would ask the other nodes, of which there are none here
+}
+
 func (p *pair) record() metadata.Partition {
 	topic, _ := p.meta.Image().Topic("t")
 	return topic.Partitions[0]
