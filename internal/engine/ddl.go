@@ -22,20 +22,31 @@ func (e *Engine) apply(ctx context.Context, b *metadata.Batch) (metadata.Result,
 	return r, ddlError(err)
 }
 
-// ddlError gives a refusal of the metadata its SQLSTATE.
+// ddlError gives a refusal of the metadata its SQLSTATE. Where nothing was changed it is one after which the statement can be sent again.
 func ddlError(err error) error {
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, metadata.ErrVersionConflict), errors.Is(err, metadata.ErrNotFound):
+	case errors.Is(err, metadata.ErrVersionConflict), errors.Is(err, metadata.ErrNotFound), errors.Is(err, metadata.ErrStaleEpoch):
 		return sqlerr.New(sqlerr.SerializationFailure, "the catalog was changed by another session meanwhile: %w", err).WithHint("Run the statement again.")
 	case errors.Is(err, metadata.ErrExists):
 		// A statement looks for its names first, so another session has just made it.
 		return sqlerr.New(sqlerr.DuplicateTable, "%w", err)
 	case errors.Is(err, metadata.ErrDependents):
 		return sqlerr.New(sqlerr.DependentObjectsStillExist, "%w", err)
+	case errors.Is(err, metadata.ErrInvalid):
+		return sqlerr.New(sqlerr.InvalidParameterValue, "%w", err)
+	case errors.Is(err, metadata.ErrTooLarge):
+		return sqlerr.New(sqlerr.ProgramLimitExceeded, "%w", err).WithHint("Make the statement shorter, or change less in one transaction.")
+	case errors.Is(err, metadata.ErrFeatureLevel):
+		return sqlerr.New(sqlerr.ObjectNotInPrerequisiteState, "%w", err).WithHint("All nodes must run a release that knows it: see SHOW NODES and SHOW feature_level.")
 	case errors.Is(err, metadata.ErrUnknownOutcome):
 		return sqlerr.New(sqlerr.StatementCompletionUnknown, "%w", err).WithHint("Look whether it is there before you send it again.")
+	case errors.Is(err, metadata.ErrNoLeader):
+		return sqlerr.New(sqlerr.CannotConnectNow, "%w", metadata.ErrNoLeader).WithDetail("Nothing was changed.").
+			WithHint("Start or reconnect nodes until most of the voters are there, then send the statement again.")
+	case errors.Is(err, metadata.ErrClosed):
+		return sqlerr.New(sqlerr.AdminShutdown, "the node is stopping").WithDetail("Nothing was changed.").WithHint("Send the statement again, to another node.")
 	default:
 		return err
 	}

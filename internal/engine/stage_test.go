@@ -20,5 +20,20 @@ func TestAChangeThatWasMadeIsNotSaidToBeNone(t *testing.T) {
 	for _, err := range []error{nil, context.Canceled, errReplaced, sqlerr.New(sqlerr.UniqueViolation, "taken")} {
 		require.Equal(t, err, afterChange(err))
 	}
-	require.Equal(t, sqlerr.StatementCompletionUnknown, sqlerr.CodeOf(ddlError(fmt.Errorf("stopping: %w", metadata.ErrUnknownOutcome))))
+}
+
+func TestWhatTheMetadataRefusesHasAnSQLSTATE(t *testing.T) {
+	for err, code := range map[error]sqlerr.Code{
+		metadata.ErrVersionConflict: sqlerr.SerializationFailure, metadata.ErrStaleEpoch: sqlerr.SerializationFailure, metadata.ErrExists: sqlerr.DuplicateTable,
+		metadata.ErrInvalid: sqlerr.InvalidParameterValue, metadata.ErrTooLarge: sqlerr.ProgramLimitExceeded, metadata.ErrFeatureLevel: sqlerr.ObjectNotInPrerequisiteState,
+		metadata.ErrUnknownOutcome: sqlerr.StatementCompletionUnknown, metadata.ErrNoLeader: sqlerr.CannotConnectNow, metadata.ErrClosed: sqlerr.AdminShutdown,
+	} {
+		require.Equal(t, code, sqlerr.CodeOf(ddlError(fmt.Errorf("why: %w", err))), err)
+	}
+	noQuorum := fmt.Errorf("%w: %w", metadata.ErrNotLeader, metadata.ErrNoLeader)
+	require.Equal(t, sqlerr.CannotConnectNow, sqlerr.CodeOf(ddlError(noQuorum)))
+	inDoubt := fmt.Errorf("%w: %w", metadata.ErrUnknownOutcome, metadata.ErrNoLeader)
+	require.Equal(t, sqlerr.StatementCompletionUnknown, sqlerr.CodeOf(ddlError(inDoubt)))
+	cancelled := fmt.Errorf("%w: %w", metadata.ErrNotLeader, context.Canceled)
+	require.ErrorIs(t, cause(t.Context(), ddlError(cancelled)), context.Canceled)
 }
