@@ -107,7 +107,7 @@ func Open(ctx context.Context, opts Options) (*Engine, error) {
 	e.system = newSystemStreams(&opts)
 	e.cache.mu.relations = map[relationKey]cachedRelation{}
 	e.defs = newDefinitions()
-	e.sequences.mu.blocks = map[metadata.OID]*sequenceBlock{}
+	e.sequences.init()
 	if !opts.Worker {
 		if err := e.ensureSuperuser(ctx); err != nil {
 			return nil, fmt.Errorf("making the first role: %w", err)

@@ -1,12 +1,9 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"math"
-	"sync"
-	"time"
 
 	"github.com/millracedb/millrace/exec/bounded"
 	"github.com/millracedb/millrace/exec/vec"
@@ -15,246 +12,6 @@ import (
 	"github.com/millracedb/millrace/replication/metadata"
 	"github.com/millracedb/millrace/sql/types"
 )
-
-// A sequence is a catalog object. A node takes blocks of values by compare-and-swap of the object and hands them out from memory, so a
-// value is given once, whatever dies; what a node had left of a block when it died is a gap.
-
-// sequenceDefinition is the payload of a sequence.
-type sequenceDefinition struct {
-	Type      string `json:"type"` // smallint, integer, bigint
-	Start     int64  `json:"start"`
-	Increment int64  `json:"increment"`
-	Min       int64  `json:"min"`
-	Max       int64  `json:"max"`
-	Cache     int64  `json:"cache"`
-	Cycle     bool   `json:"cycle,omitempty"`
-	// Next is the first value that is in nobody's block. Ended: there is none, the sequence ran to its end.
-	Next  int64 `json:"next"`
-	Ended bool  `json:"ended,omitempty"`
-	// Called: a value was given since the sequence was made or set.
-	Called bool `json:"called,omitempty"`
-	// Table and Column, an ordinal, own the sequence, which goes with them; 0 for none. Internal: it is an identity column's.
-	Table    uint32 `json:"table,omitempty"`
-	Column   int    `json:"column,omitempty"`
-	Internal bool   `json:"internal,omitempty"`
-}
-
-func sequenceDef(o *metadata.Object) (sequenceDefinition, error) {
-	var d sequenceDefinition
-	err := json.Unmarshal(o.Payload, &d)
-	return d, err
-}
-
-// The sizes of blocks: the first one, and the most that a block grows to while they are used up fast.
-const (
-	firstBlock = 32
-	largeBlock = 8192
-	fastBlock  = time.Second
-)
-
-// sequenceBlock are values that this node may hand out: next, next+step, ... Guarded by sequences.mu, or a session's own.
-type sequenceBlock struct {
-	next, step int64
-	left       int64
-	size       int64
-	taken      time.Time
-}
-
-func (b *sequenceBlock) take() (int64, bool) {
-	if b == nil || b.left == 0 {
-		return 0, false
-	}
-	v := b.next
-	b.left--
-	if b.left > 0 {
-		b.next += b.step
-	}
-	return v, true
-}
-
-// sequences are the blocks of this node.
-type sequences struct {
-	mu struct {
-		sync.Mutex
-		blocks map[metadata.OID]*sequenceBlock
-	}
-}
-
-// cut takes a block of at most n values off the sequence.
-func (d *sequenceDefinition) cut(n int64) (sequenceBlock, bool) {
-	if d.Ended {
-		return sequenceBlock{}, false
-	}
-	b := sequenceBlock{next: d.Next, step: d.Increment, left: 1}
-	last := d.Next
-	for ; b.left < n; b.left++ {
-		next, ok := d.after(last)
-		if !ok {
-			break
-		}
-		last = next
-	}
-	d.Called = true
-	if next, ok := d.after(last); ok {
-		d.Next = next
-	} else if d.Cycle {
-		d.Next = d.first()
-	} else {
-		d.Next, d.Ended = last, true
-	}
-	return b, true
-}
-
-// after returns the value after v, if it is within the bounds.
-func (d *sequenceDefinition) after(v int64) (int64, bool) {
-	if d.Increment > 0 {
-		if v > d.Max-d.Increment || d.Max-d.Increment > d.Max {
-			return 0, false
-		}
-		return v + d.Increment, true
-	}
-	if v < d.Min-d.Increment || d.Min-d.Increment < d.Min {
-		return 0, false
-	}
-	return v + d.Increment, true
-}
-
-// first is where a cycle begins anew.
-func (d *sequenceDefinition) first() int64 {
-	if d.Increment > 0 {
-		return d.Min
-	}
-	return d.Max
-}
-
-func (d *sequenceDefinition) ended(name string) error {
-	word, bound := "maximum", d.Max
-	if d.Increment < 0 {
-		word, bound = "minimum", d.Min
-	}
-	return sqlerr.New(sqlerr.SequenceGeneratorLimit, "nextval: reached %s value of sequence %q (%d)", word, name, bound)
-}
-
-// blockSize is how many values the next block should have.
-func (d *sequenceDefinition) blockSize(last *sequenceBlock, now time.Time) int64 {
-	size := int64(firstBlock)
-	if last != nil {
-		if size = last.size; now.Sub(last.taken) < fastBlock {
-			size = min(2*size, largeBlock)
-		}
-	}
-	return max(size, d.Cache)
-}
-
-// nextValue hands out a value, from this node's block or a new one.
-func (e *Engine) nextValue(ctx context.Context, oid metadata.OID) (int64, error) {
-	e.sequences.mu.Lock()
-	defer e.sequences.mu.Unlock()
-	last := e.sequences.mu.blocks[oid]
-	if v, ok := last.take(); ok {
-		return v, nil
-	}
-	for {
-		o, ok := e.meta.Image().Object(oid)
-		if !ok {
-			return 0, sqlerr.New(sqlerr.UndefinedTable, "sequence %d was dropped", oid)
-		}
-		def, err := sequenceDef(o)
-		if err != nil {
-			return 0, err
-		}
-		now := e.clock.Now()
-		block, ok := def.cut(def.blockSize(last, now))
-		if !ok {
-			return 0, def.ended(o.Name)
-		}
-		block.size, block.taken = def.blockSize(last, now), now
-		if err := e.putSequence(ctx, o, def); errors.Is(err, metadata.ErrVersionConflict) {
-			continue
-		} else if err != nil {
-			return 0, ddlError(err)
-		}
-		e.sequences.mu.blocks[oid] = &block
-		v, _ := block.take()
-		return v, nil
-	}
-}
-
-// putSequence makes a sequence's new state durable.
-func (e *Engine) putSequence(ctx context.Context, o *metadata.Object, def sequenceDefinition) error {
-	next := *o
-	var err error
-	if next.Payload, err = json.Marshal(def); err != nil {
-		return err
-	}
-	b := e.meta.NewBatch()
-	b.PutObject(next)
-	_, err = e.meta.Apply(ctx, b)
-	return err
-}
-
-// setValue is setval: the next value is v, or with called the one after it. What this node had left of its block is forgotten.
-func (e *Engine) setValue(ctx context.Context, oid metadata.OID, v int64, called bool) error {
-	e.sequences.mu.Lock()
-	defer e.sequences.mu.Unlock()
-	for {
-		o, ok := e.meta.Image().Object(oid)
-		if !ok {
-			return sqlerr.New(sqlerr.UndefinedTable, "sequence %d was dropped", oid)
-		}
-		def, err := sequenceDef(o)
-		if err != nil {
-			return err
-		}
-		if err := def.set(o.Name, v, called); err != nil {
-			return err
-		}
-		if err := e.putSequence(ctx, o, def); errors.Is(err, metadata.ErrVersionConflict) {
-			continue
-		} else if err != nil {
-			return ddlError(err)
-		}
-		delete(e.sequences.mu.blocks, oid)
-		return nil
-	}
-}
-
-func (d *sequenceDefinition) set(name string, v int64, called bool) error {
-	if v < d.Min || v > d.Max {
-		return sqlerr.New(sqlerr.NumericValueOutOfRange, "setval: value %d is out of bounds for sequence %q (%d..%d)", v, name, d.Min, d.Max)
-	}
-	d.Next, d.Ended, d.Called = v, false, called
-	if called {
-		d.cut(1)
-	}
-	return nil
-}
-
-// giveBack returns what is left of this node's blocks, so that an orderly stop leaves no gaps. A sequence that another node has taken from
-// meanwhile keeps its gap.
-func (e *Engine) giveBack(ctx context.Context) {
-	e.sequences.mu.Lock()
-	defer e.sequences.mu.Unlock()
-	for oid, b := range e.sequences.mu.blocks {
-		o, ok := e.meta.Image().Object(oid)
-		if !ok || b.left == 0 {
-			continue
-		}
-		def, err := sequenceDef(o)
-		if err != nil {
-			continue
-		}
-		last := b.next + b.step*(b.left-1)
-		if after, more := def.after(last); def.Cycle || more == def.Ended || more && after != def.Next {
-			continue
-		}
-		def.Next, def.Ended = b.next, false
-		if err := e.putSequence(ctx, o, def); err != nil {
-			e.logger.Warn("values of a sequence are not given back", "sequence", o.Name, "err", err)
-		}
-	}
-	e.sequences.mu.blocks = map[metadata.OID]*sequenceBlock{}
-}
 
 // sequenceValues are what a session remembers of the sequences it used.
 type sequenceValues struct {
@@ -324,19 +81,17 @@ func (s *session) nextStaged(o *metadata.Object) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	now := s.e.clock.Now()
-	block, ok := def.cut(def.blockSize(last, now))
-	if !ok {
-		return 0, def.ended(o.Name)
+	block, err := def.nextBlock(o.Name, last, s.e.clock.Now())
+	if err != nil {
+		return 0, err
 	}
-	block.size, block.taken = def.blockSize(last, now), now
 	if err := s.stageSequence(o, def); err != nil {
 		return 0, err
 	}
 	if t.blocks == nil {
 		t.blocks = map[metadata.OID]*sequenceBlock{}
 	}
-	t.blocks[o.OID] = &block
+	t.blocks[o.OID] = block
 	v, _ := block.take()
 	return v, nil
 }
@@ -502,18 +257,4 @@ func (e *Engine) standsAt(s *session, o *metadata.Object) (sequenceDefinition, i
 	}
 	def, err := sequenceDef(o)
 	return def, e.lastValue(o.OID, def), err
-}
-
-// lastValue is the last value that a sequence gave, as far as this node knows; if it gave none, its first.
-func (e *Engine) lastValue(oid metadata.OID, def sequenceDefinition) int64 {
-	e.sequences.mu.Lock()
-	defer e.sequences.mu.Unlock()
-	switch b := e.sequences.mu.blocks[oid]; {
-	case !def.Called || def.Ended:
-		return def.Next
-	case b == nil || b.left == 0:
-		return def.Next - def.Increment
-	default:
-		return b.next - b.step
-	}
 }

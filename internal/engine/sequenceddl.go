@@ -262,13 +262,6 @@ func (s *session) alterSequence(ctx context.Context, q *sql.CreateSequence) erro
 	return d.end(ctx)
 }
 
-// forget makes the next value come from a new block.
-func (q *sequences) forget(oid metadata.OID) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	delete(q.mu.blocks, oid)
-}
-
 // addSequences makes the sequences of a relation's serial and identity columns from ordinal from on, and notes them in def.
 func (s *session) addSequences(ctx context.Context, d *ddl, rel *planner.Relation, defs []*sql.ColumnDef, from int, table metadata.Object, def *definition) error {
 	for i, c := range defs {
