@@ -87,10 +87,10 @@ cluster-test: ## Kill -9 a node of a cluster of three that is being written to, 
 	MILLRACE_SEED=$(SEED) MILLRACE_CLUSTER_ROUNDS=$(ROUNDS) $(GO) test ./internal/crashtest -run ThreeNodes -v -count=1 -timeout 60m
 
 .PHONY: fault-test
-fault-test: ## As root: CYCLES real faults (FAULTS="kill -9,full disk" chooses) on a cluster of three that is being written to; upgrades are FROM a revision; CLIENTS="librdkafka java" write too; VIEWS of each stream
+fault-test: ## As root: CYCLES real faults (FAULTS="kill -9,full disk" chooses) on a cluster of three that is being written to; upgrades are FROM a revision; CLIENTS="librdkafka java" write too; VIEWS of each stream; BREAKS of a million packets between nodes end their connections
 	@[ "$$(id -u)" = 0 ] || { echo "fault-test makes network namespaces and mounts disks: run it as root"; exit 1; }
 	@[ -c /dev/net/tun ] && command -v ip >/dev/null || { echo "fault-test needs /dev/net/tun and ip (iproute2)"; exit 1; }
-	MILLRACE_SEED=$(SEED) MILLRACE_FAULT_CYCLES=$(CYCLES) MILLRACE_FAULTS="$(FAULTS)" MILLRACE_FAULT_FROM="$(FROM)" MILLRACE_FAULT_CLIENTS="$(CLIENTS)" MILLRACE_FAULT_VIEWS=$(VIEWS) $(GO) test -tags faults ./internal/crashtest -run RealFaults -v -count=1 -timeout 12h
+	MILLRACE_SEED=$(SEED) MILLRACE_FAULT_CYCLES=$(CYCLES) MILLRACE_FAULTS="$(FAULTS)" MILLRACE_FAULT_FROM="$(FROM)" MILLRACE_FAULT_CLIENTS="$(CLIENTS)" MILLRACE_FAULT_VIEWS=$(VIEWS) MILLRACE_FAULT_BREAKS=$(BREAKS) $(GO) test -tags faults ./internal/crashtest -run RealFaults -v -count=1 -timeout 12h
 
 .PHONY: slt-cluster
 slt-cluster: ## Run every SQL script on three nodes, as it is and with a node killed

@@ -39,6 +39,14 @@ type link struct {
 	delay  time.Duration // and up to as much again
 }
 
+// fate is what becomes of a packet.
+type fate struct {
+	lost  bool
+	reset bool // the sender is sent one
+	ended bool // so is whom it was to
+	delay time.Duration
+}
+
 // network is the namespaces of the nodes and a switch in this process between them: each port is a TUN device, so that every packet can be lost, late, or let through one way
 // only, whatever the kernel was built with.
 type network struct {
@@ -47,8 +55,9 @@ type network struct {
 	wg    sync.WaitGroup
 	mu    struct {
 		sync.Mutex
-		links map[[2]int]link
-		rand  *rand.Rand
+		links  map[[2]int]link
+		breaks float64 // share of packets between nodes in whose place both ends are sent a reset
+		rand   *rand.Rand
 	}
 }
 
@@ -172,39 +181,49 @@ func (nw *network) forward(from int) {
 		if to < 0 || to >= len(nw.ports) || to == from {
 			continue
 		}
-		delay, lost, rejected := nw.fate(from, to)
+		f := nw.fate(from, to)
 		switch {
-		case rejected:
-			if answer := reset(buf[:n]); answer != nil {
-				_, _ = nw.ports[from].Write(answer)
+		case f.lost:
+			if f.reset {
+				nw.send(from, reset(buf[:n]))
 			}
-		case lost:
-		case delay == 0:
+			if f.ended {
+				nw.send(to, hangUp(buf[:n]))
+			}
+		case f.delay == 0:
 			_, _ = nw.ports[to].Write(buf[:n])
 		default:
 			select {
-			case queue <- late{append([]byte(nil), buf[:n]...), to, time.Now().Add(delay)}:
+			case queue <- late{append([]byte(nil), buf[:n]...), to, time.Now().Add(f.delay)}:
 			default:
 			}
 		}
 	}
 }
 
+// send hands a packet of the switch itself to a port, unless it is nil.
+func (nw *network) send(to int, packet []byte) {
+	if packet != nil {
+		_, _ = nw.ports[to].Write(packet)
+	}
+}
+
 // fate decides about one packet.
-func (nw *network) fate(from, to int) (delay time.Duration, lost, rejected bool) {
+func (nw *network) fate(from, to int) fate {
 	nw.mu.Lock()
 	defer nw.mu.Unlock()
 	l := nw.mu.links[[2]int{from, to}]
-	if l == (link{}) {
-		return 0, false, false
+	switch {
+	case l.cut || l.reject:
+		return fate{lost: true, reset: l.reject}
+	case nw.mu.breaks > 0 && from != clientPort && to != clientPort && nw.mu.rand.Float64() < nw.mu.breaks:
+		return fate{lost: true, reset: true, ended: true}
+	case l.loss > 0 && nw.mu.rand.Float64() < l.loss:
+		return fate{lost: true}
+	case l.delay == 0:
+		return fate{}
 	}
-	if l.cut || l.reject || nw.mu.rand.Float64() < l.loss {
-		return 0, true, l.reject
-	}
-	if l.delay == 0 {
-		return 0, false, false
-	}
-	return l.delay + time.Duration(nw.mu.rand.Int64N(int64(l.delay))), false, false
+	return fate{delay: l.delay + time.Duration(nw.mu.rand.Int64N(int64(l.delay)))}
 }
 
 // set makes a link what l says, in one direction.
@@ -212,6 +231,13 @@ func (nw *network) set(from, to int, l link) {
 	nw.mu.Lock()
 	defer nw.mu.Unlock()
 	nw.mu.links[[2]int{from, to}] = l
+}
+
+// wear has a share of the packets between nodes end their connections from now on, whatever else happens.
+func (nw *network) wear(breaks float64) {
+	nw.mu.Lock()
+	defer nw.mu.Unlock()
+	nw.mu.breaks = breaks
 }
 
 // heal makes all links whole.

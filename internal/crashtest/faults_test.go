@@ -325,6 +325,7 @@ func TestRealFaultsLoseAndDoubleNothing(t *testing.T) {
 	require.NoError(t, conn.Close(ctx))
 	r.load.addForeign(t, os.Getenv("MILLRACE_FAULT_CLIENTS"), logs)
 
+	r.net.wear(float64(testenv.Int(t, "MILLRACE_FAULT_BREAKS", 0)) / 1e6)
 	table := newTable(r.load.meters)
 	for n := range cycles {
 		f := chosen[n%len(chosen)]
