@@ -97,8 +97,8 @@ slt-cluster: ## Run every SQL script on three nodes, as it is and with a node ki
 	MILLRACE_SLT=cluster $(GO) test ./internal/slt -run ThreeNodes -v -count=1 -timeout 60m
 
 .PHONY: sim-test
-sim-test: ## Run the model of a cluster with SEEDS seeds
-	MILLRACE_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/sim -count=1 -timeout 6h
+sim-test: ## Run the model of a cluster with SEEDS seeds, the same each time but with MILLRACE_SEED
+	MILLRACE_SIM_SEEDS=$(SEEDS) $(GO) test ./internal/sim -v -count=1 -timeout 6h
 
 TRAPS ?= all
 .PHONY: traps
@@ -115,7 +115,7 @@ crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
 
 .PHONY: views-test
 views-test: ## Compare VIEWS random views with PostgreSQL
-	MILLRACE_SEED=$(SEED) MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -v -count=1 -timeout 30m
 
 .PHONY: clients-test
 clients-test: ## Run real PostgreSQL clients of many languages against a server

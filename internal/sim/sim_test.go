@@ -9,7 +9,11 @@ import (
 	"github.com/millracedb/millrace/internal/testenv"
 )
 
-const steps = 400
+const (
+	steps = 400
+	// tellEvery is after how many seeds a run says how far it is.
+	tellEvery = 10_000
+)
 
 // run runs seeds until one loses something, and returns how, and how many entries were committed in all.
 func run(t *testing.T, from, seeds uint64, off Defence) (violation string, committed int) {
@@ -24,13 +28,16 @@ func run(t *testing.T, from, seeds uint64, off Defence) (violation string, commi
 			}
 		}
 		committed += m.Committed
+		if done := seed - from + 1; done%tellEvery == 0 {
+			t.Logf("%d seeds, %d entries committed", done, committed)
+		}
 	}
 	return "", committed
 }
 
 func TestAClusterLosesNothingThatWasCommitted(t *testing.T) {
 	seeds := uint64(testenv.Int(t, "MILLRACE_SIM_SEEDS", 2000))
-	violation, committed := run(t, 0, seeds, None)
+	violation, committed := run(t, uint64(testenv.Int(t, "MILLRACE_SEED", 0)), seeds, None)
 	require.Empty(t, violation)
 	require.Greater(t, committed, int(seeds)*5, "the model gets work done")
 }
