@@ -11,9 +11,9 @@ FUZZED    ?= ./...
 DECODERS  := ./exec ./exec/format ./exec/vec ./internal/peer ./internal/record ./kafka ./pgwire/... ./replication/metadata ./sql ./sql/types
 ROUNDS    ?= 50
 SEEDS     ?= 200
-VIEWS     ?= 500
 CYCLES    ?= 100
 FAULTS    ?=
+VIEWS     ?=
 FROM      ?=
 CLIENTS   ?=
 PARTITIONS ?= 10000
@@ -115,7 +115,7 @@ crash-test: ## Take power and unsynced bytes from a node, with SEEDS seeds
 
 .PHONY: views-test
 views-test: ## Compare VIEWS random views with PostgreSQL
-	MILLRACE_SEED=$(SEED) MILLRACE_VIEWS=$(VIEWS) $(GO) test ./internal/oracle -v -count=1 -timeout 30m
+	MILLRACE_SEED=$(SEED) MILLRACE_VIEWS=$(or $(VIEWS),500) $(GO) test ./internal/oracle -v -count=1 -timeout 30m
 
 .PHONY: clients-test
 clients-test: ## Run real PostgreSQL clients of many languages against a server
