@@ -52,9 +52,10 @@ type conn struct {
 		sync.Mutex
 		query    context.Context // of the message being handled, or of the next one
 		cancel   context.CancelCauseFunc
-		running  bool // a message is being handled
-		waiting  bool // ... and it is a push query waiting for rows
-		inBlock  bool // at the last ReadyForQuery a transaction block was open
+		running  bool   // a message is being handled
+		runs     uint64 // how many were
+		waiting  bool   // ... and it is a push query waiting for rows
+		inBlock  bool   // at the last ReadyForQuery a transaction block was open
 		draining bool
 		pending  []Notification
 		bytes    int // of pending
@@ -367,6 +368,7 @@ func (c *conn) startRunning() context.Context {
 		c.mu.query, c.mu.cancel = context.WithCancelCause(c.ctx)
 	}
 	c.mu.running = true
+	c.mu.runs++
 	return c.mu.query
 }
 
@@ -399,6 +401,14 @@ func (c *conn) unit() unit {
 		return unitWrites
 	}
 	return unitRead
+}
+
+// writing tells whether something is run that may change more than the session, and which it is of those that the connection has run.
+func (c *conn) writing() (run uint64, is bool) {
+	is = c.unit() == unitWrites
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mu.runs, is
 }
 
 // setWaiting notes that the running query waits for rows, when a drain may end it.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"net"
 	"sync"
@@ -289,6 +290,8 @@ const (
 	// settlePause is how often Settle looks, and settleReads how often a session must be found reading before it counts as one that only reads: a statement that writes is not known as one at once.
 	settlePause = 2 * time.Millisecond
 	settleReads = 10
+	// writesPause is how often AwaitWrites looks.
+	writesPause = 10 * time.Millisecond
 )
 
 // Settle drains the server and waits until no session is in the middle of something that changes more than itself, or ctx ends. Sessions in a transaction block stay, and those that read or wait.
@@ -314,6 +317,33 @@ func (s *Server) unsettled(reads map[*conn]int) bool {
 		}
 	}
 	return busy
+}
+
+// AwaitWrites waits until what is run now and may change something has come to its end, or ctx ends; the session of the process id except is left out. All sessions go on meanwhile, and what they
+// begin is not waited for: it is for a server that is about to hand its sessions over, and has time.
+func (s *Server) AwaitWrites(ctx context.Context, except int32) {
+	begun := s.writing()
+	delete(begun, except)
+	for len(begun) > 0 && clock.Wait(ctx, s.config.Clock, writesPause) {
+		now := s.writing()
+		maps.DeleteFunc(begun, func(pid int32, run uint64) bool {
+			later, is := now[pid]
+			return !is || later != run
+		})
+	}
+}
+
+// writing are the sessions, by process id, that run what may change more than themselves, and which it is of those that they have run.
+func (s *Server) writing() map[int32]uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := map[int32]uint64{}
+	for pid, c := range s.mu.sessions {
+		if run, is := c.writing(); is {
+			out[pid] = run
+		}
+	}
+	return out
 }
 
 // Shutdown drains the server and returns when all sessions are gone. When ctx ends first it ends the rest as Close does, and returns ctx's error.

@@ -59,3 +59,37 @@ func TestSettleWaitsForWhatMayHaveChangedSomething(t *testing.T) {
 		<-settled
 	})
 }
+
+// TestAwaitWritesWaitsForWhatHasBegun: neither for what is begun meanwhile, nor for the session that asks, and nobody is drained.
+func TestAwaitWritesWaitsForWhatHasBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &Server{config: Config{Clock: clock.Real}}
+		s.mu.sessions = map[int32]*conn{}
+		for pid := range int32(4) {
+			session := &fakeSession{}
+			session.writes.Store(pid != 3)
+			c := &conn{server: s, session: session, in: newInbox(), pid: pid}
+			c.ctx = t.Context()
+			c.startRunning()
+			s.mu.sessions[pid] = c
+		}
+		const asks = 2
+		first, second, last := s.mu.sessions[0], s.mu.sessions[1], s.mu.sessions[3]
+		time.AfterFunc(time.Second, func() { s.forget(first) })
+		time.AfterFunc(2*time.Second, func() {
+			second.stopRunning()
+			second.startRunning() // the next one
+			last.session.(*fakeSession).writes.Store(true)
+		})
+		begun := time.Now()
+		s.AwaitWrites(t.Context(), asks)
+		require.Equal(t, 2*time.Second, time.Since(begun).Round(50*time.Millisecond))
+		require.False(t, second.mu.draining)
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun = time.Now()
+		s.AwaitWrites(ctx, asks)
+		require.Equal(t, time.Second, time.Since(begun))
+	})
+}

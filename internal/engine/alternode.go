@@ -29,9 +29,14 @@ func (s *session) alterNode(ctx context.Context, q *sql.AlterNode) (string, erro
 	if s.tx.stages() {
 		return "", sqlerr.New(sqlerr.ActiveSQLTransaction, "ALTER NODE cannot run inside a transaction block").At(q.Offset())
 	}
-	if q.Action == "REMOVE" {
+	switch q.Action {
+	case "REMOVE":
 		if err := s.awaitSilence(ctx, q); err != nil {
 			return "", err
+		}
+	case "DRAIN": // the sessions may be on that node: who writes there could not be told what has become of it
+		if k, err := findNode(s.e.meta.Image(), q); err == nil && k.ID == s.e.opts.NodeID && s.e.opts.AwaitWrites != nil {
+			s.e.opts.AwaitWrites(ctx, s.info.PID)
 		}
 	}
 	d := s.beginDDL()

@@ -63,6 +63,8 @@ type Options struct {
 	// groups: Groups is not needed.
 	Peers  Peers
 	Worker bool
+	// AwaitWrites waits, for a short time at most, for what other sessions than except write now. It goes with Peers.
+	AwaitWrites func(ctx context.Context, except int32)
 	// TableStandby has a Worker keep the rows of the tables that it has replicas of, for when this node takes over.
 	TableStandby bool
 	// RequirePassword asks everybody for a password, also on loopback; without it Insecure admits everybody everywhere.

@@ -13,8 +13,10 @@ import (
 // finds the port closed instead must ask for metadata, which many do only every few seconds.
 
 const (
-	// leaveTime bounds each step of handing over, settleTime how long statements may take to come to their end before the duty goes.
+	// leaveTime bounds each step of handing over. writesTime is how long those that write are waited for while all go on, settleTime how long statements may take to come to their end, when no new ones are
+	// begun, before the duty goes.
 	leaveTime  = 3 * time.Second
+	writesTime = 2 * time.Second
 	settleTime = 250 * time.Millisecond
 	// lingerTime bounds how long Kafka clients are answered after everything is handed over, quietTime is for how long none must have asked for anything for the node to believe that all know.
 	lingerTime  = 3 * time.Second
@@ -59,9 +61,19 @@ func (n *Node) leaveControl(ctx context.Context) error {
 // settle has the statements come to their end that run here, if this node has the duty.
 func (n *Node) settle(ctx context.Context) error {
 	if d := n.duty.Load(); d != nil {
+		n.awaitWrites(ctx, 0)
 		d.settle(ctx)
 	}
 	return nil
+}
+
+// awaitWrites waits for the statements that write now, but for that of the session except; others are begun and answered meanwhile. What cannot end in time loses to the others, who would wait for it.
+func (n *Node) awaitWrites(ctx context.Context, except int32) {
+	ctx, cancel := context.WithTimeout(ctx, writesTime)
+	defer cancel()
+	if d := n.duty.Load(); d != nil {
+		d.pg.AwaitWrites(ctx, except)
+	}
 }
 
 // leaveLeaders has others lead what this node leads, and take the duty.

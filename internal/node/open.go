@@ -446,7 +446,7 @@ func (n *Node) engineOptions() engine.Options {
 		DiskLow: n.logs.DiskLow, PartitionFailure: n.partitionFailure, ReplicaEnd: n.replicaEnd, RequirePassword: n.cfg.RequirePassword, Insecure: n.cfg.Insecure,
 	}
 	if n.port != nil {
-		opts.Peers = peers{n.meta, n}
+		opts.Peers, opts.AwaitWrites = peers{n.meta, n}, n.awaitWrites
 	}
 	return opts
 }
