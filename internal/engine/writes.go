@@ -2,7 +2,10 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
+
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/millracedb/millrace/exec"
 	"github.com/millracedb/millrace/exec/vec"
@@ -79,13 +82,21 @@ func (s *session) flushWrites(ctx context.Context, w *writeBuffer) (positions, e
 		if s.e.opts.DiskLow != nil && s.e.opts.DiskLow() && sqlerr.CodeOf(err) == sqlerr.InsufficientResources {
 			return nil, errDiskFull
 		}
-		return nil, cause(ctx, err)
+		return nil, cause(ctx, ledElsewhere(err))
 	}
 	if s.written == nil {
 		s.written = positions{}
 	}
 	s.written.raise(ends)
 	return ends, nil
+}
+
+// ledElsewhere makes of the error of a write that was refused, since another node leads the partition by now, one after which clients repeat the transaction: this node is about to hear that the sessions run there too.
+func ledElsewhere(err error) error {
+	if sqlerr.CodeOf(err) == sqlerr.InsufficientResources && errors.Is(err, kerr.NotLeaderForPartition) {
+		return sqlerr.New(sqlerr.SerializationFailure, "nothing was written, for another node leads the partition now: %w", err).WithHint("Run the transaction again.")
+	}
+	return err
 }
 
 var errDiskFull = sqlerr.New(sqlerr.DiskFull, "the disk is nearly full: the node takes no writes below disk.min_free").
