@@ -305,6 +305,8 @@ func (c *Cluster) apply(ctx context.Context, change func(*metadata.Batch) error)
 		return fmt.Errorf("%w: %w", kerr.PolicyViolation, err)
 	case errors.Is(err, metadata.ErrUnknownOutcome):
 		return fmt.Errorf("%w: %w", kerr.RequestTimedOut, err)
+	case errors.Is(err, metadata.ErrNoLeader):
+		return fmt.Errorf("%w: %w", kerr.RequestTimedOut, metadata.ErrNoLeader)
 	}
 	return err
 }

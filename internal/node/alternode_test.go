@@ -2,7 +2,6 @@ package node_test
 
 import (
 	"context"
-	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -61,7 +60,7 @@ func TestADeadNodeIsRemovedAndItsIDIsUsedAgain(t *testing.T) {
 	old.FS = removed
 	err = old.TryStart()
 	require.ErrorContains(t, err, "node id 3 belongs to data directory")
-	require.Equal(t, 1, strings.Count(err.Error(), kerr.DuplicateBrokerRegistration.Message), "told once: %v", err)
+	require.NotContains(t, err.Error(), kerr.DuplicateBrokerRegistration.Message, "the reason says it")
 	replicated(t, c[0])
 	eventually(t, c, []string{"[1]", "[2]", "[3]"}, "SELECT id FROM millrace.nodes WHERE state = 'online' ORDER BY id")
 	eventually(t, c[2:], []string{"[1]", "[2]"}, "SELECT id FROM t ORDER BY id")

@@ -390,7 +390,16 @@ func (n *Node) joinAt(ctx context.Context, addr string, req *kmsg.AddRaftVoterRe
 	r := resp.(*kmsg.AddRaftVoterResponse)
 	err = kerr.ErrorForCode(r.ErrorCode)
 	if err != nil && r.ErrorMessage != nil {
-		err = fmt.Errorf("%w: %s", err, strings.TrimPrefix(*r.ErrorMessage, err.Error()+": "))
+		return &notTaken{err, strings.TrimPrefix(*r.ErrorMessage, err.Error()+": ")}
 	}
 	return err
 }
+
+// notTaken is the leader's reason for not taking a node in. Its text leaves out what is said about every error of the code: that a message is malformed says nothing to who has chosen an id.
+type notTaken struct {
+	code error
+	why  string
+}
+
+func (e *notTaken) Error() string { return e.why }
+func (e *notTaken) Unwrap() error { return e.code }

@@ -75,7 +75,11 @@ func (s *Store) settle(ctx context.Context, entry []byte) (*outcome, error) {
 		if unknown && entry != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
 		}
-		return nil, fmt.Errorf("%w: %w", ErrNotLeader, context.Cause(ctx))
+		cause := context.Cause(ctx)
+		if errors.Is(cause, context.DeadlineExceeded) && s.LeaderAddr() == "" {
+			cause = fmt.Errorf("%w: %w", ErrNoLeader, cause) // the caller had less time than ApplyLimit
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNotLeader, cause)
 	}
 }
 
