@@ -92,6 +92,10 @@ fault-test: ## As root: CYCLES real faults (FAULTS="kill -9,full disk" chooses) 
 	@[ -c /dev/net/tun ] && command -v ip >/dev/null || { echo "fault-test needs /dev/net/tun and ip (iproute2)"; exit 1; }
 	MILLRACE_SEED=$(SEED) MILLRACE_FAULT_CYCLES=$(CYCLES) MILLRACE_FAULTS="$(FAULTS)" MILLRACE_FAULT_FROM="$(FROM)" MILLRACE_FAULT_CLIENTS="$(CLIENTS)" MILLRACE_FAULT_VIEWS=$(VIEWS) MILLRACE_FAULT_BREAKS=$(BREAKS) $(GO) test -tags faults ./internal/crashtest -run RealFaults -v -count=1 -timeout 12h
 
+.PHONY: operations-test
+operations-test: ## Type the commands of docs/operations.md, with real processes on the ports that it names; Kafka's tools too, where kafka-reassign-partitions and the others are found
+	$(GO) test -tags operations ./internal/doctest -run OperationsPage -v -count=1 -timeout 60m
+
 .PHONY: slt-cluster
 slt-cluster: ## Run every SQL script on three nodes, as it is and with a node killed
 	MILLRACE_SLT=cluster $(GO) test ./internal/slt -run ThreeNodes -v -count=1 -timeout 60m
