@@ -9,7 +9,7 @@
 //   - Partition (partition.go, append.go, fetch.go, wait.go): a log of package log with a core.Leader and a lock around it. lease.go: until when this node may serve as leader.
 //   - Manager (manager.go): opens, closes and deletes partitions as the metadata image says. reopen.go: those that could not be opened.
 //   - isr.go: what leaders ask of the metadata.
-//   - fetcher.go, follower.go: what this node copies from others, one fetcher a leader. fetchsession.go, replicafetch.go: what it gives to those that copy from it, one session a node.
+//   - fetcher.go, follower.go: what this node copies from others, one fetcher a leader. fetchsession.go, fetchround.go, replicafetch.go: what it gives to those that copy from it, one session a node.
 //   - peerread.go: reads of other nodes, for their tasks and sessions.
 //   - damage.go: what becomes of a replica that has lost what it had synced.
 //   - throttle.go: what holds catching up to a rate.

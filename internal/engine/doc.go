@@ -18,7 +18,7 @@
 // Rows:
 //
 //   - select.go, push.go, pointread.go run queries; insertquery.go and replacequery.go make persistent ones.
-//   - dml*.go and copy.go write rows, unique.go checks them.
+//   - dml*.go and copyin.go write rows, unique.go checks them.
 //   - consistency.go waits for what a query reads, and waitfragment.go for tasks on whichever nodes they run.
 //
 // What runs on this node:
