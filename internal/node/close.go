@@ -13,8 +13,6 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	n.ready.Store(false)
-	var errs []error
-	try := func(err error) { errs = append(errs, err) }
 	n.leave()
 	n.endLife()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
@@ -25,35 +23,48 @@ func (n *Node) close() error {
 	if n.followersDone != nil {
 		<-n.followersDone
 	}
+	return errors.Join(n.closeClients(ctx), n.closeParts())
+}
+
+// closeClients ends the connections of clients, and the duty between those of PostgreSQL and their sessions.
+func (n *Node) closeClients(ctx context.Context) error {
+	var errs []error
 	if n.kafka != nil {
 		// Requests in progress are answered.
 		if err := n.kafka.Shutdown(ctx); err != nil && ctx.Err() == nil {
-			try(err)
+			errs = append(errs, err)
 		}
 	}
 	if n.admin != nil {
-		try(n.admin.Close(ctx))
+		errs = append(errs, n.admin.Close(ctx))
 	}
-	try(n.closeListeners())
+	errs = append(errs, n.closeListeners())
 	front := n.front.Load()
 	if front != nil {
 		front.Drain()
 	}
 	if d := n.duty.Swap(nil); d != nil {
 		epochs, mine := n.dutyEpochs()
-		try(d.end(drainTime, !mine || !epochs.equal(d.epochs)))
+		errs = append(errs, d.end(drainTime, !mine || !epochs.equal(d.epochs)))
 	}
 	if front != nil {
 		ctx, cancel := context.WithTimeout(ctx, dutyDrain)
+		defer cancel()
 		if err := front.Shutdown(ctx); err != nil && ctx.Err() == nil {
-			try(err)
+			errs = append(errs, err)
 		}
-		cancel()
 	}
 	if n.sessions != nil {
 		n.sessions.close()
 	}
 	n.wg.Wait()
+	return errors.Join(errs...)
+}
+
+// closeParts ends what serves clients, in the opposite order of its opening.
+func (n *Node) closeParts() error {
+	var errs []error
+	try := func(err error) { errs = append(errs, err) }
 	if n.state != nil {
 		try(n.state.Close())
 	}
