@@ -29,7 +29,7 @@ func (m *Manager) ServeFetch(ctx context.Context, from int32, req *kmsg.FetchReq
 	}
 	s, once, err := m.session(from, req)
 	if err != nil {
-		resp.ErrorCode = code(err)
+		resp.ErrorCode = ErrorCode(err)
 		return resp
 	}
 	if once {
@@ -162,7 +162,7 @@ func (r *fetchRound) visit(part *fetchPart, left int) (out kmsg.FetchResponseTop
 	if err != nil {
 		part.leave()
 		part.p = nil
-		out.ErrorCode = code(err)
+		out.ErrorCode = ErrorCode(err)
 		return out, visited{tells: true, news: true}
 	}
 	if got.diverging.Epoch >= 0 {

@@ -184,8 +184,8 @@ func (m *Manager) CutOff(cut bool) {
 // IsCutOff reports whether this node must serve nothing as leader, by CutOff or ServeUntil.
 func (m *Manager) IsCutOff() bool { return m.lease.over() }
 
-// code is the Kafka code of an error for a follower.
-func code(err error) int16 {
+// ErrorCode is the Kafka code of an error, for an answer to another node; UNKNOWN_SERVER_ERROR if it has none.
+func ErrorCode(err error) int16 {
 	var ke *kerr.Error
 	switch {
 	case err == nil:

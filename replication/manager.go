@@ -73,7 +73,7 @@ type topicPartitions struct {
 func Open(opts Options) (*Manager, error) {
 	img, changed := opts.Metadata.Watch()
 	if found := opts.Logs.Found(); len(found) > 0 && img.TopicCount() == 0 {
-		return nil, fmt.Errorf("replication: the data directory holds %d partitions, but the metadata knows no topic: it was lost, or is another cluster's", len(found))
+		return nil, fmt.Errorf("replication: the data directory holds %d partitions, but the metadata knows no topic, as if it were lost or another cluster's: restore the whole directory from a backup, or start the node on an empty one", len(found))
 	}
 	m := &Manager{opts: opts, asks: make(chan ask, maxAsks), lease: newLease(opts.Clock)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())

@@ -1,6 +1,7 @@
 package replication
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -95,7 +96,7 @@ func (m *Manager) readPeer(ctx context.Context, topic [16]byte, r *kmsg.FetchReq
 	case err == nil:
 		err = p.fillRead(&out, r)
 	}
-	out.ErrorCode = code(err)
+	out.ErrorCode = ErrorCode(err)
 	return out
 }
 
@@ -109,7 +110,7 @@ func (p *Partition) fillRead(out *kmsg.FetchResponseTopicPartition, r *kmsg.Fetc
 		}
 		defer f.Chunk.Release()
 		out.RecordBatches, err = f.Chunk.AppendTo(nil)
-		slices.SortFunc(f.Aborted, func(a, b record.AbortedTxn) int { return int(a.FirstOffset - b.FirstOffset) })
+		slices.SortFunc(f.Aborted, func(a, b record.AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 		for _, a := range f.Aborted {
 			t := kmsg.NewFetchResponseTopicPartitionAbortedTransaction()
 			t.ProducerID, t.FirstOffset = a.ProducerID, a.FirstOffset
@@ -175,6 +176,6 @@ func (m *Manager) progress(topic [16]byte, r *kmsg.FetchRequestTopicPartition) (
 	if err == nil {
 		err = p.fillRead(&out, &ask)
 	}
-	out.ErrorCode = code(err)
+	out.ErrorCode = ErrorCode(err)
 	return out, err != nil || out.LastStableOffset != r.FetchOffset || out.HighWatermark != r.HighWatermark
 }

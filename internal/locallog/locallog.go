@@ -1,6 +1,7 @@
 package locallog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,7 @@ func fetchHere(p *replication.Partition, offset int64, maxBytes int) (exec.Fetch
 	for _, a := range f.Aborted {
 		out.Aborted = append(out.Aborted, exec.AbortedTxn(a))
 	}
-	slices.SortFunc(out.Aborted, func(a, b exec.AbortedTxn) int { return int(a.FirstOffset - b.FirstOffset) })
+	slices.SortFunc(out.Aborted, func(a, b exec.AbortedTxn) int { return cmp.Compare(a.FirstOffset, b.FirstOffset) })
 	return out, nil
 }
 

@@ -76,6 +76,11 @@ func (n *Node) serveCall(ctx context.Context, from peer.Hello, req kmsg.Request)
 		}
 		return s.repl.ServeFetch(ctx, from.NodeID, r), nil
 	}
+	return serveWrite(ctx, s, req)
+}
+
+// serveWrite answers what nodes ask of leaders and coordinators, but for reads.
+func serveWrite(ctx context.Context, s *served, req kmsg.Request) (kmsg.Response, error) {
 	if s.coord == nil {
 		return nil, errStarting
 	}
@@ -128,12 +133,7 @@ func serveDelete(repl *replication.Manager, r *kmsg.DeleteRecordsRequest) *kmsg.
 			if err == nil {
 				part.LowWatermark, err = p.DeleteRecords(rp.Offset)
 			}
-			if err != nil {
-				part.ErrorCode = kerr.UnknownServerError.Code
-				if ke, ok := errors.AsType[*kerr.Error](err); ok {
-					part.ErrorCode = ke.Code
-				}
-			}
+			part.ErrorCode = replication.ErrorCode(err)
 			topic.Partitions = append(topic.Partitions, part)
 		}
 		resp.Topics = append(resp.Topics, topic)

@@ -162,7 +162,7 @@ func (c *Config) EnsureDefaults() {
 	if c.Listen == nil {
 		c.Listen = func(addr string) (net.Listener, error) {
 			var lc net.ListenConfig
-			return lc.Listen(ctxBackground, "tcp", addr)
+			return lc.Listen(context.Background(), "tcp", addr)
 		}
 	}
 	if c.Dial == nil {

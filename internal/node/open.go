@@ -29,8 +29,6 @@ import (
 	"github.com/millracedb/millrace/replication/metadata"
 )
 
-var ctxBackground = context.Background()
-
 // Directories below the data directory.
 const (
 	metaDir  = "meta"

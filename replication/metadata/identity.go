@@ -22,7 +22,7 @@ const (
 var (
 	ErrNewerFormat    = errors.New("metadata: the data directory was written by a newer release")
 	ErrForeignData    = errors.New("metadata: the data directory belongs to somebody else")
-	ErrBrokenIdentity = errors.New("metadata: meta.properties cannot be read")
+	ErrBrokenIdentity = errors.New("metadata: meta.properties cannot be read: restore it from a backup of the directory")
 )
 
 // Identity says whose data a directory holds. It is made once, when the directory is formatted, and checked at every start.
@@ -54,7 +54,7 @@ func FormatOrCheck(fs fsys.FS, dir string, want Identity, rand io.Reader) (id Id
 		return Identity{}, false, fmt.Errorf("%s: %w", path, err)
 	}
 	if want.ClusterID != "" && want.ClusterID != id.ClusterID {
-		return Identity{}, false, fmt.Errorf("%w: %s is of cluster %q, not %q", ErrForeignData, dir, id.ClusterID, want.ClusterID)
+		return Identity{}, false, fmt.Errorf("%w: %s is of cluster %q, not %q; start it with the nodes of its own cluster, or this node on another directory", ErrForeignData, dir, id.ClusterID, want.ClusterID)
 	}
 	if want.NodeID != 0 && want.NodeID != id.NodeID {
 		return Identity{}, false, fmt.Errorf("%w: %s is of node %d, not %d; start it under its own id, or node %d on another directory",
@@ -122,7 +122,7 @@ func parseIdentity(text string) (id Identity, err error) {
 		return id, fmt.Errorf("%w: millrace.format is %q", ErrBrokenIdentity, truncated(props["millrace.format"]))
 	}
 	if format > FormatVersion {
-		return id, fmt.Errorf("%w: its format is %d, this release reads up to %d", ErrNewerFormat, format, FormatVersion)
+		return id, fmt.Errorf("%w: its format is %d, this release reads up to %d; start the release that ran here last, or a newer one", ErrNewerFormat, format, FormatVersion)
 	}
 	node, err := strconv.ParseInt(props["node.id"], 10, 32)
 	if err != nil || node < 0 {
