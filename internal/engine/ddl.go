@@ -43,7 +43,7 @@ func ddlError(err error) error {
 	case errors.Is(err, metadata.ErrUnknownOutcome):
 		return sqlerr.New(sqlerr.StatementCompletionUnknown, "%w", err).WithHint("Look whether it is there before you send it again.")
 	case errors.Is(err, metadata.ErrNoLeader):
-		return sqlerr.New(sqlerr.CannotConnectNow, "%w", metadata.ErrNoLeader).WithDetail("Nothing was changed.").
+		return sqlerr.New(sqlerr.CannotConnectNow, "the metadata quorum has no leader: fewer than half of its voters can be reached").WithDetail("Nothing was changed.").
 			WithHint("Start or reconnect nodes until most of the voters are there, then send the statement again.")
 	case errors.Is(err, metadata.ErrClosed):
 		return sqlerr.New(sqlerr.AdminShutdown, "the node is stopping").WithDetail("Nothing was changed.").WithHint("Send the statement again, to another node.")

@@ -45,15 +45,16 @@ func (*Peers) Changed(members []raft.Server, self raft.ServerAddress) bool {
 
 // settle has the leader commit an entry, or with none only say how far it has applied, wherever the leader is and as often as it takes.
 func (s *Store) settle(ctx context.Context, entry []byte) (*outcome, error) {
+	unknown := false // some try may have been carried out
 	if !s.several.Load() {
 		o, err := s.here(ctx, entry)
 		if err == nil || !s.several.Load() {
 			return o, err // nobody else can lead
 		}
+		unknown = errors.Is(err, ErrUnknownOutcome)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, ApplyLimit, ErrNoLeader)
 	defer cancel()
-	unknown := false // some try may have been carried out
 	for {
 		o, err := s.once(ctx, entry)
 		if err == nil {
@@ -67,19 +68,22 @@ func (s *Store) settle(ctx context.Context, entry []byte) (*outcome, error) {
 		if ctx.Err() == nil && s.pause(ctx) {
 			continue
 		}
+		why := context.Cause(ctx)
 		select {
 		case <-s.closing:
-			return nil, ErrClosed
+			why = ErrClosed
 		default:
 		}
 		if unknown && entry != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, context.Cause(ctx))
+			return nil, fmt.Errorf("%w: %w", ErrUnknownOutcome, why)
 		}
-		cause := context.Cause(ctx)
-		if errors.Is(cause, context.DeadlineExceeded) && s.LeaderAddr() == "" {
-			cause = fmt.Errorf("%w: %w", ErrNoLeader, cause) // the caller had less time than ApplyLimit
+		if errors.Is(why, ErrClosed) {
+			return nil, ErrClosed
 		}
-		return nil, fmt.Errorf("%w: %w", ErrNotLeader, cause)
+		if errors.Is(why, context.DeadlineExceeded) && s.LeaderAddr() == "" {
+			why = fmt.Errorf("%w: %w", ErrNoLeader, why) // the caller had less time than ApplyLimit
+		}
+		return nil, fmt.Errorf("%w: %w", ErrNotLeader, why)
 	}
 }
 
