@@ -35,6 +35,8 @@ const (
 	third  = 3
 	epoch  = 7
 	trip   = time.Millisecond
+	// beatEvery is how often heartbeats are sent.
+	beatEvery = 500 * time.Millisecond
 )
 
 var names = map[int32]string{first: "1", second: "2", third: "3"}
@@ -157,9 +159,9 @@ func (m *member) serve(ctx context.Context) {
 }
 
 func (m *member) beat(ctx context.Context) {
-	every := 500 * time.Millisecond
+	every := beatEvery
 	for ctx.Err() == nil && clock.Wait(ctx, clock.Real, every) {
-		every = 500 * time.Millisecond
+		every = beatEvery
 		if m.holder.Broken() {
 			every = DialEvery
 		}
@@ -259,17 +261,29 @@ func TestAProcessThatIsBackIsNotDead(t *testing.T) {
 	})
 }
 
-// A voter that was down for long is asked seldom, and another node may die in the second after it is back.
+// A voter that was down for long, or has stopped in order, is asked seldom, and another node may die in the second after it is back.
 func TestAVoterThatIsBackSeesThoseDieWhoHaveHeardOfIt(t *testing.T) {
-	with(t, func(g *group) {
-		g.member(third).kill()
-		g.pass(quickTries*DialEvery + retryEvery/2)
-		g.start(third)
-		g.pass(3 * DialEvery) // a life line is broken, so that heartbeats are sent as often as this
-		g.member(first).kill()
-		g.pass(RefusedFor + DialEvery)
-		require.Equal(t, 2, g.witnesses())
-	})
+	for name, down := range map[string]func(g *group){
+		"killed": func(g *group) {
+			g.member(third).kill()
+			g.pass(quickTries*DialEvery + retryEvery/2)
+		},
+		"stopped in order": func(g *group) {
+			g.member(third).end()
+			g.pass(retryEvery / 4)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			with(t, func(g *group) {
+				down(g)
+				g.start(third)
+				g.pass(beatEvery + DialEvery)
+				g.member(first).kill()
+				g.pass(RefusedFor + DialEvery)
+				require.Equal(t, 2, g.witnesses())
+			})
+		})
+	}
 }
 
 func TestAProcessThatStopsInOrderIsNotSeenToDie(t *testing.T) {

@@ -7,8 +7,9 @@ type vital struct {
 
 // state is one life line.
 type state struct {
+	there   bool // it counts, and has not ended
 	broken  bool // it was there, and was ended not in order
-	refused bool // the last attempt to have one, or another, was refused
+	refused bool // the last attempt to have another was refused
 }
 
 // line is the state of the life line to a voter, of which nothing may be known yet.
@@ -25,24 +26,22 @@ func (v *vital) line(voter string) *state {
 }
 
 // opened notes that there is a life line to a voter.
-func (v *vital) opened(voter string) { *v.line(voter) = state{} }
+func (v *vital) opened(voter string) { *v.line(voter) = state{there: true} }
 
 // ended notes its end.
 func (v *vital) ended(voter string, how End) {
-	if s := v.lines[voter]; s != nil {
-		s.broken = how == Stream || how == Reset
-	}
+	s := v.line(voter)
+	s.there, s.broken = false, how == Stream || how == Reset
 }
 
 // dialled notes whether the voter has refused another one.
 func (v *vital) dialled(voter string, refused bool) { v.line(voter).refused = refused }
 
-// answered notes that the voter has been heard, and reports whether it refused a life line before: it has been down, and takes one now.
+// answered notes that the voter has been heard, and reports whether there is no life line to it: it has been down, and takes one now.
 func (v *vital) answered(voter string) bool {
 	s := v.line(voter)
-	was := s.refused
 	s.refused = false
-	return was
+	return !s.there
 }
 
 // forget forgets one that votes no more.
