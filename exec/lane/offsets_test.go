@@ -45,18 +45,24 @@ func (c *taken) Request(ctx context.Context, req kmsg.Request) (kmsg.Response, e
 	return resp, nil
 }
 
-func TestTaskThatLostItsPartitionLeavesTheOthersOfItsClaim(t *testing.T) {
-	l, err := Open(t.Context(), Options{Transport: &taken{script: &script{version: 2}, partition: 1}, Clock: clock.Real, TransactionalID: "lane"})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, l.Close()) })
+// roundOf is a round of tasks of one claim, each with a partition that it reads and one that it writes.
+func roundOf(t *testing.T, tasks int32) []exec.TaskCommit {
+	t.Helper()
 	var round []exec.TaskCommit
-	for p := range int32(3) {
+	for p := range tasks {
 		round = append(round, exec.TaskCommit{
 			Group: "g", Member: "m", Generation: 4, Batches: []exec.PartitionBatch{testBatch(t, p, 1)},
 			Offsets: []exec.PartitionOffset{{TopicPartition: exec.TopicPartition{Topic: "in", Partition: p}, Offset: 3}},
 		})
 	}
-	results, err := l.Commit(t.Context(), round)
+	return round
+}
+
+func TestTaskThatLostItsPartitionLeavesTheOthersOfItsClaim(t *testing.T) {
+	l, err := Open(t.Context(), Options{Transport: &taken{script: &script{version: 2}, partition: 1}, Clock: clock.Real, TransactionalID: "lane"})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, l.Close()) })
+	results, err := l.Commit(t.Context(), roundOf(t, 3))
 	require.NoError(t, err)
 	require.NoError(t, results[0].Err)
 	require.ErrorIs(t, results[1].Err, exec.ErrStaleGeneration)
@@ -97,14 +103,7 @@ func TestOffsetsThatMayBePendingOfATaskThatIsRefusedAreNotCommittedWithTheOthers
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, l.Close()) })
 			c.asked = nil
-			var round []exec.TaskCommit
-			for p := range int32(2) {
-				round = append(round, exec.TaskCommit{
-					Group: "g", Member: "m", Generation: 4, Batches: []exec.PartitionBatch{testBatch(t, p, 1)},
-					Offsets: []exec.PartitionOffset{{TopicPartition: exec.TopicPartition{Topic: "in", Partition: p}, Offset: 3}},
-				})
-			}
-			results, err := l.Commit(t.Context(), round)
+			results, err := l.Commit(t.Context(), roundOf(t, 2))
 			require.NoError(t, err)
 			require.NoError(t, results[0].Err)
 			require.ErrorIs(t, results[1].Err, exec.ErrStaleGeneration)

@@ -100,17 +100,20 @@ func TestWithoutItsSyncTheLogLosesAcknowledgedEntries(t *testing.T) {
 	require.Zero(t, ddlParts(openTest(t, crashed).Image(), 0), "the sync is what makes it durable")
 }
 
+// metadataFails has no write of the metadata succeed.
+func metadataFails(op fsys.Op, p string) error {
+	if (op == fsys.OpSync || op == fsys.OpWrite) && path.Dir(p) == "data/meta" {
+		return syscall.EIO
+	}
+	return nil
+}
+
 func TestAFailedWriteStopsTheNodeAndIsNotBelieved(t *testing.T) {
 	fs := fsys.NewMem()
 	fatal := make(chan error, 64)
 	s, err := tryOpen(t, fs, func(err error) { fatal <- err })
 	require.NoError(t, err)
-	fs.Inject(func(op fsys.Op, p string) error {
-		if (op == fsys.OpSync || op == fsys.OpWrite) && path.Dir(p) == "data/meta" {
-			return syscall.EIO
-		}
-		return nil
-	})
+	fs.Inject(metadataFails)
 	b := s.NewBatch()
 	b.TakeOIDs(1)
 	_, err = s.Apply(t.Context(), b)
@@ -160,12 +163,7 @@ func TestAStoreWhoseDiskFailsAsItsFirstMemberJoinsCanBeClosed(t *testing.T) {
 	fatal := make(chan error, 64)
 	s, err := tryOpen(t, fs, func(err error) { fatal <- err })
 	require.NoError(t, err)
-	fs.Inject(func(op fsys.Op, p string) error {
-		if (op == fsys.OpSync || op == fsys.OpWrite) && path.Dir(p) == "data/meta" {
-			return syscall.EIO
-		}
-		return nil
-	})
+	fs.Inject(metadataFails)
 	added := make(chan error, 1)
 	go func() { added <- s.AddMember(t.Context(), UUID{1}, "elsewhere:7433") }()
 	require.ErrorContains(t, <-fatal, syscall.EIO.Error())
