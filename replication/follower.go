@@ -140,12 +140,14 @@ func (p *Partition) cut(leader core.EpochEnd) error {
 	}
 	leo, err := p.log.TruncateTo(to)
 	p.lowerHW(leo)
+	p.wake() // see Outlived
 	return err
 }
 
 func (p *Partition) restartAt(offset int64) error {
 	err := p.log.RestartAt(offset)
 	p.hw.Store(offset)
+	p.wake()
 	return err
 }
 
@@ -171,9 +173,7 @@ func (pos *position) finish(ctx context.Context, r *kmsg.FetchResponseTopicParti
 	hw := core.FollowerHW(p.hw.Load(), r.HighWatermark, p.log.DurableEnd())
 	p.log.SetHighWatermark(hw)
 	if p.hw.Swap(hw) != hw {
-		p.mu.Lock()
-		p.wakeLocked()
-		p.mu.Unlock()
+		p.wake()
 	}
 	if start := min(r.LogStartOffset, hw); start > p.log.LogStart() {
 		if _, err := p.log.DeleteRecordsBefore(start); err != nil {

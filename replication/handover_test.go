@@ -51,6 +51,24 @@ func TestWhatTheNextLeaderDoesNotHaveIsNotConfirmed(t *testing.T) {
 	require.False(t, c.replica(3).Outlived(ended, old.LogEnd()+1, old.LeaderEpoch()), "what is not there yet may still come")
 }
 
+// TestWhoWaitsForWhatIsCutOffHearsOfTheCut: with nothing new in the next leader's log nothing else may come for long.
+func TestWhoWaitsForWhatIsCutOffHearsOfTheCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTrio(t)
+		old := c.replica(1)
+		c.append(1, "a")
+		epoch, end := old.LeaderEpoch(), old.LogEnd()
+		c.lead(2)
+		c.tell(1, 2, 3)
+		outlived := make(chan bool, 1)
+		go func() { outlived <- old.Outlived(t.Context(), end, epoch) }()
+		synctest.Wait() // it waits
+		c.fetch(1)
+		require.Zero(t, old.LogEnd(), "the first answer cuts the log")
+		require.False(t, <-outlived)
+	})
+}
+
 // TestALeaderIsKnownToServeWhenItHasAnsweredInItsEpoch: an answer that says that it does not lead, or none, tells nothing.
 func TestALeaderIsKnownToServeWhenItHasAnsweredInItsEpoch(t *testing.T) {
 	c := newTrio(t)

@@ -164,6 +164,13 @@ func (p *Partition) Subscribe(wake chan<- struct{}) (cancel func()) {
 	}
 }
 
+// wake has those look again who wait.
+func (p *Partition) wake() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wakeLocked()
+}
+
 func (p *Partition) wakeLocked() {
 	for _, s := range p.mu.subs {
 		select {
