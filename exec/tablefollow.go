@@ -124,7 +124,8 @@ func (s *tableSession) open() error {
 	s.shape = tableShape(rel)
 	at := mark.Changelog
 	s.epoch = mark.ChangelogEpoch
-	s.p.setSkipped(markedSkipped(mark))
+	_, skipped, _ := marked(mark)
+	s.p.setSkipped(skipped)
 	if !ok || !s.trusts(mark, bounds) {
 		if err := s.clear(); err != nil {
 			return err

@@ -33,7 +33,7 @@ func (s *tableSession) trusts(m Mark, bounds Offsets) bool {
 	if len(m.Inputs) != 1 || m.Inputs[0].TopicPartition != s.p.tp {
 		return false
 	}
-	if shape, ok := markedShape(m); ok && shape != s.shape {
+	if shape, _, ok := marked(m); ok && shape != s.shape {
 		return false
 	}
 	cfg := &s.p.t.cfg
@@ -44,28 +44,19 @@ func (s *tableSession) trusts(m Mark, bounds Offsets) bool {
 	return limit == 0 || cfg.Clock.Now().Sub(extraWall(m.Extra)) <= limit
 }
 
-// markedShape is the shape in a mark; ok is false if it is from a release that did not tell: its rows were those of the node that wrote them.
-func markedShape(m Mark) (shape uint64, ok bool) {
+// marked is what a mark says of the rows: the shape, and how many records did not decode, 0 if it is from a release that did not count them. ok is false if it is from one that told neither: its rows were those of
+// the node that wrote them.
+func marked(m Mark) (shape uint64, skipped int64, ok bool) {
 	_, rest, err := takeVarint(m.Extra)
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	shape, n := binary.Uvarint(rest)
-	return shape, n > 0
-}
-
-// markedSkipped is the number of records that did not decode in a mark, 0 if it is from a release that did not tell.
-func markedSkipped(m Mark) int64 {
-	_, rest, err := takeVarint(m.Extra)
-	if err != nil {
-		return 0
-	}
-	_, n := binary.Uvarint(rest)
 	if n <= 0 {
-		return 0
+		return 0, 0, false
 	}
-	skipped, _ := binary.Uvarint(rest[n:])
-	return int64(skipped)
+	count, _ := binary.Uvarint(rest[n:])
+	return shape, int64(count), true
 }
 
 // tableShape stands for all that says how records of a table are decoded.
